@@ -1,0 +1,294 @@
+"""Context -> distribution over token sequences, one token after the other."""
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn import functional as F
+
+from textvae.decoders.base import Decoder
+from textvae.registry import Probability, Rate
+from textvae.transformer import Block, check_heads, sinusoids
+from textvae.vocabulary import BOS, PAD, UNK
+
+
+@dataclass(frozen=True)
+class State:
+    """What a decoder remembers between two tokens; row n of every tensor is sequence n.
+
+    Args:
+        memory: tensors, each (N, ...).
+        position: number of tokens read so far.
+    """
+
+    memory: tuple[Tensor, ...]
+    position: int
+
+    def select(self, rows: Tensor) -> "State":
+        """The state of the chosen sequences, in that order; rows: (M,), int64."""
+        return State(tuple(m.index_select(0, rows) for m in self.memory), self.position)
+
+
+class TokenDecoder(Decoder):
+    """A decoder over tokens: all that likelihood, generation and positions need.
+
+    A word dropout of 1 is the inputless decoder of Bowman et al. 2016: it never sees a word, in
+    training or out of it.
+    """
+
+    features: int
+    embedding: nn.Embedding
+    output: nn.Linear | None
+    bias: nn.Parameter | None
+    dropout: float
+    word_dropout: float
+
+    def make_vocabulary(self, vocab_size: int, embedding: int, width: int, tied: bool) -> None:
+        """Make the input embedding and the projection to the vocabulary."""
+        if tied and embedding != width:
+            raise ValueError(
+                f"a tied output needs embedding = hidden (got {embedding} and {width})"
+            )
+        self.embedding = nn.Embedding(vocab_size, embedding)
+        self.output = None if tied else nn.Linear(width, vocab_size)
+        self.bias = nn.Parameter(torch.zeros(vocab_size)) if tied else None
+
+    def forward(self, context: Tensor) -> "TokenDistribution":
+        """p(x | z) for each context, (K, B, H)."""
+        return TokenDistribution(self, context)
+
+    def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
+        """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""
+        raise NotImplementedError
+
+    def start(self, context: Tensor) -> State:
+        """The state before the first token, for contexts, (N, H)."""
+        raise NotImplementedError
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits of the next token, (N, V), after reading ids, (N,), int64."""
+        raise NotImplementedError
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Unnormalised log-probabilities, (..., V), float32, of output states, (..., F)."""
+        if self.output is None:
+            return F.linear(hidden, self.embedding.weight, self.bias).float()
+        return self.output(hidden).float()
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Embeddings of input ids after word dropout (in training) and dropout."""
+        if self.training or self.word_dropout == 1.0:
+            inputs = drop_words(inputs, self.word_dropout)
+        return F.dropout(self.embedding(inputs), self.dropout, self.training)
+
+
+class TokenDistribution(Distribution):
+    """p(x | z) over token sequences; batch shape (K, B).
+
+    Args:
+        decoder: gives the probability of each next token.
+        context: (K, B, H).
+    """
+
+    arg_constraints = {}
+
+    def __init__(self, decoder: TokenDecoder, context: Tensor):
+        self.decoder = decoder
+        self.context = context
+        super().__init__(context.shape[:2], validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p(x | z), (K, B), nats; the sum over tokens, end of sentence included.
+
+        Args:
+            value: token ids, (B, T), int64: begin, words, end, padding.
+        """
+        return self.token_log_probs(value).sum(-1)
+
+    def token_log_probs(self, value: Tensor) -> Tensor:
+        """log p(x_t | x_<t, z) of each target x_1 .. x_T-1, (K, B, T - 1), nats; 0 on padding.
+
+        Only real tokens are projected to the vocabulary: padding costs nothing there.
+        """
+        K, B, H = self.context.shape
+        inputs, targets = value[:, :-1], value[:, 1:]
+        T = targets.shape[1]
+        hidden = self.decoder.hidden(
+            inputs.expand(K, B, T).reshape(K * B, T), self.context.reshape(K * B, H)
+        )
+        flat = targets.expand(K, B, T).reshape(-1)
+        present = (flat != PAD).nonzero().squeeze(1)
+        logits = self.decoder.logits(hidden.flatten(0, 1).index_select(0, present))
+        losses = F.cross_entropy(logits, flat[present], reduction="none")
+        return losses.new_zeros(K * B * T).index_copy(0, present, -losses).view(K, B, T)
+
+
+class LSTMDecoder(TokenDecoder, kind="lstm"):
+    """An LSTM that has the context as initial state and again at every step.
+
+    c_0 = W context, h_0 = tanh(c_0); the input of a step is [embedding, context].
+
+    Args:
+        vocab_size: number of token ids V.
+        features: size H of the context; 0 for a language model.
+        hidden: state size.
+        embedding: size of a token's embedding; `hidden` when not given.
+        layers: number of layers.
+        dropout: rate on embeddings, between layers and before the projection.
+        word_dropout: share of input words replaced by `<unk>` in training; 1 is inputless.
+        tied: project with the embedding matrix.
+
+    Source: Bowman et al. 2016, section 3, arXiv:1511.06349; context at every step and h_0 as in
+    He et al. 2019, arXiv:1901.05534.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        features: int,
+        hidden: PositiveInt = 256,
+        embedding: PositiveInt | None = None,
+        layers: PositiveInt = 1,
+        dropout: Rate = 0.0,
+        word_dropout: Probability = 0.0,
+        tied: bool = False,
+    ):
+        super().__init__()
+        self.features = features
+        self.dropout = dropout
+        self.word_dropout = word_dropout
+        self.make_vocabulary(vocab_size, embedding or hidden, hidden, tied)
+        self.initial = nn.Linear(features, layers * hidden) if features else None
+        self.lstm = nn.LSTM(
+            (embedding or hidden) + features,
+            hidden,
+            layers,
+            batch_first=True,
+            dropout=dropout if layers > 1 else 0.0,
+        )
+
+    def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
+        """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""
+        states, _ = self.run(inputs, self.start(context))
+        return states
+
+    def start(self, context: Tensor) -> State:
+        """The state before the first token, for contexts, (N, H)."""
+        shape = (len(context), self.lstm.num_layers, self.lstm.hidden_size)
+        if self.initial is None:
+            zero = context.new_zeros(shape)
+            return State((zero, zero, context), 0)
+        cell = self.initial(context).view(shape)
+        return State((cell.tanh(), cell, context), 0)
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits of the next token, (N, V), after reading ids, (N,), int64."""
+        states, state = self.run(tokens[:, None], state)
+        return self.logits(states[:, 0]), state
+
+    def run(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Output states, (N, T, F), and the state after reading ids, (N, T)."""
+        h, c, context = state.memory
+        embedded = self.embed(inputs)
+        each_step = context[:, None, :].expand(-1, inputs.shape[1], -1)
+        joined = torch.cat([embedded, each_step.to(embedded.dtype)], dim=-1)
+        before = tuple(m.transpose(0, 1).contiguous().to(joined.dtype) for m in (h, c))
+        states, (h, c) = self.lstm(joined, before)
+        memory = (h.transpose(0, 1), c.transpose(0, 1), context)
+        states = F.dropout(states, self.dropout, self.training)
+        return states, State(memory, state.position + inputs.shape[1])
+
+
+class TransformerDecoder(TokenDecoder, kind="transformer"):
+    """A pre-norm Transformer with the context as a prefix position and added to every embedding.
+
+    Args:
+        vocab_size: number of token ids V.
+        features: size H of the context; 0 for a language model.
+        hidden: width of the blocks, a multiple of 2 * heads.
+        layers: number of blocks.
+        heads: attention heads of each block.
+        dropout: rate on embeddings, attention and block outputs.
+        word_dropout: share of input words replaced by `<unk>` in training; 1 is inputless.
+        tied: project with the embedding matrix.
+
+    Source: Li et al. 2020 (memory and embedding schemes), section 3.1, arXiv:2004.04092; the
+    prefix is one position read by every block rather than one memory slot per block.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        features: int,
+        hidden: PositiveInt = 256,
+        layers: PositiveInt = 2,
+        heads: PositiveInt = 4,
+        dropout: Rate = 0.1,
+        word_dropout: Probability = 0.0,
+        tied: bool = False,
+    ):
+        super().__init__()
+        check_heads(hidden, heads)
+        self.features = features
+        self.dropout = dropout
+        self.word_dropout = word_dropout
+        self.make_vocabulary(vocab_size, hidden, hidden, tied)
+        self.prefix = nn.Linear(features, hidden) if features else None
+        self.added = nn.Linear(features, hidden) if features else None
+        self.blocks = nn.ModuleList(Block(hidden, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(hidden)
+
+    def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
+        """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""
+        x = self.enter(inputs, context, 0)
+        if self.prefix is not None:
+            x = torch.cat([self.prefix(context)[:, None, :].to(x.dtype), x], dim=1)
+        for block in self.blocks:
+            x, _ = block(x, causal=True)
+        return self.norm(x)[:, x.shape[1] - inputs.shape[1] :]
+
+    def start(self, context: Tensor) -> State:
+        """The state before the first token, for contexts, (N, H)."""
+        if self.prefix is None:
+            N, heads, width = len(context), self.blocks[0].heads, self.embedding.embedding_dim
+            empty = context.new_zeros(N, heads, 0, width // heads)
+            return State((context, *[empty] * (2 * len(self.blocks))), 0)
+        x = self.prefix(context)[:, None, :]
+        caches = []
+        for block in self.blocks:
+            x, cache = block(x)
+            caches += cache
+        return State((context, *caches), 0)
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits of the next token, (N, V), after reading ids, (N,), int64."""
+        context, *caches = state.memory
+        x = self.enter(tokens[:, None], context, state.position)
+        memory = [context]
+        for block, key, value in zip(self.blocks, caches[::2], caches[1::2], strict=True):
+            x, cache = block(x, past=(key, value))
+            memory += cache
+        return self.logits(self.norm(x)[:, 0]), State(tuple(memory), state.position + 1)
+
+    def enter(self, inputs: Tensor, context: Tensor, position: int) -> Tensor:
+        """Input of the first block, (N, T, F), for ids, (N, T), that begin at `position`."""
+        x = self.embed(inputs)
+        x = x + sinusoids(position, inputs.shape[1], x.shape[2], x)
+        if self.added is None:
+            return x
+        return x + self.added(context)[:, None, :]
+
+
+def drop_words(inputs: Tensor, rate: float) -> Tensor:
+    """Input ids with a share `rate` of the words replaced by `<unk>`, each independently.
+
+    Begin tokens and padding stay.
+
+    Source: Bowman et al. 2016, section 3.1, arXiv:1511.06349 (their keep rate k is 1 - rate).
+    """
+    if rate == 0.0:
+        return inputs
+    dropped = torch.rand(inputs.shape, device=inputs.device) < rate
+    return inputs.masked_fill(dropped & (inputs != BOS) & (inputs != PAD), UNK)

@@ -1,0 +1,138 @@
+"""Token ids -> features."""
+
+from typing import Literal
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from textvae.encoders.base import Encoder, Features
+from textvae.registry import Rate
+from textvae.transformer import Block, check_heads, sinusoids
+from textvae.vocabulary import PAD
+
+Pooling = Literal["last", "max", "mean"]
+
+
+class LSTMEncoder(Encoder, kind="lstm"):
+    """An LSTM over the tokens, begin and end of sentence included.
+
+    Args:
+        vocab_size: number of token ids V.
+        hidden: state size of each direction.
+        embedding: size of a token's embedding; `hidden` when not given.
+        layers: number of layers.
+        bidirectional: a second LSTM reads from the end; the features are twice as wide.
+        pooling: `last` state of each direction, or `max` or `mean` over the positions.
+        dropout: rate on embeddings and between layers.
+
+    >>> encoder = LSTMEncoder(vocab_size=10, hidden=4)
+    >>> encoder(torch.tensor([[1, 5, 2, 0], [1, 6, 7, 2]])).pooled.shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden: PositiveInt = 256,
+        embedding: PositiveInt | None = None,
+        layers: PositiveInt = 1,
+        bidirectional: bool = False,
+        pooling: Pooling = "last",
+        dropout: Rate = 0.0,
+    ):
+        super().__init__()
+        self.pooling = pooling
+        self.dropout = dropout
+        self.features = hidden * (2 if bidirectional else 1)
+        self.embedding = nn.Embedding(vocab_size, embedding or hidden)
+        self.lstm = nn.LSTM(
+            embedding or hidden,
+            hidden,
+            layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dropout=dropout if layers > 1 else 0.0,
+        )
+
+    def forward(self, observed: Tensor) -> Features:
+        """The features of token ids, (B, T), int64, padded on the right."""
+        mask = observed != PAD
+        embedded = F.dropout(self.embedding(observed), self.dropout, self.training)
+        if self.lstm.bidirectional:
+            # Unpacked, the backward direction would start on padding.
+            packed = pack_padded_sequence(
+                embedded, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False
+            )
+            states, _ = self.lstm(packed)
+            states, _ = pad_packed_sequence(states, batch_first=True, total_length=mask.shape[1])
+        else:
+            states, _ = self.lstm(embedded)
+        return Features(self.pool(states, mask), states, mask)
+
+    def pool(self, states: Tensor, mask: Tensor) -> Tensor:
+        """One vector per text, (B, H), of states, (B, T, H)."""
+        if self.pooling == "last" and self.lstm.bidirectional:
+            forward, backward = states.chunk(2, dim=-1)
+            return torch.cat([last_state(forward, mask), backward[:, 0]], dim=-1)
+        return pool(states, mask, self.pooling)
+
+
+class TransformerEncoder(Encoder, kind="transformer"):
+    """Pre-norm self-attention over the tokens, begin and end of sentence included.
+
+    Args:
+        vocab_size: number of token ids V.
+        hidden: width of the blocks, a multiple of 2 * heads.
+        layers: number of blocks.
+        heads: attention heads of each block.
+        pooling: `last` position, or `max` or `mean` over the positions.
+        dropout: rate on embeddings, attention and block outputs.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden: PositiveInt = 256,
+        layers: PositiveInt = 2,
+        heads: PositiveInt = 4,
+        pooling: Pooling = "mean",
+        dropout: Rate = 0.1,
+    ):
+        super().__init__()
+        check_heads(hidden, heads)
+        self.pooling = pooling
+        self.dropout = dropout
+        self.features = hidden
+        self.embedding = nn.Embedding(vocab_size, hidden)
+        self.blocks = nn.ModuleList(Block(hidden, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(hidden)
+
+    def forward(self, observed: Tensor) -> Features:
+        """The features of token ids, (B, T), int64, padded on the right."""
+        mask = observed != PAD
+        x = self.embedding(observed)
+        x = x + sinusoids(0, x.shape[1], x.shape[2], x)
+        x = F.dropout(x, self.dropout, self.training)
+        for block in self.blocks:
+            x, _ = block(x, mask=mask[:, None, None, :])
+        states = self.norm(x)
+        return Features(pool(states, mask, self.pooling), states, mask)
+
+
+def last_state(states: Tensor, mask: Tensor) -> Tensor:
+    """The state at each text's last token, (B, H)."""
+    last = mask.sum(1) - 1
+    return states[torch.arange(len(states), device=states.device), last]
+
+
+def pool(states: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
+    """One vector per text, (B, H), from the unpadded positions of states, (B, L, H)."""
+    if pooling == "last":
+        return last_state(states, mask)
+    present = mask[:, :, None]
+    if pooling == "max":
+        return states.masked_fill(~present, -torch.inf).amax(1)
+    return (states * present).sum(1) / present.sum(1)

@@ -1,0 +1,323 @@
+"""A VAE as a graph of named nodes: encoders, latents, decoders."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from huggingface_hub.dataclasses import strict
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import initialization as init
+
+from textvae.decoders import Decoder
+from textvae.encoders import Encoder, Features
+from textvae.families import Family
+from textvae.outputs import Latent, Loss, VAEOutput
+from textvae.registry import Component, SpecError, suggest
+
+Node = dict[str, Any]
+GRAPH_KEYS = {"encoders": {"field"}, "latents": {"given", "prior"}, "decoders": {"field", "given"}}
+BASES: dict[str, type[Component]] = {"encoders": Encoder, "latents": Family, "decoders": Decoder}
+SUPPLIED = {
+    "encoders": {"vocab_size"},
+    "latents": {"features"},
+    "decoders": {"vocab_size", "features"},
+}
+
+
+@strict
+class VAEConfig(PreTrainedConfig):
+    """The graph of a VAE: lists of named nodes, since saved mappings lose their order.
+
+    Args:
+        vocab_size: number of token ids V of the text fields.
+        encoders: `{name, kind, field, ...}`; `field` is the name when not given.
+        latents: `{name, kind, given, prior, ...}`; `given` names encoders and earlier latents;
+            `prior: {given: [...]}` makes the prior a network of those instead of the default.
+        decoders: `{name, kind, field, given, ...}`.
+        init_range: every weight starts uniform in [-init_range, init_range]; when None, each kind
+            of layer has its usual start.
+        recipe: name of the recipe it was made from, for messages.
+    """
+
+    model_type = "textvae"
+
+    vocab_size: int = 0
+    encoders: list[dict] | None = None
+    latents: list[dict] | None = None
+    decoders: list[dict] | None = None
+    init_range: float | int | None = None
+    recipe: str | None = None
+    pad_token_id: int | None = 0
+    bos_token_id: int | None = 1
+    eos_token_id: int | None = 2
+    is_encoder_decoder: bool = False
+    tie_word_embeddings: bool = False
+
+    def nodes(self, group: str) -> list[Node]:
+        """The nodes of `encoders`, `latents` or `decoders`, with their graph keys filled in."""
+        filled = []
+        for node in getattr(self, group) or []:
+            complete = dict(node)
+            if "field" in GRAPH_KEYS[group]:
+                complete.setdefault("field", node["name"])
+            if "given" in GRAPH_KEYS[group]:
+                complete.setdefault("given", [])
+            filled.append(complete)
+        return filled
+
+
+class VAE(PreTrainedModel):
+    """A variational autoencoder: walks its graph and says what each distribution thinks.
+
+    >>> config = VAEConfig(
+    ...     vocab_size=10,
+    ...     encoders=[{"name": "text", "kind": "lstm", "hidden": 8}],
+    ...     latents=[{"name": "z", "kind": "gaussian", "dim": 2, "given": ["text"]}],
+    ...     decoders=[{"name": "text", "kind": "lstm", "hidden": 8, "given": ["z"]}],
+    ... )
+    >>> out = VAE(config).infer(samples=3, text=torch.tensor([[1, 5, 2], [1, 6, 2]]))
+    >>> out.log_weight.shape
+    torch.Size([3, 2])
+
+    Raises:
+        SpecError: a node that cannot be built, or is given something unknown.
+    """
+
+    config_class = VAEConfig
+    base_model_prefix = ""
+    main_input_name = "text"
+    # Trainer would otherwise pass num_items_in_batch as one more field.
+    accepts_loss_kwargs = False
+
+    def __init__(self, config: VAEConfig):
+        super().__init__(config)
+        problems = check_graph(config)
+        if problems:
+            raise SpecError(problems)
+        self.objective = None
+        sizes: dict[str, int] = {}
+        self.encoders, self.latents = nn.ModuleDict(), nn.ModuleDict()
+        self.priors, self.decoders = nn.ModuleDict(), nn.ModuleDict()
+        for node in config.nodes("encoders"):
+            encoder = build_node("encoders", node, vocab_size=config.vocab_size)
+            self.encoders[node["name"]] = encoder
+            sizes[node["name"]] = encoder.features
+        for node in config.nodes("latents"):
+            name = node["name"]
+            features = sum(sizes[given] for given in node["given"])
+            self.latents[name] = build_node("latents", node, features=features)
+            if "prior" in node:
+                features = sum(sizes[given] for given in node["prior"]["given"])
+                self.priors[name] = build_node("latents", node, features=features)
+            sizes[name] = self.latents[name].dim
+        for node in config.nodes("decoders"):
+            features = sum(sizes[given] for given in node["given"])
+            self.decoders[node["name"]] = build_node(
+                "decoders", node, vocab_size=config.vocab_size, features=features
+            )
+        self.post_init()
+
+    def forward(self, step: int, **fields: Tensor) -> Loss:
+        """The objective's loss of a batch at an optimizer step.
+
+        Only tensors leave: distributed training cannot see into a distribution.
+
+        Raises:
+            ValueError: no objective was set.
+        """
+        if self.objective is None:
+            raise ValueError("the model has no objective: set model.objective, e.g. to ELBO()")
+        return self.objective(self.infer(self.objective.samples, **fields), step)
+
+    def infer(self, samples: int = 1, **fields: Tensor) -> VAEOutput:
+        """What each distribution says of a batch under K samples of every latent.
+
+        Args:
+            samples: K; a model without latents has nothing to sample and takes 1.
+            **fields: observed batch by field name; token ids are (B, T), int64.
+        """
+        features = self.read(fields)
+        samples = samples if self.latents else 1
+        batch = len(next(iter(fields.values())))
+        latents: dict[str, Latent] = {}
+        for node in self.config.nodes("latents"):
+            values = {name: latent.value for name, latent in latents.items()}
+            posterior = self.latents[node["name"]](self.context(node, features, values))
+            drawn = posterior.expand((samples, batch))
+            value = drawn.rsample() if drawn.has_rsample else drawn.sample()
+            prior = self.prior(node, features, values, posterior.batch_shape, value)
+            latents[node["name"]] = Latent(value, posterior, prior)
+        values = {name: latent.value for name, latent in latents.items()}
+        log_likelihood = {
+            name: likelihood.log_prob(fields[self.field_of(name)])
+            for name, likelihood in self.likelihoods(values, features, batch).items()
+        }
+        return VAEOutput(latents, log_likelihood, fields)
+
+    def encode(self, **fields: Tensor) -> dict[str, Distribution]:
+        """The posterior of each latent, batch shape (B,); later latents see the earlier means."""
+        features = self.read(fields)
+        values: dict[str, Tensor] = {}
+        posteriors = {}
+        for node in self.config.nodes("latents"):
+            posterior = self.latents[node["name"]](self.context(node, features, values)[0])
+            values[node["name"]] = posterior.mean[None]
+            posteriors[node["name"]] = posterior
+        return posteriors
+
+    def sample_prior(self, count: int, **fields: Tensor) -> dict[str, Tensor]:
+        """Samples of each latent from its prior, (1, count, D); fields for learned priors."""
+        features = self.read(fields)
+        values: dict[str, Tensor] = {}
+        like = next(self.parameters())
+        for node in self.config.nodes("latents"):
+            shape = torch.Size((1, count))
+            values[node["name"]] = self.prior(node, features, values, shape, like).sample()
+        return values
+
+    def contexts(
+        self, values: Mapping[str, Tensor], features: Mapping[str, Features], batch: int
+    ) -> dict[str, Tensor]:
+        """What each decoder is given, (K, B, H).
+
+        Args:
+            values: of the latents, (K, B, D).
+            features: of the encoders, by name.
+            batch: B, for a decoder that is given nothing.
+        """
+        samples = max((len(value) for value in values.values()), default=1)
+        empty = next(self.parameters()).new_zeros(samples, batch, 0)
+        return {
+            node["name"]: self.context(node, features, values) if node["given"] else empty
+            for node in self.config.nodes("decoders")
+        }
+
+    def likelihoods(
+        self, values: Mapping[str, Tensor], features: Mapping[str, Features], batch: int
+    ) -> dict[str, Distribution]:
+        """p(x | z) of each decoder, batch shape (K, B), by decoder name."""
+        contexts = self.contexts(values, features, batch)
+        return {name: self.decoders[name](context) for name, context in contexts.items()}
+
+    def read(self, fields: Mapping[str, Tensor]) -> dict[str, Features]:
+        """The features of each encoder whose field is there, by encoder name."""
+        return {
+            node["name"]: self.encoders[node["name"]](fields[node["field"]])
+            for node in self.config.nodes("encoders")
+            if node["field"] in fields
+        }
+
+    def context(
+        self, node: Node, features: Mapping[str, Features], values: Mapping[str, Tensor]
+    ) -> Tensor:
+        """What a node is given, side by side: (K, B, H), K = 1 when it comes from encoders only."""
+        parts = [
+            values[name] if name in values else features[name].pooled[None]
+            for name in node["given"]
+        ]
+        samples = max(len(part) for part in parts)
+        return torch.cat([part.expand(samples, *part.shape[1:]) for part in parts], dim=-1)
+
+    def prior(
+        self,
+        node: Node,
+        features: Mapping[str, Features],
+        values: Mapping[str, Tensor],
+        batch_shape: torch.Size,
+        like: Tensor,
+    ) -> Distribution:
+        """p(z) of a latent: its network of what the prior is given, else the family's default."""
+        if "prior" in node:
+            return self.priors[node["name"]](self.context(node["prior"], features, values))
+        return self.latents[node["name"]].default_prior(batch_shape, like)
+
+    def field_of(self, decoder: str) -> str:
+        """The field that a decoder reconstructs."""
+        return next(n["field"] for n in self.config.nodes("decoders") if n["name"] == decoder)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # Only these functions are safe: they skip weights that from_pretrained has loaded.
+        width = self.config.init_range
+        if isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            init.uniform_(module.weight, -(width or 0.1), width or 0.1)
+        elif isinstance(module, nn.Linear | nn.LSTM):
+            size = module.hidden_size if isinstance(module, nn.LSTM) else module.in_features
+            limit = width or 1 / math.sqrt(max(size, 1))
+            for parameter in module.parameters(recurse=False):
+                init.uniform_(parameter, -limit, limit)
+        else:
+            for name, parameter in module.named_parameters(recurse=False):
+                if name == "bias":
+                    init.zeros_(parameter)
+
+
+def build_node(group: str, node: Node, **context: Any) -> Any:
+    """The component of a node.
+
+    Raises:
+        SpecError: its arguments do not fit together.
+    """
+    spec = {k: v for k, v in node.items() if k != "name" and k not in GRAPH_KEYS[group]}
+    try:
+        return BASES[group].build(spec, **context)
+    except SpecError:
+        raise
+    except ValueError as error:
+        raise SpecError([f"{group}.{node['name']}: {error}"]) from None
+
+
+def check_graph(config: VAEConfig) -> list[str]:
+    """The mistakes in a graph, one line each."""
+    problems: list[str] = []
+    sources: list[str] = []
+    for group in ("encoders", "latents", "decoders"):
+        names: list[str] = []
+        for number, node in enumerate(getattr(config, group) or []):
+            name = node.get("name") if isinstance(node, Mapping) else None
+            if not isinstance(name, str) or not name.isidentifier():
+                problems.append(f"{group}[{number}]: needs a 'name', a word (got {node!r})")
+                continue
+            if name in names or (group == "latents" and name in sources):
+                problems.append(f"{group}.{name}: the name is taken")
+            names.append(name)
+            problems += check_node(group, node, sources)
+            if group == "latents":
+                sources.append(name)
+        if group == "encoders":
+            sources += names
+    if not config.decoders:
+        problems.append("decoders: at least one is needed")
+    return problems
+
+
+def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
+    """The mistakes in one node; `sources` are the names that it may be given."""
+    path = f"{group}.{node['name']}"
+    spec = {k: v for k, v in node.items() if k != "name" and k not in GRAPH_KEYS[group]}
+    problems = BASES[group].check(spec, SUPPLIED[group], path)
+    given = list(node.get("given", []))
+    prior = node.get("prior")
+    if group == "latents" and not given:
+        problems.append(f"{path}.given: a latent needs at least one encoder or earlier latent")
+    if prior is not None:
+        if not isinstance(prior, Mapping) or set(prior) != {"given"} or not prior["given"]:
+            problems.append(f"{path}.prior: must be {{given: [names]}} (got {prior!r})")
+        else:
+            given += prior["given"]
+    known = list(sources)
+    return problems + [
+        f"{path}.given: unknown {name!r} {suggest(str(name), known)}"
+        for name in given
+        if name not in known
+    ]
+
+
+AutoConfig.register("textvae", VAEConfig)
+AutoModel.register(VAEConfig, VAE)

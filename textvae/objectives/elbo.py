@@ -1,0 +1,96 @@
+"""The evidence lower bound, its KL weight and free bits, and the importance-weighted bound."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
+
+from textvae.objectives.base import Objective
+from textvae.outputs import Loss, VAEOutput
+from textvae.schedules import Constant, Schedule
+
+Per = Literal["sentence", "dimension", "batch"]
+
+
+@dataclass(frozen=True)
+class ELBO(Objective, kind="elbo"):
+    """-E_q log p(x | z) + w(step) KL(q(z | x) || p(z)), with free bits in place of the KL.
+
+    Args:
+        kl_weight: w as a function of the optimizer step, or a number.
+        free_bits: KL in nats that costs nothing, of what `free_bits_per` names.
+        free_bits_per: max(KL, free bits) is taken of each `sentence`'s KL, of each `dimension` of
+            each sentence, or of the mean KL of the `batch`. The last is not a sum over
+            sentences, so there a batch in two halves is not the same as the whole.
+        samples: samples K of each latent.
+
+    Source: Bowman et al. 2016, section 3.1, arXiv:1511.06349 (weight); Kingma et al. 2016,
+    appendix C.8, arXiv:1606.04934, and Li et al. 2019, section 3, arXiv:1909.00868 (free bits).
+    """
+
+    kl_weight: Schedule = Constant(1.0)
+    free_bits: NonNegativeFloat = 0.0
+    free_bits_per: Per = "sentence"
+    samples: PositiveInt = 1
+
+    def __call__(self, out: VAEOutput, step: int) -> Loss:
+        """The loss of a batch at an optimizer step: the mean over samples and texts."""
+        weight = self.kl_weight(step)
+        kl = out.kl
+        rate = kl if self.free_bits == 0.0 else self.beyond_free_bits(out, kl)
+        reconstruction = -out.reconstruction.mean()
+        return Loss(
+            reconstruction + weight * rate.mean(),
+            {
+                "elbo": (-reconstruction - kl.mean()).detach(),
+                "reconstruction": reconstruction.detach(),
+                "kl": kl.mean().detach(),
+                "kl_weight": torch.tensor(weight, device=kl.device),
+            },
+        )
+
+    def beyond_free_bits(self, out: VAEOutput, kl: Tensor) -> Tensor:
+        """The KL with what is free replaced by a constant, (K, B) or (), nats."""
+        if self.free_bits_per == "sentence":
+            return kl.clamp(min=self.free_bits)
+        if self.free_bits_per == "batch":
+            return kl.mean().clamp(min=self.free_bits)
+        per_latent = [
+            latent.kl_per_dimension().clamp(min=self.free_bits).sum(-1)
+            for latent in out.latents.values()
+        ]
+        return torch.stack(per_latent).sum(0)
+
+
+@dataclass(frozen=True)
+class ImportanceWeighted(Objective, kind="importance_weighted"):
+    """-log 1/K sum_k w_k, the importance-weighted bound; the negative ELBO when K is 1.
+
+    Args:
+        samples: samples K of each latent.
+
+    Source: Burda et al. 2016, eq. 8, arXiv:1509.00519.
+    """
+
+    samples: PositiveInt = 5
+
+    def __call__(self, out: VAEOutput, step: int) -> Loss:
+        """The loss of a batch: the mean over texts."""
+        bound = importance_weighted_bound(out.log_weight)
+        return Loss(
+            -bound.mean(),
+            {
+                "bound": bound.mean().detach(),
+                "elbo": out.log_weight.mean().detach(),
+                "reconstruction": -out.reconstruction.mean().detach(),
+                "kl": out.kl.mean().detach(),
+            },
+        )
+
+
+def importance_weighted_bound(log_weight: Tensor) -> Tensor:
+    """log 1/K sum_k w_k per text, (B,), nats, of log weights, (K, B)."""
+    return torch.logsumexp(log_weight, dim=0) - math.log(len(log_weight))

@@ -1,0 +1,97 @@
+"""The contract between a model and an objective: what the distributions said of a batch."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, kl_divergence
+
+
+@dataclass(frozen=True)
+class Latent:
+    """One latent variable of a batch: its sample and the two distributions that judge it.
+
+    Args:
+        value: sample of the posterior, (K, B, D).
+        posterior: q(z | x), batch shape (K or 1, B), event (D,).
+        prior: p(z), batch shape as the posterior's.
+    """
+
+    value: Tensor
+    posterior: Distribution
+    prior: Distribution
+
+    def kl(self) -> Tensor:
+        """KL(q || p) per text, (K, B), nats: exact where registered, else the log ratio.
+
+        Source: Kingma & Welling 2014, eq. 3 and 7, arXiv:1312.6114.
+        """
+        try:
+            exact = kl_divergence(self.posterior, self.prior)
+        except NotImplementedError:
+            return self.log_ratio()
+        return exact.expand(self.value.shape[:2])
+
+    def log_ratio(self) -> Tensor:
+        """log q(z | x) - log p(z) at the sample, (K, B), nats."""
+        return self.posterior.log_prob(self.value) - self.prior.log_prob(self.value)
+
+    def kl_per_dimension(self) -> Tensor:
+        """KL of each dimension, (K, B, D), nats.
+
+        Raises:
+            ValueError: the posterior does not factorise over its dimensions.
+        """
+        pair = (self.posterior, self.prior)
+        if not all(isinstance(d, Independent) and len(d.event_shape) == 1 for d in pair):
+            raise ValueError(
+                f"a KL per dimension needs a posterior and a prior that factorise over their "
+                f"dimensions (got {type(self.posterior).__name__})"
+            )
+        exact = kl_divergence(self.posterior.base_dist, self.prior.base_dist)
+        return exact.expand(self.value.shape)
+
+
+@dataclass(frozen=True)
+class VAEOutput:
+    """What a model says of a batch under K samples of its latents.
+
+    Args:
+        latents: by name.
+        log_likelihood: log p(x | z) of each decoder's field, by decoder name, (K, B), nats.
+        fields: the observed batch, as it was given.
+    """
+
+    latents: dict[str, Latent]
+    log_likelihood: dict[str, Tensor]
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def reconstruction(self) -> Tensor:
+        """log p(x | z) of all fields, (K, B), nats."""
+        return torch.stack(list(self.log_likelihood.values())).sum(0)
+
+    @property
+    def kl(self) -> Tensor:
+        """KL of all latents, (K, B), nats; zero for a model without latents."""
+        total = torch.zeros_like(self.reconstruction)
+        for latent in self.latents.values():
+            total = total + latent.kl()
+        return total
+
+    @property
+    def log_weight(self) -> Tensor:
+        """log p(x, z) - log q(z | x), (K, B), nats: the importance weight of each sample."""
+        total = self.reconstruction
+        for latent in self.latents.values():
+            total = total - latent.log_ratio()
+        return total
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A value to minimise, nats per text, (), and the named parts to log, detached, ()."""
+
+    value: Tensor
+    terms: dict[str, Tensor]

@@ -1,0 +1,5 @@
+"""The four token ids that every text component agrees on."""
+
+PAD, BOS, EOS, UNK = 0, 1, 2, 3
+SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
+"""Their spellings, in the order of their ids."""
