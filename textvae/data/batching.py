@@ -1,0 +1,158 @@
+"""Encoded sentences and the order in which they are read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textvae.data.tokenizers import count_words, encode_texts
+from textvae.vocabulary import PAD
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+Batch = dict[str, Tensor]
+POOL = 50
+"""Batches sorted by length together: enough that padding is rare, few enough to stay random."""
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Token ids of many texts in one flat array; behaves as a sequence of int64 arrays.
+
+    Args:
+        ids: all token ids, begin and end of sentence included, int32.
+        offsets: where each text begins, and the end of the last, (S + 1,), int64.
+        words: words of all texts, each with one end of sentence: the denominator of word
+            perplexity, the same for every tokenizer.
+        field: name of the field that a batch holds them in.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    words: int
+    field: str = "text"
+
+    @classmethod
+    def encoded(cls, tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> "Sentences":
+        """The sentences of texts under a tokenizer."""
+        rows = encode_texts(tokenizer, texts)
+        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum([len(row) for row in rows], out=offsets[1:])
+        ids = np.fromiter((i for row in rows for i in row), dtype=np.int32, count=offsets[-1])
+        return cls(ids, offsets, sum(map(count_words, texts)))
+
+    def __len__(self) -> int:
+        """Number of texts S."""
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Token ids of one text, (T,), int64."""
+        return self.ids[self.offsets[index] : self.offsets[index + 1]].astype(np.int64)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each text, begin and end of sentence included, (S,), int64."""
+        return np.diff(self.offsets)
+
+    @property
+    def targets(self) -> int:
+        """Tokens that are predicted: all but the begin of each text."""
+        return len(self.ids) - len(self)
+
+    def collate(self, rows: Sequence[np.ndarray]) -> Batch:
+        """One padded batch, {field: (B, T)}, int64."""
+        padded = np.full((len(rows), max(map(len, rows))), PAD, dtype=np.int64)
+        for number, row in enumerate(rows):
+            padded[number, : len(row)] = row
+        return {self.field: torch.from_numpy(padded)}
+
+    def in_length_order(self, max_tokens: int = 4096) -> Iterator[tuple[np.ndarray, Batch]]:
+        """Batches of similar length for evaluation, with the index of each of their texts.
+
+        Args:
+            max_tokens: most tokens of a batch, padding included; a longer text is alone.
+        """
+        order = np.argsort(self.lengths, kind="stable")
+        start = 0
+        while start < len(order):
+            stop = start + 1
+            while stop < len(order) and (stop + 1 - start) * self.lengths[order[stop]] <= max_tokens:
+                stop += 1
+            chosen = order[start:stop]
+            yield chosen, self.collate([self[index] for index in chosen])
+            start = stop
+
+
+class ShuffledBatches:
+    """Micro-batches of similar length in an order that depends on seed and epoch alone.
+
+    Each epoch shuffles the texts, leaves out the few that do not fill a batch (others each time,
+    so no length is favoured), sorts pools of batches by length and shuffles the batches. A global
+    batch is then dealt out evenly: what one process reads in one piece, several processes or
+    several accumulated micro-batches read between them.
+
+    Args:
+        lengths: tokens of each text, (S,).
+        batch_size: texts of a global batch, over all processes and accumulated micro-batches.
+        seed: of the order.
+        accumulation: micro-batches of one optimizer step.
+        rank: number of this process.
+        world: number of processes.
+
+    Raises:
+        ValueError: the batch cannot be dealt out evenly.
+    """
+
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        batch_size: int,
+        seed: int,
+        accumulation: int = 1,
+        rank: int = 0,
+        world: int = 1,
+    ):
+        self.shares = accumulation * world
+        if batch_size % self.shares:
+            raise ValueError(
+                f"batch_size must be a multiple of accumulation * processes = {self.shares} "
+                f"(got {batch_size})"
+            )
+        self.lengths = lengths
+        self.batch_size = min(batch_size, len(lengths) // self.shares * self.shares)
+        if self.batch_size == 0:
+            raise ValueError(f"at least {self.shares} texts are needed (got {len(lengths)})")
+        self.seed = seed
+        self.accumulation = accumulation
+        self.rank = rank
+        self.world = world
+        self.epoch = 0
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of an epoch."""
+        return len(self.lengths) // self.batch_size
+
+    def __len__(self) -> int:
+        """Micro-batches of an epoch for this process."""
+        return self.steps * self.accumulation
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Indices of the texts of each micro-batch."""
+        for batch in self.global_batches(self.epoch):
+            for micro in range(self.accumulation):
+                yield batch[micro * self.world + self.rank :: self.shares].tolist()
+
+    def global_batches(self, epoch: int) -> np.ndarray:
+        """Indices of the texts of each global batch of an epoch, (steps, B)."""
+        random = np.random.default_rng([self.seed, epoch])
+        order = random.permutation(len(self.lengths))[: self.steps * self.batch_size]
+        size = POOL * self.batch_size
+        pools = [order[start : start + size] for start in range(0, len(order), size)]
+        pools = [pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools]
+        batches = np.concatenate(pools).reshape(self.steps, self.batch_size)
+        return batches[random.permutation(self.steps)]

@@ -1,0 +1,407 @@
+"""Texts from files, folders and the data set hub; every call reads anew, nothing is cached."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+import itertools
+import json
+import random
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+MAX_CHARS = 100_000
+FORMATS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet")
+ALLOWED = ".txt, .csv, .tsv, .json, .jsonl (each also .gz) or .parquet"
+SPLITS = {
+    "train": ("train", "training"),
+    "valid": ("valid", "validation", "val", "dev"),
+    "test": ("test",),
+}
+"""The splits and the names that files and hub data sets give them."""
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?(:[\w.-]+)?")
+
+
+class DataError(ValueError):
+    """Data that cannot be used: one line that says what was given and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The texts of each split, stripped and never empty; `valid` and `test` may have none.
+
+    `notes` are sentences for the user: what was skipped, what was split off.
+    """
+
+    train: list[str]
+    valid: list[str]
+    test: list[str]
+    source: str
+    notes: list[str]
+
+
+class Rows(NamedTuple):
+    """Texts and the notes on reading them."""
+
+    texts: list[str]
+    notes: list[str]
+
+
+def read_corpus(
+    source: str,
+    *,
+    text_column: str = "text",
+    valid_fraction: float = 0.05,
+    seed: int = 0,
+    max_chars: int = MAX_CHARS,
+) -> Corpus:
+    """The corpus at a folder, a file or a hub name; without validation data, part of train is it.
+
+    Args:
+        source: a folder of files named by split (`train.txt`, `ptb.valid.txt.gz`, `dev.csv`, ...),
+            one file (all of it is train), or the name of a hub data set, `name` or `name:config`.
+        text_column: where the text is in csv, tsv, json, parquet and hub data.
+        valid_fraction: the share of train that is held out where there is no validation data.
+        seed: chooses the texts held out.
+        max_chars: a longer text is an error.
+
+    Raises:
+        DataError: anything that cannot be read as asked; names the file and the line.
+    """
+    if not 0 <= valid_fraction < 1:
+        raise DataError(f"valid_fraction: must be in [0, 1) (got {valid_fraction})")
+    readers = split_readers(source, text_column, max_chars)
+    if "train" not in readers:
+        raise DataError(f"{source}: has no train split (found: {', '.join(readers)})")
+    rows = {split: read() for split, read in readers.items()}
+    notes = [note for split in rows.values() for note in split.notes]
+    train, valid, test = (rows[s].texts if s in rows else [] for s in SPLITS)
+    if "valid" not in rows and valid_fraction:
+        train, valid = hold_out(source, train, valid_fraction, seed)
+        notes.append(
+            f"no validation file: split off {100 * valid_fraction:g} % ({len(valid)} sentences) "
+            f"of train with seed {seed}"
+        )
+    return Corpus(train, valid, test, str(source), notes)
+
+
+def read_texts(path: str, *, text_column: str = "text", split: str | None = None) -> list[str]:
+    """The texts of one file, or of one split of a folder or hub data set.
+
+    Args:
+        path: as the `source` of `read_corpus`.
+        text_column: where the text is.
+        split: `train`, `valid` or `test`; None is the first there is of test, valid, train.
+
+    Raises:
+        DataError: as `read_corpus`, or a split that does not exist.
+    """
+    return read_split(path, text_column=text_column, split=split).texts
+
+
+def read_split(path: str, *, text_column: str = "text", split: str | None = None) -> Rows:
+    """`read_texts` with notes; where there are splits the first note says which was read."""
+    if split is not None and split not in SPLITS:
+        raise DataError(f"split: unknown {split!r} (known: {', '.join(SPLITS)})")
+    readers = split_readers(path, text_column, MAX_CHARS)
+    if Path(path).expanduser().is_file():
+        if split is not None:
+            raise DataError(f"{path}: one file has no splits (split {split!r} was asked for)")
+        return readers["train"]()
+    chosen = split or next(name for name in ("test", "valid", "train") if name in readers)
+    if chosen not in readers:
+        raise DataError(f"{path}: has no {chosen} split (found: {', '.join(readers)})")
+    rows = readers[chosen]()
+    return Rows(rows.texts, [f"{path}: read the {chosen} split", *rows.notes])
+
+
+def split_readers(source: str, text_column: str, max_chars: int) -> dict[str, Callable[[], Rows]]:
+    """For each split that the source has, what reads it; one file is `train`."""
+    if not str(source).strip():
+        raise DataError("no data given: a folder, a file or the name of a hub data set")
+    path = Path(source).expanduser()
+    try:
+        if path.is_file():
+            files = {"train": path}
+        elif path.is_dir():
+            files = split_files(path)
+        elif path.exists():
+            raise DataError(f"{source}: is no regular file and no folder")
+        else:
+            return hub_readers(str(source), text_column, max_chars)
+    except OSError as error:
+        raise DataError(f"{source}: {error.strerror or error}") from error
+    return {
+        split: lambda file=file: read_file(file, text_column, max_chars)
+        for split, file in files.items()
+    }
+
+
+def split_files(folder: Path) -> dict[str, Path]:
+    """The file of each split in a folder, by name; companions such as `train.labels.tsv` are not.
+
+    The split is the last word of the name: `train.txt`, `ptb.train.txt.gz`, `news-train.csv`.
+    """
+    names = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name[0] != ".")
+    known = [name for name in names if file_format(name) in FORMATS]
+    found: dict[str, Path] = {}
+    for split, words in SPLITS.items():
+        candidates = [name for name in known if last_word(name) in words]
+        if len(candidates) > 1:
+            raise DataError(
+                f"{folder}: several files for {split}: {', '.join(candidates)}; keep one, or give "
+                "one file"
+            )
+        if candidates:
+            found[split] = folder / candidates[0]
+    if not found:
+        held = f"holds {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else ""
+        raise DataError(
+            f"{folder}: no file is named by its split, as train.txt, valid.txt, test.txt "
+            f"({held or 'holds no text file'}; allowed: {ALLOWED}); or give one file"
+        )
+    return found
+
+
+def file_format(name: str) -> str:
+    """The extension that tells the format, lower-case, without `.gz`."""
+    return Path(name.lower().removesuffix(".gz")).suffix
+
+
+def last_word(name: str) -> str:
+    """The last word of a file name before its extension; the shard `-00000-of-00001` is none."""
+    stem = Path(name.lower().removesuffix(".gz")).stem
+    return re.split(r"[._-]", re.sub(r"-0+-of-0*1$", "", stem))[-1]
+
+
+def hold_out(
+    source: str, texts: list[str], fraction: float, seed: int
+) -> tuple[list[str], list[str]]:
+    """The texts without a random share, and that share, both in their order."""
+    if len(texts) < 2:
+        raise DataError(
+            f"{source}: one sentence cannot be split into train and valid; give at least 2, or a "
+            "validation file"
+        )
+    size = min(max(1, round(fraction * len(texts))), len(texts) - 1)
+    held = set(random.Random(seed).sample(range(len(texts)), size))
+    return (
+        [text for i, text in enumerate(texts) if i not in held],
+        [text for i, text in enumerate(texts) if i in held],
+    )
+
+
+def read_file(path: Path, text_column: str, max_chars: int) -> Rows:
+    """The texts of one file in any of the formats.
+
+    Raises:
+        DataError: it cannot be read, or holds something that is no text.
+    """
+    kind = file_format(path.name)
+    if kind not in FORMATS:
+        raise DataError(f"{path}: unknown file type {kind!r} (allowed: {ALLOWED})")
+    unit = {".json": "entry", ".parquet": "row"}.get(kind, "line")
+    try:
+        if kind == ".txt":
+            cells = iter_lines(path)
+        elif kind in (".csv", ".tsv"):
+            cells = iter_csv(path, text_column, "," if kind == ".csv" else "\t")
+        elif kind == ".parquet":
+            cells = iter_parquet(path, text_column)
+        else:
+            cells = iter_json(path, text_column, unit)
+        return collect(str(path), cells, max_chars, unit)
+    except gzip.BadGzipFile as error:
+        raise DataError(f"{path}: is not a gzip file, though its name ends in .gz") from error
+    except (EOFError, zlib.error) as error:
+        raise DataError(f"{path}: the gzip file is damaged or cut short ({error})") from error
+    except OSError as error:
+        raise DataError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def collect(name: str, cells: Iterable[tuple[int, Any]], max_chars: int, unit: str) -> Rows:
+    """The stripped texts of numbered cells; blank ones are counted, all else is an error."""
+    texts, blank = [], 0
+    for number, cell in cells:
+        if not isinstance(cell, str):
+            given = "null" if cell is None else f"{type(cell).__name__} {str(cell)[:40]!r}"
+            raise DataError(f"{name}: {unit} {number}: the text must be a string (got {given})")
+        text = cell.strip()
+        if len(text) > max_chars:
+            raise DataError(
+                f"{name}: {unit} {number}: {len(text)} characters, at most {max_chars} are allowed"
+            )
+        if text:
+            texts.append(text)
+        else:
+            blank += 1
+    if not texts:
+        held = f"{blank} blank {unit}s" if blank else "is empty"
+        raise DataError(f"{name}: holds no text ({held})")
+    skipped = f"{name}: skipped {blank} blank {unit}{'s' if blank > 1 else ''}"
+    return Rows(texts, [skipped] if blank else [])
+
+
+def iter_lines(path: Path) -> Iterator[tuple[int, str]]:
+    r"""The numbered lines of a UTF-8 file, split at \n only, each with its end."""
+    zipped = path.name.lower().endswith(".gz")
+    with gzip.open(path, "rb") if zipped else path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            if b"\0" in raw:
+                raise DataError(
+                    f"{path}: line {number}: NUL byte; a binary or UTF-16 file? UTF-8 is allowed"
+                )
+            try:
+                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{path}: line {number}: invalid UTF-8, byte 0x{error.object[error.start]:02x} "
+                    f"at position {error.start}"
+                ) from error
+
+
+def iter_csv(path: Path, text_column: str, delimiter: str) -> Iterator[tuple[int, str | None]]:
+    """The text cells of a csv file with a header, each with the line on which its row ends.
+
+    The csv module keeps `NA`, `null` and the empty string as they are.
+    """
+    rows = csv.reader((line for _, line in iter_lines(path)), delimiter=delimiter, strict=True)
+    try:
+        header = next(filter(None, rows), None)
+        if header is None:
+            return
+        index = header.index(column_name(str(path), header, text_column))
+        for row in rows:
+            if not row:  # a blank line
+                yield rows.line_num, ""
+            elif len(row) != len(header):
+                raise DataError(
+                    f"{path}: line {rows.line_num}: {len(row)} cells where the header has "
+                    f"{len(header)}"
+                )
+            else:
+                yield rows.line_num, row[index]
+    except csv.Error as error:
+        raise DataError(f"{path}: line {rows.line_num}: malformed csv ({error})") from error
+
+
+def iter_json(path: Path, text_column: str, unit: str) -> Iterator[tuple[int, Any]]:
+    """The numbered texts of JSON objects, one per line or all in one list; blank lines are blank."""
+    lines = iter_lines(path)
+    first = next(lines, None)
+    if first is None:
+        return
+    numbered = itertools.chain([first], lines)
+    if first[1].lstrip().startswith("["):
+        whole = "".join(line for _, line in numbered)
+        entries: Iterable[tuple[int, Any]] = enumerate(parse_json(path, 1, whole), start=1)
+    else:
+        entries = (
+            (number, parse_json(path, number, line) if line.strip() else {text_column: ""})
+            for number, line in numbered
+        )
+    for number, entry in entries:
+        if not isinstance(entry, dict):
+            raise DataError(
+                f"{path}: {unit} {number}: must be an object with the key {text_column!r} "
+                f"(got {json.dumps(entry)[:40]})"
+            )
+        cell = entry[column_name(f"{path}: {unit} {number}", entry, text_column)]
+        if isinstance(cell, str) and SURROGATE.search(cell):
+            raise DataError(f"{path}: {unit} {number}: half of a surrogate pair is no character")
+        yield number, cell
+
+
+def parse_json(path: Path, number: int, text: str) -> Any:
+    """The JSON value that begins on a line."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line = number + error.lineno - 1
+        raise DataError(f"{path}: line {line}: malformed JSON ({error.msg})") from error
+
+
+def iter_parquet(path: Path, text_column: str) -> Iterator[tuple[int, Any]]:
+    """The numbered texts of a parquet file."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DataError(f"{path}: reading parquet needs pyarrow (pip install pyarrow)") from error
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            column_name(str(path), file.schema_arrow.names, text_column)
+            for batch in file.iter_batches(columns=[text_column]):
+                for cell in batch.column(0).to_pylist():
+                    number += 1
+                    yield number, cell
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path}: is no readable parquet file ({first_line(error)})") from error
+
+
+def hub_readers(source: str, text_column: str, max_chars: int) -> dict[str, Callable[[], Rows]]:
+    """What reads each split of a hub data set, given as `name` or `name:config`."""
+    path = Path(source).expanduser()
+    missing = f"{source}: no such file or folder{nearest_name(path)}"
+    in_a_folder = "/" in source and path.parent.is_dir()
+    if in_a_folder or not HUB_NAME.fullmatch(source) or file_format(source) in FORMATS:
+        raise DataError(missing)
+    try:
+        import datasets
+    except ImportError as error:
+        raise DataError(f"{missing}; hub data needs datasets (pip install datasets)") from error
+    name, _, config = source.partition(":")
+    try:
+        loaded = datasets.load_dataset(name, config or None)
+    except Exception as error:  # whatever datasets, the hub client or the network raises
+        raise DataError(
+            f"{missing}, and no data set that the hub gives now "
+            f"({type(error).__name__}: {first_line(error)})"
+        ) from error
+    found = {
+        split: next(word for word in words if word in loaded)
+        for split, words in SPLITS.items()
+        if not loaded.keys().isdisjoint(words)
+    }
+    if not found:
+        names = ", ".join(map(str, loaded))
+        raise DataError(f"{source}: no split named train, validation or test (found: {names})")
+
+    def read(key: str) -> Rows:
+        data = loaded[key]
+        column = column_name(f"{source}: {key}", data.column_names, text_column)
+        return collect(f"{source}: {key}", enumerate(data[column], start=1), max_chars, "row")
+
+    return {split: lambda key=key: read(key) for split, key in found.items()}
+
+
+def nearest_name(path: Path) -> str:
+    """A hint at the most similar name beside a missing path, if there is one."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f" (did you mean {str(path.parent / near[0])!r}?)" if near else ""
+
+
+def column_name(where: str, columns: Iterable[str], wanted: str) -> str:
+    """The wanted column, which must be among those there are."""
+    names = list(columns)
+    if wanted not in names:
+        known = ", ".join(name[:30] for name in names[:20]) + (", ..." if len(names) > 20 else "")
+        raise DataError(f"{where}: no column {wanted!r} (known: {known or 'none'})")
+    return wanted
+
+
+def first_line(error: Exception) -> str:
+    """The message of an error as one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,308 @@
+"""Tokenizers trained on the texts: SentencePiece unigram and BPE, and whole words."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from textvae.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
+
+if TYPE_CHECKING:
+    from sentencepiece import SentencePieceProcessor
+    from tokenizers import Tokenizer, normalizers
+    from tokenizers.models import BPE, Unigram
+    from transformers import PreTrainedTokenizerFast
+
+TokenizerKind = Literal["unigram", "bpe", "word"]
+
+TRAINING_SENTENCES = 1_000_000
+"""Unigram and BPE are trained on at most this many texts, drawn with seed 0."""
+
+SPACE = "\u2581"
+"""SentencePiece writes a space as this character."""
+
+ESCAPE = "\x10"
+"""Marks what would collide with SentencePiece's own spellings, so that any text round-trips."""
+
+LITERAL = r"<(?=(?:pad|s|/s|0x[0-9A-F]{2})>)"
+"""The start of a text that spells a special token or a byte piece."""
+
+UNTRAINABLE = "\u2585"
+"""SentencePiece skips every training line with its own mark for unknown characters."""
+
+CHUNK = re.compile(r".{1,1000}(?:\s|\Z)|.{1,1000}", re.DOTALL)
+"""Parts of at most 1,001 characters: SentencePiece skips training lines over 4,192 bytes."""
+
+
+def train_tokenizer(
+    kind: TokenizerKind, texts: Iterable[str], vocab_size: int
+) -> PreTrainedTokenizerFast:
+    """A tokenizer whose ids 0 to 3 are pad, bos, eos and unk; a function of its arguments only.
+
+    `unigram` and `bpe` round-trip every text exactly and never give unk. `word` is for texts that
+    are tokenised already: it splits at whitespace, keeps the most frequent words, and the rest,
+    with the literals `<unk>`, `<s>`, `</s>` and `<pad>`, is unk.
+
+    Args:
+        kind: how text is cut into tokens.
+        texts: the training texts.
+        vocab_size: the size wanted, special tokens included. A small corpus yields fewer:
+            `len(tokenizer)` says how many.
+
+    Raises:
+        ValueError: an unknown kind, no text, or a `vocab_size` that leaves room for no token.
+        TypeError: `texts` is one string.
+
+    Source: Kudo 2018, arXiv:1804.10959 (unigram); Sennrich et al. 2016, arXiv:1508.07909 (BPE);
+    Kudo & Richardson 2018, arXiv:1808.06226 (SentencePiece).
+    """
+    if kind not in get_args(TokenizerKind):
+        known = ", ".join(get_args(TokenizerKind))
+        raise ValueError(f"unknown tokenizer kind {kind!r} (known: {known})")
+    if isinstance(texts, str):
+        raise TypeError("texts must be several strings, not one string")
+    if kind == "word":
+        return wrap(word_tokenizer(texts, vocab_size), kind)
+    return wrap(subword_tokenizer(train_sentencepiece(kind, texts, vocab_size), kind), kind)
+
+
+def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:
+    """The token ids of each text, from bos to eos; never cut or padded.
+
+    Raises:
+        TypeError: `texts` is one string, or one of them is none.
+    """
+    if isinstance(texts, str):
+        raise TypeError("texts must be several strings, not one string")
+    backend = tokenizer.backend_tokenizer
+    # A call of `tokenizer(...)` leaves its truncation, padding and splitting behind.
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = True
+    return [encoding.ids for encoding in backend.encode_batch_fast(list(texts))]
+
+
+def decode_ids(tokenizer: PreTrainedTokenizerFast, ids: Iterable[int]) -> str:
+    """The text before the first eos; pad and bos are dropped, unk is spelled `<unk>`."""
+    kept = itertools.takewhile(lambda i: i != EOS, map(int, ids))
+    tokens = [i for i in kept if i not in (PAD, BOS)]
+    # Not skip_special_tokens=True: that deletes the unk words too.
+    return tokenizer.backend_tokenizer.decode(tokens, skip_special_tokens=False)
+
+
+def count_words(text: str) -> int:
+    """Words between whitespace, and one for the end: what word perplexity divides by."""
+    return len(text.split()) + 1
+
+
+def tokenizer_kind(tokenizer: PreTrainedTokenizerFast) -> str | None:
+    """The kind that `train_tokenizer` recorded, also in the saved file; None if foreign."""
+    return tokenizer.init_kwargs.get("kind")
+
+
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
+    """The tokenizer that `tokenizer.save_pretrained(folder)` wrote.
+
+    Raises:
+        ValueError: the folder holds no tokenizer, or one whose special ids are not ours.
+    """
+    if not (Path(folder) / "tokenizer.json").is_file():
+        raise ValueError(f"{folder}: holds no tokenizer (no file tokenizer.json)")
+    from transformers import PreTrainedTokenizerFast
+
+    try:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # tokenizers raises bare Exception for a file that it cannot read
+        raise ValueError(f"{folder}: tokenizer.json cannot be read ({error})") from error
+    found = [tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS]
+    if found != [PAD, BOS, EOS, UNK]:
+        raise ValueError(
+            f"{folder}: the ids of {', '.join(SPECIAL_TOKENS)} must be 0, 1, 2, 3 (got {found})"
+        )
+    return tokenizer
+
+
+def wrap(tokenizer: Tokenizer, kind: TokenizerKind) -> PreTrainedTokenizerFast:
+    """The transformers tokenizer around a pipeline, with special tokens and kind recorded."""
+    from tokenizers import AddedToken, processors
+    from transformers import PreTrainedTokenizerFast
+
+    pad, bos, eos, unk = SPECIAL_TOKENS
+    tokenizer.add_special_tokens(
+        [AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{bos} $A {eos}", special_tokens=[(bos, BOS), (eos, EOS)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=pad,
+        bos_token=bos,
+        eos_token=eos,
+        unk_token=unk,
+        clean_up_tokenization_spaces=False,
+        split_special_tokens=True,  # a literal "<s>" in a text is text
+        kind=kind,
+    )
+
+
+def word_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """Whole words by falling count, ties in the order of their characters."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text.split())
+    if not counts:
+        raise ValueError("no text to train a tokenizer on")
+    if vocab_size <= len(SPECIAL_TOKENS):
+        raise ValueError(f"vocab_size must be at least 5 for kind 'word' (got {vocab_size})")
+    for token in SPECIAL_TOKENS:
+        counts.pop(token, None)
+    words = sorted(counts, key=lambda word: (-counts[word], word))
+    kept = [*SPECIAL_TOKENS, *words[: vocab_size - len(SPECIAL_TOKENS)]]
+    vocabulary = {word: i for i, word in enumerate(kept)}
+    pad, bos, eos, unk = SPECIAL_TOKENS
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=unk))
+    literal = rf"(?<!\S)(?:{pad}|{bos}|{eos})(?!\S)"
+    tokenizer.normalizer = normalizers.Replace(Regex(literal), unk)
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return tokenizer
+
+
+def train_sentencepiece(
+    kind: Literal["unigram", "bpe"], texts: Iterable[str], vocab_size: int
+) -> bytes:
+    """A SentencePiece model of the escaped texts: byte fallback, no normalisation.
+
+    Raises:
+        ValueError: no text, or `vocab_size` below specials + bytes + one piece.
+    """
+    import sentencepiece
+
+    lines = list(training_lines(texts))
+    if not lines:
+        raise ValueError("no text to train a tokenizer on")
+    room = vocab_size - len(SPECIAL_TOKENS) - 256
+    if room < 1:
+        raise ValueError(f"vocab_size must be at least 261 for kind {kind!r} (got {vocab_size})")
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(drop_rare_characters(lines, room)),
+        model_writer=model,
+        model_type=kind,
+        vocab_size=vocab_size,
+        hard_vocab_limit=False,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        pad_id=PAD,
+        bos_id=BOS,
+        eos_id=EOS,
+        unk_id=UNK,
+        num_threads=8,  # the sums of unigram training depend on it, so it is no choice
+        minloglevel=3,
+    )
+    return model.getvalue()
+
+
+def escape_literals(text: str) -> str:
+    """The text as SentencePiece sees it: no literal special token, byte piece or `SPACE`.
+
+    `<unk>` has a code of its own, so that a corpus that spells its unknown words so spends one
+    token on each.
+    """
+    for plain, code in ESCAPED:
+        text = text.replace(plain, code)
+    return re.sub(LITERAL, ESCAPE + "3", text)
+
+
+ESCAPED = ((ESCAPE, ESCAPE + "0"), (SPACE, ESCAPE + "1"), (SPECIAL_TOKENS[UNK], ESCAPE + "2"))
+
+
+def training_lines(texts: Iterable[str]) -> Iterator[str]:
+    """What SentencePiece is trained on: escaped, in parts that it does not skip, none empty."""
+    chosen = list(texts)
+    if len(chosen) > TRAINING_SENTENCES:
+        indices = random.Random(0).sample(range(len(chosen)), TRAINING_SENTENCES)
+        chosen = [chosen[i] for i in sorted(indices)]
+    for text in chosen:
+        escaped = escape_literals(text).replace(UNTRAINABLE, " ").replace("\0", " ")
+        yield from (CHUNK.findall(escaped) if len(escaped) > 1000 else filter(None, [escaped]))
+
+
+def drop_rare_characters(lines: list[str], room: int) -> list[str]:
+    """The lines; when their alphabet would fill over half the room, its rare part made spaces.
+
+    Without this SentencePiece refuses a large alphabet; the rare characters become bytes.
+    """
+    counts: Counter[str] = Counter()
+    for line in lines:
+        counts.update(line)
+    counts.pop(" ", None)
+    common = sorted(counts, key=lambda character: (-counts[character], character))
+    limit = max(room // 2, 1) - 1  # beside the space
+    covered = sum(counts[character] for character in common[:limit])
+    if covered >= 0.9995 * sum(counts.values()):  # what SentencePiece covers in any case
+        return lines
+    rare = str.maketrans(dict.fromkeys(common[limit:], " "))
+    return [line.translate(rare) for line in lines]
+
+
+def subword_tokenizer(model: bytes, kind: Literal["unigram", "bpe"]) -> Tokenizer:
+    """A SentencePiece model as a `tokenizers` pipeline with the same ids.
+
+    transformers' own conversion drops the space before the first word and wants protobuf.
+    """
+    import sentencepiece
+    from tokenizers import Regex, Tokenizer, decoders, normalizers
+
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+    tokenizer = Tokenizer(unigram_model(pieces) if kind == "unigram" else bpe_model(pieces))
+    steps: list[normalizers.Normalizer] = [normalizers.Replace(*pair) for pair in ESCAPED]
+    steps += [
+        normalizers.Replace(Regex(LITERAL), ESCAPE + "3"),
+        normalizers.Prepend(SPACE),
+        normalizers.Replace(" ", SPACE),
+    ]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace(SPACE, " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+            decoders.Replace(ESCAPE + "3", "<"),
+            *(decoders.Replace(code, plain) for plain, code in reversed(ESCAPED)),
+        ]
+    )
+    return tokenizer
+
+
+def unigram_model(pieces: SentencePieceProcessor) -> Unigram:
+    """The pieces with their log-probabilities."""
+    from tokenizers.models import Unigram
+
+    scored = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(len(pieces))]
+    return Unigram(scored, unk_id=UNK, byte_fallback=True)
+
+
+def bpe_model(pieces: SentencePieceProcessor) -> BPE:
+    """The pieces and their merges: every way to join two pieces into a third, best piece first."""
+    from tokenizers.models import BPE
+
+    ids = {pieces.id_to_piece(i): i for i in range(len(pieces))}
+    normal = [piece for piece, i in ids.items() if i > UNK and not pieces.is_byte(i)]
+    known = set(normal)
+    merges = []
+    for piece in normal:
+        cuts = ((piece[:n], piece[n:]) for n in range(1, len(piece)))
+        pairs = [(left, right) for left, right in cuts if left in known and right in known]
+        merges += sorted(pairs, key=lambda pair: (ids[pair[0]], ids[pair[1]]))
+    return BPE(ids, merges, unk_token=SPECIAL_TOKENS[UNK], fuse_unk=True, byte_fallback=True)

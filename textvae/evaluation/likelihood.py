@@ -1,0 +1,98 @@
+"""Importance-weighted likelihood, streamed."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from textvae.model import VAE
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Four estimates for each text, (N,), nats; their means are the figures to report.
+
+    Args:
+        nll: -log 1/K sum_k w_k, an upper bound of -log p(x) that tightens as K grows; exact for a
+            model without latents.
+        elbo: the evidence lower bound, a lower bound of log p(x).
+        reconstruction: -E_q log p(x | z).
+        kl: KL(q(z | x) || p(z)).
+        samples: K.
+
+    Source: Burda et al. 2016, eq. 8, arXiv:1509.00519.
+    """
+
+    nll: Tensor
+    elbo: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+    samples: int
+
+
+@torch.no_grad()
+def batch_likelihood(
+    model: VAE, fields: Mapping[str, Tensor], samples: int, max_rows: int
+) -> Likelihood:
+    """The likelihood of one batch, with its samples drawn in chunks of at most `max_rows` rows.
+
+    Memory depends on `max_rows` (samples times texts), not on the number of samples.
+    """
+    samples = samples if len(model.latents) else 1
+    batch = len(next(iter(fields.values())))
+    chunk = max(1, min(samples, max_rows // batch))
+    total = reconstruction = kl = None
+    for start in range(0, samples, chunk):
+        out = model.infer(min(chunk, samples - start), **fields)
+        weight = torch.logsumexp(out.log_weight.double(), 0)
+        rebuilt, rate = out.reconstruction.double().sum(0), out.kl.double().sum(0)
+        total = weight if total is None else torch.logaddexp(total, weight)
+        reconstruction = rebuilt if reconstruction is None else reconstruction + rebuilt
+        kl = rate if kl is None else kl + rate
+    assert total is not None and reconstruction is not None and kl is not None
+    reconstruction, kl = -reconstruction / samples, kl / samples
+    return Likelihood(math.log(samples) - total, -reconstruction - kl, reconstruction, kl, samples)
+
+
+def likelihood(
+    model: VAE,
+    batches: Iterable[Mapping[str, Tensor]],
+    samples: int = 500,
+    seed: int = 0,
+    max_rows: int = 512,
+) -> Likelihood:
+    """The likelihood of every text of the batches, in their order.
+
+    The model is left in evaluation mode; the caller's random state is not touched.
+
+    Args:
+        model: any VAE, or a language model (then one exact sample is taken).
+        batches: fields on any device.
+        samples: K of the importance-weighted bound.
+        seed: of the posterior samples.
+        max_rows: most sequences decoded at once; bounds memory.
+
+    Raises:
+        ValueError: samples below 1, or no batch.
+    """
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1 (got {samples})")
+    model.eval()
+    parts = []
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for fields in batches:
+            on_device = {name: value.to(model.device) for name, value in fields.items()}
+            parts.append(batch_likelihood(model, on_device, samples, max_rows))
+    if not parts:
+        raise ValueError("there is no text to evaluate")
+    names = ("nll", "elbo", "reconstruction", "kl")
+    joined = {name: torch.cat([getattr(part, name).cpu() for part in parts]) for name in names}
+    return Likelihood(**joined, samples=parts[0].samples)
+
+
+def word_perplexity(nll: Tensor, words: int) -> float:
+    """exp(sum of nll / words); words counts one end of sentence for each text."""
+    return math.exp(nll.double().sum().item() / words)

@@ -1,0 +1,134 @@
+"""The sections of a recipe that say how to read the data and how to train."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
+
+from textvae.registry import suggest
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys and values of another type are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+S = TypeVar("S", bound=Section)
+
+
+class TokenizerPlan(Section):
+    """Which tokenizer to train on the training texts.
+
+    Args:
+        kind: SentencePiece "unigram" or "bpe" for any text; "word" for text already tokenized.
+        vocab_size: number of token ids, special tokens included; fewer on a small corpus.
+    """
+
+    kind: Literal["unigram", "bpe", "word"] = "unigram"
+    vocab_size: Annotated[int, Field(ge=5)] = 8000
+
+
+class DataPlan(Section):
+    """Where the texts come from.
+
+    Args:
+        source: folder, file or `datasets` name; None for the shipped corpus.
+        text_column: column of a table that holds the texts.
+        valid_fraction: share of the training texts held out where there is no validation file.
+        max_tokens: longer texts are left out of training, and their number is said.
+    """
+
+    source: str | None = None
+    text_column: str = "text"
+    valid_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    max_tokens: Annotated[int, Field(ge=3)] = 256
+
+
+class TrainingPlan(Section):
+    """How to train.
+
+    Args:
+        epochs: passes over the training texts.
+        batch_size: texts of one optimizer step, over all processes and micro-batches.
+        accumulation: micro-batches that a step's batch is computed in.
+        optimizer: "adamw" or "sgd".
+        learning_rate: at its highest.
+        schedule: "constant", "linear", "cosine", or "plateau": halved when validation stalls.
+        warmup_steps: optimizer steps of rising learning rate; not with "plateau".
+        weight_decay: of AdamW.
+        clip: largest gradient norm; 0 for none.
+        precision: "float32" or "bfloat16" (on a GPU).
+        patience: epochs without a better validation bound before training stops; None for never.
+        validation_samples: posterior samples of each validation text.
+        seed: of initial weights, order and noise.
+    """
+
+    epochs: PositiveInt = 10
+    batch_size: PositiveInt = 32
+    accumulation: PositiveInt = 1
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: PositiveFloat = 1e-3
+    schedule: Literal["constant", "linear", "cosine", "plateau"] = "constant"
+    warmup_steps: NonNegativeInt = 0
+    weight_decay: NonNegativeFloat = 0.0
+    clip: NonNegativeFloat = 5.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    patience: PositiveInt | None = None
+    validation_samples: PositiveInt = 5
+    seed: NonNegativeInt = 0
+
+
+class Claim(Section):
+    """What a published system promises, as a comparison that can be rerun.
+
+    Args:
+        metric: name of a figure that `textvae evaluate` prints.
+        test: how ours must stand to `value`.
+        value: in the metric's unit; with `over`, added to the other recipe's figure.
+        over: recipe whose figure on the same data is the yardstick; None for `value` alone.
+        published: the published figure, where there is one.
+        source: where it was published, and whether we could check it.
+        data: name of the data set that the claim is about.
+    """
+
+    metric: str
+    test: Literal["<=", ">="]
+    value: float
+    over: str | None = None
+    published: float | None = None
+    source: str
+    data: str
+
+
+def section_problems(error: ValidationError, path: str, fields: Iterable[str]) -> list[str]:
+    """The mistakes that pydantic found in a section, one line each, beginning with `path`."""
+    lines = []
+    for mistake in error.errors():
+        where = ".".join([path, *map(str, mistake["loc"])]).strip(".")
+        if mistake["type"] == "extra_forbidden":
+            lines.append(f"{where}: unknown key {suggest(str(mistake['loc'][-1]), fields)}")
+        elif mistake["type"] == "missing":
+            lines.append(f"{where}: missing")
+        else:
+            lines.append(f"{where}: {mistake['msg']} (got {mistake['input']!r})")
+    return lines
+
+
+def read_section(section: type[S], values: Any, path: str) -> tuple[S | None, list[str]]:
+    """A section from its values, or the mistakes in them, one line each."""
+    if not isinstance(values, Mapping):
+        return None, [f"{path}: must be a mapping (got {values!r})"]
+    try:
+        return section.model_validate(dict(values)), []
+    except ValidationError as error:
+        return None, section_problems(error, path, section.model_fields)

@@ -1,0 +1,237 @@
+"""Recipes: YAML -> model, objective, data and training, checked as a whole."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from textvae.plan import Claim, DataPlan, TokenizerPlan, TrainingPlan, read_section
+from textvae.registry import SpecError, suggest
+
+MODEL_KEYS = ("encoders", "latents", "decoders", "init_range")
+SECTIONS = {"tokenizer": TokenizerPlan, "data": DataPlan, "train": TrainingPlan}
+KEYS = ("paper", "summary", "model", "objective", *SECTIONS, "claim")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A published system as data.
+
+    Args:
+        name: the file's name without its ending.
+        paper: author, year, title and arXiv id.
+        summary: one line: what it is.
+        model: arguments of a `VAEConfig`: encoders, latents, decoders, init_range.
+        objective: specification of an objective.
+        tokenizer: which tokenizer to train.
+        data: where the texts come from.
+        train: how to train.
+        claim: what was published, as comparisons.
+    """
+
+    name: str
+    paper: str
+    summary: str
+    model: dict[str, Any]
+    objective: dict[str, Any]
+    tokenizer: TokenizerPlan
+    data: DataPlan
+    train: TrainingPlan
+    claim: tuple[Claim, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The recipe as it would stand in a file, every default filled in."""
+        return {
+            "paper": self.paper,
+            "summary": self.summary,
+            "model": self.model,
+            "objective": self.objective,
+            **{name: getattr(self, name).model_dump() for name in SECTIONS},
+            "claim": [claim.model_dump() for claim in self.claim],
+        }
+
+    def yaml(self) -> str:
+        """The recipe as a YAML file that `load_recipe` reads back to an equal one."""
+        return yaml.safe_dump(self.document(), sort_keys=False, allow_unicode=True, width=100)
+
+
+class RecipeLoader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number and a repeated key is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a node.
+
+        Raises:
+            SpecError: a key stands twice.
+        """
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                line = node.value[position][0].start_mark.line + 1
+                raise SpecError([f"line {line}: the key {key!r} stands twice"])
+        return super().construct_mapping(node, deep)
+
+
+# PyYAML follows YAML 1.1, where a float needs a dot: 1e-3 would be a string.
+RecipeLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?([eE][-+]?\d+)$"),
+    list("-+0123456789"),
+)
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The value of a YAML text.
+
+    Raises:
+        SpecError: it is no YAML; `where` and the line are named.
+    """
+    try:
+        return yaml.load(text, Loader=RecipeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise SpecError([f"{where}{line}: {getattr(error, 'problem', error)}"]) from None
+    except SpecError as error:
+        raise SpecError([f"{where} {problem}" for problem in error.problems]) from None
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    return {path.stem: path for path in sorted(shipped("configs").glob("*.yaml"))}
+
+
+def shipped(folder: str) -> Path:
+    """A folder that comes with the package: `configs` or `data`, in a checkout or a wheel."""
+    installed = Path(str(resources.files("textvae"))) / "shipped" / folder
+    return installed if installed.is_dir() else Path(__file__).resolve().parent.parent / folder
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a shipped recipe or the path itself.
+
+    Raises:
+        SpecError: neither is there; the nearest known name is said.
+    """
+    known = shipped_recipes()
+    if name in known:
+        return known[name]
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        raise SpecError([f"recipe file {name!r} is not there or is no file"])
+    raise SpecError([f"unknown recipe {name!r} {suggest(name, known)}"])
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe by name or path, with `key.key=value` overrides.
+
+    Raises:
+        SpecError: every mistake in it, one line each.
+    """
+    path = find_recipe(name)
+    try:
+        document = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError:
+        raise SpecError([f"{path}: is not a UTF-8 text file"]) from None
+    if not isinstance(document, dict):
+        raise SpecError([f"{path}: must be a mapping with {', '.join(KEYS)}"])
+    for override in overrides:
+        apply_override(document, override)
+    return read_recipe(document, path.stem)
+
+
+def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
+    """A recipe from its document; the graph itself is checked when the model is built.
+
+    Raises:
+        SpecError: every mistake in it, one line each.
+    """
+    problems = [f"{key}: unknown key {suggest(str(key), KEYS)}" for key in document if key not in KEYS]
+    problems += [f"{key}: missing" for key in ("model", "objective") if key not in document]
+    model = document.get("model", {})
+    if not isinstance(model, Mapping):
+        problems.append(f"model: must be a mapping (got {model!r})")
+        model = {}
+    problems += [
+        f"model.{key}: unknown key {suggest(str(key), MODEL_KEYS)}"
+        for key in model
+        if key not in MODEL_KEYS
+    ]
+    sections: dict[str, Any] = {}
+    for key, section in SECTIONS.items():
+        sections[key], mistakes = read_section(section, document.get(key, {}), key)
+        problems += mistakes
+    claims = []
+    for number, values in enumerate(document.get("claim") or []):
+        claim, mistakes = read_section(Claim, values, f"claim.{number}")
+        claims.append(claim)
+        problems += mistakes
+    problems += [
+        f"{key}: must be text (got {document[key]!r})"
+        for key in ("paper", "summary")
+        if not isinstance(document.get(key, ""), str)
+    ]
+    if problems:
+        raise SpecError(problems)
+    return Recipe(
+        name,
+        document.get("paper", ""),
+        document.get("summary", ""),
+        dict(model),
+        document["objective"],
+        claim=tuple(claims),
+        **sections,
+    )
+
+
+def apply_override(document: dict[str, Any], override: str) -> None:
+    """Set one value of a recipe's document: `train.epochs=3`, `latents.z.dim=64`.
+
+    Nodes are addressed by name; `model.` may be left out.
+
+    Raises:
+        SpecError: it is not of the form key=value, or names what is not there.
+    """
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise SpecError([f"--set {override!r}: must be key=value, as in --set latents.z.dim=64"])
+    if keys[0] in MODEL_KEYS:
+        keys = ["model", *keys]
+    value = parse_yaml(text, f"--set {path}")
+    place: Any = document
+    for depth, key in enumerate(keys[:-1]):
+        place = enter(place, key, ".".join(keys[: depth + 1]))
+    if not isinstance(place, dict):
+        raise SpecError([f"--set {path}: {'.'.join(keys[:-1])} is a value, not a section"])
+    place[keys[-1]] = value
+
+
+def enter(place: Any, key: str, path: str) -> Any:
+    """The part of a document under a key or, in a list of nodes, under a node's name."""
+    if isinstance(place, list):
+        named = {node.get("name"): node for node in place if isinstance(node, dict)}
+        if key not in named:
+            raise SpecError([f"--set {path}: unknown {key!r} {suggest(key, map(str, named))}"])
+        return named[key]
+    if not isinstance(place, dict):
+        raise SpecError([f"--set {path}: {path.rpartition('.')[0]} is a value, not a section"])
+    if place.get(key) is None:
+        place[key] = {}
+    elif not isinstance(place[key], dict | list):
+        # A number stands for a schedule; `kl_weight.kind=linear` replaces it by a section.
+        place[key] = {}
+    return place[key]
+
+
+def recipe_headers() -> Iterator[tuple[str, str, str]]:
+    """Name, paper and summary of each shipped recipe."""
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        yield name, recipe.paper, recipe.summary

@@ -1,0 +1,304 @@
+"""A run: one folder that holds a recipe, its tokenizer, its checkpoints and the finished model."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerFast, TrainerCallback, TrainerControl, TrainerState
+from transformers.integrations import TensorBoardCallback
+from transformers.utils import logging as transformers_logging
+
+from textvae.checkpoints import CheckpointError, last_sound_checkpoint, written_whole
+from textvae.data.batching import Sentences
+from textvae.data.readers import Corpus, DataError
+from textvae.data.tokenizers import load_tokenizer, train_tokenizer
+from textvae.model import VAE, VAEConfig
+from textvae.objectives import Objective
+from textvae.recipes import Recipe, parse_yaml, read_recipe
+from textvae.trainer import VAETrainer, process_rank
+
+Report = Callable[[str, Mapping[str, Any]], None]
+RECIPE, STATE, RESULTS = "recipe.yaml", "run.json", "results.json"
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used as asked."""
+
+
+class InterruptedRun(Exception):
+    """Training stopped on request; its checkpoint is saved."""
+
+
+def build_model(recipe: Recipe, vocab_size: int) -> VAE:
+    """The recipe's model with its objective; initial weights depend on the recipe's seed alone.
+
+    Raises:
+        SpecError: a node or the objective cannot be built; every mistake is named.
+    """
+    objective = Objective.build(recipe.objective)
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.train.seed)
+        model = VAE(VAEConfig(vocab_size=vocab_size, recipe=recipe.name, **recipe.model))
+    model.objective = objective
+    return model
+
+
+def train_run(
+    recipe: Recipe,
+    corpus: Corpus,
+    folder: Path,
+    resume: bool = False,
+    report: Report = lambda event, values: None,
+    device: str | None = None,
+) -> tuple[VAE, PreTrainedTokenizerFast]:
+    """Train a recipe on a corpus in a folder; the best model by validation bound is kept.
+
+    Interrupted at any moment and resumed, it ends with the same model, bit for bit on the CPU.
+
+    Args:
+        recipe: what to train and how.
+        corpus: texts; `valid` must not be empty.
+        folder: of the run; new, unless `resume`.
+        resume: go on from the newest undamaged checkpoint, or from the start if there is none.
+        report: called with an event and its values: begin, note, step, log, validation.
+        device: "cpu" to stay off a GPU that is there.
+
+    Raises:
+        RunError: the folder holds a run already, or, with `resume`, another one.
+        SpecError: the recipe's model or objective cannot be built.
+        NonFiniteLossError: the loss became NaN or infinite; checkpoints are kept.
+        InterruptedRun: Ctrl-C; a checkpoint of this moment is kept.
+    """
+    # Loading and saving a small model needs no progress bars of its own.
+    transformers_logging.disable_progress_bar()
+    checkpoint = open_folder(recipe, corpus, folder, resume, report)
+    tokenizer = run_tokenizer(recipe, corpus, folder, resume)
+    train, left_out = training_sentences(tokenizer, corpus.train, recipe.data.max_tokens)
+    if left_out:
+        report(
+            "note", {"text": f"{left_out} texts of over {recipe.data.max_tokens} tokens left out"}
+        )
+    valid = Sentences.encoded(tokenizer, corpus.valid)
+    model = build_model(recipe, len(tokenizer))
+    with interruptible() as stopped:
+        trainer = VAETrainer(
+            model,
+            recipe.train,
+            train,
+            valid,
+            folder / "checkpoints",
+            report,
+            device,
+            run_callbacks(folder, stopped, report),
+        )
+        report("begin", description(model, tokenizer, train, valid, trainer))
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if stopped.is_set():
+        raise InterruptedRun(f"stopped; go on with: textvae train --resume --output {folder}")
+    if process_rank() == 0:
+        with written_whole(folder) as beside:
+            trainer.model.save_pretrained(beside)
+            tokenizer.save_pretrained(str(beside))
+    return trainer.model, tokenizer
+
+
+def open_folder(
+    recipe: Recipe, corpus: Corpus, folder: Path, resume: bool, report: Report
+) -> Path | None:
+    """Make or reopen a run's folder; the checkpoint to go on from, if any."""
+    state = {
+        "recipe": recipe.name,
+        "data": corpus.source,
+        "fingerprint": fingerprint(corpus),
+    }
+    if (folder / RECIPE).exists():
+        if not resume:
+            raise RunError(
+                f"{folder} holds a run already: --resume to go on, or another --output to begin"
+            )
+        if saved_recipe(folder).document() != recipe.document():
+            raise RunError(f"{folder} holds a run of another recipe; --resume takes no changes")
+        if read_state(folder).get("fingerprint") != state["fingerprint"]:
+            raise RunError(f"{folder} was trained on other texts than {corpus.source} now holds")
+        checkpoint, notes = last_sound_checkpoint(folder / "checkpoints")
+        for note in notes:
+            report("note", {"text": note})
+        return checkpoint
+    if resume:
+        raise RunError(f"{folder} holds no run to resume")
+    if process_rank() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        (folder / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+        # The recipe comes last: a folder that has it is a run.
+        beside = folder / f".{RECIPE}"
+        beside.write_text(recipe.yaml(), encoding="utf-8")
+        beside.replace(folder / RECIPE)
+    return None
+
+
+def saved_recipe(folder: Path) -> Recipe:
+    """The recipe of a run.
+
+    Raises:
+        RunError: the folder holds none.
+    """
+    try:
+        text = (folder / RECIPE).read_text(encoding="utf-8")
+    except OSError:
+        raise RunError(f"{folder} holds no run: {RECIPE} is missing") from None
+    document = parse_yaml(text, str(folder / RECIPE))
+    return read_recipe(document, read_state(folder).get("recipe", folder.name))
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """What `run.json` of a run says; empty when it is missing."""
+    try:
+        return json.loads((folder / STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def run_tokenizer(
+    recipe: Recipe, corpus: Corpus, folder: Path, resume: bool
+) -> PreTrainedTokenizerFast:
+    """The run's tokenizer, trained on its training texts; the same ones give the same tokenizer."""
+    place = folder / "tokenizer"
+    if resume and (place / "tokenizer.json").exists():
+        return load_tokenizer(place)
+    tokenizer = train_tokenizer(recipe.tokenizer.kind, corpus.train, recipe.tokenizer.vocab_size)
+    if process_rank() == 0:
+        with written_whole(place) as beside:
+            tokenizer.save_pretrained(str(beside))
+    return tokenizer
+
+
+def training_sentences(
+    tokenizer: PreTrainedTokenizerFast, texts: list[str], max_tokens: int
+) -> tuple[Sentences, int]:
+    """The sentences to train on and the number of texts that were too long.
+
+    Raises:
+        DataError: every text is too long.
+    """
+    sentences = Sentences.encoded(tokenizer, texts)
+    keep = sentences.lengths <= max_tokens
+    if keep.all():
+        return sentences, 0
+    if not keep.any():
+        raise DataError(
+            f"every training text has more than data.max_tokens = {max_tokens} tokens "
+            f"(the shortest: {sentences.lengths.min()})"
+        )
+    kept = [text for text, short in zip(texts, keep, strict=True) if short]
+    return Sentences.encoded(tokenizer, kept), len(texts) - len(kept)
+
+
+def description(
+    model: VAE,
+    tokenizer: PreTrainedTokenizerFast,
+    train: Sentences,
+    valid: Sentences,
+    trainer: VAETrainer,
+) -> dict[str, Any]:
+    """What a run is about, for the report's "begin"."""
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "vocabulary": len(tokenizer),
+        "train": len(train),
+        "valid": len(valid),
+        "steps": trainer.batches.steps * trainer.plan.epochs,
+        "epochs": trainer.plan.epochs,
+        "device": str(trainer.args.device),
+    }
+
+
+def run_callbacks(
+    folder: Path, stopped: threading.Event, report: Report
+) -> list[TrainerCallback]:
+    """Progress, stopping on request, and TensorBoard where it is installed (first process)."""
+    callbacks: list[TrainerCallback] = [StepReport(stopped, report)]
+    if process_rank() == 0:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return callbacks
+        callbacks.append(TensorBoardCallback(SummaryWriter(str(folder / "tensorboard"))))
+    return callbacks
+
+
+class StepReport(TrainerCallback):
+    """Reports each optimizer step, and stops with a checkpoint when asked to."""
+
+    def __init__(self, stopped: threading.Event, report: Report):
+        self.stopped = stopped
+        self.report = report
+
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Report the step; on request, save and stop."""
+        self.report("step", {"step": state.global_step, "steps": state.max_steps})
+        if self.stopped.is_set():
+            control.should_save = True
+            control.should_training_stop = True
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; a second one interrupts at once."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def stop(signum: int, frame: Any) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def fingerprint(corpus: Corpus) -> str:
+    """A SHA-256 of the training and validation texts."""
+    sha = hashlib.sha256()
+    for texts in (corpus.train, corpus.valid):
+        for text in texts:
+            sha.update(text.encode("utf-8", "surrogatepass"))
+            sha.update(b"\n")
+        sha.update(b"\0")
+    return sha.hexdigest()
+
+
+def last_run(folder: Path = Path("runs")) -> Path:
+    """The run that finished last.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    finished = [p.parent for p in folder.glob("*/model.safetensors")]
+    if not finished:
+        raise CheckpointError(f"no trained run in {folder}{os.sep}: name one with --model")
+    return max(finished, key=lambda p: (p / "model.safetensors").stat().st_mtime)
+
+
+def next_folder(name: str, parent: Path = Path("runs")) -> Path:
+    """A folder for a run of this name that is not there yet: runs/name, runs/name-2, ..."""
+    number = 1
+    while True:
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        if not folder.exists():
+            return folder
+        number += 1

@@ -1,0 +1,299 @@
+"""The few-line public face: texts in, latents and texts out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+
+from textvae.checkpoints import CheckpointError
+from textvae.data.batching import Sentences
+from textvae.data.tokenizers import decode_ids, load_tokenizer
+from textvae.decoders.text import TokenDecoder
+from textvae.evaluation.latent import active_units, is_collapsed, posterior_moments
+from textvae.evaluation.likelihood import likelihood
+from textvae.generation import Decoding, generate
+from textvae.model import VAE, VAEConfig
+
+ROWS = 256
+"""Most sentences generated at once."""
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """Whether the latents say anything about a set of texts.
+
+    Args:
+        kl: KL(q(z | x) || p(z)), nats per text.
+        active: dimensions whose posterior mean varies over the texts.
+        dimensions: of all latents.
+        collapsed: the posterior equals the prior for all that matters.
+    """
+
+    kl: float
+    active: int
+    dimensions: int
+    collapsed: bool
+
+
+class SentenceVAE:
+    """A text VAE with its tokenizer.
+
+    >>> vae = SentenceVAE.from_pretrained("runs/bowman2016")  # doctest: +SKIP
+    >>> z = vae.encode(["the food was great ."])  # doctest: +SKIP
+    >>> vae.decode(z)  # doctest: +SKIP
+
+    Args:
+        model: with one text decoder.
+        tokenizer: that it was trained with.
+    """
+
+    def __init__(self, model: VAE, tokenizer: PreTrainedTokenizerFast):
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | PathLike[str], device: str | torch.device = "cpu"
+    ) -> "SentenceVAE":
+        """The model and tokenizer in a folder or under a hub name; safetensors only, never pickle.
+
+        Raises:
+            CheckpointError: there is none, it is of another kind, or it is damaged.
+        """
+        return cls(load_model(folder).to(device), load_tokenizer(folder))
+
+    def save_pretrained(self, folder: str | PathLike[str]) -> None:
+        """Write the model and tokenizer so that `from_pretrained` reads them back."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(str(folder))
+
+    @property
+    def decoder(self) -> TokenDecoder:
+        """The text decoder.
+
+        Raises:
+            ValueError: the model has none, or several.
+        """
+        found = [d for d in self.model.decoders.values() if isinstance(d, TokenDecoder)]
+        if len(found) != 1:
+            raise ValueError(f"one text decoder is needed (the model has {len(found)})")
+        return found[0]
+
+    @property
+    def dim(self) -> int:
+        """Size D of all latents together; 0 for a language model."""
+        return sum(family.dim for family in self.model.latents.values())
+
+    def sentences(self, texts: Sequence[str]) -> Sentences:
+        """The texts as token ids.
+
+        Raises:
+            TypeError: a single string in place of a list.
+            ValueError: no text.
+        """
+        if isinstance(texts, str):
+            raise TypeError("texts must be a list of strings (got one string)")
+        if not len(texts):
+            raise ValueError("at least one text is needed (got none)")
+        return Sentences.encoded(self.tokenizer, list(texts))
+
+    def encode(
+        self, texts: Sequence[str], return_scales: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Posterior means, (N, D), float32, all latents side by side; on request, also scales.
+
+        Args:
+            texts: N sentences, as the training texts were written.
+            return_scales: whether to return the posterior standard deviations, (N, D), too.
+
+        Raises:
+            ValueError: the model is a language model: it has no latent.
+        """
+        self.require_latent()
+        order, batches = zip(*self.sentences(texts).in_length_order(), strict=True)
+        moments = posterior_moments(self.model, batches)
+        back = np.argsort(np.concatenate(order))
+        means = torch.cat([mean for mean, _ in moments.values()], -1).numpy()[back]
+        if not return_scales:
+            return means
+        return means, torch.cat([scale for _, scale in moments.values()], -1).numpy()[back]
+
+    def decode(
+        self, z: np.ndarray | Tensor, decoding: Decoding | None = None, seed: int | None = None
+    ) -> list[str]:
+        """The sentence of each latent, (N, D), greedy unless `decoding` says otherwise.
+
+        Args:
+            z: latents side by side, as `encode` gives them.
+            decoding: how to choose tokens.
+            seed: of sampling; None leaves the random state as it is.
+
+        Raises:
+            ValueError: z is not (N, D).
+        """
+        latents = torch.as_tensor(np.asarray(z), dtype=torch.float32, device=self.model.device)
+        if latents.ndim != 2 or latents.shape[1] != self.dim:
+            raise ValueError(f"z must be (N, {self.dim}) (got {tuple(latents.shape)})")
+        sizes = [family.dim for family in self.model.latents.values()]
+        parts = latents.split(sizes, dim=-1) if sizes else ()
+        values = {
+            name: part[None] for name, part in zip(self.model.latents, parts, strict=True)
+        }
+        (context,) = self.model.contexts(values, {}, len(latents)).values()
+        texts: list[str] = []
+        with torch.random.fork_rng(enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            for rows in context[0].split(ROWS):
+                ids = generate(self.decoder, rows, decoding)
+                texts += [decode_ids(self.tokenizer, row) for row in ids.tolist()]
+        return texts
+
+    def reconstruct(self, texts: Sequence[str], decoding: Decoding | None = None) -> list[str]:
+        """The sentence at each text's posterior mean."""
+        return self.decode(np.asarray(self.encode(texts)), decoding)
+
+    def sample(
+        self, count: int = 1, decoding: Decoding | None = None, seed: int | None = None
+    ) -> list[str]:
+        """Sentences from the prior: z ~ p(z), then tokens drawn from p(x | z).
+
+        Args:
+            count: number of sentences.
+            decoding: how to choose tokens; drawn from the whole distribution when not given.
+            seed: of z and tokens; None leaves the random state as it is.
+
+        Raises:
+            ValueError: count below 1.
+        """
+        if count < 1:
+            raise ValueError(f"at least one sentence must be asked for (got {count})")
+        with torch.random.fork_rng(enabled=seed is not None), torch.no_grad():
+            if seed is not None:
+                torch.manual_seed(seed)
+            drawn = [value[0] for value in self.model.sample_prior(count).values()]
+            z = torch.cat(drawn, -1) if drawn else torch.zeros(count, 0)
+            return self.decode(z.cpu(), decoding or Decoding(sample=True))
+
+    def interpolate(
+        self,
+        first: str,
+        second: str,
+        steps: int = 8,
+        spherical: bool = False,
+        decoding: Decoding | None = None,
+    ) -> list[str]:
+        """Sentences on the way between two posterior means; the ends are their reconstructions.
+
+        Args:
+            first: sentence at the start.
+            second: sentence at the end.
+            steps: number of sentences, both ends included.
+            spherical: on the great circle in place of the line.
+            decoding: how to choose tokens; greedy when not given.
+
+        Raises:
+            ValueError: fewer than two steps.
+
+        Source: Bowman et al. 2016, section 5.2 (homotopies), arXiv:1511.06349.
+        """
+        if steps < 2:
+            raise ValueError(f"an interpolation has at least 2 steps (got {steps})")
+        ends = torch.from_numpy(np.asarray(self.encode([first, second])))
+        share = torch.linspace(0, 1, steps)[:, None]
+        between = great_circle if spherical else line
+        return self.decode(between(ends[0], ends[1], share), decoding)
+
+    def nearest(
+        self, query: str, texts: Sequence[str], count: int = 5
+    ) -> list[tuple[str, float]]:
+        """The texts whose posterior means are nearest to the query's, with their distance."""
+        means = np.asarray(self.encode([query, *texts]))
+        distance = np.linalg.norm(means[1:] - means[0], axis=1)
+        return [(texts[i], float(distance[i])) for i in np.argsort(distance)[:count]]
+
+    def collapse(self, texts: Sequence[str]) -> Collapse:
+        """What the latents say about texts, at least a few dozen to be worth anything.
+
+        Raises:
+            ValueError: the model is a language model: it has no latent.
+        """
+        self.require_latent()
+        batches = [batch for _, batch in self.sentences(texts).in_length_order()]
+        kl = likelihood(self.model, batches, samples=1).kl.mean().item()
+        moments = posterior_moments(self.model, batches)
+        active = sum(active_units(means) for means, _ in moments.values())
+        return Collapse(kl, active, self.dim, is_collapsed(kl, active))
+
+    def require_latent(self) -> None:
+        """Refuse what a language model cannot do.
+
+        Raises:
+            ValueError: the model has no latent.
+        """
+        if not self.dim:
+            raise ValueError("the model has no latent: it is a language model")
+
+
+def line(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    """Points on the straight line, (N, D), at shares of the way, (N, 1)."""
+    return start + (end - start) * share
+
+
+def great_circle(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    """Points on the arc from start to end, (N, D), whose length changes evenly with the share.
+
+    Source: White 2016, section 2.1, arXiv:1609.04468; the norm is interpolated too.
+    """
+    lengths = start.norm(), end.norm()
+    if min(lengths) == 0:
+        return line(start, end, share)
+    unit = start / lengths[0], end / lengths[1]
+    angle = torch.dot(*unit).clamp(-1, 1).arccos()
+    if angle.sin() < 1e-6:
+        return line(start, end, share)
+    direction = (
+        torch.sin((1 - share) * angle) * unit[0] + torch.sin(share * angle) * unit[1]
+    ) / angle.sin()
+    return direction * line(lengths[0], lengths[1], share)
+
+
+def load_model(folder: str | PathLike[str]) -> VAE:
+    """The model in a folder or under a hub name, every weight accounted for.
+
+    Raises:
+        CheckpointError: there is none, it is of another kind, or it is damaged.
+    """
+    place = Path(folder)
+    if place.exists() and not (place / "config.json").is_file():
+        hint = " (training has not finished: --resume)" if (place / "recipe.yaml").is_file() else ""
+        raise CheckpointError(f"{place} holds no model: config.json is missing{hint}")
+    transformers_logging.disable_progress_bar()
+    verbosity = transformers_logging.get_verbosity()
+    # Missing weights are an error below, not a report on the terminal.
+    transformers_logging.set_verbosity_error()
+    try:
+        config = VAEConfig.from_pretrained(folder)
+        if config.model_type != VAEConfig.model_type:
+            raise CheckpointError(f"{folder} holds a {config.model_type!r} model, not one of ours")
+        model, info = VAE.from_pretrained(
+            folder, config=config, use_safetensors=True, output_loading_info=True
+        )
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
+        text = str(error).strip().split("\n")[0]
+        raise CheckpointError(f"{folder} holds no sound model: {text}") from None
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    wrong = [name for key in ("missing_keys", "unexpected_keys") for name in info[key]]
+    if wrong:
+        raise CheckpointError(f"{folder} is damaged: weights {sorted(wrong)} do not match")
+    return model
