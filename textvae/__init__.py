@@ -1,1 +1,35 @@
-"""Text-generation variational autoencoders."""
+"""Text-generation variational autoencoders.
+
+The names below are imported when they are first used, so that `import textvae` stays fast.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textvae.generation import Decoding
+    from textvae.model import VAE, VAEConfig
+    from textvae.recipes import Recipe, load_recipe
+    from textvae.sentence import SentenceVAE
+
+__version__ = "0.1.0"
+__all__ = ["VAE", "Decoding", "Recipe", "SentenceVAE", "VAEConfig", "load_recipe"]
+
+MODULES = {
+    "Decoding": "generation",
+    "Recipe": "recipes",
+    "SentenceVAE": "sentence",
+    "VAE": "model",
+    "VAEConfig": "model",
+    "load_recipe": "recipes",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in MODULES:
+        raise AttributeError(f"module 'textvae' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"textvae.{MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

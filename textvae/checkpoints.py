@@ -24,9 +24,11 @@ def digest(path: Path) -> str:
 
 def seal(folder: Path) -> None:
     """Write the manifest of a finished folder: the name and SHA-256 of every file in it."""
+    beside = folder / f".{MANIFEST}"
+    # An interrupted call may have left `beside` there.
+    beside.unlink(missing_ok=True)
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
     manifest = {str(p.relative_to(folder)): digest(p) for p in files}
-    beside = folder / f".{MANIFEST}"
     with beside.open("w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=1)
         file.flush()

@@ -133,8 +133,8 @@ class Beams:
 def beam_search(decoder: TokenDecoder, context: Tensor, decoding: Decoding) -> Tensor:
     """The most probable of the candidates that a beam of W keeps, (N, T), int64.
 
-    Scores are plain log-probabilities: no length normalisation, so that a wider beam never
-    answers a less probable sentence than the search it contains.
+    Scores are plain log-probabilities, without length normalisation. A beam wide enough to hold
+    every prefix is exact; a narrower one may drop what becomes the best, even the greedy answer.
     """
     N, W = len(context), decoding.beams
     scores = torch.full((N, W), -torch.inf, device=context.device)

@@ -152,7 +152,9 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
     Raises:
         SpecError: every mistake in it, one line each.
     """
-    problems = [f"{key}: unknown key {suggest(str(key), KEYS)}" for key in document if key not in KEYS]
+    problems = [
+        f"{key}: unknown key {suggest(str(key), KEYS)}" for key in document if key not in KEYS
+    ]
     problems += [f"{key}: missing" for key in ("model", "objective") if key not in document]
     model = document.get("model", {})
     if not isinstance(model, Mapping):

@@ -33,7 +33,7 @@ class RunError(ValueError):
     """A run folder that cannot be used as asked."""
 
 
-class InterruptedRun(Exception):
+class InterruptedRunError(Exception):
     """Training stopped on request; its checkpoint is saved."""
 
 
@@ -75,7 +75,7 @@ def train_run(
         RunError: the folder holds a run already, or, with `resume`, another one.
         SpecError: the recipe's model or objective cannot be built.
         NonFiniteLossError: the loss became NaN or infinite; checkpoints are kept.
-        InterruptedRun: Ctrl-C; a checkpoint of this moment is kept.
+        InterruptedRunError: Ctrl-C; a checkpoint of this moment is kept.
     """
     # Loading and saving a small model needs no progress bars of its own.
     transformers_logging.disable_progress_bar()
@@ -102,12 +102,12 @@ def train_run(
         report("begin", description(model, tokenizer, train, valid, trainer))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stopped.is_set():
-        raise InterruptedRun(f"stopped; go on with: textvae train --resume --output {folder}")
+        raise InterruptedRunError(f"stopped; go on with: textvae train --resume --output {folder}")
     if process_rank() == 0:
         with written_whole(folder) as beside:
-            trainer.model.save_pretrained(beside)
+            trainer.vae.save_pretrained(beside)
             tokenizer.save_pretrained(str(beside))
-    return trainer.model, tokenizer
+    return trainer.vae, tokenizer
 
 
 def open_folder(
@@ -221,9 +221,7 @@ def description(
     }
 
 
-def run_callbacks(
-    folder: Path, stopped: threading.Event, report: Report
-) -> list[TrainerCallback]:
+def run_callbacks(folder: Path, stopped: threading.Event, report: Report) -> list[TrainerCallback]:
     """Progress, stopping on request, and TensorBoard where it is installed (first process)."""
     callbacks: list[TrainerCallback] = [StepReport(stopped, report)]
     if process_rank() == 0:

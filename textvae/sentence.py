@@ -17,7 +17,8 @@ from textvae.data.batching import Sentences
 from textvae.data.tokenizers import decode_ids, load_tokenizer
 from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.latent import active_units, is_collapsed, posterior_moments
-from textvae.evaluation.likelihood import likelihood
+from textvae.evaluation.likelihood import likelihood, perplexity
+from textvae.evaluation.positions import PositionLosses, position_losses
 from textvae.generation import Decoding, generate
 from textvae.model import VAE, VAEConfig
 
@@ -26,20 +27,38 @@ ROWS = 256
 
 
 @dataclass(frozen=True)
-class Collapse:
-    """Whether the latents say anything about a set of texts.
+class Evaluation:
+    """Figures over held-out texts, each with its denominator.
 
     Args:
+        nll: importance-weighted -log p(x), nats per text, with `samples` samples.
+        elbo: evidence lower bound, nats per text.
+        reconstruction: -E_q log p(x | z), nats per text.
         kl: KL(q(z | x) || p(z)), nats per text.
-        active: dimensions whose posterior mean varies over the texts.
+        word_perplexity: exp(nll of all texts / words).
+        token_perplexity: exp(nll of all texts / tokens); depends on the tokenizer.
+        active_units: dimensions whose posterior mean varies over the texts (variance > 0.01).
         dimensions: of all latents.
         collapsed: the posterior equals the prior for all that matters.
+        sentences: number of texts.
+        words: whitespace-separated words, one end of sentence for each text included.
+        tokens: predicted tokens, ends of sentence included.
+        samples: K of the importance-weighted bound.
     """
 
+    nll: float
+    elbo: float
+    reconstruction: float
     kl: float
-    active: int
+    word_perplexity: float
+    token_perplexity: float
+    active_units: int
     dimensions: int
     collapsed: bool
+    sentences: int
+    words: int
+    tokens: int
+    samples: int
 
 
 class SentenceVAE:
@@ -67,7 +86,9 @@ class SentenceVAE:
         Raises:
             CheckpointError: there is none, it is of another kind, or it is damaged.
         """
-        return cls(load_model(folder).to(device), load_tokenizer(folder))
+        model = load_model(folder)
+        model.to(torch.device(device))
+        return cls(model, load_tokenizer(Path(folder)))
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write the model and tokenizer so that `from_pretrained` reads them back."""
@@ -89,7 +110,12 @@ class SentenceVAE:
     @property
     def dim(self) -> int:
         """Size D of all latents together; 0 for a language model."""
-        return sum(family.dim for family in self.model.latents.values())
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Size of each latent, in the order of the graph."""
+        return [int(family.dim) for family in self.model.latents.values()]  # type: ignore[arg-type]
 
     def sentences(self, texts: Sequence[str]) -> Sentences:
         """The texts as token ids.
@@ -141,11 +167,8 @@ class SentenceVAE:
         latents = torch.as_tensor(np.asarray(z), dtype=torch.float32, device=self.model.device)
         if latents.ndim != 2 or latents.shape[1] != self.dim:
             raise ValueError(f"z must be (N, {self.dim}) (got {tuple(latents.shape)})")
-        sizes = [family.dim for family in self.model.latents.values()]
-        parts = latents.split(sizes, dim=-1) if sizes else ()
-        values = {
-            name: part[None] for name, part in zip(self.model.latents, parts, strict=True)
-        }
+        parts = latents.split(self.sizes, dim=-1) if self.sizes else ()
+        values = {name: part[None] for name, part in zip(self.model.latents, parts, strict=True)}
         (context,) = self.model.contexts(values, {}, len(latents)).values()
         texts: list[str] = []
         with torch.random.fork_rng(enabled=seed is not None):
@@ -211,26 +234,65 @@ class SentenceVAE:
         between = great_circle if spherical else line
         return self.decode(between(ends[0], ends[1], share), decoding)
 
-    def nearest(
-        self, query: str, texts: Sequence[str], count: int = 5
-    ) -> list[tuple[str, float]]:
+    def nearest(self, query: str, texts: Sequence[str], count: int = 5) -> list[tuple[str, float]]:
         """The texts whose posterior means are nearest to the query's, with their distance."""
         means = np.asarray(self.encode([query, *texts]))
         distance = np.linalg.norm(means[1:] - means[0], axis=1)
-        return [(texts[i], float(distance[i])) for i in np.argsort(distance)[:count]]
+        return [(str(texts[i]), float(distance[i])) for i in np.argsort(distance)[:count]]
 
-    def collapse(self, texts: Sequence[str]) -> Collapse:
-        """What the latents say about texts, at least a few dozen to be worth anything.
+    def evaluate(self, texts: Sequence[str], samples: int = 500, seed: int = 0) -> Evaluation:
+        """Importance-weighted likelihood, perplexity, KL and active units of held-out texts.
+
+        Args:
+            texts: sentences that the model was not trained on.
+            samples: K of the importance-weighted bound; a language model needs only one.
+            seed: of the posterior samples.
 
         Raises:
-            ValueError: the model is a language model: it has no latent.
+            ValueError: no text, or samples below 1.
         """
+        sentences = self.sentences(texts)
+        # Few texts and many samples at once: the encoder then runs once for many samples.
+        batches = [b for _, b in sentences.in_length_order(512 if samples > 8 else 4096)]
+        estimate = likelihood(self.model, batches, samples=samples, seed=seed)
+        moments = posterior_moments(self.model, batches)
+        kl = estimate.kl.mean().item()
+        active = sum(active_units(means) for means, _ in moments.values())
+        return Evaluation(
+            nll=estimate.nll.mean().item(),
+            elbo=estimate.elbo.mean().item(),
+            reconstruction=estimate.reconstruction.mean().item(),
+            kl=kl,
+            word_perplexity=perplexity(estimate.nll, sentences.words),
+            token_perplexity=perplexity(estimate.nll, sentences.targets),
+            active_units=active,
+            dimensions=self.dim,
+            collapsed=bool(self.dim) and is_collapsed(kl, active),
+            sentences=len(sentences),
+            words=sentences.words,
+            tokens=sentences.targets,
+            samples=estimate.samples,
+        )
+
+    def positions(
+        self, texts: Sequence[str], samples: int = 1, use_mean: bool = False, seed: int = 0
+    ) -> PositionLosses:
+        """Reconstruction loss at each token position of held-out texts; KL excluded.
+
+        Args:
+            texts: sentences that the model was not trained on.
+            samples: posterior samples of each text.
+            use_mean: the posterior means in place of samples.
+            seed: of the samples.
+        """
+        batches = [batch for _, batch in self.sentences(texts).in_length_order()]
+        return position_losses(self.model, batches, samples, use_mean, seed)
+
+    def is_collapsed_for(self, texts: Sequence[str]) -> bool:
+        """Whether the posteriors of these texts equal the prior: a mean KL below 0.1 nats."""
         self.require_latent()
         batches = [batch for _, batch in self.sentences(texts).in_length_order()]
-        kl = likelihood(self.model, batches, samples=1).kl.mean().item()
-        moments = posterior_moments(self.model, batches)
-        active = sum(active_units(means) for means, _ in moments.values())
-        return Collapse(kl, active, self.dim, is_collapsed(kl, active))
+        return is_collapsed(likelihood(self.model, batches, samples=1).kl.mean().item())
 
     def require_latent(self) -> None:
         """Refuse what a language model cannot do.
@@ -283,7 +345,7 @@ def load_model(folder: str | PathLike[str]) -> VAE:
         config = VAEConfig.from_pretrained(folder)
         if config.model_type != VAEConfig.model_type:
             raise CheckpointError(f"{folder} holds a {config.model_type!r} model, not one of ours")
-        model, info = VAE.from_pretrained(
+        model, info = VAE.from_pretrained(  # type: ignore[misc]
             folder, config=config, use_safetensors=True, output_loading_info=True
         )
     except CheckpointError:

@@ -122,6 +122,7 @@ class VAETrainer(Trainer):
         world = process_count()
         arguments = training_arguments(plan, folder, world, device)
         self.plan = plan
+        self.vae = model
         self.valid = valid
         self.report = report
         self.batches = ShuffledBatches(
@@ -202,7 +203,7 @@ class VAETrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Validate: every process reads all of it, with the same noise, so all agree."""
-        metrics = validate(self.model, self.valid, self.plan.validation_samples)
+        metrics = validate(self.vae, self.valid, self.plan.validation_samples)
         logs = {f"eval_{name}": value for name, value in metrics.items()}
         self.log(logs)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, logs)
@@ -216,18 +217,18 @@ class VAETrainer(Trainer):
 
     def current_kl_weight(self) -> float | None:
         """The objective's KL weight at this step; None if it has none."""
-        schedule = getattr(self.model.objective, "kl_weight", None)
+        schedule = getattr(self.vae.objective, "kl_weight", None)
         return None if schedule is None else schedule(self.state.global_step)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         # Without the pickled arguments that transformers puts beside the weights.
         if self.args.should_save:
-            self.model.save_pretrained(output_dir or self.args.output_dir, state_dict=state_dict)
+            self.vae.save_pretrained(output_dir or str(self.args.output_dir), state_dict=state_dict)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
-            seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+            seal(Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}")
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Nothing: the noise of a step follows from the seed."""

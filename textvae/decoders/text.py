@@ -1,6 +1,7 @@
 """Context -> distribution over token sequences, one token after the other."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from pydantic import PositiveInt
@@ -12,6 +13,9 @@ from textvae.decoders.base import Decoder
 from textvae.registry import Probability, Rate
 from textvae.transformer import Block, check_heads, sinusoids
 from textvae.vocabulary import BOS, PAD, UNK
+
+PROJECTED = 4096
+"""Most tokens projected to the vocabulary at once where no gradient is needed."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class TokenDistribution(Distribution):
         context: (K, B, H).
     """
 
-    arg_constraints = {}
+    arg_constraints: ClassVar[dict] = {}
 
     def __init__(self, decoder: TokenDecoder, context: Tensor):
         self.decoder = decoder
@@ -120,9 +124,23 @@ class TokenDistribution(Distribution):
         )
         flat = targets.expand(K, B, T).reshape(-1)
         present = (flat != PAD).nonzero().squeeze(1)
-        logits = self.decoder.logits(hidden.flatten(0, 1).index_select(0, present))
-        losses = F.cross_entropy(logits, flat[present], reduction="none")
+        states = hidden.flatten(0, 1).index_select(0, present)
+        losses = self.losses(states, flat[present])
         return losses.new_zeros(K * B * T).index_copy(0, present, -losses).view(K, B, T)
+
+    def losses(self, states: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of each target, (M,), nats, from output states, (M, F).
+
+        Without gradients the logits exist for a part of the targets at a time, so that memory
+        does not grow with samples times vocabulary.
+        """
+        size = max(len(targets), 1) if torch.is_grad_enabled() else PROJECTED
+        return torch.cat(
+            [
+                F.cross_entropy(self.decoder.logits(part), target, reduction="none")
+                for part, target in zip(states.split(size), targets.split(size), strict=True)
+            ]
+        )
 
 
 class LSTMDecoder(TokenDecoder, kind="lstm"):

@@ -93,6 +93,9 @@ def likelihood(
     return Likelihood(**joined, samples=parts[0].samples)
 
 
-def word_perplexity(nll: Tensor, words: int) -> float:
-    """exp(sum of nll / words); words counts one end of sentence for each text."""
-    return math.exp(nll.double().sum().item() / words)
+def perplexity(nll: Tensor, units: int) -> float:
+    """exp(sum of nll / units), of nats per text, (N,).
+
+    Units are words or tokens, and count one end of sentence for each text.
+    """
+    return math.exp(nll.double().sum().item() / units)

@@ -57,15 +57,17 @@ def position_losses(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for fields in batches:
-            ids = fields[field].to(model.device)
-            losses = -token_log_probs(model, name, {field: ids}, samples, use_mean)
-            present = (ids[:, 1:] != PAD).sum(0).cpu()
+            on_device = {key: value.to(model.device) for key, value in fields.items()}
+            losses = -token_log_probs(model, name, on_device, samples, use_mean)
+            present = (on_device[field][:, 1:] != PAD).sum(0).cpu()
             summed = losses.double().mean(0).sum(0).cpu()
             total, count = lengthened(total, len(summed)), lengthened(count, len(summed))
             total[: len(summed)] += summed
             count[: len(present)] += present
     if not len(count):
         raise ValueError("there is no text to evaluate")
+    # A batch padded beyond its longest text has positions that no text reaches.
+    total, count = total[count > 0], count[count > 0]
     return PositionLosses((total / count).float(), count)
 
 

@@ -1,0 +1,425 @@
+"""The command line: each command is a few lines over the library."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from textvae.console import COLLAPSED, TrainingDisplay, emit, error_lines, say, table
+from textvae.registry import SpecError
+
+if TYPE_CHECKING:
+    from textvae.generation import Decoding
+    from textvae.sentence import SentenceVAE
+
+# typer carries its own click since 0.29; this finds the base of usage errors in either.
+UsageProblem = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="textvae",
+    help="Train, sample, interpolate and judge sentence VAEs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="Run folder or hub name; default: last run.")
+]
+ModelArgument = Annotated[
+    str | None, typer.Argument(metavar="[MODEL]", help="Run folder or hub name; default: last run.")
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data", "-d", help="Folder, file or `datasets` name; default: what the model was made on."
+    ),
+]
+TextColumn = Annotated[
+    str, typer.Option("--text-column", help="Column of a table that holds the texts.")
+]
+Device = Annotated[str | None, typer.Option("--device", help="cpu or cuda; default: a GPU if any.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random choices.")]
+Temperature = Annotated[float, typer.Option(help="Divides the logits; below 1 is more careful.")]
+TopK = Annotated[int, typer.Option("--top-k", help="Sample among the k best tokens; 0: all.")]
+TopP = Annotated[float, typer.Option("--top-p", help="Sample among the best that add up to p.")]
+MaxTokens = Annotated[int, typer.Option("--max-tokens", help="Longest sentence, in tokens.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe; repeatable."),
+]
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe name or YAML file.")]
+
+
+@app.command(
+    epilog="Examples: `textvae train`; `textvae train fu2019_cyclical --data reviews.csv "
+    "--text-column text`; `textvae train bowman2016 --set latents.z.dim=64 --output runs/big`; "
+    "`textvae train --resume`."
+)
+def train(
+    recipe: Annotated[
+        str | None, typer.Argument(help="Recipe name or YAML file; default: bowman2016.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", "-d", help="Folder, file or `datasets` name; default: the recipe's."
+        ),
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option("--text-column", help="Column of a table that holds the texts.")
+    ] = None,
+    set_: Set = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the run; default: runs/RECIPE.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --output (or the newest).")
+    ] = False,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Train a recipe; print held-out figures, reconstructions, samples, an interpolation."""
+    from textvae import training
+
+    display = TrainingDisplay(quiet=training.process_rank() > 0)
+    try:
+        if resume:
+            finished = training.resume(
+                recipe, set_ or [], data, text_column, output, display, device
+            )
+        else:
+            finished = training.train(
+                recipe or "bowman2016", set_ or [], data, text_column, output, display, device
+            )
+    finally:
+        display.close()
+    if training.process_rank() == 0:
+        emit(finished.summary, as_json, finished.text())
+
+
+@app.command(epilog="Examples: `textvae sample`; `textvae sample runs/x -n 5 --temperature 0.7`.")
+def sample(
+    model: ModelArgument = None,
+    count: Annotated[int, typer.Option("-n", "--count", help="Number of sentences.")] = 10,
+    temperature: Temperature = 1.0,
+    top_k: TopK = 0,
+    top_p: TopP = 1.0,
+    beams: Annotated[int, typer.Option(help="Beam width; above 1: no sampling of tokens.")] = 1,
+    max_tokens: MaxTokens = 128,
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Sentences from the prior."""
+    vae = load(model, device)
+    from textvae.generation import Decoding
+
+    decoding = Decoding(beams == 1, temperature, top_k, top_p, beams, max_tokens)
+    sentences = vae.sample(count, decoding, seed)
+    emit({"samples": sentences, "seed": seed}, as_json, "\n".join(sentences))
+
+
+@app.command(
+    epilog='Example: `textvae interpolate "the food was great ." "i hated the film ." --steps 8`.'
+)
+def interpolate(
+    first: Annotated[str, typer.Argument(help="Sentence at the start.")],
+    second: Annotated[str, typer.Argument(help="Sentence at the end.")],
+    steps: Annotated[int, typer.Option(help="Sentences, both ends included.")] = 8,
+    slerp: Annotated[
+        bool, typer.Option("--slerp", help="Great circle in place of a line.")
+    ] = False,
+    beams: Annotated[int, typer.Option(help="Beam width; 1: greedy.")] = 1,
+    model: Model = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Sentences between two posterior means; the ends are the two reconstructions."""
+    vae = load(model, device)
+    sentences = vae.interpolate(first, second, steps, slerp, decoding(beams))
+    dead = vae.is_collapsed_for([first, second])
+    if dead:
+        say(f"warning: these sentences mean nothing: {COLLAPSED}")
+    rows = [(f"{i / (steps - 1):.2f}", sentence) for i, sentence in enumerate(sentences)]
+    text = f"{'from':>6}  {first}\n{table([(f'{a:>6}', s) for a, s in rows])}\n{'to':>6}  {second}"
+    result = {"first": first, "second": second, "sentences": sentences, "collapsed": dead}
+    emit(result, as_json, text)
+
+
+@app.command(epilog='Example: `textvae reconstruct "the food was great ." --beams 5`.')
+def reconstruct(
+    texts: Annotated[list[str], typer.Argument(help="Sentences.")],
+    beams: Annotated[int, typer.Option(help="Beam width; 1: greedy.")] = 1,
+    model: Model = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """The sentence that the model decodes from each sentence's posterior mean."""
+    vae = load(model, device)
+    decoded = vae.reconstruct(texts, decoding(beams))
+    if vae.is_collapsed_for(texts):
+        say(f"warning: {COLLAPSED}")
+    pairs = list(zip(texts, decoded, strict=True))
+    result = [{"text": text, "reconstruction": back} for text, back in pairs]
+    emit(result, as_json, "\n".join(f"{text}\n  -> {back}" for text, back in pairs))
+
+
+@app.command(epilog="Examples: `textvae encode reviews.txt --out z.npz`; `--out z.parquet`.")
+def encode(
+    file: Annotated[str, typer.Argument(help="Texts: a file, a folder's test set, a hub name.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help=".npy: means (N, D); .npz: arrays `mean` and `scale`; .parquet: text, mean_*, "
+            "scale_* columns."
+        ),
+    ] = Path("z.npz"),
+    text_column: TextColumn = "text",
+    model: Model = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Posterior means and standard deviations of texts, for downstream use."""
+    from textvae.data.readers import read_texts
+    from textvae.exports import check_ending, write_latents
+
+    check_ending(out)
+    texts = read_texts(file, text_column=text_column)
+    vae = load(model, device)
+    means, scales = vae.encode(texts, return_scales=True)
+    write_latents(out, texts, means, scales)
+    result = {"texts": len(texts), "dimensions": means.shape[1], "out": str(out)}
+    emit(result, as_json, f"{len(texts):,} texts, {means.shape[1]} dimensions -> {out}")
+
+
+@app.command(epilog='Example: `textvae nearest "the food was great ." --data reviews.txt -n 3`.')
+def nearest(
+    text: Annotated[str, typer.Argument(help="Sentence to look for.")],
+    data: Data = None,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of neighbours.")] = 5,
+    text_column: TextColumn = "text",
+    model: Model = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """The texts whose posterior means lie nearest to a sentence's."""
+    folder = located(model)
+    vae = load(model, device)
+    found = vae.nearest(text, held_out(folder, data, text_column), count)
+    if vae.is_collapsed_for([text]):
+        say(f"warning: neighbours mean nothing: {COLLAPSED}")
+    result = [{"text": near, "distance": distance} for near, distance in found]
+    emit(result, as_json, table([(d, t) for t, d in found], ["distance", "text"]))
+
+
+@app.command(epilog="Example: `textvae positions runs/x --data reviews.txt --out positions.png`.")
+def positions(
+    model: ModelArgument = None,
+    data: Data = None,
+    samples: Annotated[int, typer.Option(min=1, help="Posterior samples of each text.")] = 1,
+    mean: Annotated[bool, typer.Option("--mean", help="Posterior means, not samples.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Picture; default: positions.png in the run; JSON beside.")
+    ] = None,
+    text_column: TextColumn = "text",
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Reconstruction loss at each token position: a table, a JSON file and a PNG."""
+    from textvae.exports import write_positions
+
+    folder = located(model)
+    texts = held_out(folder, data, text_column)
+    vae = load(model, device)
+    losses = vae.positions(texts, samples, mean, seed)
+    picture = out or Path(folder if Path(folder).is_dir() else ".") / "positions.png"
+    latent = "posterior means" if mean else f"{samples} posterior sample(s)"
+    result = write_positions(losses, picture, f"{vae.model.config.recipe or folder}, {latent}")
+    rows = zip(result["position"], result["loss"], result["texts"], strict=True)
+    text = table(rows, ["position", "nats per token", "texts"])
+    emit(result, as_json, f"{text}\n{latent}; KL excluded; picture: {picture}")
+
+
+@app.command(epilog="Example: `textvae evaluate runs/x --data reviews.txt --samples 500`.")
+def evaluate(
+    model: ModelArgument = None,
+    data: Data = None,
+    samples: Annotated[int, typer.Option(min=1, help="Importance samples of each text.")] = 500,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Evaluate this many texts, drawn with the seed.")
+    ] = None,
+    text_column: TextColumn = "text",
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Importance-weighted nll, word perplexity, KL and active units of held-out texts."""
+    from textvae.reports import entropy_of, evaluation_text, subset
+
+    folder = located(model)
+    texts = subset(held_out(folder, data, text_column), limit, seed)
+    vae = load(model, device)
+    figures = asdict(vae.evaluate(texts, samples, seed)) | entropy_of(folder, data)
+    emit(figures, as_json, evaluation_text(figures))
+    if figures["collapsed"]:
+        say(f"warning: {COLLAPSED}")
+
+
+@app.command(epilog="Example: `textvae recipes --json`.")
+def recipes(
+    as_json: Json = False,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the page of systems with stored results here.")
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Stored results for --markdown.")] = Path(
+        "docs/results.json"
+    ),
+) -> None:
+    """The shipped recipes with their paper."""
+    from textvae.recipes import recipe_headers
+
+    if markdown is not None:
+        from textvae.verify import read_results, systems_page
+
+        markdown.write_text(systems_page(read_results(results)), encoding="utf-8")
+
+    rows = list(recipe_headers())
+    result = [{"name": name, "paper": paper, "summary": text} for name, paper, text in rows]
+    emit(
+        result, as_json, "\n".join(f"{name}\n    {text}\n    {paper}" for name, paper, text in rows)
+    )
+
+
+@app.command(epilog="Example: `textvae show bowman2016 --set latents.z.dim=64`.")
+def show(recipe: RecipeArgument, set_: Set = None, as_json: Json = False) -> None:
+    """A recipe with every default filled in, as YAML."""
+    from textvae.recipes import load_recipe
+
+    loaded = load_recipe(recipe, set_ or [])
+    emit(loaded.document(), as_json, loaded.yaml().rstrip())
+
+
+@app.command(epilog="Example: `textvae verify bowman2016_ptb --data ptb`.")
+def verify(
+    recipe: RecipeArgument,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", help="The data set of the claim; default: the recipe's."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A trained run of the recipe; else trains.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Importance samples of each text.")] = 500,
+    record: Annotated[
+        Path | None, typer.Option(help="JSON file of results to add ours to.")
+    ] = None,
+    text_column: TextColumn = "text",
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Rerun a recipe's claim: ours beside the published number; exit code 1 when it fails."""
+    from textvae.verify import verify_recipe
+
+    display = TrainingDisplay()
+    try:
+        verdict = verify_recipe(recipe, data, model, samples, record, text_column, display, device)
+    finally:
+        display.close()
+    emit(verdict.result(), as_json, verdict.text())
+    if not verdict.holds:
+        raise typer.Exit(1)
+
+
+@app.command("make-corpus", epilog="Example: `textvae make-corpus data`.")
+def make_corpus(
+    folder: Annotated[Path, typer.Argument(help="Folder to write to.")] = Path("data"),
+    as_json: Json = False,
+) -> None:
+    """Write the shipped corpus again, byte for byte."""
+    from textvae.data.corpus import write_corpus
+
+    write_corpus(folder)
+    emit({"folder": str(folder)}, as_json, f"written to {folder}")
+
+
+def decoding(beams: int) -> "Decoding":
+    """Greedy decoding, or beam search."""
+    from textvae.generation import Decoding
+
+    return Decoding(beams=beams)
+
+
+def located(model: str | None) -> str:
+    """The model asked for, or the last run."""
+    if model is not None:
+        return model
+    from textvae.runs import last_run
+
+    return str(last_run())
+
+
+def load(model: str | None, device: str | None) -> "SentenceVAE":
+    """The model asked for, or the last run, on a device."""
+    import torch
+
+    from textvae.sentence import SentenceVAE
+
+    if device not in (None, "cpu", "cuda"):
+        raise SpecError([f"--device must be cpu or cuda (got {device!r})"])
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SpecError(["--device cuda: there is no GPU here"])
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return SentenceVAE.from_pretrained(located(model), chosen)
+
+
+def held_out(model: str, data: str | None, text_column: str) -> list[str]:
+    """Texts of `data`, or of what the model was trained on: its test set, else validation."""
+    from textvae.reports import held_out_texts
+
+    return held_out_texts(model, data, text_column)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; bad input ends with one line and exit code 2."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except UsageProblem as error:
+        say(f"error: {' '.join(error.format_message().split())}")  # type: ignore[attr-defined]
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        say("stopped")
+        code = 130
+    except Exception as error:
+        code = report_failure(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def report_failure(error: Exception) -> int:
+    """Print an error that a user can cause in one line each, exit code 2; others go on."""
+    from textvae.checkpoints import CheckpointError
+    from textvae.data.readers import DataError
+
+    known: tuple[type[Exception], ...] = (
+        SpecError,
+        DataError,
+        CheckpointError,
+        ValueError,
+        OSError,
+    )
+    if type(error).__name__ == "InterruptedRunError":
+        say(str(error))
+        return 130
+    if not isinstance(error, known) and type(error).__name__ != "NonFiniteLossError":
+        raise error
+    for line in error_lines(error):
+        say(f"error: {line}")
+    return 2

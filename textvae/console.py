@@ -1,0 +1,157 @@
+"""What commands print: tables, JSON, progress and errors of one line."""
+
+import errno
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+COLLAPSED = (
+    "the latent is collapsed: the posterior equals the prior, so every sentence gets the same z "
+    "and the decoder ignores it. Try free bits (--set objective.free_bits=4), a lower KL weight "
+    "(--set objective.kl_weight=0.3), slower annealing, or more word dropout "
+    "(--set decoders.text.word_dropout=0.6)."
+)
+
+
+def say(text: str = "") -> None:
+    """Print a line for a person, on standard error: standard output holds results only."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def table(rows: Iterable[Sequence[Any]], header: Sequence[str] = ()) -> str:
+    """Rows in columns as wide as their widest cell; numbers to the right."""
+    cells = [[shown(cell) for cell in row] for row in rows]
+    lines = ([list(header)] if header else []) + cells
+    if not lines:
+        return ""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    numeric = [
+        all(is_number(line[column]) for line in cells) and bool(cells)
+        for column in range(len(widths))
+    ]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def shown(value: Any) -> str:
+    """A value as a table cell: floats with as many digits as mean something."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell reads as a number."""
+    return cell.replace(",", "").replace(".", "").replace("-", "").replace("%", "").isdigit()
+
+
+def emit(result: Any, as_json: bool, text: str) -> None:
+    """Print a result on standard output: as JSON, or as the text for a person."""
+    print(json.dumps(result, indent=1, ensure_ascii=False) if as_json else text, flush=True)
+
+
+def error_lines(error: BaseException) -> list[str]:
+    """The error in words of its own: one line for each mistake."""
+    problems = getattr(error, "problems", None)
+    if problems:
+        return [" ".join(str(problem).split()) for problem in problems]
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return ["the disk is full; what was saved before is whole"]
+    if isinstance(error, OSError) and error.filename:
+        return [f"{error.filename}: {error.strerror}"]
+    return [" ".join(str(error).split()) or type(error).__name__]
+
+
+class TrainingDisplay:
+    """The progress bar of training and a line for each validation.
+
+    Args:
+        quiet: print nothing.
+    """
+
+    def __init__(self, quiet: bool = False):
+        self.quiet = quiet
+        self.progress: Any = None
+        self.task: Any = None
+
+    def __call__(self, event: str, values: Mapping[str, Any]) -> None:
+        """Show one event of a run."""
+        if not self.quiet:
+            getattr(self, event)(values)
+
+    def begin(self, values: Mapping[str, Any]) -> None:
+        """Say what is trained, and start the bar."""
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        say(
+            f"training on {values['train']:,} texts, validating on {values['valid']:,}; "
+            f"{values['vocabulary']:,} token ids, {values['parameters']:,} parameters, "
+            f"{values['epochs']} epochs, {values['device']}"
+        )
+        self.progress = Progress(
+            TextColumn("step"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[terms]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.task = self.progress.add_task("", total=values["steps"], terms="")
+        self.progress.start()
+
+    def step(self, values: Mapping[str, Any]) -> None:
+        """Move the bar."""
+        if self.progress is not None:
+            self.progress.update(self.task, completed=values["step"])
+
+    def log(self, values: Mapping[str, Any]) -> None:
+        """Show the loss beside the bar."""
+        names = {"loss": "loss", "kl": "KL", "kl_weight": "weight"}
+        terms = "  ".join(f"{n} {values[k]:.2f}" for k, n in names.items() if k in values)
+        if self.progress is not None:
+            self.progress.update(self.task, terms=terms)
+
+    def validation(self, values: Mapping[str, Any]) -> None:
+        """One line for each validation; with a warning when the latent is dead."""
+        parts = [f"epoch {values['epoch']:.0f}", f"nll {values['nll']:.2f}"]
+        parts.append(f"reconstruction {values['reconstruction']:.2f}")
+        if "active_units" in values:
+            parts.append(f"KL {values['kl']:.2f}")
+            parts.append(f"active units {values['active_units']:.0f}")
+        if "kl_weight" in values and "active_units" in values:
+            parts.append(f"KL weight {values['kl_weight']:.2f}")
+        say("  ".join(parts))
+        if values.get("collapsed"):
+            say(f"warning: {COLLAPSED}")
+
+    def note(self, values: Mapping[str, Any]) -> None:
+        """A remark."""
+        say(f"note: {values['text']}")
+
+    def finished(self, values: Mapping[str, Any]) -> None:
+        """Training is over; what follows needs no bar."""
+        self.close()
+        say("measuring held-out texts ...")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.progress is not None:
+            self.progress.stop()

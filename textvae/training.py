@@ -1,0 +1,181 @@
+"""Training from end to end: data, run, held-out figures, what the model says."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from textvae.data.readers import DataError
+from textvae.plan import DataPlan
+from textvae.recipes import Recipe, load_recipe
+from textvae.reports import entropy_of, evaluation_text, read_data, subset
+from textvae.runs import (
+    RECIPE,
+    RESULTS,
+    Report,
+    RunError,
+    next_folder,
+    saved_recipe,
+    train_run,
+)
+from textvae.sentence import SentenceVAE
+from textvae.trainer import process_rank
+
+__all__ = ["Finished", "process_rank", "resume", "train"]
+
+SUMMARY_SAMPLES, SUMMARY_SENTENCES = 50, 500
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run.
+
+    Args:
+        folder: of the run.
+        figures: of held-out texts.
+        reconstructions: pairs of a held-out text and what came back.
+        samples: sentences from the prior.
+        interpolation: sentences between two held-out texts; empty without a latent.
+        seconds: that training took, this time.
+    """
+
+    folder: Path
+    figures: dict[str, Any]
+    reconstructions: list[tuple[str, str]]
+    samples: list[str]
+    interpolation: list[str]
+    seconds: float
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    def text(self) -> str:
+        """All of it for a person."""
+        parts = [f"held-out figures\n{evaluation_text(self.figures)}"]
+        if self.reconstructions:
+            lines = [f"  {text}\n    -> {back}" for text, back in self.reconstructions]
+            parts.append("\n".join(["reconstructions (greedy, from the posterior mean)", *lines]))
+        parts.append("\n".join(["samples from the prior", *(f"  {s}" for s in self.samples)]))
+        if self.interpolation:
+            lines = [f"  {sentence}" for sentence in self.interpolation]
+            parts.append("\n".join(["an interpolation", *lines]))
+        parts.append(f"saved in {self.folder} after {self.seconds:.0f} s of training")
+        return "\n\n".join(parts)
+
+
+def train(
+    recipe: str,
+    overrides: list[str],
+    data: str | None,
+    text_column: str | None,
+    output: Path | None,
+    report: Report,
+    device: str | None = None,
+) -> Finished:
+    """Train a recipe in a new folder.
+
+    Args:
+        recipe: name or path.
+        overrides: `key=value` changes to it.
+        data: folder, file or hub name; None for what the recipe names.
+        text_column: column of a table that holds the texts; None for what the recipe names.
+        output: folder of the run; None for runs/NAME, numbered when taken.
+        report: called with each event.
+        device: "cpu" to stay off a GPU that is there.
+
+    Raises:
+        ValueError: the recipe, the data or the folder cannot be used; see `train_run`.
+    """
+    loaded = with_data(load_recipe(recipe, overrides), data, text_column)
+    return run(loaded, output or next_folder(loaded.name), False, report, device)
+
+
+def resume(
+    recipe: str | None,
+    overrides: list[str],
+    data: str | None,
+    text_column: str | None,
+    output: Path | None,
+    report: Report,
+    device: str | None = None,
+) -> Finished:
+    """Go on with the run in `output`, or with the newest one; nothing of it can be changed.
+
+    Raises:
+        RunError: there is no run, or a recipe or data other than the run's is named.
+    """
+    folder = output or newest_run()
+    saved = saved_recipe(folder)
+    if recipe is not None or overrides or data is not None:
+        asked = load_recipe(recipe, overrides) if recipe is not None or overrides else saved
+        if recipe is None and overrides:
+            raise RunError("--resume takes no --set: a run goes on as it began")
+        asked = with_data(asked, data, text_column)
+        if data is None:
+            asked = with_data(asked, saved.data.source, saved.data.text_column)
+        if asked.document() != saved.document():
+            raise RunError(f"{folder} holds another run than the one asked for; --output names it")
+    return run(saved, folder, True, report, device)
+
+
+def newest_run(parent: Path = Path("runs")) -> Path:
+    """The run that was begun last.
+
+    Raises:
+        RunError: there is none.
+    """
+    found = [path.parent for path in parent.glob(f"*/{RECIPE}")]
+    if not found:
+        raise RunError(f"no run in {parent}/ to resume: name one with --output")
+    return max(found, key=lambda folder: (folder / RECIPE).stat().st_mtime)
+
+
+def with_data(recipe: Recipe, data: str | None, text_column: str | None) -> Recipe:
+    """The recipe with other data; a local path is made absolute, so that a run can resume."""
+    changes: dict[str, Any] = {}
+    if data is not None:
+        changes["source"] = str(Path(data).resolve()) if Path(data).exists() else data
+    if text_column is not None:
+        changes["text_column"] = text_column
+    plan = DataPlan.model_validate({**recipe.data.model_dump(), **changes})
+    return Recipe(**{**vars(recipe), "data": plan})
+
+
+def run(
+    recipe: Recipe, folder: Path, resumed: bool, report: Report, device: str | None
+) -> Finished:
+    """Train or go on, then look at the model with held-out texts and store the figures."""
+    corpus = read_data(recipe.data)
+    for note in corpus.notes:
+        report("note", {"text": note})
+    if not corpus.valid:
+        raise DataError(f"{corpus.source}: no text to validate on")
+    began = time.monotonic()
+    model, tokenizer = train_run(recipe, corpus, folder, resumed, report, device)
+    seconds = time.monotonic() - began
+    report("finished", {})
+    texts = subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
+    finished = look(SentenceVAE(model, tokenizer), texts, folder, seconds)
+    if process_rank() == 0:
+        text = json.dumps(finished.summary, indent=1, ensure_ascii=False)
+        (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
+    return finished
+
+
+def look(vae: SentenceVAE, texts: list[str], folder: Path, seconds: float) -> Finished:
+    """Held-out figures, three reconstructions, three samples and an interpolation."""
+    figures = asdict(vae.evaluate(texts, SUMMARY_SAMPLES)) | entropy_of(str(folder), None)
+    few = texts[:3]
+    back = vae.reconstruct(few) if vae.dim else []
+    between = vae.interpolate(texts[0], texts[-1], 6) if vae.dim and len(texts) > 1 else []
+    return Finished(
+        folder=folder,
+        figures=figures,
+        reconstructions=list(zip(few, back, strict=False)),
+        samples=vae.sample(3, seed=0),
+        interpolation=between,
+        seconds=seconds,
+    )

@@ -1,0 +1,223 @@
+"""Claims: run, compare with the published number, report."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from textvae import training
+from textvae.console import table
+from textvae.plan import Claim
+from textvae.recipes import Recipe, load_recipe, shipped_recipes
+from textvae.reports import entropy_of, held_out_texts
+from textvae.runs import Report, RunError, saved_recipe
+from textvae.sentence import SentenceVAE
+
+STORED = Path("docs/results.json")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One comparison of a claim.
+
+    Args:
+        claim: what was promised.
+        ours: our figure; None if the metric is unknown.
+        bound: what ours is compared with.
+        holds: whether it stands.
+    """
+
+    claim: Claim
+    ours: float
+    bound: float
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A recipe's claim, rerun.
+
+    Args:
+        recipe: its name.
+        figures: that were measured.
+        checks: one for each comparison.
+    """
+
+    recipe: str
+    figures: dict[str, Any]
+    checks: list[Checked]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every comparison stands."""
+        return all(check.holds for check in self.checks)
+
+    def result(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        checks = [
+            {**c.claim.model_dump(), "ours": c.ours, "bound": c.bound, "holds": c.holds}
+            for c in self.checks
+        ]
+        return {
+            "recipe": self.recipe,
+            "holds": self.holds,
+            "checks": checks,
+            "figures": self.figures,
+        }
+
+    def text(self) -> str:
+        """All of it for a person."""
+        header = ["metric", "ours", "must be", "published", "holds"]
+        rows = [
+            (
+                check.claim.metric,
+                check.ours,
+                f"{check.claim.test} {check.bound:g}"
+                + (f" ({check.claim.over} {check.claim.value:+g})" if check.claim.over else ""),
+                "-" if check.claim.published is None else f"{check.claim.published:g}",
+                check.holds,
+            )
+            for check in self.checks
+        ]
+        return table(rows, header)
+
+
+def check_claims(
+    claims: Sequence[Claim], figures: Mapping[str, Any], stored: Mapping[str, Any]
+) -> list[Checked]:
+    """Each comparison of a claim with our figures.
+
+    Args:
+        claims: of a recipe.
+        figures: ours.
+        stored: figures of other recipes by name, for claims `over` one of them.
+
+    Raises:
+        ValueError: a metric that is not measured, or the other recipe has no stored figures.
+    """
+    checks = []
+    for claim in claims:
+        if claim.metric not in figures:
+            known = ", ".join(sorted(figures))
+            raise ValueError(f"claim: unknown metric {claim.metric!r} (known: {known})")
+        bound = claim.value
+        if claim.over is not None:
+            if claim.over not in stored:
+                raise ValueError(
+                    f"claim: measured against {claim.over}, which has no stored result: "
+                    f"first textvae verify {claim.over} --record FILE"
+                )
+            bound += float(stored[claim.over]["figures"][claim.metric])
+        ours = float(figures[claim.metric])
+        checks.append(
+            Checked(claim, ours, bound, ours <= bound if claim.test == "<=" else ours >= bound)
+        )
+    return checks
+
+
+def verify_recipe(
+    name: str,
+    data: str | None,
+    model: str | None,
+    samples: int,
+    record: Path | None,
+    text_column: str,
+    report: Report,
+    device: str | None = None,
+) -> Verdict:
+    """Train what is missing, measure on the test texts, compare with the claim.
+
+    Args:
+        name: of the recipe, or its path.
+        data: of the claim; None for what the recipe names.
+        model: a finished run of the recipe; None to train one in runs/.
+        samples: K of the importance-weighted bound.
+        record: JSON file that holds results by recipe; ours is added to it.
+        text_column: column of a table that holds the texts.
+        report: called with each event of a training.
+        device: "cpu" to stay off a GPU that is there.
+
+    Raises:
+        ValueError: the recipe has no claim, the model is of another recipe, or see `train`.
+    """
+    recipe = load_recipe(name)
+    if not recipe.claim:
+        raise ValueError(f"the recipe {recipe.name!r} carries no claim")
+    if model is None:
+        finished = training.train(name, [], data, text_column, None, report, device)
+        model = str(finished.folder)
+    trained = saved_recipe(Path(model))
+    if trained.model != recipe.model or trained.objective != recipe.objective:
+        raise RunError(f"{model} is a run of another model or objective than {recipe.name}'s")
+    vae = SentenceVAE.from_pretrained(model, device or "cpu")
+    texts = held_out_texts(model, data, text_column)
+    figures = asdict(vae.evaluate(texts, samples)) | entropy_of(model, data)
+    stored = read_results(record or STORED)
+    verdict = Verdict(recipe.name, figures, check_claims(recipe.claim, figures, stored))
+    if record is not None:
+        entry = {"figures": figures, "holds": verdict.holds, "train": trained.train.model_dump()}
+        add_result(record, recipe.name, entry | {"machine": machine()})
+    return verdict
+
+
+def machine() -> str:
+    """The kind of machine, without its name."""
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    return f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}, " + (
+        f"{platform.system()} {platform.machine()}"
+    )
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Stored results by recipe; empty when the file is not there."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def add_result(path: Path, name: str, entry: dict[str, Any]) -> None:
+    """Write one recipe's result into the file of results, the others kept."""
+    stored = read_results(path) | {name: entry}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}")
+    text = json.dumps(dict(sorted(stored.items())), indent=1, ensure_ascii=False)
+    beside.write_text(text + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def systems_page(stored: Mapping[str, Any]) -> str:
+    """docs/systems.md: each published system, its recipe, our number beside theirs."""
+    lines = [
+        "# Published systems",
+        "",
+        "Generated by `textvae recipes --markdown docs/systems.md` from `configs/` and",
+        "`docs/results.json`; do not edit by hand.",
+        "",
+        "| recipe | what it is | source | claim | published | ours | holds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        lines += system_rows(recipe, stored)
+    return "\n".join(lines) + "\n"
+
+
+def system_rows(recipe: Recipe, stored: Mapping[str, Any]) -> list[str]:
+    """The rows of one recipe: one for each comparison of its claim."""
+    head = f"| [{recipe.name}](../configs/{recipe.name}.yaml) | {recipe.summary} | {recipe.paper} |"
+    if not recipe.claim:
+        return [f"{head} none | | | |"]
+    figures = stored.get(recipe.name, {}).get("figures")
+    rows = []
+    for claim in recipe.claim:
+        over = f"{claim.over} {claim.value:+g}" if claim.over else f"{claim.value:g}"
+        said = f"{claim.metric} {claim.test} {over} on {claim.data}"
+        published = "" if claim.published is None else f"{claim.published:g} ({claim.source})"
+        ours, holds = "not yet measured", ""
+        if figures is not None:
+            (check,) = check_claims([claim], figures, stored)
+            ours, holds = f"{check.ours:.2f}", "yes" if check.holds else "no"
+        rows.append(f"{head} {said} | {published} | {ours} | {holds} |")
+    return rows
