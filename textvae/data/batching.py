@@ -80,7 +80,9 @@ class Sentences:
         start = 0
         while start < len(order):
             stop = start + 1
-            while stop < len(order) and (stop + 1 - start) * self.lengths[order[stop]] <= max_tokens:
+            while (
+                stop < len(order) and (stop + 1 - start) * self.lengths[order[stop]] <= max_tokens
+            ):
                 stop += 1
             chosen = order[start:stop]
             yield chosen, self.collate([self[index] for index in chosen])

@@ -1,7 +1,7 @@
-"""The words of the shipped corpus, by topic and by sentiment. Lists are read by `items`: comma and space.
+"""The words of the shipped corpus, by topic and by sentiment; `items` reads the lists.
 
-Within a topic every agent can do every act to every thing, and every adjective fits every thing: that is what
-keeps the sentences sensible.
+Within a topic every agent can do every act to every thing, and every adjective fits every thing:
+that keeps the sentences sensible.
 """
 
 from dataclasses import dataclass
@@ -34,11 +34,9 @@ class Toned:
 class Topic:
     """What one topic talks about; verbs stand in the base form, nouns in the singular."""
 
-    agents: str  # people in a role, "he" or "she"
-    male: str  # agents that are only "he"
-    female: str  # agents that are only "she"
+    agents: str  # people in a role, each "he" or "she"
     things: str  # what agents act on and guests judge
-    mass: str  # things without a plural; may be empty
+    mass: str  # things without a plural
     acts: Toned  # agent -> thing; the neutral ones take an adverb or a judged object too
     uses: str  # guest -> thing
     worth: Toned  # adjectives of things; the neutral ones are predicates of any form
@@ -51,242 +49,203 @@ class Topic:
 
 
 FOOD = Topic(
-    agents="chef, cook, caterer, owner, server",
-    male="waiter",
-    female="waitress, hostess",
+    agents="chef, cook, caterer, owner, server, waiter, baker",
     things="soup, pizza, salad, curry, sandwich, burger, omelette, pie, stew, lasagna, breakfast",
     mass="bread, pasta, rice",
     acts=Toned(
-        "improve, perfect",
+        "improve, perfect, save",
         "forget, spoil, ruin, burn",
-        "bring, serve, prepare, make, offer, order, recommend",
+        "bring, serve, prepare, make, offer, present",
     ),
     uses="order, try, share, taste, choose",
     worth=Toned(
-        "delicious, tasty, fresh, flavorful, appetizing, good, filling, satisfying",
-        "bland, cold, greasy, salty, tasteless, overpriced, bad, dry",
-        "on the menu, vegetarian, homemade, ready, part of the set lunch, on the table, "
-        "in the oven, for two people",
+        "delicious, tasty, fresh, flavorful, appetizing, filling, satisfying",
+        "bland, cold, greasy, salty, tasteless, overpriced, dry",
+        "on the menu, vegetarian, homemade, ready, part of the lunch, on the table, in "
+        "the oven, for two people",
     ),
-    kinds="homemade, traditional, vegetarian, simple, warm, italian",
-    skill=Toned("attentive, hospitable", "slow, inattentive", "in the kitchen, behind the bar"),
+    kinds="homemade, traditional, vegetarian, simple, warm, cheap",
+    skill=Toned("attentive", "slow", "in the kitchen, behind the bar"),
     reactions=Toned(
-        "leave a big tip, ask for the recipe, order another plate, praise the kitchen, "
-        "plan another visit, eat every bite",
-        "complain to the owner, leave without dessert, push the plate away, write a bad review, "
-        "go to bed hungry, refuse to pay the bill",
-        "order some coffee, pay by card, sit by the window, look at the menu, share the bill, "
-        "drink some water",
+        "order another plate, praise the kitchen, leave a big tip",
+        "complain to the owner, leave without dessert, push the plate away",
+        "order some coffee, sit by the window, check the menu",
     ),
     sequels=Toned(
-        "smile at every guest, explain the menu patiently, give the children free dessert, "
-        "refill every glass",
-        "forget the drinks, drop a full tray, add the bill up wrong, argue with a guest",
-        "set the tables, put on a clean apron, light the candles, clear the plates",
+        "explain the menu, give the children free bread",
+        "forget the bill, drop the plates",
+        "check the tables, count the plates",
     ),
-    places="at the cafe, in the garden, on the terrace, at the hotel, at the new bistro, "
+    places="at the cafe, in the garden, on the terrace, at the hotel, at the bistro, "
     "in the dining room",
-    sources="from the corner bakery, from the new bistro, from the two cafes, from the small diners",
+    sources="from the bistro, from the two cafes",
 )
 
 FILM = Topic(
-    agents="director, writer, producer, editor, animator, screenwriter",
-    male="actor",
-    female="actress",
+    agents="director, writer, producer, editor, animator, actor, composer",
     things="film, movie, comedy, drama, thriller, documentary, western, cartoon, sequel, remake, "
     "musical, trailer",
     mass="",
     acts=Toned(
         "save, improve, perfect",
-        "ruin, spoil, rush, abandon",
-        "present, promote, introduce, discuss, finish, announce, defend",
+        "ruin, spoil, rush, delay",
+        "present, promote, introduce, discuss, finish, announce",
     ),
-    uses="watch, see, rent, stream, review",
+    uses="watch, see, review, choose, discuss",
     worth=Toned(
         "gripping, moving, clever, brilliant, charming, entertaining, original, funny",
-        "boring, predictable, silly, dull, tedious, shallow, confusing, forgettable",
+        "boring, predictable, silly, dull, tedious, shallow, confusing",
         "in black and white, two hours long, in french, set in paris, based on a novel, "
-        "without words, about two brothers, for young viewers",
+        "without music, about two brothers, for young viewers",
     ),
     kinds="french, japanese, silent, early, short, independent",
-    skill=Toned("talented, inventive", "vain, unconvincing", "in hollywood, on the red carpet"),
+    skill=Toned("talented", "vain", "in hollywood, on the red carpet"),
     reactions=Toned(
-        "buy the soundtrack, clap at the end, stay until the credits, laugh out loud, "
-        "order the poster, cry tears of joy",
-        "leave before the end, fall asleep in the dark, turn off the screen, "
-        "ask for a refund, yawn the whole time, groan at every line",
-        "read the program, sit in the back row, buy some popcorn, take the last bus home, "
-        "look for the subtitles, check the cast",
+        "buy the soundtrack, clap at the end, order the poster",
+        "leave before the end, fall asleep, boo the director",
+        "read the program, sit in the back row, buy some popcorn",
     ),
     sequels=Toned(
-        "win a major prize, thank the audience warmly, charm the critics, inspire young talent",
-        "insult the press, argue with the crew, miss the premiere, disappoint the fans",
-        "speak to the press, fly to berlin, sign posters in the lobby, answer a few questions",
+        "win a major prize, charm the critics",
+        "insult the press, argue with the cast",
+        "sign the posters, speak to the press",
     ),
-    places="at the festival, at the premiere, in the old cinema, on television, "
-    "at the small theater, in the studio",
-    sources="from the small studio, from sweden, from the big studios, from the film schools",
+    places="at the festival, at the premiere, in the old cinema, at the film club, "
+    "at the small theater, in the city",
+    sources="from the small studio, from the two studios",
 )
 
 TRAVEL = Topic(
-    agents="guide, travel agent, captain, organizer, tour leader",
-    male="steward",
-    female="stewardess",
-    things="trip, tour, cruise, excursion, journey, voyage, vacation, safari, boat ride, city break, "
-    "hike, train ride",
+    agents="guide, agent, organizer, driver, planner, captain, steward",
+    things="trip, tour, cruise, excursion, journey, voyage, vacation, safari, getaway, expedition",
     mass="",
     acts=Toned(
-        "improve, save, brighten",
-        "cancel, delay, ruin, shorten, interrupt",
+        "improve, save",
+        "cancel, delay, ruin, forget",
         "plan, organize, arrange, describe, announce, discuss",
     ),
     uses="book, take, choose, plan",
     worth=Toned(
-        "relaxing, comfortable, smooth, exciting, pleasant, memorable, affordable, peaceful",
-        "exhausting, stressful, uncomfortable, dangerous, disappointing, chaotic, miserable, bumpy",
-        "fully booked, three days long, for adults only, on the schedule, part of the package, "
-        "without a stop, for small groups, along the coast",
+        "relaxing, comfortable, delightful, exciting, peaceful, affordable, adventurous",
+        "exhausting, stressful, uncomfortable, dangerous, chaotic, miserable, tiresome",
+        "fully booked, three days long, for adults only, on the schedule, part of the "
+        "package, without a stop, for small groups, for two people",
     ),
     kinds="early, short, long, private, overnight, group",
-    skill=Toned("knowledgeable, adventurous", "disorganized, unprepared", "on board, at the pier"),
+    skill=Toned("experienced", "disorganized", "on board, at the pier"),
     reactions=Toned(
-        "take hundreds of photos, write cheerful postcards, stay an extra day, "
-        "make new friends, admire every sunset, sleep like a baby",
-        "fly home early, write an angry letter, demand a refund, swear never to return, "
-        "get sick on the way, lose all patience",
-        "pack a small bag, change trains in vienna, check the map, exchange some money, "
-        "bring a raincoat, wait at the gate",
+        "stay an extra day, write cheerful postcards, plan another trip",
+        "get sick on the way, lose the luggage, fly home early",
+        "pack a small bag, check the map, exchange some money",
     ),
     sequels=Toned(
-        "tell wonderful stories, find the best view, share good advice, make everyone feel safe",
-        "get lost twice, ignore every question, lose the tickets, leave two people behind",
-        "check the passports, count the passengers, carry a small flag, hand out the maps",
+        "find the best view, give everyone a map",
+        "lose the tickets, leave two people behind",
+        "check the tickets, carry a small bag",
     ),
-    places="at the airport, at the harbor, in the mountains, near the border, on the island, "
-    "at the hotel desk",
-    sources="from the local agency, with the small company, from the two ports, "
-    "from the big cities",
+    places="on the island, in the mountains, on the coast, in the south, near the border, "
+    "in the valley",
+    sources="from the small company, from the two companies",
 )
 
 SPORT = Topic(
     agents="player, coach, striker, goalkeeper, defender, runner, rookie, athlete",
-    male="",
-    female="",
-    things="match, game, race, final, tournament, semifinal, contest, rematch, playoff, cup tie, "
-    "qualifier",
+    things="match, game, race, final, tournament, semifinal, contest, rematch, playoff",
     mass="",
     acts=Toned(
-        "win, dominate, rescue",
-        "lose, miss, spoil, quit early in",
+        "win, save",
+        "lose, miss, spoil, ruin",
         "start, finish, describe, discuss, prepare for, talk about",
     ),
     uses="watch, follow, attend, see",
     worth=Toned(
-        "thrilling, exciting, dramatic, fair, spectacular, fast, enjoyable, intense",
-        "boring, slow, unfair, violent, sloppy, frustrating, ugly, one-sided",
-        "on the radio, scheduled for noon, live on television, open to the public, "
-        "in the big stadium, behind closed doors, ninety minutes long, under floodlights",
+        "thrilling, exciting, dramatic, fair, spectacular, fast, enjoyable",
+        "boring, slow, unfair, violent, sloppy, frustrating, ugly",
+        "on the radio, set for noon, live on television, open to everyone, in the big "
+        "stadium, behind closed doors, two hours long, on the schedule",
     ),
     kinds="local, annual, regional, indoor, amateur, international",
-    skill=Toned("fearless, graceful", "unfit, clumsy", "in the locker room, on the bench"),
+    skill=Toned("graceful", "clumsy", "in the locker room, on the bench"),
     reactions=Toned(
-        "cheer for an hour, celebrate all night, sing in the street, wave the flags, "
-        "hug complete strangers, shout with joy",
-        "leave at halftime, boo the team, tear up the tickets, curse at the screen, "
-        "walk home in silence, demand the money back",
-        "check the score, walk to the stadium, wear the team colors, bring a blanket, "
-        "sit near the exit, buy a program",
+        "cheer for an hour, buy another ticket, wave the flags",
+        "boo the team, leave at halftime, tear up the tickets",
+        "check the score, walk to the stadium, wear the team colors",
     ),
     sequels=Toned(
-        "thank the fans, inspire the whole team, earn a medal, play with great spirit",
-        "argue with the referee, insult the fans, get a red card, blame the weather",
-        "stretch before practice, speak to a reporter, wear the number ten, put on a jersey",
+        "thank the fans, win a medal",
+        "argue with the referee, insult the fans",
+        "wear the number ten, drink some water",
     ),
-    places="at the stadium, on the wet grass, in front of the crowd, at the arena, "
-    "at the sports club, in the rain",
-    sources="from the rival club, from the national league, from the northern teams, "
-    "between the two champions",
+    places="at the stadium, at the arena, at the sports club, in the park, in the rain, "
+    "in the old gym",
+    sources="from the rival club, from the two clubs",
 )
 
 WORK = Topic(
     agents="boss, colleague, secretary, engineer, accountant, intern, manager, lawyer",
-    male="",
-    female="",
-    things="report, contract, proposal, budget, presentation, memo, invoice, draft, spreadsheet, "
-    "summary, form",
+    things="report, contract, proposal, budget, presentation, memo, letter, draft, brochure, "
+    "summary, newsletter",
     mass="paperwork, correspondence",
     acts=Toned(
-        "improve, approve, clarify, perfect",
-        "lose, ignore, delete, forget, reject",
+        "improve, save",
+        "lose, ignore, forget, ruin",
         "review, send, check, finish, update, print, prepare",
     ),
-    uses="receive, request, study, use, file",
+    uses="receive, request, study, copy, review",
     worth=Toned(
-        "clear, useful, accurate, convincing, thorough, impressive, helpful, professional",
-        "vague, confusing, sloppy, useless, misleading, incomplete, careless, disappointing",
-        "ten pages long, on the desk, confidential, in the archive, for the client, due at noon, "
-        "in two languages, on the shared drive",
+        "clear, useful, accurate, convincing, thorough, helpful, professional",
+        "vague, confusing, sloppy, useless, misleading, incomplete, careless",
+        "ten pages long, on the desk, confidential, in the archive, for the client, ready "
+        "for the client, in two languages, on the table",
     ),
     kinds="annual, monthly, internal, official, technical, new",
-    skill=Toned("efficient, reliable", "disorganized, unreliable", "at the front desk, in a meeting"),
+    skill=Toned("efficient", "disorganized", "at the front desk, at lunch"),
     reactions=Toned(
-        "get a raise, sign the deal, go home early, thank the whole department, "
-        "win a new client, start with confidence",
-        "miss the deadline, start from scratch, work all weekend, look for another job, "
-        "lose the client, call an emergency meeting",
-        "make a copy, save the file, call the office, note the changes, "
-        "forward the message, close the folder",
+        "get a raise, sign the deal, win a new client",
+        "miss the deadline, lose the client, look for another job",
+        "make a copy, save the file, call the office",
     ),
     sequels=Toned(
-        "praise the whole team, solve the problem, meet every deadline, earn a promotion",
-        "blame the others, break the printer, forget the password, sleep through the meeting",
-        "answer the phone, order more paper, open a new folder, leave at five",
+        "solve the problem, win a new client",
+        "blame the client, miss the deadline",
+        "answer the phone, open a new folder",
     ),
     places="in the office, at headquarters, on the third floor, in the conference room, "
     "before the meeting, at the branch office",
-    sources="from the sales department, from the law firm, from the other offices, "
-    "from the foreign branches",
+    sources="from the sales department, from the other offices",
 )
 
 SCHOOL = Topic(
-    agents="teacher, professor, tutor, lecturer, principal, instructor",
-    male="headmaster",
-    female="headmistress",
-    things="lesson, lecture, course, class, seminar, workshop, tutorial, module, field trip, "
-    "training session",
+    agents="teacher, professor, tutor, lecturer, principal, instructor, trainer",
+    things="lesson, lecture, course, class, seminar, workshop, tutorial, session, module",
     mass="",
     acts=Toned(
-        "improve, simplify, enrich, rescue",
-        "neglect, cancel, rush, ruin, waste",
+        "improve, save",
+        "forget, cancel, rush, ruin",
         "plan, begin, finish, prepare, repeat, introduce, organize",
     ),
     uses="attend, join, choose, take",
     worth=Toned(
-        "interesting, inspiring, clear, useful, engaging, stimulating, enjoyable, lively",
-        "boring, confusing, pointless, dull, tedious, difficult, stressful, monotonous",
-        "about roman history, in room twelve, on the timetable, for beginners, open to everyone, "
-        "an hour long, in english, part of the program",
+        "interesting, inspiring, clear, useful, stimulating, enjoyable, lively",
+        "boring, confusing, pointless, dull, tedious, difficult, stressful",
+        "about roman history, in room twelve, on the schedule, for beginners, open to "
+        "everyone, an hour long, in english, part of the program",
     ),
     kinds="daily, weekly, short, introductory, advanced, optional",
-    skill=Toned("encouraging, wise", "strict, unfair", "in the staff room, at the blackboard"),
+    skill=Toned("wise", "strict", "in the staff room, at the blackboard"),
     reactions=Toned(
-        "learn a great deal, get top marks, sign up for more, ask clever questions, "
-        "pass the test easily, discover a new hobby",
-        "fall asleep, fail the test, drop the subject, learn nothing, stare at the clock, "
-        "forget the main point",
-        "take notes, open the book, borrow a pencil, sit near the door, write a short essay, "
-        "copy the diagram",
+        "learn a great deal, pass the test, ask clever questions",
+        "fail the test, drop the subject, learn nothing",
+        "take notes, open the book, borrow a pencil",
     ),
     sequels=Toned(
-        "answer every question patiently, make everyone laugh, encourage shy students, "
-        "reward good work",
-        "lose the homework, shout at the class, ignore the questions, mix up the names",
-        "write on the board, collect the papers, close the door, hand out the forms",
+        "answer every question, praise the students",
+        "lose the homework, shout at the class",
+        "write on the board, collect the papers",
     ),
     places="in the library, in the main hall, on campus, in the classroom, at the college, "
     "at the language school",
-    sources="from the science department, from the evening school, from the local colleges, "
-    "from the older grades",
+    sources="from the evening school, from the two colleges",
 )
 
 TOPICS = {
@@ -297,36 +256,95 @@ TOPICS = {
     "work": WORK,
     "school": SCHOOL,
 }
+DAYS = items("monday, tuesday, wednesday, thursday, friday, saturday, sunday")
 
+
+def _days(word: str) -> str:
+    """Last or next Monday to Sunday, with and without a part of the day."""
+    return ", ".join(
+        f"{word} {day}{part}" for part in ("", " morning", " afternoon", " evening") for day in DAYS
+    )
+
+
+WORTH = Toned(
+    "good, memorable, pleasant, impressive, popular, special",
+    "bad, forgettable, disappointing, weak, unpopular, poor",
+    "on the list",
+)
+REACTIONS = Toned(
+    "celebrate all night, laugh out loud, tell all the neighbors, go home happy, make "
+    "new friends, "
+    "thank everyone, smile for hours, take many photos, sing all evening",
+    "go home early, ask for a refund, write an angry letter, complain for hours, "
+    "go to bed sad, leave in silence, lose all hope, blame the weather",
+    "take the bus home, check the time, pay by card, bring a friend, look at the clock, "
+    "drink some water, wait at the door, make a phone call, talk about the weather",
+)
+SEQUELS = Toned(
+    "smile at everyone, thank the whole team, make everyone laugh, share good advice, "
+    "answer with a smile, tell wonderful stories, give good answers, help the beginners",
+    "ignore every question, blame the others, shout at everyone, fall asleep, get lost twice, "
+    "forget all the names, leave in silence, miss the bus",
+    "answer a few questions, close the door, open the window, write a short note, "
+    "take the bus home, make a phone call, look at the clock, wait at the door",
+)
 GUESTS = {
     "he": "brother, father, uncle, son, grandfather",
     "she": "sister, mother, aunt, daughter, grandmother",
-    "he or she": "cousin, neighbor, friend, roommate",
-    "they": "parents, friends, cousins, neighbors, grandparents, children",
+    "they": "parents, friends, cousins, neighbors, grandparents, children, brothers, sisters",
+}
+NAMES = {
+    "he": "tom, paul, david, peter, carlos, omar, kevin, john, ben, leo, marco, "
+    "felix, ivan, hugo, adam, "
+    "simon, victor, george, henry, max",
+    "she": "anna, maria, julia, emma, laura, nina, sarah, kate, lucy, elena, ruth, "
+    "clara, alice, helen, "
+    "irene, olga, rosa, sofia, tina, vera",
 }
 CHARACTER = Toned(
-    "friendly, polite, kind, helpful, patient, cheerful",
-    "rude, lazy, careless, impatient, grumpy, arrogant",
-    "on the phone, in the next room, away, ready, busy, alone, out of town, nearby",
+    "friendly, polite, kind, helpful, patient, cheerful, generous, honest, modest, charming, "
+    "thoughtful, humble",
+    "rude, lazy, careless, impatient, grumpy, arrogant, stubborn, selfish, moody, hostile, "
+    "dishonest, cruel",
+    "on the phone, in the next room, away, ready, busy, alone, out of town, nearby, in a meeting, "
+    "on the way",
 )
-ROLES = "young, new, older, local, tall"
-FEELINGS = {"positive": "love, like, enjoy, adore, recommend", "negative": "hate, dislike, regret"}
-HABITS = "these days, nowadays, this season, this year"
-LASTING = {"past": "back then, at first, for years", "present": HABITS, "future": "one day, in the end"}
-OPINIONS = {"positive": "like, trust, admire, adore", "negative": "dislike, distrust, resent, hate"}
-MANNERS = Toned(
-    "carefully, skillfully, beautifully, perfectly, with great care, with real passion",
-    "carelessly, badly, clumsily, terribly, without any care, without enthusiasm",
-    "as usual, once again, as planned, for the first time, after a short break, "
-    "without a word, on request, by chance",
-)
-DEGREES = {"positive": "really, very, truly, incredibly", "negative": "really, very, rather, terribly"}
-TIMES = {
-    "past": "yesterday, last night, last week, last month, last weekend, two days ago, a week ago, "
-    "earlier today, the other day, that evening",
-    "present": "right now, at the moment, today, this week",
-    "future": "tomorrow, tonight, next week, next month, next weekend, in two days, later today, "
-    "tomorrow evening, in a few days",
+ROLES = "young, new, older, tall, famous, french, japanese, italian, american, spanish, german"
+CITIES = "from paris, from london, from berlin, from vienna, from chicago, from boston"
+FEELINGS = {
+    "positive": "love, like, enjoy, adore, recommend",
+    "negative": "hate, dislike, regret",
 }
-HEDGES = {"past": "finally, once", "present": "still, currently", "future": "probably, soon"}
-COUNTS = "two, three, several, some, many"
+OPINIONS = {
+    "positive": "like, trust, admire, respect",
+    "negative": "dislike, distrust, hate",
+}
+MANNERS = Toned(
+    "carefully, skillfully, beautifully, perfectly, brilliantly, with great care, "
+    "with real passion, with pride, with enthusiasm, with great skill",
+    "carelessly, badly, clumsily, terribly, poorly, without any care, without passion, "
+    "without enthusiasm, without skill, in a bad mood",
+    "as usual, once again, as planned, for the first time, after a short break, "
+    "without a word, on request, in the end, without a break",
+)
+DEGREES = {
+    "positive": "really, very, truly, incredibly, remarkably, surprisingly, extremely",
+    "negative": "really, very, rather, incredibly, terribly, surprisingly, extremely",
+}
+TIMES = {
+    "past": "yesterday, last night, last week, last month, last weekend, two days "
+    "ago, a week ago, "
+    f"a month ago, earlier today, the other day, {_days('last')}",
+    "present": "right now, at the moment, today, this week, this month, this morning, "
+    "this afternoon, this evening",
+    "future": "tomorrow, tonight, next week, next month, next weekend, in two days, in a week, "
+    f"later today, tomorrow morning, tomorrow evening, {_days('next')}",
+}
+HABITS = "these days, nowadays, this season, this year"
+LASTING = {
+    "past": "back then, at first, for years",
+    "present": HABITS,
+    "future": "one day, in the end",
+}
+HEDGES = {"past": "finally, eventually", "present": "still, already", "future": "probably, surely"}
+COUNTS = "two, three, four, several, some, many, a few"

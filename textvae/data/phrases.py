@@ -1,4 +1,4 @@
-"""Phrases of the shipped corpus's grammar: subjects, predicates, adjuncts and second clauses as expressions."""
+"""Phrases of the shipped corpus: noun phrases and predicates, as expressions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,8 @@ from textvae.data.grammar import Expression, optional, sequence, uniform, weight
 from textvae.data.lexicon import CHARACTER, GUESTS, TOPICS, Topic, items
 from textvae.data.morphology import article, be, participle, past, plural, third_person
 
-DETERMINERS = {"singular": "the, the, our, this, that", "plural": "the, the, our, these, those"}
+DEMONSTRATIVES = {"singular": "this, that", "plural": "these, those"}
 OBJECT_PRONOUNS = {"he": "him", "she": "her", "it": "it", "they": "them"}
-BYSTANDERS = {"we": "plural", "everyone": "singular", "most people": "plural", "i": "i"}
 
 
 @dataclass(frozen=True)
@@ -50,51 +49,67 @@ class Clause:
 Weighted = list[tuple[float, Expression]]
 
 
+@cache
+def any_of(entries: tuple[str, ...]) -> Expression:
+    """Any of the entries; equal entries give one object, which the compiler then meets once."""
+    return uniform(entries)
+
+
 def phrases(entries: str) -> Expression:
     """Any entry of a list."""
-    return uniform(items(entries))
+    return any_of(items(entries))
 
+
+PEOPLE = any_of(items(lexicon.NAMES["he"]) + items(lexicon.NAMES["she"]))
+SOMEONES = sequence(PEOPLE, "'s")
+BYSTANDERS: list[tuple[Expression, str]] = [
+    ("we", "plural"),
+    ("i", "i"),
+    ("everyone", "singular"),
+    ("most people", "plural"),
+    (PEOPLE, "singular"),
+]
 
 # Noun phrases
 
 
-def agents(topic: Topic, number: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+def agents(topic: Topic, number: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Nouns for people in a role, and the pronouns that may stand for them."""
-    groups = [(topic.agents, ("he", "she")), (topic.male, ("he",)), (topic.female, ("she",))]
-    found = [(items(nouns), pronouns) for nouns, pronouns in groups if nouns]
+    nouns = items(topic.agents)
     if number == "singular":
-        return found
-    return [(tuple(plural(noun) for nouns, _ in found for noun in nouns), ("they",))]
+        return nouns, ("he", "she")
+    return tuple(plural(noun) for noun in nouns), ("they",)
 
 
-def things(topic: Topic, number: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Nouns for things, and the pronoun that stands for them; those without plural count as singular."""
+def things(topic: Topic, number: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Nouns for things, and the pronoun that stands for them; mass nouns are singular."""
     if number == "plural":
-        return [(tuple(plural(noun) for noun in items(topic.things)), ("they",))]
-    return [(items(topic.things) + (items(topic.mass) if topic.mass else ()), ("it",))]
+        return tuple(plural(noun) for noun in items(topic.things)), ("they",)
+    return items(topic.things) + (items(topic.mass) if topic.mass else ()), ("it",)
 
 
 @cache
-def subjects(topic_name: str, number: str, form: str) -> tuple[tuple[float, Subject, Expression], ...]:
+def subjects(
+    topic_name: str, number: str, form: str
+) -> tuple[tuple[float, Subject, Expression], ...]:
     """Subjects with their weights and words."""
     topic, found = TOPICS[topic_name], []
-    for role, share, groups in [("thing", 0.3, things), ("agent", 0.4, agents)]:
-        total = sum(len(nouns) for nouns, _ in groups(topic, number))
-        kinds = topic.kinds if role == "thing" else lexicon.ROLES
-        for nouns, pronouns in groups(topic, number):
-            words = sequence(
-                _determiner(number, form),
-                optional(0.25, phrases(kinds)),
-                uniform(nouns),
-                optional(0.2, phrases(topic.sources)),
-            )
-            found.append((share * len(nouns) / total, Subject(role, pronouns, number), words))
-    return (*found, *((0.3 * w, subject, words) for w, subject, words in _guests(number, form)))
+    for role, share, groups in [("thing", 0.24, things), ("agent", 0.44, agents)]:
+        nouns, pronouns = groups(topic, number)
+        words = sequence(
+            _determiner(number, form),
+            optional(0.4, phrases(topic.kinds if role == "thing" else lexicon.ROLES)),
+            any_of(nouns),
+            optional(0.15, phrases(f"{topic.sources}, {lexicon.CITIES}")),
+        )
+        found.append((share, Subject(role, pronouns, number), words))
+    return (*found, *((0.32 * w, subject, words) for w, subject, words in _guests(number, form)))
 
 
 def _determiner(number: str, form: str) -> Expression:
-    entries = DETERMINERS[number]
-    return phrases(entries if form in ("plain", "fronted") else entries.replace("our", "your"))
+    owner = "our" if form in ("plain", "fronted") else "your"
+    others = phrases(DEMONSTRATIVES[number])
+    return weighted([(0.45, "the"), (0.1, owner), (0.25, others), (0.2, SOMEONES)])
 
 
 def _guests(number: str, form: str) -> list[tuple[float, Subject, Expression]]:
@@ -103,50 +118,57 @@ def _guests(number: str, form: str) -> list[tuple[float, Subject, Expression]]:
     owner = "my" if spoken else "your"
     found = []
     if spoken and number == "singular":
-        found.append((2.0, Subject("guest", ("i",), "i"), "i"))
+        found.append((0.7, Subject("guest", ("i",), "i"), "i"))
     if spoken and number == "plural":
-        found.append((0.5, Subject("guest", ("we",), "plural"), "we"))
+        found.append((0.3, Subject("guest", ("we",), "plural"), "we"))
     for pronouns, nouns in GUESTS.items():
         if (pronouns == "they") == (number == "plural"):
-            subject = Subject("guest", tuple(pronouns.split(" or ")), number)
-            found.append((1.0, subject, sequence(owner, phrases(nouns))))
+            subject = Subject("guest", (pronouns,), number)
+            words = uniform([sequence(owner, phrases(nouns)), _names(pronouns)])
+            found.append((1.0, subject, words))
     total = sum(weight for weight, _, _ in found)
     return [(weight / total, subject, words) for weight, subject, words in found]
 
 
+def _names(pronouns: str) -> Expression:
+    """One name, or for "they" a couple."""
+    if pronouns == "they":
+        his, hers = phrases(lexicon.NAMES["he"]), phrases(lexicon.NAMES["she"])
+        return uniform([sequence(his, "and", hers), sequence(hers, "and", his)])
+    return phrases(lexicon.NAMES[pronouns])
+
+
 def _definite(nouns: Sequence[str], kinds: str, number: str) -> Expression:
-    determiner = "the, the, the, this, that" if number == "singular" else "the, the, the, these, those"
-    return sequence(phrases(determiner), optional(0.3, phrases(kinds)), uniform(nouns))
+    others = phrases(DEMONSTRATIVES[number])
+    determiner = weighted([(0.5, "the"), (0.25, others), (0.25, SOMEONES)])
+    return sequence(determiner, optional(0.35, phrases(kinds)), any_of(tuple(nouns)))
 
 
 @cache
 def _any_thing(topic: Topic) -> Expression:
     """A definite object of either number."""
-    return uniform(
-        _definite(nouns, topic.kinds, number)
-        for number in ("singular", "plural")
-        for nouns, _ in things(topic, number)
-    )
+    numbers = ("singular", "plural")
+    return uniform(_definite(things(topic, n)[0], topic.kinds, n) for n in numbers)
 
 
 @cache
-def _described(topic: Topic, adjectives: tuple[str, ...]) -> Expression:
-    """An indefinite object of either number: a fresh pie, an italian pie, some fresh bread, two fresh pies."""
+def _described(topic: Topic, qualities: tuple[str, ...]) -> Expression:
+    """An indefinite object of either number: a fresh pie, some fresh bread, two fresh pies."""
     options: Weighted = []
     for chosen in ("a", "an"):
-        fitting = [adjective for adjective in adjectives if article(adjective) == chosen]
+        fitting = [adjective for adjective in qualities if article(adjective) == chosen]
         if fitting:
             noun = phrases(topic.things)
-            options.append((len(fitting), sequence(chosen, uniform(fitting), noun)))
+            options.append((len(fitting), sequence(chosen, any_of(tuple(fitting)), noun)))
     singular = weighted(options)
     if topic.mass:
-        without_plural = sequence("some", uniform(adjectives), phrases(topic.mass))
+        without_plural = sequence("some", any_of(qualities), phrases(topic.mass))
         singular = weighted([(0.85, singular), (0.15, without_plural)])
-    nouns = uniform(plural(noun) for noun in items(topic.things))
+    nouns = any_of(tuple(plural(noun) for noun in items(topic.things)))
     return weighted(
         [
             (0.65, singular),
-            (0.35, sequence(phrases(lexicon.COUNTS), uniform(adjectives), nouns)),
+            (0.35, sequence(phrases(lexicon.COUNTS), any_of(qualities), nouns)),
         ]
     )
 
@@ -155,18 +177,19 @@ def _described(topic: Topic, adjectives: tuple[str, ...]) -> Expression:
 
 
 @cache
-def clauses(scene: Scene, subject: Subject, form: str) -> tuple[tuple[float, Clause], ...]:
+def clauses(scene: Scene, role: str, agreement: str, form: str) -> tuple[tuple[float, Clause], ...]:
     """Predicates with their weights, for one form of sentence.
 
-    The forms: plain and fronted statements, tag questions, and the inverted questions yes_no, why, when and where.
+    The forms: plain and fronted statements, tag questions, and the inverted questions yes_no, why,
+    when and where.
     """
-    if subject.role == "thing":
-        return tuple(_states(scene, subject, form))
-    if subject.role == "guest":
-        return tuple(_judgements(scene, subject, form))
-    states = [] if form in ("when", "where") else _states(scene, subject, form)
-    actions = [(0.65, Clause(_action(scene, subject, form), "act"))]
-    return (*((0.35 * weight, state) for weight, state in states), *actions)
+    if role == "guest":
+        return tuple(_judgements(scene, agreement, form))
+    states = [] if form in ("when", "where") else _states(scene, role, agreement, form)
+    if role == "thing":
+        return tuple(states)
+    actions = [(0.7, Clause(_action(scene, agreement, form), "act"))]
+    return (*((0.3 * weight, state) for weight, state in states), *actions)
 
 
 def inverted(form: str) -> bool:
@@ -188,61 +211,73 @@ def auxiliary(kind: str, tense: str, agreement: str) -> str:
 def adjectives(topic: Topic, role: str, sentiment: str) -> tuple[str, ...]:
     """Adjectives and other predicates that fit a thing or an agent."""
     if role == "thing":
-        return topic.worth.of(sentiment)
+        return topic.worth.of(sentiment) + lexicon.WORTH.of(sentiment)
     return CHARACTER.of(sentiment) + topic.skill.of(sentiment)
 
 
-def _states(scene: Scene, subject: Subject, form: str) -> list[tuple[float, Clause]]:
-    words = uniform(adjectives(scene.topic, subject.role, scene.sentiment))
+def _states(scene: Scene, role: str, agreement: str, form: str) -> list[tuple[float, Clause]]:
+    words = any_of(adjectives(scene.topic, role, scene.sentiment))
     neutral = scene.sentiment == "neutral"
     if inverted(form):
         copula = "be" if scene.tense == "future" else ""
         degree = "so" if form == "why" else optional(0.5, phrases("really, very, so"))
         return [(1.0, Clause(sequence(copula, "" if neutral else degree, words), "be"))]
-    copula = be(scene.tense, subject.agreement)
+    copula = be(scene.tense, agreement)
     degree = "" if neutral else optional(0.6, phrases(lexicon.DEGREES[scene.sentiment]))
     denial = sequence(copula.replace("will", "will not") if " " in copula else f"{copula} not")
     return [
         (0.8, Clause(sequence(copula, degree, words), "be")),
-        (0.2, Clause(sequence(denial, _denied(scene, subject)), "be", negated=True)),
+        (0.2, Clause(sequence(denial, _denied(scene, role)), "be", negated=True)),
     ]
 
 
-def _denied(scene: Scene, subject: Subject) -> Expression:
+def _denied(scene: Scene, role: str) -> Expression:
     """What "not" turns into the sentiment of the scene."""
     if scene.sentiment == "neutral":
-        return uniform(adjectives(scene.topic, subject.role, "neutral"))
+        return any_of(adjectives(scene.topic, role, "neutral"))
     if scene.sentiment == "positive":
-        return sequence(uniform(adjectives(scene.topic, subject.role, "negative")), "at all")
-    good = uniform(adjectives(scene.topic, subject.role, "positive"))
+        return sequence(any_of(adjectives(scene.topic, role, "negative")), "at all")
+    good = any_of(adjectives(scene.topic, role, "positive"))
     return uniform([sequence(phrases("very, particularly"), good), sequence(good, "at all")])
 
 
-def _verbs(verbs: Sequence[str], kind: str, scene: Scene, subject: Subject, form: str) -> Expression:
-    """A verb with its auxiliary, or without it where that stands before the subject."""
-    tense, hedge = scene.tense, ""
-    if kind == "act":
-        hedge = optional(0.2, phrases(lexicon.HEDGES[tense]))
+def verbs(
+    bases: Sequence[str], kind: str, tense: str, agreement: str, form: str, hedge: Expression = ""
+) -> Expression:
+    """A verb with its auxiliary, or without it where that stands before the subject.
+
+    Events are progressive in the present ("is bringing"), attitudes simple ("likes").
+    """
     progressive = kind == "act" and tense == "present"
     if inverted(form):
-        return sequence(hedge, uniform(participle(v) if progressive else v for v in verbs))
+        return sequence(hedge, any_of(tuple(participle(v) if progressive else v for v in bases)))
     if tense == "past":
-        return sequence(hedge, uniform(past(verb) for verb in verbs))
+        return sequence(hedge, any_of(tuple(past(base) for base in bases)))
     if tense == "future":
-        return sequence("will", hedge, uniform(verbs))
+        return sequence("will", hedge, any_of(tuple(bases)))
     if progressive:
-        return sequence(be(tense, subject.agreement), hedge, uniform(participle(v) for v in verbs))
-    return uniform(third_person(v) if subject.agreement == "singular" else v for v in verbs)
+        return sequence(be(tense, agreement), hedge, any_of(tuple(participle(v) for v in bases)))
+    return any_of(tuple(third_person(v) if agreement == "singular" else v for v in bases))
 
 
-def _action(scene: Scene, subject: Subject, form: str) -> Expression:
-    """What an agent does to a thing; the sentiment is in the adverb, in the verb or in the adjective."""
-    topic, mood = scene.topic, scene.sentiment
-    plain = _verbs(topic.acts.of("neutral"), "act", scene, subject, form)
-    thing, manner = _any_thing(topic), uniform(lexicon.MANNERS.of(mood))
+@cache
+def _hedge(tense: str) -> Expression:
+    return optional(0.2, phrases(lexicon.HEDGES[tense]))
+
+
+def _events(bases: Sequence[str], scene: Scene, agreement: str, form: str) -> Expression:
+    hedge = "" if form in ("why", "when", "where") else _hedge(scene.tense)
+    return verbs(bases, "act", scene.tense, agreement, form, hedge)
+
+
+def _action(scene: Scene, agreement: str, form: str) -> Expression:
+    """What an agent does to a thing; the adverb, the verb or the adjective has the sentiment."""
+    topic, sentiment = scene.topic, scene.sentiment
+    plain = _events(topic.acts.of("neutral"), scene, agreement, form)
+    thing, manner = _any_thing(topic), any_of(lexicon.MANNERS.of(sentiment))
     if form in ("when", "where"):
         return sequence(plain, thing)
-    if mood == "neutral":
+    if sentiment == "neutral":
         described = _described(topic, items(topic.kinds))
         return weighted(
             [
@@ -251,39 +286,39 @@ def _action(scene: Scene, subject: Subject, form: str) -> Expression:
                 (0.25, sequence(plain, described)),
             ]
         )
-    charged = _verbs(topic.acts.of(mood), "act", scene, subject, form)
+    charged = _events(topic.acts.of(sentiment), scene, agreement, form)
     return weighted(
         [
             (0.35, sequence(plain, thing, manner)),
             (0.3, sequence(charged, thing)),
-            (0.35, sequence(plain, _described(topic, topic.worth.of(mood)))),
+            (0.35, sequence(plain, _described(topic, adjectives(topic, "thing", sentiment)))),
         ]
     )
 
 
-def _judgements(scene: Scene, subject: Subject, form: str) -> list[tuple[float, Clause]]:
+def _judgements(scene: Scene, agreement: str, form: str) -> list[tuple[float, Clause]]:
     """What a guest does, likes and thinks."""
-    topic, mood = scene.topic, scene.sentiment
-    used = _verbs(items(topic.uses), "act", scene, subject, form)
-    if mood == "neutral":
+    topic, sentiment = scene.topic, scene.sentiment
+    used = _events(items(topic.uses), scene, agreement, form)
+    if sentiment == "neutral":
         described = _described(topic, items(topic.kinds))
         return [(1.0, Clause(sequence(used, uniform([described, _any_thing(topic)])), "act"))]
-    found = [(0.5, Clause(sequence(used, _described(topic, topic.worth.of(mood))), "act"))]
+    described = _described(topic, adjectives(topic, "thing", sentiment))
+    rate = 0.7 if form == "fronted" else 0.5
+    found = [(rate, Clause(sequence(used, described), "act"))]
     targets = [("feel", 0.3, things, lexicon.FEELINGS, topic.kinds, "thing")]
     if form != "fronted":
         targets.append(("opinion", 0.2, agents, lexicon.OPINIONS, lexicon.ROLES, "agent"))
-    for kind, share, groups, attitudes, kinds, role in targets:
-        verb = _verbs(items(attitudes[mood]), kind, scene, subject, form)
+    for kind, share, groups, attitudes, kinds, target in targets:
+        verb = verbs(items(attitudes[sentiment]), kind, scene.tense, agreement, form)
         for number in ("singular", "plural"):
-            total = sum(len(nouns) for nouns, _ in groups(topic, number))
-            for nouns, pronouns in groups(topic, number):
-                reason = sequence(
-                    uniform(pronouns),
-                    be(scene.tense, number),
-                    optional(0.7, "so"),
-                    uniform(adjectives(topic, role, mood)),
-                )
-                words = sequence(verb, _definite(nouns, kinds, number))
-                weight = share / 2 * len(nouns) / total
-                found.append((weight, Clause(words, kind, reason=reason)))
+            nouns, pronouns = groups(topic, number)
+            reason = sequence(
+                any_of(pronouns),
+                be(scene.tense, number),
+                optional(0.7, "so"),
+                any_of(adjectives(topic, target, sentiment)),
+            )
+            words = sequence(verb, _definite(nouns, kinds, number))
+            found.append((share / 2, Clause(words, kind, reason=reason)))
     return found

@@ -67,7 +67,8 @@ def read_corpus(
     Args:
         source: a folder of files named by split (`train.txt`, `ptb.valid.txt.gz`, `dev.csv`, ...),
             one file (all of it is train), or the name of a hub data set, `name` or `name:config`.
-        text_column: where the text is in csv, tsv, json, parquet and hub data.
+        text_column: where the text is in csv, tsv, json, parquet and hub data. Such a text keeps
+            the line ends inside it.
         valid_fraction: the share of train that is held out where there is no validation data.
         seed: chooses the texts held out.
         max_chars: a longer text is an error.
@@ -84,7 +85,12 @@ def read_corpus(
     notes = [note for split in rows.values() for note in split.notes]
     train, valid, test = (rows[s].texts if s in rows else [] for s in SPLITS)
     if "valid" not in rows and valid_fraction:
-        train, valid = hold_out(source, train, valid_fraction, seed)
+        if len(train) < 2:
+            raise DataError(
+                f"{source}: one sentence cannot be split into train and valid; give at least 2, "
+                "or a validation file"
+            )
+        train, valid = hold_out(train, valid_fraction, seed)
         notes.append(
             f"no validation file: split off {100 * valid_fraction:g} % ({len(valid)} sentences) "
             f"of train with seed {seed}"
@@ -162,10 +168,10 @@ def split_files(folder: Path) -> dict[str, Path]:
         if candidates:
             found[split] = folder / candidates[0]
     if not found:
-        held = f"holds {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else ""
+        held = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
         raise DataError(
             f"{folder}: no file is named by its split, as train.txt, valid.txt, test.txt "
-            f"({held or 'holds no text file'}; allowed: {ALLOWED}); or give one file"
+            f"(found: {held or 'no text file'}; allowed: {ALLOWED}); or give one file"
         )
     return found
 
@@ -181,21 +187,12 @@ def last_word(name: str) -> str:
     return re.split(r"[._-]", re.sub(r"-0+-of-0*1$", "", stem))[-1]
 
 
-def hold_out(
-    source: str, texts: list[str], fraction: float, seed: int
-) -> tuple[list[str], list[str]]:
-    """The texts without a random share, and that share, both in their order."""
-    if len(texts) < 2:
-        raise DataError(
-            f"{source}: one sentence cannot be split into train and valid; give at least 2, or a "
-            "validation file"
-        )
+def hold_out(texts: list[str], fraction: float, seed: int) -> tuple[list[str], list[str]]:
+    """At least two texts without a random share, and that share, both in their order."""
     size = min(max(1, round(fraction * len(texts))), len(texts) - 1)
     held = set(random.Random(seed).sample(range(len(texts)), size))
-    return (
-        [text for i, text in enumerate(texts) if i not in held],
-        [text for i, text in enumerate(texts) if i in held],
-    )
+    train = [text for i, text in enumerate(texts) if i not in held]
+    return train, [texts[i] for i in sorted(held)]
 
 
 def read_file(path: Path, text_column: str, max_chars: int) -> Rows:
@@ -223,7 +220,7 @@ def read_file(path: Path, text_column: str, max_chars: int) -> Rows:
     except (EOFError, zlib.error) as error:
         raise DataError(f"{path}: the gzip file is damaged or cut short ({error})") from error
     except OSError as error:
-        raise DataError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        raise DataError(f"{path}: {error.strerror or error}") from error
 
 
 def collect(name: str, cells: Iterable[tuple[int, Any]], max_chars: int, unit: str) -> Rows:
@@ -243,7 +240,7 @@ def collect(name: str, cells: Iterable[tuple[int, Any]], max_chars: int, unit: s
         else:
             blank += 1
     if not texts:
-        held = f"{blank} blank {unit}s" if blank else "is empty"
+        held = f"{blank} blank {unit}s" if blank else "empty"
         raise DataError(f"{name}: holds no text ({held})")
     skipped = f"{name}: skipped {blank} blank {unit}{'s' if blank > 1 else ''}"
     return Rows(texts, [skipped] if blank else [])
@@ -261,10 +258,8 @@ def iter_lines(path: Path) -> Iterator[tuple[int, str]]:
             try:
                 yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{path}: line {number}: invalid UTF-8, byte 0x{error.object[error.start]:02x} "
-                    f"at position {error.start}"
-                ) from error
+                byte = f"byte 0x{error.object[error.start]:02x} at position {error.start}"
+                raise DataError(f"{path}: line {number}: invalid UTF-8, {byte}") from error
 
 
 def iter_csv(path: Path, text_column: str, delimiter: str) -> Iterator[tuple[int, str | None]]:
@@ -282,10 +277,8 @@ def iter_csv(path: Path, text_column: str, delimiter: str) -> Iterator[tuple[int
             if not row:  # a blank line
                 yield rows.line_num, ""
             elif len(row) != len(header):
-                raise DataError(
-                    f"{path}: line {rows.line_num}: {len(row)} cells where the header has "
-                    f"{len(header)}"
-                )
+                cells = f"{len(row)} cells where the header has {len(header)}"
+                raise DataError(f"{path}: line {rows.line_num}: {cells}")
             else:
                 yield rows.line_num, row[index]
     except csv.Error as error:
@@ -293,7 +286,7 @@ def iter_csv(path: Path, text_column: str, delimiter: str) -> Iterator[tuple[int
 
 
 def iter_json(path: Path, text_column: str, unit: str) -> Iterator[tuple[int, Any]]:
-    """The numbered texts of JSON objects, one per line or all in one list; blank lines are blank."""
+    """The numbered texts of JSON objects, one per line or all in one list."""
     lines = iter_lines(path)
     first = next(lines, None)
     if first is None:
@@ -325,7 +318,8 @@ def parse_json(path: Path, number: int, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         line = number + error.lineno - 1
-        raise DataError(f"{path}: line {line}: malformed JSON ({error.msg})") from error
+        problem = f"malformed JSON ({error.msg}); allowed: an object per line, or a list of them"
+        raise DataError(f"{path}: line {line}: {problem}") from error
 
 
 def iter_parquet(path: Path, text_column: str) -> Iterator[tuple[int, Any]]:
@@ -335,14 +329,11 @@ def iter_parquet(path: Path, text_column: str) -> Iterator[tuple[int, Any]]:
         import pyarrow.parquet
     except ImportError as error:
         raise DataError(f"{path}: reading parquet needs pyarrow (pip install pyarrow)") from error
-    number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             column_name(str(path), file.schema_arrow.names, text_column)
-            for batch in file.iter_batches(columns=[text_column]):
-                for cell in batch.column(0).to_pylist():
-                    number += 1
-                    yield number, cell
+            batches = file.iter_batches(columns=[text_column])
+            yield from enumerate((x for b in batches for x in b.column(0).to_pylist()), start=1)
     except pyarrow.ArrowException as error:
         raise DataError(f"{path}: is no readable parquet file ({first_line(error)})") from error
 
