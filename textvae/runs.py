@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -113,36 +112,58 @@ def train_run(
 def open_folder(
     recipe: Recipe, corpus: Corpus, folder: Path, resume: bool, report: Report
 ) -> Path | None:
-    """Make or reopen a run's folder; the checkpoint to go on from, if any."""
+    """Make or reopen a run's folder; the checkpoint to go on from, if any.
+
+    Only the first of several processes checks and writes. The others need not wait for it: a
+    barrier here would start torch.distributed before transformers does, which then trains each
+    process on its own.
+    """
+    if process_rank() == 0:
+        check_folder(recipe, corpus, folder, resume)
+        if not resume:
+            make_folder(recipe, corpus, folder)
+    if not resume:
+        return None
+    checkpoint, notes = last_sound_checkpoint(folder / "checkpoints")
+    for note in notes:
+        report("note", {"text": note})
+    return checkpoint
+
+
+def check_folder(recipe: Recipe, corpus: Corpus, folder: Path, resume: bool) -> None:
+    """Refuse to train over another run, or to resume what is not there.
+
+    Raises:
+        RunError: saying what the folder holds and what is allowed.
+    """
+    if not (folder / RECIPE).exists():
+        if resume:
+            raise RunError(f"{folder} holds no run to resume")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunError(f"{folder} is not empty: name a new folder with --output")
+        return
+    if not resume:
+        raise RunError(
+            f"{folder} holds a run already: --resume to go on, or another --output to begin"
+        )
+    if saved_recipe(folder).document() != recipe.document():
+        raise RunError(f"{folder} holds a run of another recipe; --resume takes no changes")
+    if read_state(folder).get("fingerprint") != fingerprint(corpus):
+        raise RunError(f"{folder} was trained on other texts than {corpus.source} now holds")
+
+
+def make_folder(recipe: Recipe, corpus: Corpus, folder: Path) -> None:
+    """A new run's folder. The recipe comes last: a folder that has it is a run."""
+    folder.mkdir(parents=True, exist_ok=True)
     state = {
         "recipe": recipe.name,
         "data": corpus.source,
         "fingerprint": fingerprint(corpus),
     }
-    if (folder / RECIPE).exists():
-        if not resume:
-            raise RunError(
-                f"{folder} holds a run already: --resume to go on, or another --output to begin"
-            )
-        if saved_recipe(folder).document() != recipe.document():
-            raise RunError(f"{folder} holds a run of another recipe; --resume takes no changes")
-        if read_state(folder).get("fingerprint") != state["fingerprint"]:
-            raise RunError(f"{folder} was trained on other texts than {corpus.source} now holds")
-        checkpoint, notes = last_sound_checkpoint(folder / "checkpoints")
-        for note in notes:
-            report("note", {"text": note})
-        return checkpoint
-    if resume:
-        raise RunError(f"{folder} holds no run to resume")
-    if process_rank() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        (folder / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-        # The recipe comes last: a folder that has it is a run.
-        beside = folder / f".{RECIPE}"
-        beside.write_text(recipe.yaml(), encoding="utf-8")
-        beside.replace(folder / RECIPE)
-    return None
+    (folder / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+    beside = folder / f".{RECIPE}"
+    beside.write_text(recipe.yaml(), encoding="utf-8")
+    beside.replace(folder / RECIPE)
 
 
 def saved_recipe(folder: Path) -> Recipe:

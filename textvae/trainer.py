@@ -72,7 +72,8 @@ def training_arguments(
         max_grad_norm=plan.clip,
         bf16=half,
         seed=plan.seed,
-        use_cpu=device == "cpu",
+        # Without this, transformers 5.23 starts several CPU processes as if each were alone.
+        use_cpu=device == "cpu" or not torch.accelerator.is_available(),
         eval_strategy="epoch",
         save_strategy="epoch",
         # Two beside the best: one is whole at any moment, also while the next is written.
@@ -204,15 +205,13 @@ class VAETrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Validate: every process reads all of it, with the same noise, so all agree."""
         metrics = validate(self.vae, self.valid, self.plan.validation_samples)
+        weight = self.current_kl_weight()
+        metrics |= {} if weight is None else {"kl_weight": weight}
         logs = {f"eval_{name}": value for name, value in metrics.items()}
         self.log(logs)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, logs)
-        weight = self.current_kl_weight()
-        self.report(
-            "validation",
-            {**metrics, "step": self.state.global_step, "epoch": self.state.epoch or 0.0}
-            | ({} if weight is None else {"kl_weight": weight}),
-        )
+        place = {"step": self.state.global_step, "epoch": self.state.epoch or 0.0}
+        self.report("validation", {**metrics, **place})
         return logs
 
     def current_kl_weight(self) -> float | None:
