@@ -99,8 +99,10 @@ def train(
             )
     finally:
         display.close()
-    if training.process_rank() == 0:
+    if finished is not None:
         emit(finished.summary, as_json, finished.text())
+        if finished.figures["collapsed"]:
+            say(f"warning: {COLLAPSED}")
 
 
 @app.command(epilog="Examples: `textvae sample`; `textvae sample runs/x -n 5 --temperature 0.7`.")
@@ -143,7 +145,7 @@ def interpolate(
     """Sentences between two posterior means; the ends are the two reconstructions."""
     vae = load(model, device)
     sentences = vae.interpolate(first, second, steps, slerp, decoding(beams))
-    dead = vae.is_collapsed_for([first, second])
+    dead = is_dead(vae, model, [first, second])
     if dead:
         say(f"warning: these sentences mean nothing: {COLLAPSED}")
     rows = [(f"{i / (steps - 1):.2f}", sentence) for i, sentence in enumerate(sentences)]
@@ -163,7 +165,7 @@ def reconstruct(
     """The sentence that the model decodes from each sentence's posterior mean."""
     vae = load(model, device)
     decoded = vae.reconstruct(texts, decoding(beams))
-    if vae.is_collapsed_for(texts):
+    if is_dead(vae, model, texts):
         say(f"warning: {COLLAPSED}")
     pairs = list(zip(texts, decoded, strict=True))
     result = [{"text": text, "reconstruction": back} for text, back in pairs]
@@ -212,7 +214,7 @@ def nearest(
     folder = located(model)
     vae = load(model, device)
     found = vae.nearest(text, held_out(folder, data, text_column), count)
-    if vae.is_collapsed_for([text]):
+    if is_dead(vae, model, [text]):
         say(f"warning: neighbours mean nothing: {COLLAPSED}")
     result = [{"text": near, "distance": distance} for near, distance in found]
     emit(result, as_json, table([(d, t) for t, d in found], ["distance", "text"]))
@@ -377,6 +379,14 @@ def load(model: str | None, device: str | None) -> "SentenceVAE":
         raise SpecError(["--device cuda: there is no GPU here"])
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return SentenceVAE.from_pretrained(located(model), chosen)
+
+
+def is_dead(vae: "SentenceVAE", model: str | None, texts: list[str]) -> bool:
+    """Whether the latent means nothing: as measured after training, else for these texts."""
+    from textvae.reports import stored_figures
+
+    stored = stored_figures(located(model))
+    return bool(stored.get("collapsed")) or vae.is_collapsed_for(texts)
 
 
 def held_out(model: str, data: str | None, text_column: str) -> list[str]:

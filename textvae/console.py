@@ -140,7 +140,7 @@ class TrainingDisplay:
             parts.append(f"KL weight {values['kl_weight']:.2f}")
         say("  ".join(parts))
         if values.get("collapsed"):
-            say(f"warning: {COLLAPSED}")
+            say("warning: the latent is collapsed: every sentence gets the same z so far")
 
     def note(self, values: Mapping[str, Any]) -> None:
         """A remark."""

@@ -157,9 +157,9 @@ def extend(decoder: TokenDecoder, beams: Beams, decoding: Decoding) -> Beams:
     """The beams one token later; the best candidate comes first."""
     N, W, t = beams.tokens.shape
     logits, state = decoder.step(beams.tokens[:, :, -1].reshape(-1), beams.state)
-    log_probs = permitted(logits, decoding).log_softmax(-1).view(N, W, -1)
+    V = logits.shape[-1]
+    log_probs = permitted(logits, decoding).log_softmax(-1).view(N, W, V)
     # A finished candidate stays as it is: padding is its only continuation and costs nothing.
-    V = log_probs.shape[-1]
     stay = torch.full((V,), -torch.inf, device=logits.device)
     stay[PAD] = 0.0
     log_probs = torch.where(beams.finished[:, :, None], stay, log_probs)

@@ -175,7 +175,8 @@ class VAE(PreTrainedModel):
         like = next(self.parameters())
         for node in self.config.nodes("latents"):
             shape = torch.Size((1, count))
-            values[node["name"]] = self.prior(node, features, values, shape, like).sample()
+            prior = self.prior(node, features, values, shape, like)
+            values[node["name"]] = prior.expand(shape).sample()
         return values
 
     def contexts(
@@ -189,11 +190,12 @@ class VAE(PreTrainedModel):
             batch: B, for a decoder that is given nothing.
         """
         samples = max((len(value) for value in values.values()), default=1)
-        empty = next(self.parameters()).new_zeros(samples, batch, 0)
-        return {
+        empty = next(self.parameters()).new_zeros(1, batch, 0)
+        given = {
             node["name"]: self.context(node, features, values) if node["given"] else empty
             for node in self.config.nodes("decoders")
         }
+        return {name: context.expand(samples, -1, -1) for name, context in given.items()}
 
     def likelihoods(
         self, values: Mapping[str, Tensor], features: Mapping[str, Features], batch: int
@@ -302,21 +304,28 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
     path = f"{group}.{node['name']}"
     spec = {k: v for k, v in node.items() if k != "name" and k not in GRAPH_KEYS[group]}
     problems = BASES[group].check(spec, SUPPLIED[group], path)
-    given = list(node.get("given", []))
-    prior = node.get("prior")
+    given, prior = node.get("given", []), node.get("prior")
+    if not is_list_of_names(given):
+        return [*problems, f"{path}.given: must be a list of names (got {given!r})"]
     if group == "latents" and not given:
         problems.append(f"{path}.given: a latent needs at least one encoder or earlier latent")
-    if prior is not None:
-        if not isinstance(prior, Mapping) or set(prior) != {"given"} or not prior["given"]:
-            problems.append(f"{path}.prior: must be {{given: [names]}} (got {prior!r})")
+    if "prior" in node:
+        names = prior.get("given") if isinstance(prior, Mapping) and len(prior) == 1 else None
+        if names and is_list_of_names(names):
+            given = [*given, *names]
         else:
-            given += prior["given"]
+            problems.append(f"{path}.prior: must be {{given: [names]}} (got {prior!r})")
     known = list(sources)
     return problems + [
         f"{path}.given: unknown {name!r} {suggest(str(name), known)}"
         for name in given
         if name not in known
     ]
+
+
+def is_list_of_names(given: Any) -> bool:
+    """Whether a value is a list of words; a single word, though iterable, is not."""
+    return isinstance(given, list | tuple) and all(isinstance(name, str) for name in given)
 
 
 AutoConfig.register("textvae", VAEConfig)

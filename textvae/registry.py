@@ -71,8 +71,10 @@ class Component:
         if Component in cls.__bases__:
             cls.kinds = {}
         if kind is not None:
-            if kind in cls.kinds and cls.kinds[kind].__qualname__ != cls.__qualname__:
-                raise TypeError(f"kind {kind!r} is already {cls.kinds[kind].__qualname__}")
+            taken = cls.kinds.get(kind, cls)
+            # A module that is imported again defines its classes again.
+            if (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise TypeError(f"kind {kind!r} is already {taken.__module__}.{taken.__qualname__}")
             cls.kind = kind
             cls.kinds[kind] = cls
 
@@ -89,7 +91,7 @@ class Component:
         if not isinstance(spec, Mapping):
             return [f"{where}: must be a mapping with a 'kind' (got {spec!r})"]
         kind = spec.get("kind")
-        if kind not in cls.kinds:
+        if not isinstance(kind, str) or kind not in cls.kinds:
             return [f"{where}.kind: unknown {kind!r} {suggest(str(kind), cls.kinds)}"]
         parameters, hints = arguments(cls.kinds[kind])
         supplied = set(context)

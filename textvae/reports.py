@@ -11,7 +11,7 @@ from textvae.console import table
 from textvae.data.readers import Corpus, read_corpus, read_texts
 from textvae.plan import DataPlan
 from textvae.recipes import shipped
-from textvae.runs import saved_recipe
+from textvae.runs import RESULTS, saved_recipe
 
 
 def read_data(plan: DataPlan) -> Corpus:
@@ -57,6 +57,14 @@ def entropy_of(model: str, data: str | None) -> dict[str, float]:
         return {}
     stored = json.loads(path.read_text(encoding="utf-8"))
     return {"entropy": float(stored["entropy_nats_per_sentence"])}
+
+
+def stored_figures(model: str) -> dict[str, Any]:
+    """The held-out figures that a run's training ended with; empty when there are none."""
+    try:
+        return json.loads((Path(model) / RESULTS).read_text(encoding="utf-8"))["figures"]
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def evaluation_text(figures: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The few-line public face: texts in, latents and texts out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from textvae.checkpoints import CheckpointError
 from textvae.data.batching import Sentences
-from textvae.data.tokenizers import decode_ids, load_tokenizer
+from textvae.data.tokenizers import decode_ids, load_tokenizer, tokenizer_kind
 from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.latent import active_units, is_collapsed, posterior_moments
 from textvae.evaluation.likelihood import likelihood, perplexity
@@ -169,6 +169,10 @@ class SentenceVAE:
             raise ValueError(f"z must be (N, {self.dim}) (got {tuple(latents.shape)})")
         parts = latents.split(self.sizes, dim=-1) if self.sizes else ()
         values = {name: part[None] for name, part in zip(self.model.latents, parts, strict=True)}
+        decoding = decoding or Decoding()
+        if tokenizer_kind(self.tokenizer) != "word":
+            # Subwords spell every word: no unknown token stands in a training text.
+            decoding = replace(decoding, allow_unknown=False)
         (context,) = self.model.contexts(values, {}, len(latents)).values()
         texts: list[str] = []
         with torch.random.fork_rng(enabled=seed is not None):

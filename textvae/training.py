@@ -74,7 +74,7 @@ def train(
     output: Path | None,
     report: Report,
     device: str | None = None,
-) -> Finished:
+) -> Finished | None:
     """Train a recipe in a new folder.
 
     Args:
@@ -101,7 +101,7 @@ def resume(
     output: Path | None,
     report: Report,
     device: str | None = None,
-) -> Finished:
+) -> Finished | None:
     """Go on with the run in `output`, or with the newest one; nothing of it can be changed.
 
     Raises:
@@ -146,8 +146,11 @@ def with_data(recipe: Recipe, data: str | None, text_column: str | None) -> Reci
 
 def run(
     recipe: Recipe, folder: Path, resumed: bool, report: Report, device: str | None
-) -> Finished:
-    """Train or go on, then look at the model with held-out texts and store the figures."""
+) -> Finished | None:
+    """Train or go on, then look at the model with held-out texts and store the figures.
+
+    Of several processes only the first looks; the others have nothing to return.
+    """
     corpus = read_data(recipe.data)
     for note in corpus.notes:
         report("note", {"text": note})
@@ -156,12 +159,13 @@ def run(
     began = time.monotonic()
     model, tokenizer = train_run(recipe, corpus, folder, resumed, report, device)
     seconds = time.monotonic() - began
+    if process_rank() > 0:
+        return None
     report("finished", {})
     texts = subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
     finished = look(SentenceVAE(model, tokenizer), texts, folder, seconds)
-    if process_rank() == 0:
-        text = json.dumps(finished.summary, indent=1, ensure_ascii=False)
-        (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(finished.summary, indent=1, ensure_ascii=False)
+    (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
     return finished
 
 

@@ -147,6 +147,7 @@ def verify_recipe(
         raise ValueError(f"the recipe {recipe.name!r} carries no claim")
     if model is None:
         finished = training.train(name, [], data, text_column, None, report, device)
+        assert finished is not None, "one process trains here"
         model = str(finished.folder)
     trained = saved_recipe(Path(model))
     if trained.model != recipe.model or trained.objective != recipe.objective:

@@ -58,11 +58,10 @@ class ELBO(Objective, kind="elbo"):
             return kl.clamp(min=self.free_bits)
         if self.free_bits_per == "batch":
             return kl.mean().clamp(min=self.free_bits)
-        per_latent = [
-            latent.kl_per_dimension().clamp(min=self.free_bits).sum(-1)
-            for latent in out.latents.values()
-        ]
-        return torch.stack(per_latent).sum(0)
+        total = torch.zeros_like(kl)
+        for latent in out.latents.values():
+            total = total + latent.kl_per_dimension().clamp(min=self.free_bits).sum(-1)
+        return total
 
 
 @dataclass(frozen=True)

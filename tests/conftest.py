@@ -1,0 +1,221 @@
+"""Random state of the tests, and the tiny components and models that several of them use."""
+
+import random
+from collections.abc import Iterator
+from itertools import product
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Independent, Normal
+
+from textvae.model import VAE, VAEConfig
+from textvae.outputs import Latent, VAEOutput
+from textvae.vocabulary import BOS, EOS, PAD
+
+VOCAB = 12
+
+ENCODERS = {
+    f"lstm-{pooling}-{'both' if bidirectional else 'forward'}-{layers}": {
+        "kind": "lstm",
+        "hidden": 6,
+        "embedding": 5,
+        "layers": layers,
+        "bidirectional": bidirectional,
+        "pooling": pooling,
+    }
+    for pooling, bidirectional, layers in product(("last", "max", "mean"), (False, True), (1, 2))
+} | {
+    f"transformer-{pooling}": {
+        "kind": "transformer",
+        "hidden": 8,
+        "layers": 2,
+        "heads": 2,
+        "pooling": pooling,
+        "dropout": 0.0,
+    }
+    for pooling in ("last", "max", "mean")
+}
+"""Every encoder: a new kind adds a row, without dropout."""
+
+DECODERS = {
+    "lstm": {"kind": "lstm", "hidden": 6, "embedding": 5},
+    "lstm-tied": {"kind": "lstm", "hidden": 6, "tied": True},
+    "lstm-deep": {"kind": "lstm", "hidden": 6, "layers": 3},
+    "lstm-inputless": {"kind": "lstm", "hidden": 6, "word_dropout": 1.0},
+    "transformer": {"kind": "transformer", "hidden": 8, "layers": 1, "heads": 2, "dropout": 0.0},
+    "transformer-tied": {
+        "kind": "transformer",
+        "hidden": 8,
+        "heads": 2,
+        "dropout": 0.0,
+        "tied": True,
+    },
+    "transformer-deep": {
+        "kind": "transformer",
+        "hidden": 8,
+        "layers": 3,
+        "heads": 1,
+        "dropout": 0.0,
+    },
+    "transformer-inputless": {
+        "kind": "transformer",
+        "hidden": 8,
+        "heads": 2,
+        "dropout": 0.0,
+        "word_dropout": 1.0,
+    },
+}
+"""Every decoder: a new kind adds a row, without dropout."""
+
+TEXT = {"name": "text", "kind": "lstm", "hidden": 6}
+Z = {"name": "z", "kind": "gaussian", "dim": 3, "given": ["text"]}
+GRAPHS = {
+    "vae": {"encoders": [TEXT], "latents": [Z], "decoders": [{**TEXT, "given": ["z"]}]},
+    "language model": {"decoders": [TEXT]},
+    "learned prior": {
+        "encoders": [{**TEXT, "name": "context"}, {**TEXT, "name": "answer"}],
+        "latents": [{**Z, "given": ["context", "answer"], "prior": {"given": ["context"]}}],
+        "decoders": [{**TEXT, "name": "answer", "given": ["z", "context"]}],
+    },
+    "crossed": {
+        "encoders": [{**TEXT, "name": "question"}, {**TEXT, "name": "answer", "hidden": 4}],
+        "latents": [
+            {**Z, "name": "zq", "given": ["question"]},
+            {**Z, "name": "za", "dim": 2, "given": ["answer"]},
+        ],
+        "decoders": [
+            {**TEXT, "name": "question", "given": ["za"]},
+            {**TEXT, "name": "answer", "given": ["zq"]},
+        ],
+    },
+    "hierarchy": {
+        "encoders": [TEXT],
+        "latents": [
+            {**Z, "name": "top"},
+            {**Z, "dim": 2, "given": ["text", "top"], "prior": {"given": ["top"]}},
+        ],
+        "decoders": [{**TEXT, "given": ["z", "top"]}],
+    },
+    "one decoder without latents": {
+        "encoders": [TEXT],
+        "latents": [Z],
+        "decoders": [
+            {**TEXT, "given": ["z"]},
+            {**TEXT, "name": "again", "field": "text", "given": ["text"]},
+            {**TEXT, "name": "alone", "field": "text"},
+        ],
+    },
+}
+"""Graphs of one or two text fields, one of each shape that a recipe may have."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny tensors are faster on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> Iterator[None]:
+    """Every test begins with the same random state and leaves the one it found."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    yield
+    random.setstate(before[0])
+    np.random.set_state(before[1])
+    torch.set_rng_state(before[2])
+
+
+def vae(encoders=None, latents=None, decoders=None, **settings) -> VAE:
+    """A model in evaluation mode with weights large enough for every part to matter."""
+    settings = {"vocab_size": VOCAB, "init_range": 0.6, **settings}
+    graph = {"encoders": encoders, "latents": latents, "decoders": decoders}
+    return VAE(VAEConfig(**graph, **settings)).eval()
+
+
+def pair(encoder: str, decoder: str) -> VAE:
+    """A VAE of one text field with an encoder and a decoder of the tables."""
+    return vae(
+        [{"name": "text", **ENCODERS[encoder]}],
+        [Z],
+        [{"name": "text", "given": ["z"], **DECODERS[decoder]}],
+    )
+
+
+def ids(*lengths: int, width: int = 0, vocab: int = VOCAB) -> torch.Tensor:
+    """Texts of random words, (B, T): begin, as many words as said, end, padding up to `width`."""
+    rows = torch.full((len(lengths), max(*lengths, width - 2, 0) + 2), PAD)
+    for row, length in zip(rows, lengths, strict=True):
+        row[: length + 2] = torch.tensor(
+            [BOS, *torch.randint(EOS + 2, vocab, (length,)).tolist(), EOS]
+        )
+    return rows
+
+
+def fields_of(model: VAE, *lengths: int) -> dict[str, torch.Tensor]:
+    """Random texts for each field that a model reads or writes."""
+    nodes = [*model.config.nodes("encoders"), *model.config.nodes("decoders")]
+    return {name: ids(*lengths) for name in sorted({node["field"] for node in nodes})}
+
+
+class LinearGaussian:
+    """x = slope z + noise, z ~ N(0, I): a model whose evidence and posterior are known.
+
+    Its approximate posterior is the exact one with the mean moved by `shift` and the scale
+    multiplied by `stretch`, so that the default is exact. It answers as a VAE does.
+
+    Args:
+        x: observed, (B, D).
+    """
+
+    def __init__(self, x, shift=0.0, stretch=1.0, slope=0.8, noise=0.5):
+        self.x, self.slope, self.noise = x, slope, noise
+        self.latents = {"z": None}
+        self.device = x.device
+        precision = 1 + (slope / noise) ** 2
+        self.exact = normal(slope / noise**2 * x / precision, precision**-0.5)
+        self.posterior = normal(self.exact.mean + shift, stretch * precision**-0.5)
+        variance = slope**2 + noise**2
+        self.evidence = normal(torch.zeros_like(x), variance**0.5).log_prob(x)
+
+    def eval(self):
+        return self
+
+    def infer(self, samples=1, **fields):
+        q = self.posterior
+        value = q.expand((samples, *q.batch_shape)).rsample()
+        latent = Latent(value, normal(q.mean[None], q.stddev[None]), normal(0 * q.mean[None], 1.0))
+        likelihood = normal(self.slope * value, self.noise).log_prob(self.x)
+        return VAEOutput({"z": latent}, {"x": likelihood}, fields)
+
+
+def normal(mean, scale):
+    """N(mean, scale^2 I), event (D,); unchecked, as the families' are."""
+    scale = torch.as_tensor(scale).expand_as(mean)
+    return Independent(Normal(mean, scale, validate_args=False), 1, validate_args=False)
+
+
+def output(kl=(), reconstruction=0.0, samples=1, batch=1):
+    """An output whose latents have the given KLs per dimension, each (B, D), against N(0, I)."""
+    latents = {}
+    for number, wanted in enumerate(kl):
+        wanted = torch.as_tensor(wanted)
+        mean = (2 * wanted)[None].sqrt()
+        q = normal(mean, 1.0)
+        latents[f"z{number}"] = Latent(
+            q.expand((samples, len(wanted))).rsample(), q, normal(0 * mean, 1.0)
+        )
+        batch = len(wanted)
+    return VAEOutput(latents, {"text": torch.full((samples, batch), float(reconstruction))})
+
+
+def standard_error(draws: torch.Tensor) -> SimpleNamespace:
+    """Mean of draws, (N, ...), and its standard error."""
+    return SimpleNamespace(mean=draws.mean(0), error=draws.std(0) / len(draws) ** 0.5)

@@ -1,0 +1,262 @@
+"""Decoders: the probability of a text, in one piece and token by token."""
+
+import pytest
+import torch
+from conftest import DECODERS, VOCAB, ids
+from torch.nn import functional as F
+
+from textvae.decoders import Decoder
+from textvae.decoders import text as text_decoders
+from textvae.decoders.text import State, drop_words
+from textvae.vocabulary import BOS, EOS, PAD, UNK
+
+# The same sums in another order: float32 rounding.
+ROUNDING = {"atol": 1e-5, "rtol": 1e-5}
+H, K = 3, 2
+
+
+def test_every_kind_has_a_row():
+    assert {spec["kind"] for spec in DECODERS.values()} == set(Decoder.kinds)
+
+
+@pytest.fixture(params=DECODERS.values(), ids=DECODERS)
+def spec(request):
+    return request.param
+
+
+@pytest.fixture(params=[0, H], ids=["alone", "given"])
+def decoder(request, spec):
+    return make(spec, request.param)
+
+
+def make(spec, features=H):
+    """A decoder with biases too, which may start at zero."""
+    decoder = Decoder.build(spec, vocab_size=VOCAB, features=features).eval()
+    for name, parameter in decoder.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    return decoder
+
+
+def contexts(decoder, *shape):
+    return torch.randn(*shape, decoder.features)
+
+
+def stepped(decoder, texts, context):
+    """Log-probabilities of each next token, (B, T - 1, V), from stepping."""
+    state, found = decoder.start(context), []
+    for tokens in texts[:, :-1].T:
+        logits, state = decoder.step(tokens, state)
+        found.append(logits.log_softmax(-1))
+    assert state.position == texts.shape[1] - 1
+    return torch.stack(found, 1)
+
+
+def test_stepping_equals_teacher_forcing(decoder):
+    texts, context = ids(4, 0, 6), contexts(decoder, 3)
+    forced = decoder.logits(decoder.hidden(texts[:, :-1], context)).log_softmax(-1)
+    assert forced.shape == (3, 7, VOCAB)
+    torch.testing.assert_close(stepped(decoder, texts, context), forced, **ROUNDING)
+
+
+def test_the_likelihood_is_that_of_each_token_after_the_ones_before(decoder):
+    texts, context = ids(4, 0, 6), contexts(decoder, K, 3)
+    found = decoder(context).token_log_probs(texts)
+    assert found.shape == (K, 3, 7) and found.dtype == torch.float32
+    targets = texts[:, 1:]
+    for k in range(K):
+        each = stepped(decoder, texts, context[k]).gather(-1, targets[:, :, None])[:, :, 0]
+        torch.testing.assert_close(found[k], each * (targets != PAD), **ROUNDING)
+    assert torch.equal(decoder(context).log_prob(texts), found.sum(-1))
+
+
+def test_more_padding_changes_nothing(decoder):
+    texts, context = ids(4, 0, 6), contexts(decoder, K, 3)
+    padded = torch.cat([texts, torch.full((3, 5), PAD)], 1)
+    found, expected = (decoder(context).log_prob(t) for t in (padded, texts))
+    torch.testing.assert_close(found, expected, **ROUNDING)
+    assert torch.equal(decoder(context).token_log_probs(padded)[:, :, 7:], torch.zeros(K, 3, 5))
+
+
+def test_a_text_is_the_same_alone_and_among_longer_ones(decoder):
+    texts, context = ids(4, 0, 6), contexts(decoder, K, 3)
+    together = decoder(context).log_prob(texts)
+    for row, text in enumerate(texts):
+        alone = decoder(context[:, row : row + 1]).log_prob(text[text != PAD][None])
+        torch.testing.assert_close(together[:, row : row + 1], alone, **ROUNDING)
+
+
+def test_a_token_does_not_see_itself_nor_later_ones(decoder):
+    text, context = ids(6), contexts(decoder, 1, 1)
+    for position in range(1, 7):
+        changed = text.clone()
+        changed[0, position] = UNK
+        before, after = (decoder(context).token_log_probs(t)[0, 0] for t in (text, changed))
+        torch.testing.assert_close(after[: position - 1], before[: position - 1], **ROUNDING)
+        if decoder.word_dropout < 1 and position < 6:
+            assert (after[position:] - before[position:]).abs().max() > 1e-4
+
+
+def test_the_context_matters_at_every_token(spec):
+    decoder = make(spec)
+    text = ids(5)
+    first, second = decoder(contexts(decoder, 2, 1)).token_log_probs(text)
+    assert ((first - second).abs() > 1e-5).all()
+
+
+def test_selected_rows_continue_as_if_they_had_been_alone(decoder):
+    texts, context = ids(5, 5, 5, 5), contexts(decoder, 4)
+    rows = torch.tensor([2, 0, 2])
+    state, chosen = decoder.start(context), decoder.start(context[rows])
+    for position in range(3):
+        _, state = decoder.step(texts[:, position], state)
+        _, chosen = decoder.step(texts[rows, position], chosen)
+    state = state.select(rows)
+    for position in range(3, 6):
+        found, state = decoder.step(texts[rows, position], state)
+        expected, chosen = decoder.step(texts[rows, position], chosen)
+        torch.testing.assert_close(found, expected, **ROUNDING)
+
+
+def test_select_reorders_every_tensor_and_keeps_the_position():
+    state = State((torch.arange(4), torch.arange(8).view(4, 2)), 3)
+    chosen = state.select(torch.tensor([3, 1]))
+    assert chosen.position == 3
+    assert chosen.memory[0].tolist() == [3, 1]
+    assert chosen.memory[1].tolist() == [[6, 7], [2, 3]]
+
+
+def test_every_parameter_learns(decoder):
+    decoder(contexts(decoder, K, 3)).log_prob(ids(4, 0, 6)).sum().backward()
+    for name, parameter in decoder.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_the_projection_in_parts_is_the_projection_in_one(decoder, monkeypatch):
+    texts, context = ids(4, 0, 6), contexts(decoder, K, 3)
+    expected = decoder(context).log_prob(texts)
+    monkeypatch.setattr(text_decoders, "PROJECTED", 5)
+    with torch.no_grad():
+        torch.testing.assert_close(decoder(context).log_prob(texts), expected, **ROUNDING)
+
+
+def test_tied_or_not(spec):
+    decoder = make(spec)
+    names = dict(decoder.named_parameters())
+    assert ("output.weight" in names) != spec.get("tied", False)
+    states = torch.randn(2, spec["hidden"])
+    if spec.get("tied"):
+        expected = states @ decoder.embedding.weight.T + decoder.bias
+        torch.testing.assert_close(decoder.logits(states), expected)
+
+
+def test_a_tied_projection_needs_one_width():
+    with pytest.raises(ValueError, match=r"embedding = hidden \(got 5 and 6\)"):
+        make({"kind": "lstm", "hidden": 6, "embedding": 5, "tied": True})
+
+
+def test_heads_must_share_the_width():
+    with pytest.raises(ValueError, match=r"multiple of 2 \* heads \(got 8 and 3\)"):
+        make({"kind": "transformer", "hidden": 8, "heads": 3})
+
+
+@pytest.mark.parametrize("kind", Decoder.kinds)
+@pytest.mark.parametrize("noise", ["dropout", "word_dropout"])
+def test_noise_differs_between_calls_and_is_absent_outside_training(kind, noise):
+    decoder = make({"kind": kind, "hidden": 8, "dropout": 0.0, noise: 0.5})
+    texts, context = ids(6, 6), contexts(decoder, 1, 2)
+    quiet = decoder(context).log_prob(texts)
+    assert torch.equal(decoder(context).log_prob(texts), quiet)
+    decoder.train()
+    first, second = (decoder(context).log_prob(texts) for _ in range(2))
+    assert not torch.equal(first, second) and not torch.equal(first, quiet)
+
+
+@pytest.mark.parametrize("kind", Decoder.kinds)
+@pytest.mark.parametrize("training", [False, True])
+def test_an_inputless_decoder_sees_no_word(kind, training):
+    decoder = make({"kind": kind, "hidden": 8, "dropout": 0.0, "word_dropout": 1.0})
+    decoder.train(training)
+    texts, context = (
+        torch.tensor([[BOS, 5, 6, 7, EOS], [BOS, 8, 9, 7, EOS]]),
+        contexts(decoder, 1, 1),
+    )
+    # The third word is the same, so its probability is, whatever stood before.
+    found = decoder(context.expand(1, 2, H)).token_log_probs(texts)[0, :, 2:]
+    torch.testing.assert_close(found[0], found[1], **ROUNDING)
+
+
+def test_words_are_dropped_at_the_rate_and_nothing_else_is():
+    texts = ids(*[18] * 500)[:, :-1]
+    for rate in (0.1, 0.38, 0.9):
+        dropped = drop_words(texts, rate)
+        changed = dropped != texts
+        assert (dropped[changed] == UNK).all()
+        assert torch.equal(dropped[:, 0], texts[:, 0])
+        words = (texts > UNK).sum().item()
+        # Five standard deviations of a binomial.
+        slack = 5 * (words * rate * (1 - rate)) ** 0.5
+        assert abs(changed.sum().item() - words * rate) < slack
+        # Each word by itself: no column and no row goes as a whole.
+        assert changed[:, 1:].any(0).all() and not changed[:, 1:].all(0).any()
+
+
+@pytest.mark.parametrize("rate", [0.5, 1.0])
+def test_begin_and_padding_are_never_dropped(rate):
+    texts = ids(*range(20))
+    dropped = drop_words(texts, rate)
+    assert torch.equal(dropped == BOS, texts == BOS)
+    assert torch.equal(dropped == PAD, texts == PAD)
+    if rate == 1.0:
+        assert (dropped[texts > UNK] == UNK).all()
+
+
+def test_no_word_dropout_is_none_and_two_calls_differ():
+    texts = ids(*[20] * 50)
+    assert torch.equal(drop_words(texts, 0.0), texts)
+    assert not torch.equal(drop_words(texts, 0.5), drop_words(texts, 0.5))
+
+
+def test_a_nan_reaches_the_likelihood(spec):
+    decoder = make(spec)
+    context = torch.randn(1, 2, H)
+    context[0, 0, 0] = torch.nan
+    found = decoder(context).log_prob(ids(3, 3))
+    assert found[0, 0].isnan() and found[0, 1].isfinite()
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_log_probabilities_are_float32_under_bfloat16(tied):
+    # A Transformer: PyTorch on a CPU has no bfloat16 LSTM.
+    decoder = make({"kind": "transformer", "hidden": 8, "heads": 2, "dropout": 0.0, "tied": tied})
+    texts, context = ids(5, 2), contexts(decoder, 1, 2)
+    expected = decoder(context).log_prob(texts)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = decoder(context).log_prob(texts)
+        step, _ = decoder.step(texts[:, 0], decoder.start(context[0]))
+    assert found.dtype == step.dtype == torch.float32
+    # bfloat16 keeps 8 bits: about 1 % of each of a few nats.
+    torch.testing.assert_close(found, expected, atol=0.2, rtol=0.02)
+
+
+def test_lstm_context_is_the_first_state_and_part_of_every_input():
+    decoder = make(DECODERS["lstm"])
+    context = torch.randn(2, H)
+    h, c, kept = decoder.start(context).memory
+    torch.testing.assert_close(c[:, 0], decoder.initial(context))
+    torch.testing.assert_close(h, c.tanh())
+    assert torch.equal(kept, context)
+    texts = ids(3, 3)[:, :-1]
+    joined = torch.cat([decoder.embedding(texts), context[:, None].expand(2, 4, H)], -1)
+    states, _ = decoder.lstm(joined, (h.transpose(0, 1), c.transpose(0, 1)))
+    torch.testing.assert_close(decoder.hidden(texts, context), states)
+
+
+def test_a_uniform_decoder_costs_log_v_per_token():
+    decoder = make({"kind": "lstm", "hidden": 4}, 0)
+    for parameter in decoder.parameters():
+        torch.nn.init.zeros_(parameter)
+    texts = ids(4, 0)
+    expected = -torch.tensor([[5.0, 1.0]]) * torch.tensor(float(VOCAB)).log()
+    torch.testing.assert_close(decoder(torch.zeros(1, 2, 0)).log_prob(texts), expected)
+    assert F.softmax(decoder.step(texts[:, 0], decoder.start(torch.zeros(2, 0)))[0], -1).std() == 0

@@ -1,0 +1,90 @@
+"""Losses per position: they add up to the reconstruction loss, and padding is no position."""
+
+import pytest
+import torch
+from conftest import DECODERS, GRAPHS, TEXT, Z, fields_of, ids, vae
+
+from textvae.evaluation.likelihood import likelihood
+from textvae.evaluation.positions import position_losses
+from textvae.vocabulary import PAD
+
+CONDITIONAL = {
+    "encoders": [{**TEXT, "name": "context"}],
+    "latents": [{**Z, "given": ["context"]}],
+    "decoders": [{**TEXT, "name": "answer", "given": ["z", "context"]}],
+}
+MODELS = {
+    "vae": GRAPHS["vae"],
+    "language model": GRAPHS["language model"],
+    "learned prior": GRAPHS["learned prior"],
+    "another field is encoded": CONDITIONAL,
+} | {
+    name: {**GRAPHS["vae"], "decoders": [{"name": "text", "given": ["z"], **spec}]}
+    for name, spec in DECODERS.items()
+}
+
+
+@pytest.fixture(params=MODELS.values(), ids=MODELS)
+def model(request):
+    return vae(**request.param)
+
+
+def mean_reconstruction(model, fields):
+    """-log p(x | mean of q) of all texts of a batch."""
+    values = {name: q.mean[None] for name, q in model.encode(**fields).items()}
+    (name,) = model.decoders
+    texts = fields[model.field_of(name)]
+    likelihoods = model.likelihoods(values, model.read(fields), len(texts))
+    return -likelihoods[name].log_prob(texts).sum().item()
+
+
+def test_they_add_up_to_the_reconstruction_loss(model):
+    batches = [fields_of(model, 4, 0, 7), fields_of(model, 2, 2)]
+    found = position_losses(model, batches, use_mean=True)
+    assert found.count.tolist() == [5, 4, 4, 2, 2, 1, 1, 1]
+    total = (found.loss * found.count).sum().item()
+    assert total == pytest.approx(sum(mean_reconstruction(model, b) for b in batches), rel=1e-5)
+
+
+def test_samples_give_the_reconstruction_of_the_likelihood(model):
+    batches = [fields_of(model, 4, 0, 7)]
+    found = position_losses(model, batches, samples=2000)
+    expected = likelihood(model, batches, 2000).reconstruction.sum().item()
+    # Three texts of a few nats' deviation: the error of the sum is about 0.1 nats.
+    assert (found.loss * found.count).sum().item() == pytest.approx(expected, abs=0.7)
+
+
+def test_each_position_is_the_mean_over_the_texts_that_reach_it():
+    model = vae(**GRAPHS["language model"])
+    texts = ids(3, 0)
+    losses = -model.decoders["text"](torch.zeros(1, 2, 0)).token_log_probs(texts)[0]
+    found = position_losses(model, [{"text": texts}])
+    expected = torch.cat([losses[:, :1].mean(0), losses[0, 1:]])
+    torch.testing.assert_close(found.loss, expected)
+    assert found.count.tolist() == [2, 1, 1, 1]
+
+
+def test_padding_is_no_position(model):
+    fields = fields_of(model, 4, 0, 7)
+    padded = {n: torch.cat([v, torch.full((3, 4), PAD)], 1) for n, v in fields.items()}
+    found, expected = (position_losses(model, [f], use_mean=True) for f in (padded, fields))
+    assert torch.equal(found.count, expected.count)
+    torch.testing.assert_close(found.loss, expected.loss)
+
+
+def test_the_seed_decides_and_the_caller_s_random_state_stays():
+    model, batches = vae(**GRAPHS["vae"]).train(), [{"text": ids(5, 2)}]
+    before = torch.get_rng_state()
+    first = position_losses(model, batches).loss
+    assert torch.equal(torch.get_rng_state(), before) and not model.training
+    assert torch.equal(position_losses(model, batches).loss, first)
+    assert not torch.equal(position_losses(model, batches, seed=1).loss, first)
+    means = [position_losses(model, batches, use_mean=True, seed=seed).loss for seed in (0, 1)]
+    assert torch.equal(*means)
+
+
+def test_what_has_no_positions_is_refused():
+    with pytest.raises(ValueError, match=r"one text decoder \(got 2\)"):
+        position_losses(vae(**GRAPHS["crossed"]), [])
+    with pytest.raises(ValueError, match="no text"):
+        position_losses(vae(**GRAPHS["vae"]), [])
