@@ -3,7 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from textvae.sentence import SentenceVAE
 
 # typer carries its own click since 0.29; this finds the base of usage errors in either.
-UsageProblem = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 app = typer.Typer(
     name="textvae",
@@ -403,7 +403,7 @@ def main(arguments: list[str] | None = None) -> None:
     except typer.Exit as stop:
         code = stop.exit_code
     except UsageProblem as error:
-        say(f"error: {' '.join(error.format_message().split())}")  # type: ignore[attr-defined]
+        say(f"error: {' '.join(error.format_message().split())}")
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         say("stopped")

@@ -1,6 +1,7 @@
 """One token loop over a stepped decoder: greedy, sampling, top-k, top-p; beam search beside it."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -109,8 +110,9 @@ def choose(logits: Tensor, decoding: Decoding, warpers: LogitsProcessorList) -> 
     if not decoding.sample:
         return logits.argmax(-1)
     # The warpers of transformers ask for input ids, which ours do not read.
-    no_ids = torch.empty(len(logits), 0, dtype=torch.long, device=logits.device)
-    return torch.multinomial(warpers(no_ids, logits).softmax(-1), 1).squeeze(1)
+    no_ids = cast(torch.LongTensor, torch.empty(len(logits), 0, dtype=torch.long))
+    warped = warpers(no_ids, cast(torch.FloatTensor, logits))
+    return torch.multinomial(warped.softmax(-1), 1).squeeze(1)
 
 
 @dataclass

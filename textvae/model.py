@@ -1,7 +1,7 @@
 """A VAE as a graph of named nodes: encoders, latents, decoders."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from textvae.registry import Component, SpecError, suggest
 
 Node = dict[str, Any]
 GRAPH_KEYS = {"encoders": {"field"}, "latents": {"given", "prior"}, "decoders": {"field", "given"}}
+RESERVED = ("step", "samples")
 BASES: dict[str, type[Component]] = {"encoders": Encoder, "latents": Family, "decoders": Decoder}
 SUPPLIED = {
     "encoders": {"vocab_size"},
@@ -97,7 +98,7 @@ class VAE(PreTrainedModel):
         problems = check_graph(config)
         if problems:
             raise SpecError(problems)
-        self.objective = None
+        self.objective: Callable[[VAEOutput, int], Loss] | None = None
         sizes: dict[str, int] = {}
         self.encoders, self.latents = nn.ModuleDict(), nn.ModuleDict()
         self.priors, self.decoders = nn.ModuleDict(), nn.ModuleDict()
@@ -112,7 +113,7 @@ class VAE(PreTrainedModel):
             if "prior" in node:
                 features = sum(sizes[given] for given in node["prior"]["given"])
                 self.priors[name] = build_node("latents", node, features=features)
-            sizes[name] = self.latents[name].dim
+            sizes[name] = int(self.latents[name].dim)  # type: ignore[arg-type]
         for node in config.nodes("decoders"):
             features = sum(sizes[given] for given in node["given"])
             self.decoders[node["name"]] = build_node(
@@ -130,7 +131,8 @@ class VAE(PreTrainedModel):
         """
         if self.objective is None:
             raise ValueError("the model has no objective: set model.objective, e.g. to ELBO()")
-        return self.objective(self.infer(self.objective.samples, **fields), step)
+        samples = getattr(self.objective, "samples", 1)
+        return self.objective(self.infer(samples, **fields), step)  # type: ignore[operator]
 
     def infer(self, samples: int = 1, **fields: Tensor) -> VAEOutput:
         """What each distribution says of a batch under K samples of every latent.
@@ -282,14 +284,17 @@ def check_graph(config: VAEConfig) -> list[str]:
     for group in ("encoders", "latents", "decoders"):
         names: list[str] = []
         for number, node in enumerate(getattr(config, group) or []):
-            name = node.get("name") if isinstance(node, Mapping) else None
-            if not isinstance(name, str) or not name.isidentifier():
+            name = node.get("name") if isinstance(node, dict) else None
+            # A module cannot be called what a container of modules calls its own methods.
+            if not isinstance(name, str) or not name.isidentifier() or hasattr(nn.ModuleDict, name):
                 problems.append(f"{group}[{number}]: needs a 'name', a word (got {node!r})")
                 continue
+            if node.get("field", "text") in RESERVED:
+                problems.append(f"{group}.{name}.field: {', '.join(RESERVED)} are taken")
             if name in names or (group == "latents" and name in sources):
                 problems.append(f"{group}.{name}: the name is taken")
             names.append(name)
-            problems += check_node(group, node, sources)
+            problems += check_node(group, dict(node), sources)
             if group == "latents":
                 sources.append(name)
         if group == "encoders":

@@ -43,13 +43,13 @@ class Latent:
         Raises:
             ValueError: the posterior does not factorise over its dimensions.
         """
-        pair = (self.posterior, self.prior)
-        if not all(isinstance(d, Independent) and len(d.event_shape) == 1 for d in pair):
+        q, p = self.posterior, self.prior
+        if not (isinstance(q, Independent) and isinstance(p, Independent)):
             raise ValueError(
                 f"a KL per dimension needs a posterior and a prior that factorise over their "
                 f"dimensions (got {type(self.posterior).__name__})"
             )
-        exact = kl_divergence(self.posterior.base_dist, self.prior.base_dist)
+        exact = kl_divergence(q.base_dist, p.base_dist)
         return exact.expand(self.value.shape)
 
 

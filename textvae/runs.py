@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast, TrainerCallback, TrainerControl, TrainerState
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.utils import logging as transformers_logging
 
 from textvae.checkpoints import CheckpointError, last_sound_checkpoint, written_whole

@@ -87,7 +87,7 @@ class SentenceVAE:
             CheckpointError: there is none, it is of another kind, or it is damaged.
         """
         model = load_model(folder)
-        model.to(torch.device(device))
+        model.to(torch.device(device))  # type: ignore[arg-type]
         return cls(model, load_tokenizer(Path(folder)))
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
@@ -359,6 +359,9 @@ def load_model(folder: str | PathLike[str]) -> VAE:
         raise CheckpointError(f"{folder} holds no sound model: {text}") from None
     finally:
         transformers_logging.set_verbosity(verbosity)
+    for parameter in model.parameters():
+        # Mapped from the file, weights may lie unaligned, which changes the last bit of a product.
+        parameter.data = parameter.data.clone()
     wrong = [name for key in ("missing_keys", "unexpected_keys") for name in info[key]]
     if wrong:
         raise CheckpointError(f"{folder} is damaged: weights {sorted(wrong)} do not match")

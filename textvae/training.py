@@ -110,9 +110,9 @@ def resume(
     folder = output or newest_run()
     saved = saved_recipe(folder)
     if recipe is not None or overrides or data is not None:
-        asked = load_recipe(recipe, overrides) if recipe is not None or overrides else saved
         if recipe is None and overrides:
             raise RunError("--resume takes no --set: a run goes on as it began")
+        asked = saved if recipe is None else load_recipe(recipe, overrides)
         asked = with_data(asked, data, text_column)
         if data is None:
             asked = with_data(asked, saved.data.source, saved.data.text_column)

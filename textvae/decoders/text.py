@@ -249,6 +249,7 @@ class TransformerDecoder(TokenDecoder, kind="transformer"):
     ):
         super().__init__()
         check_heads(hidden, heads)
+        self.heads = heads
         self.features = features
         self.dropout = dropout
         self.word_dropout = word_dropout
@@ -270,8 +271,8 @@ class TransformerDecoder(TokenDecoder, kind="transformer"):
     def start(self, context: Tensor) -> State:
         """The state before the first token, for contexts, (N, H)."""
         if self.prefix is None:
-            N, heads, width = len(context), self.blocks[0].heads, self.embedding.embedding_dim
-            empty = context.new_zeros(N, heads, 0, width // heads)
+            width = self.embedding.embedding_dim // self.heads
+            empty = context.new_zeros(len(context), self.heads, 0, width)
             return State((context, *[empty] * (2 * len(self.blocks))), 0)
         x = self.prefix(context)[:, None, :]
         caches = []

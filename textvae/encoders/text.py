@@ -44,7 +44,7 @@ class LSTMEncoder(Encoder, kind="lstm"):
         dropout: Rate = 0.0,
     ):
         super().__init__()
-        self.pooling = pooling
+        self.pooling: Pooling = pooling
         self.dropout = dropout
         self.features = hidden * (2 if bidirectional else 1)
         self.embedding = nn.Embedding(vocab_size, embedding or hidden)
@@ -103,7 +103,7 @@ class TransformerEncoder(Encoder, kind="transformer"):
     ):
         super().__init__()
         check_heads(hidden, heads)
-        self.pooling = pooling
+        self.pooling: Pooling = pooling
         self.dropout = dropout
         self.features = hidden
         self.embedding = nn.Embedding(vocab_size, hidden)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textvae.decoders.text import TokenDistribution
 from textvae.model import VAE
 from textvae.vocabulary import PAD
 
@@ -82,6 +83,8 @@ def token_log_probs(
     }
     ids = fields[model.field_of(decoder)]
     likelihood = model.likelihoods(values, model.read(fields), len(ids))[decoder]
+    if not isinstance(likelihood, TokenDistribution):
+        raise ValueError(f"positions need a text decoder (got {type(likelihood).__name__})")
     return likelihood.token_log_probs(ids)
 
 
