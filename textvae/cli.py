@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textvae.console import COLLAPSED, TrainingDisplay, emit, error_lines, say, table
+from textvae.console import (
+    COLLAPSED,
+    TrainingDisplay,
+    emit,
+    error_lines,
+    is_full_disk,
+    is_out_of_memory,
+    say,
+    table,
+)
 from textvae.registry import SpecError
 
 if TYPE_CHECKING:
@@ -44,7 +53,9 @@ TextColumn = Annotated[
     str, typer.Option("--text-column", help="Column of a table that holds the texts.")
 ]
 Device = Annotated[str | None, typer.Option("--device", help="cpu or cuda; default: a GPU if any.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random choices.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of all random choices.")
+]
 Temperature = Annotated[float, typer.Option(help="Divides the logits; below 1 is more careful.")]
 TopK = Annotated[int, typer.Option("--top-k", help="Sample among the k best tokens; 0: all.")]
 TopP = Annotated[float, typer.Option("--top-p", help="Sample among the best that add up to p.")]
@@ -87,6 +98,7 @@ def train(
     """Train a recipe; print held-out figures, reconstructions, samples, an interpolation."""
     from textvae import training
 
+    check_device(device)
     display = TrainingDisplay(quiet=training.process_rank() > 0)
     try:
         if resume:
@@ -119,10 +131,12 @@ def sample(
     as_json: Json = False,
 ) -> None:
     """Sentences from the prior."""
-    vae = load(model, device)
     from textvae.generation import Decoding
 
-    decoding = Decoding(beams == 1, temperature, top_k, top_p, beams, max_tokens)
+    if beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
+        raise SpecError(["--beams goes without --temperature, --top-k and --top-p: no sampling"])
+    decoding = Decoding(beams <= 1, temperature, top_k, top_p, beams, max_tokens)
+    vae = load(model, device)
     sentences = vae.sample(count, decoding, seed)
     emit({"samples": sentences, "seed": seed}, as_json, "\n".join(sentences))
 
@@ -188,11 +202,14 @@ def encode(
     as_json: Json = False,
 ) -> None:
     """Posterior means and standard deviations of texts, for downstream use."""
-    from textvae.data.readers import read_texts
-    from textvae.exports import check_ending, write_latents
+    from textvae.data.readers import read_split
+    from textvae.exports import LATENTS, check_out, write_latents
 
-    check_ending(out)
-    texts = read_texts(file, text_column=text_column)
+    check_out(out, LATENTS)
+    texts, notes = read_split(file, text_column=text_column)
+    for note in notes:
+        # A skipped line moves the rows: they are numbered as the texts, not as the lines.
+        say(f"note: {note}")
     vae = load(model, device)
     means, scales = vae.encode(texts, return_scales=True)
     write_latents(out, texts, means, scales)
@@ -235,13 +252,14 @@ def positions(
     as_json: Json = False,
 ) -> None:
     """Reconstruction loss at each token position: a table, a JSON file and a PNG."""
-    from textvae.exports import write_positions
+    from textvae.exports import PICTURE, check_out, write_positions
 
     folder = located(model)
+    picture = out or Path(folder if Path(folder).is_dir() else ".") / "positions.png"
+    check_out(picture, PICTURE)
     texts = held_out(folder, data, text_column)
     vae = load(model, device)
     losses = vae.positions(texts, samples, mean, seed)
-    picture = out or Path(folder if Path(folder).is_dir() else ".") / "positions.png"
     latent = "posterior means" if mean else f"{samples} posterior sample(s)"
     result = write_positions(losses, picture, f"{vae.model.config.recipe or folder}, {latent}")
     rows = zip(result["position"], result["loss"], result["texts"], strict=True)
@@ -301,10 +319,12 @@ def recipes(
 
 @app.command(epilog="Example: `textvae show bowman2016 --set latents.z.dim=64`.")
 def show(recipe: RecipeArgument, set_: Set = None, as_json: Json = False) -> None:
-    """A recipe with every default filled in, as YAML."""
-    from textvae.recipes import load_recipe
+    """A recipe, checked, with the defaults of its sections filled in, as YAML."""
+    from textvae.recipes import check_model, load_recipe, shipped_recipes
 
     loaded = load_recipe(recipe, set_ or [])
+    if set_ or recipe not in shipped_recipes():
+        check_model(loaded)
     emit(loaded.document(), as_json, loaded.yaml().rstrip())
 
 
@@ -329,6 +349,7 @@ def verify(
     """Rerun a recipe's claim: ours beside the published number; exit code 1 when it fails."""
     from textvae.verify import verify_recipe
 
+    check_device(device)
     display = TrainingDisplay()
     try:
         verdict = verify_recipe(recipe, data, model, samples, record, text_column, display, device)
@@ -369,16 +390,24 @@ def located(model: str | None) -> str:
 
 def load(model: str | None, device: str | None) -> "SentenceVAE":
     """The model asked for, or the last run, on a device."""
-    import torch
-
     from textvae.sentence import SentenceVAE
+
+    return SentenceVAE.from_pretrained(located(model), check_device(device))
+
+
+def check_device(device: str | None) -> str:
+    """The device asked for, or a GPU if there is one.
+
+    Raises:
+        SpecError: it is unknown or not there.
+    """
+    import torch
 
     if device not in (None, "cpu", "cuda"):
         raise SpecError([f"--device must be cpu or cuda (got {device!r})"])
     if device == "cuda" and not torch.cuda.is_available():
         raise SpecError(["--device cuda: there is no GPU here"])
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return SentenceVAE.from_pretrained(located(model), chosen)
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def is_dead(vae: "SentenceVAE", model: str | None, texts: list[str]) -> bool:
@@ -414,7 +443,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def report_failure(error: Exception) -> int:
-    """Print an error that a user can cause in one line each, exit code 2; others go on."""
+    """Print an error that a user can cause in one line for each mistake, exit code 2.
+
+    Raises:
+        Exception: any other, which is a mistake of ours.
+    """
     from textvae.checkpoints import CheckpointError
     from textvae.data.readers import DataError
 
@@ -428,7 +461,12 @@ def report_failure(error: Exception) -> int:
     if type(error).__name__ == "InterruptedRunError":
         say(str(error))
         return 130
-    if not isinstance(error, known) and type(error).__name__ != "NonFiniteLossError":
+    if not (
+        isinstance(error, known)
+        or type(error).__name__ == "NonFiniteLossError"
+        or is_full_disk(error)
+        or is_out_of_memory(error)
+    ):
         raise error
     for line in error_lines(error):
         say(f"error: {line}")

@@ -65,11 +65,30 @@ def error_lines(error: BaseException) -> list[str]:
     problems = getattr(error, "problems", None)
     if problems:
         return [" ".join(str(problem).split()) for problem in problems]
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if is_full_disk(error):
         return ["the disk is full; what was saved before is whole"]
+    if is_out_of_memory(error):
+        return ["there is not enough memory: try a smaller model or train.batch_size"]
     if isinstance(error, OSError) and error.filename:
         return [f"{error.filename}: {error.strerror}"]
     return [" ".join(str(error).split()) or type(error).__name__]
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether there was no room left to write; safetensors and torch say so in words only."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
+        words in str(error)
+        for words in ("No space left on device", "PytorchStreamWriter failed writing file")
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was no memory left, of the machine or its GPU."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
 
 
 class TrainingDisplay:

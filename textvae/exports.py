@@ -1,7 +1,8 @@
 """Results as files: latents for downstream use, losses per position."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,32 @@ import numpy as np
 from textvae.evaluation.positions import PositionLosses
 from textvae.plots import plot_positions
 
-ENDINGS = (".npy", ".npz", ".parquet")
+LATENTS, PICTURE = (".npy", ".npz", ".parquet"), (".png",)
 
 
-def check_ending(out: Path) -> None:
+def check_out(out: Path, endings: Sequence[str]) -> None:
     """Refuse a file that cannot be written, before any work is done.
 
     Raises:
-        ValueError: the ending is unknown, or the folder is not there.
+        ValueError: the ending is none of these, its folder is not there, or it is a folder.
     """
-    if out.suffix not in ENDINGS:
-        raise ValueError(f"--out must end in {', '.join(ENDINGS)} (got {str(out)!r})")
+    if out.suffix not in endings:
+        raise ValueError(f"--out must end in {', '.join(endings)} (got {str(out)!r})")
     if not out.parent.is_dir():
         raise ValueError(f"--out: the folder {str(out.parent)!r} is not there")
+    if out.is_dir():
+        raise ValueError(f"--out: {str(out)!r} is a folder")
+
+
+@contextmanager
+def written_beside(out: Path) -> Iterator[Path]:
+    """A file to write that takes the place of `out` only when all of it is written."""
+    beside = out.with_name(f".{out.name}")
+    try:
+        yield beside
+        beside.replace(out)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def write_latents(out: Path, texts: Sequence[str], means: np.ndarray, scales: np.ndarray) -> None:
@@ -30,22 +44,21 @@ def write_latents(out: Path, texts: Sequence[str], means: np.ndarray, scales: np
 
     .npy holds the means; .npz `mean` and `scale`; .parquet one row for each text.
     """
-    beside = out.with_name(f".{out.name}")
-    if out.suffix == ".parquet":
-        import pyarrow
-        from pyarrow import parquet
+    with written_beside(out) as beside:
+        if out.suffix == ".parquet":
+            import pyarrow
+            from pyarrow import parquet
 
-        columns: dict[str, Any] = {"text": list(texts)}
-        for name, values in (("mean", means), ("scale", scales)):
-            columns |= {f"{name}_{d}": values[:, d] for d in range(values.shape[1])}
-        parquet.write_table(pyarrow.table(columns), beside)
-    else:
+            columns: dict[str, Any] = {"text": list(texts)}
+            for name, values in (("mean", means), ("scale", scales)):
+                columns |= {f"{name}_{d}": values[:, d] for d in range(values.shape[1])}
+            parquet.write_table(pyarrow.table(columns), beside)
+            return
         with beside.open("wb") as file:
             if out.suffix == ".npy":
                 np.save(file, means)
             else:
                 np.savez(file, mean=means, scale=scales)
-    beside.replace(out)
 
 
 def write_positions(losses: PositionLosses, picture: Path, title: str) -> dict[str, list]:
@@ -55,7 +68,8 @@ def write_positions(losses: PositionLosses, picture: Path, title: str) -> dict[s
         "loss": [round(value, 6) for value in losses.loss.tolist()],
         "texts": losses.count.tolist(),
     }
-    plot_positions(result["position"], result["loss"], result["texts"], title, picture)
-    text = json.dumps(result, indent=1)
-    picture.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    with written_beside(picture) as beside:
+        plot_positions(result["position"], result["loss"], result["texts"], title, beside)
+    with written_beside(picture.with_suffix(".json")) as beside:
+        beside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result

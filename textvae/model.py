@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from huggingface_hub.dataclasses import strict
@@ -236,7 +236,8 @@ class VAE(PreTrainedModel):
         """p(z) of a latent: its network of what the prior is given, else the family's default."""
         if "prior" in node:
             return self.priors[node["name"]](self.context(node["prior"], features, values))
-        return self.latents[node["name"]].default_prior(batch_shape, like)
+        family = cast(Family, self.latents[node["name"]])
+        return family.default_prior(batch_shape, like)
 
     def field_of(self, decoder: str) -> str:
         """The field that a decoder reconstructs."""

@@ -20,10 +20,13 @@ from textvae.registry import suggest
 class Section(BaseModel):
     """A part of a recipe: unknown keys and values of another type are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Section)
+
+MAX_SEED = 2**32 - 1
+"""The largest seed that numpy takes."""
 
 
 class TokenizerPlan(Section):
@@ -85,7 +88,7 @@ class TrainingPlan(Section):
     precision: Literal["float32", "bfloat16"] = "float32"
     patience: PositiveInt | None = None
     validation_samples: PositiveInt = 5
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
 
 
 class Claim(Section):

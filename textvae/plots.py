@@ -7,7 +7,7 @@ from pathlib import Path
 def plot_positions(
     positions: Sequence[int], losses: Sequence[float], counts: Sequence[int], title: str, out: Path
 ) -> None:
-    """Reconstruction loss, nats per token, at each position, above the number of texts there."""
+    """A PNG of the loss, nats per token, at each position, above the number of texts there."""
     from matplotlib.figure import Figure
 
     # A figure of its own: no global backend, no window.
@@ -21,5 +21,4 @@ def plot_positions(
     lower.bar(positions, counts, color="grey")
     lower.set_ylabel("texts")
     lower.set_xlabel("token position (1 is the first word; the end of sentence counts)")
-    out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=150)

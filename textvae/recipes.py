@@ -1,5 +1,6 @@
 """Recipes: YAML -> model, objective, data and training, checked as a whole."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -141,13 +142,19 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise SpecError([f"{path}: is not a UTF-8 text file"]) from None
     if not isinstance(document, dict):
         raise SpecError([f"{path}: must be a mapping with {', '.join(KEYS)}"])
+    problems = []
     for override in overrides:
-        apply_override(document, override)
+        try:
+            apply_override(document, override)
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
     return read_recipe(document, path.stem)
 
 
 def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
-    """A recipe from its document; the graph itself is checked when the model is built.
+    """A recipe from its document; `check_model` looks into its graph and objective.
 
     Raises:
         SpecError: every mistake in it, one line each.
@@ -160,17 +167,17 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
     if not isinstance(model, Mapping):
         problems.append(f"model: must be a mapping (got {model!r})")
         model = {}
-    problems += [
-        f"model.{key}: unknown key {suggest(str(key), MODEL_KEYS)}"
-        for key in model
-        if key not in MODEL_KEYS
-    ]
+    problems += model_problems(model)
     sections: dict[str, Any] = {}
     for key, section in SECTIONS.items():
         sections[key], mistakes = read_section(section, document.get(key, {}), key)
         problems += mistakes
     claims = []
-    for number, values in enumerate(document.get("claim") or []):
+    listed = document.get("claim") or []
+    if not isinstance(listed, list):
+        problems.append(f"claim: must be a list of comparisons (got {listed!r})")
+        listed = []
+    for number, values in enumerate(listed):
         claim, mistakes = read_section(Claim, values, f"claim.{number}")
         claims.append(claim)
         problems += mistakes
@@ -190,6 +197,39 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
         claim=tuple(claims),
         **sections,
     )
+
+
+def model_problems(model: Mapping[str, Any]) -> list[str]:
+    """The mistakes in the shape of a recipe's model, one line each."""
+    problems = []
+    for key, value in model.items():
+        if key not in MODEL_KEYS:
+            problems.append(f"model.{key}: unknown key {suggest(str(key), MODEL_KEYS)}")
+        elif key == "init_range":
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and 0 < value < math.inf):
+                problems.append(f"model.{key}: must be a number above 0 (got {value!r})")
+        elif value is not None and not (
+            isinstance(value, list) and all(isinstance(node, Mapping) for node in value)
+        ):
+            problems.append(f"model.{key}: must be a list of nodes (got {value!r})")
+    return problems
+
+
+def check_model(recipe: Recipe) -> None:
+    """Refuse a recipe whose model or objective cannot be built.
+
+    Raises:
+        SpecError: every mistake in its graph and its objective, one line each.
+    """
+    # Imported here: listing recipes need not wait for torch.
+    from textvae.model import VAEConfig, check_graph
+    from textvae.objectives import Objective
+
+    problems = check_graph(VAEConfig(**recipe.model))
+    problems += Objective.check(recipe.objective, path="objective")
+    if problems:
+        raise SpecError(problems)
 
 
 def apply_override(document: dict[str, Any], override: str) -> None:

@@ -62,8 +62,8 @@ def entropy_of(model: str, data: str | None) -> dict[str, float]:
 def stored_figures(model: str) -> dict[str, Any]:
     """The held-out figures that a run's training ended with; empty when there are none."""
     try:
-        return json.loads((Path(model) / RESULTS).read_text(encoding="utf-8"))["figures"]
-    except (OSError, ValueError, KeyError):
+        return dict(json.loads((Path(model) / RESULTS).read_text(encoding="utf-8"))["figures"])
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
@@ -14,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from textvae.checkpoints import CheckpointError
 from textvae.data.batching import Sentences
+from textvae.data.readers import nearest_name
 from textvae.data.tokenizers import decode_ids, load_tokenizer, tokenizer_kind
 from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.latent import active_units, is_collapsed, posterior_moments
@@ -86,9 +88,15 @@ class SentenceVAE:
         Raises:
             CheckpointError: there is none, it is of another kind, or it is damaged.
         """
-        model = load_model(folder)
+        place = local_folder(folder)
+        model, tokenizer = load_model(place), load_tokenizer(place)
+        if len(tokenizer) != model.config.vocab_size:
+            raise CheckpointError(
+                f"{folder} is damaged: its tokenizer has {len(tokenizer)} ids, its model "
+                f"{model.config.vocab_size}"
+            )
         model.to(torch.device(device))  # type: ignore[arg-type]
-        return cls(model, load_tokenizer(Path(folder)))
+        return cls(model, tokenizer)
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write the model and tokenizer so that `from_pretrained` reads them back."""
@@ -331,16 +339,35 @@ def great_circle(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
     return direction * line(lengths[0], lengths[1], share)
 
 
-def load_model(folder: str | PathLike[str]) -> VAE:
-    """The model in a folder or under a hub name, every weight accounted for.
+def local_folder(name: str | PathLike[str]) -> Path:
+    """The folder itself, or where the files of a model on the hub lie once they are here.
+
+    Raises:
+        CheckpointError: neither is there.
+    """
+    folder = Path(name)
+    if folder.exists():
+        return folder
+    try:
+        return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors"]))
+    except (OSError, ValueError) as error:
+        text = str(error).strip().split("\n")[0]
+        raise CheckpointError(
+            f"{name}: no such folder{nearest_name(folder)}, and no model that the hub gives now "
+            f"({text})"
+        ) from None
+
+
+def load_model(folder: Path) -> VAE:
+    """The model in a folder, every weight accounted for.
 
     Raises:
         CheckpointError: there is none, it is of another kind, or it is damaged.
     """
-    place = Path(folder)
-    if place.exists() and not (place / "config.json").is_file():
-        hint = " (training has not finished: --resume)" if (place / "recipe.yaml").is_file() else ""
-        raise CheckpointError(f"{place} holds no model: config.json is missing{hint}")
+    if not (folder / "config.json").is_file():
+        begun = (folder / "recipe.yaml").is_file()
+        hint = " (training has not finished: --resume)" if begun else ""
+        raise CheckpointError(f"{folder} holds no model: config.json is missing{hint}")
     transformers_logging.disable_progress_bar()
     verbosity = transformers_logging.get_verbosity()
     # Missing weights are an error below, not a report on the terminal.
@@ -350,7 +377,11 @@ def load_model(folder: str | PathLike[str]) -> VAE:
         if config.model_type != VAEConfig.model_type:
             raise CheckpointError(f"{folder} holds a {config.model_type!r} model, not one of ours")
         model, info = VAE.from_pretrained(  # type: ignore[misc]
-            folder, config=config, use_safetensors=True, output_loading_info=True
+            folder,
+            config=config,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # named below
         )
     except CheckpointError:
         raise
@@ -362,7 +393,12 @@ def load_model(folder: str | PathLike[str]) -> VAE:
     for parameter in model.parameters():
         # Mapped from the file, weights may lie unaligned, which changes the last bit of a product.
         parameter.data = parameter.data.clone()
-    wrong = [name for key in ("missing_keys", "unexpected_keys") for name in info[key]]
-    if wrong:
-        raise CheckpointError(f"{folder} is damaged: weights {sorted(wrong)} do not match")
+    wrong = {
+        "missing": info["missing_keys"],
+        "unknown": info["unexpected_keys"],
+        "of another shape": [name for name, *_ in info["mismatched_keys"]],
+    }
+    found = [f"{', '.join(sorted(names))} ({what})" for what, names in wrong.items() if names]
+    if found:
+        raise CheckpointError(f"{folder} is damaged: its weights do not match: {'; '.join(found)}")
     return model

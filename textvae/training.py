@@ -1,18 +1,22 @@
 """Training from end to end: data, run, held-out figures, what the model says."""
 
 import json
+import shutil
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from textvae.data.readers import DataError
 from textvae.plan import DataPlan
-from textvae.recipes import Recipe, load_recipe
+from textvae.recipes import Recipe, check_model, load_recipe
 from textvae.reports import entropy_of, evaluation_text, read_data, subset
 from textvae.runs import (
     RECIPE,
     RESULTS,
+    InterruptedRunError,
     Report,
     RunError,
     next_folder,
@@ -90,6 +94,7 @@ def train(
         ValueError: the recipe, the data or the folder cannot be used; see `train_run`.
     """
     loaded = with_data(load_recipe(recipe, overrides), data, text_column)
+    check_model(loaded)
     return run(loaded, output or next_folder(loaded.name), False, report, device)
 
 
@@ -150,6 +155,10 @@ def run(
     """Train or go on, then look at the model with held-out texts and store the figures.
 
     Of several processes only the first looks; the others have nothing to return.
+
+    Raises:
+        InterruptedRunError: Ctrl-C; the message says how to go on.
+        ValueError: the data or the folder cannot be used; see `train_run`.
     """
     corpus = read_data(recipe.data)
     for note in corpus.notes:
@@ -157,16 +166,54 @@ def run(
     if not corpus.valid:
         raise DataError(f"{corpus.source}: no text to validate on")
     began = time.monotonic()
-    model, tokenizer = train_run(recipe, corpus, folder, resumed, report, device)
-    seconds = time.monotonic() - began
-    if process_rank() > 0:
-        return None
-    report("finished", {})
-    texts = subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
-    finished = look(SentenceVAE(model, tokenizer), texts, folder, seconds)
+    try:
+        with all_or_nothing(folder, report) as noticed:
+            model, tokenizer = train_run(recipe, corpus, folder, resumed, noticed, device)
+        seconds = time.monotonic() - began
+        if process_rank() > 0:
+            return None
+        report("finished", {})
+        texts = subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
+        finished = look(SentenceVAE(model, tokenizer), texts, folder, seconds)
+    except KeyboardInterrupt:
+        # A second Ctrl-C, or one before the first step or after the last.
+        raise InterruptedRunError(
+            f"stopped; go on with: textvae train --resume --output {folder}"
+        ) from None
     text = json.dumps(finished.summary, indent=1, ensure_ascii=False)
     (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
     return finished
+
+
+@contextmanager
+def all_or_nothing(folder: Path, report: Report) -> Iterator[Report]:
+    """A report to train with; a new folder is taken away again by an error before the first step.
+
+    Args:
+        folder: of the run, which training makes if it is not there.
+        report: that each event goes on to.
+    """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    vacant = bool(missing) or (folder.is_dir() and not any(folder.iterdir()))
+    begun = False
+
+    def noticed(event: str, values: Mapping[str, Any]) -> None:
+        nonlocal begun
+        begun = begun or event == "begin"
+        report(event, values)
+
+    try:
+        yield noticed
+    except Exception:
+        if vacant and not begun and process_rank() == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+            if not missing:
+                folder.mkdir()
+            with suppress(OSError):
+                # Another run may stand in a parent by now.
+                for parent in missing[1:]:
+                    parent.rmdir()
+        raise
 
 
 def look(vae: SentenceVAE, texts: list[str], folder: Path, seconds: float) -> Finished:

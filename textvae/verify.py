@@ -3,17 +3,19 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from textvae import training
 from textvae.console import table
+from textvae.exports import written_beside
 from textvae.plan import Claim
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
+from textvae.registry import SpecError, suggest
 from textvae.reports import entropy_of, held_out_texts
 from textvae.runs import Report, RunError, saved_recipe
-from textvae.sentence import SentenceVAE
+from textvae.sentence import Evaluation, SentenceVAE
 
 STORED = Path("docs/results.json")
 
@@ -95,26 +97,41 @@ def check_claims(
         stored: figures of other recipes by name, for claims `over` one of them.
 
     Raises:
-        ValueError: a metric that is not measured, or the other recipe has no stored figures.
+        SpecError: as `check_measurable`.
     """
+    check_measurable(claims, stored)
     checks = []
     for claim in claims:
-        if claim.metric not in figures:
-            known = ", ".join(sorted(figures))
-            raise ValueError(f"claim: unknown metric {claim.metric!r} (known: {known})")
         bound = claim.value
         if claim.over is not None:
-            if claim.over not in stored:
-                raise ValueError(
-                    f"claim: measured against {claim.over}, which has no stored result: "
-                    f"first textvae verify {claim.over} --record FILE"
-                )
             bound += float(stored[claim.over]["figures"][claim.metric])
         ours = float(figures[claim.metric])
         checks.append(
             Checked(claim, ours, bound, ours <= bound if claim.test == "<=" else ours >= bound)
         )
     return checks
+
+
+def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None:
+    """Refuse a claim that no training can decide.
+
+    Raises:
+        SpecError: a metric that is not measured, or the other recipe has no stored figures.
+    """
+    known = [field.name for field in fields(Evaluation)]
+    problems = []
+    for number, claim in enumerate(claims):
+        if claim.metric not in known:
+            problems.append(
+                f"claim.{number}.metric: unknown {claim.metric!r} {suggest(claim.metric, known)}"
+            )
+        if claim.over is not None and claim.over not in stored:
+            problems.append(
+                f"claim.{number}.over: {claim.over!r} has no stored result; first: textvae verify "
+                f"{claim.over} --record FILE, and the same FILE here"
+            )
+    if problems:
+        raise SpecError(problems)
 
 
 def verify_recipe(
@@ -145,17 +162,18 @@ def verify_recipe(
     recipe = load_recipe(name)
     if not recipe.claim:
         raise ValueError(f"the recipe {recipe.name!r} carries no claim")
+    stored = read_results(record or STORED)
+    check_measurable(recipe.claim, stored)
     if model is None:
         finished = training.train(name, [], data, text_column, None, report, device)
         assert finished is not None, "one process trains here"
         model = str(finished.folder)
     trained = saved_recipe(Path(model))
     if trained.model != recipe.model or trained.objective != recipe.objective:
-        raise RunError(f"{model} is a run of another model or objective than {recipe.name}'s")
+        raise RunError(f"{model} is a run of another model or objective than {recipe.name!r}")
     vae = SentenceVAE.from_pretrained(model, device or "cpu")
     texts = held_out_texts(model, data, text_column)
     figures = asdict(vae.evaluate(texts, samples)) | entropy_of(model, data)
-    stored = read_results(record or STORED)
     verdict = Verdict(recipe.name, figures, check_claims(recipe.claim, figures, stored))
     if record is not None:
         entry = {"figures": figures, "holds": verdict.holds, "train": trained.train.model_dump()}
@@ -174,18 +192,29 @@ def machine() -> str:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Stored results by recipe; empty when the file is not there."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """Stored results by recipe; empty when the file is not there.
+
+    Raises:
+        ValueError: it is no file of results.
+    """
+    if not path.exists():
+        return {}
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is no file of results ({error})") from None
+    if not isinstance(stored, dict):
+        raise ValueError(f"{path}: is no file of results (it must hold an object)")
+    return stored
 
 
 def add_result(path: Path, name: str, entry: dict[str, Any]) -> None:
     """Write one recipe's result into the file of results, the others kept."""
     stored = read_results(path) | {name: entry}
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
     text = json.dumps(dict(sorted(stored.items())), indent=1, ensure_ascii=False)
-    beside.write_text(text + "\n", encoding="utf-8")
-    beside.replace(path)
+    with written_beside(path) as beside:
+        beside.write_text(text + "\n", encoding="utf-8")
 
 
 def systems_page(stored: Mapping[str, Any]) -> str:
