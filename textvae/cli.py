@@ -428,9 +428,10 @@ def held_out(model: str, data: str | None, text_column: str) -> list[str]:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input ends with one line and exit code 2."""
     try:
-        code = app(args=arguments, standalone_mode=False)
-    except typer.Exit as stop:
-        code = stop.exit_code
+        code = app(args=arguments, prog_name="textvae", standalone_mode=False)
+        if code == 130:
+            # What typer makes of Ctrl-C.
+            say("stopped")
     except UsageProblem as error:
         say(f"error: {' '.join(error.format_message().split())}")
         code = 2

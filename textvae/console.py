@@ -76,9 +76,9 @@ def error_lines(error: BaseException) -> list[str]:
 
 def is_full_disk(error: BaseException) -> bool:
     """Whether there was no room left to write; safetensors and torch say so in words only."""
+    words = ("No space left on device", "PytorchStreamWriter failed", ". unexpected pos ")
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
-        words in str(error)
-        for words in ("No space left on device", "PytorchStreamWriter failed writing file")
+        part in str(error) for part in words
     )
 
 

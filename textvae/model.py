@@ -51,9 +51,6 @@ class VAEConfig(PreTrainedConfig):
     decoders: list[dict] | None = None
     init_range: float | int | None = None
     recipe: str | None = None
-    pad_token_id: int | None = 0
-    bos_token_id: int | None = 1
-    eos_token_id: int | None = 2
     is_encoder_decoder: bool = False
     tie_word_embeddings: bool = False
 

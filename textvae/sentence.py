@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from textvae.checkpoints import CheckpointError
 from textvae.data.batching import Sentences
-from textvae.data.readers import nearest_name
+from textvae.data.readers import SURROGATE, nearest_name
 from textvae.data.tokenizers import decode_ids, load_tokenizer, tokenizer_kind
 from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.latent import active_units, is_collapsed, posterior_moments
@@ -130,12 +130,15 @@ class SentenceVAE:
 
         Raises:
             TypeError: a single string in place of a list.
-            ValueError: no text.
+            ValueError: no text, or one that is no Unicode.
         """
         if isinstance(texts, str):
             raise TypeError("texts must be a list of strings (got one string)")
         if not len(texts):
             raise ValueError("at least one text is needed (got none)")
+        for text in texts:
+            if SURROGATE.search(text):
+                raise ValueError(f"a text must be valid Unicode (got {text[:40]!r})")
         return Sentences.encoded(self.tokenizer, list(texts))
 
     def encode(

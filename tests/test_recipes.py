@@ -1,0 +1,224 @@
+"""Recipes: what YAML means, what is refused, and that every shipped one builds and trains."""
+
+import copy
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from textvae.data.readers import Corpus
+from textvae.data.tokenizers import load_tokenizer
+from textvae.recipes import (
+    apply_override,
+    check_model,
+    find_recipe,
+    load_recipe,
+    parse_yaml,
+    read_recipe,
+    recipe_headers,
+    shipped_recipes,
+)
+from textvae.registry import SpecError
+from textvae.runs import build_model, train_run
+from textvae.sentence import SentenceVAE
+
+NAMES = sorted(path.stem for path in Path(__file__).parent.parent.glob("configs/*.yaml"))
+SMALL = {"hidden": 8, "embedding": 8, "heads": 2, "layers": 1, "dim": 4}
+SMALLEST: dict = {
+    "model": {"decoders": [{"name": "text", "kind": "lstm"}]},
+    "objective": {"kind": "elbo"},
+}
+
+
+def corpus() -> Corpus:
+    draw = random.Random(0)
+    words = ["the", "a", "dog", "cat", "river", "sees", "finds", "small", "red", "old"]
+    texts = [" ".join(draw.choices(words, k=draw.randint(2, 8))) for _ in range(60)]
+    return Corpus(texts[:48], texts[48:], [], "made by the test", [])
+
+
+def shrunk(name: str):
+    """The recipe with small sizes, three steps long: everything else as published."""
+    document = copy.deepcopy(load_recipe(name).document())
+    for group in ("encoders", "latents", "decoders"):
+        for node in document["model"].get(group) or []:
+            node.update({key: size for key, size in SMALL.items() if key in node})
+    document["tokenizer"]["vocab_size"] = 300
+    document["train"] |= {"epochs": 1, "batch_size": 16, "validation_samples": 1}
+    return read_recipe(document, name)
+
+
+def test_all_shipped_recipes_are_found():
+    assert NAMES and sorted(shipped_recipes()) == NAMES
+    assert [name for name, _, _ in recipe_headers()] == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipe_says_what_it_is_and_reads_back_equal(name, tmp_path):
+    recipe = load_recipe(name)
+    assert recipe.paper and recipe.summary and recipe.name == name
+    assert find_recipe(name).read_text().startswith("# "), "opens with what it reproduces"
+    check_model(recipe)
+    again = tmp_path / f"{name}.yaml"
+    again.write_text(recipe.yaml(), encoding="utf-8")
+    assert load_recipe(str(again)) == recipe
+    for claim in recipe.claim:
+        assert claim.over is None or claim.over in NAMES
+        assert claim.source
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipe_trains_three_steps_and_reloads_equal(name, tmp_path):
+    recipe, steps = shrunk(name), []
+
+    def report(event, values):
+        if event == "step":
+            steps.append(values["step"])
+
+    folder = tmp_path / "run"
+    model, _ = train_run(recipe, corpus(), folder, report=report, device="cpu")
+    assert steps == [1, 2, 3]
+    start = build_model(recipe, len(load_tokenizer(folder))).state_dict()
+    trained = model.state_dict()
+    assert trained.keys() == start.keys()
+    still = [key for key in start if torch.equal(start[key], trained[key])]
+    assert not still, f"did not move: {still}"
+    loaded = SentenceVAE.from_pretrained(folder)
+    assert all(torch.equal(value, trained[key]) for key, value in loaded.model.state_dict().items())
+    assert len(loaded.sample(3, seed=0)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 1e-3),
+        ("-2E+4", -2e4),
+        ("1.5e3", 1500.0),
+        ("0.5", 0.5),
+        (".5", 0.5),
+        ("12", 12),
+        ("e3", "e3"),
+        ("1e", "1e"),
+        ("1e-3x", "1e-3x"),
+        ("no", False),
+        ("'no'", "no"),
+        ("", None),
+        ("[a, 1e2]", ["a", 100.0]),
+    ],
+)
+def test_yaml_values(text, value):
+    read = parse_yaml(f"key: {text}", "here")["key"]
+    assert read == value and type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a: 1\nb: 2\na: 3\n", 3), ("top:\n  - {x: 1, y: 2,\n     x: 3}\n", 3), ("1: a\n1: b\n", 2)],
+)
+def test_a_repeated_key_is_refused_with_its_line(text, line):
+    with pytest.raises(SpecError, match=f"^here line {line}: the key .* stands twice$"):
+        parse_yaml(text, "here")
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [", "a: b: c", "\tx", "a: &x [*y]", "!!python/name:os.system"]
+)
+def test_what_is_no_yaml_is_refused(text):
+    with pytest.raises(SpecError, match=r"^here"):
+        parse_yaml(text, "here")
+
+
+OVERRIDES = {
+    "train.epochs=3": ("train", {"epochs": 3}),
+    "train.learning_rate=1e-4": ("train", {"learning_rate": 1e-4}),
+    "train.patience=": ("train", {"patience": None}),
+    "model.init_range=0.1": ("model", {"init_range": 0.1}),
+    "init_range=0.1": ("model", {"init_range": 0.1}),
+    "tokenizer={kind: bpe}": ("tokenizer", {"kind": "bpe"}),
+    "objective.kl_weight=0.3": ("objective", {"kl_weight": 0.3}),
+    "objective.kl_weight.kind=linear": ("objective", {"kl_weight": {"kind": "linear"}}),
+    "objective.note=a=b": ("objective", {"note": "a=b"}),
+}
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
+def test_overrides_of_sections(override):
+    document = {"model": {}, "objective": {"kl_weight": 1.0}}
+    apply_override(document, override)
+    section, values = OVERRIDES[override]
+    assert values.items() <= document[section].items()
+
+
+def test_overrides_name_nodes_whatever_their_order():
+    document = {"model": {"latents": [{"name": "y", "dim": 1}, {"name": "z", "dim": 2}]}}
+    apply_override(document, "latents.z.dim=7")
+    apply_override(document, "model.latents.y.prior.given=[z]")
+    assert document["model"]["latents"] == [
+        {"name": "y", "dim": 1, "prior": {"given": ["z"]}},
+        {"name": "z", "dim": 7},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("train.epochs", "must be key=value"),
+        ("=1", "must be key=value"),
+        ("train.=1", "must be key=value"),
+        ("latents.x.dim=1", r"unknown 'x' \(known: z\)"),
+        ("latents.zz.dim=1", "did you mean 'z'"),
+        ("latents.z=1", "is a value, not a section"),
+        ("train.epochs=[", "--set train.epochs line 1"),
+    ],
+)
+def test_overrides_that_are_refused(override, said):
+    with pytest.raises(SpecError, match=said):
+        apply_override({"model": {"latents": [{"name": "z"}]}}, override)
+
+
+def test_defaults_are_filled_in():
+    recipe = read_recipe(SMALLEST, "mine")
+    assert recipe.document()["train"]["batch_size"] == 32
+    assert recipe.data.source is None and recipe.claim == ()
+
+
+def test_all_mistakes_are_found_at_once():
+    document = {
+        **SMALLEST,
+        "papers": "x",
+        "train": {"epochs": "many", "learning_rte": 1.0},
+        "data": [],
+        "claim": [{"metric": "kl", "test": "<", "value": 1.0}],
+        "model": {"decoder": [], "encoders": "lstm", "init_range": True},
+    }
+    with pytest.raises(SpecError) as caught:
+        read_recipe(document, "mine")
+    problems = caught.value.problems
+    for start in (
+        "papers: unknown key (did you mean 'paper'?",
+        "train.epochs: ",
+        "train.learning_rte: unknown key (did you mean 'learning_rate'?",
+        "data: must be a mapping",
+        "claim.0.test: ",
+        "claim.0.source: missing",
+        "claim.0.data: missing",
+        "model.decoder: unknown key (did you mean 'decoders'?",
+        "model.encoders: must be a list of nodes (got 'lstm')",
+        "model.init_range: must be a number above 0 (got True)",
+    ):
+        assert sum(problem.startswith(start) for problem in problems) == 1, (start, problems)
+    assert len(problems) == 10
+
+
+def test_graph_and_objective_are_checked_together():
+    document = copy.deepcopy(SMALLEST)
+    document["model"]["decoders"][0]["hiden"] = 3
+    document["objective"]["free_bits"] = -1
+    recipe = read_recipe(document, "mine")
+    with pytest.raises(SpecError) as caught:
+        check_model(recipe)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "decoders.text.hiden",
+        "objective.free_bits",
+    ]

@@ -1,0 +1,267 @@
+"""The public face: encode, decode, sample, interpolate and evaluate texts."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+from conftest import DECODERS, ENCODERS, Z, vae
+
+from textvae.data.tokenizers import count_words, train_tokenizer
+from textvae.evaluation.likelihood import likelihood
+from textvae.generation import Decoding
+from textvae.sentence import SentenceVAE, great_circle, line
+from textvae.vocabulary import UNK
+
+WORDS = ["the", "a", "dog", "cat", "river", "sees", "finds", "small", "red", "old"]
+SIZES = {"unigram": 290, "bpe": 290, "word": 50}
+
+
+def texts(count: int = 40) -> list[str]:
+    draw = random.Random(1)
+    return [" ".join(draw.choices(WORDS, k=draw.randint(1, 12))) for _ in range(count)]
+
+
+def face(kind="word", encoder="lstm-last-both-1", decoder="lstm", latents=(Z,)) -> SentenceVAE:
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(kind, texts(), SIZES[kind])
+    given = [latent["name"] for latent in latents]
+    model = vae(
+        [{"name": "text", **ENCODERS[encoder]}] if latents else None,
+        list(latents) or None,
+        [{"name": "text", "given": given, **DECODERS[decoder]}],
+        vocab_size=len(tokenizer),
+    )
+    return SentenceVAE(model, tokenizer)
+
+
+@pytest.fixture(scope="module")
+def model() -> SentenceVAE:
+    return face()
+
+
+@pytest.mark.parametrize("encoder", ["lstm-last-both-1", "lstm-mean-forward-2", "transformer-max"])
+def test_encoding_does_not_depend_on_order_or_neighbours(encoder):
+    model, many = face(encoder=encoder), [*texts(), "the", texts()[0]]
+    means, scales = model.encode(many, return_scales=True)
+    assert means.shape == scales.shape == (len(many), 3)
+    assert means.dtype == np.float32 and (scales > 0).all()
+    alone = np.concatenate([model.encode([text]) for text in many])
+    # Another batch size takes another path through the matrix product.
+    assert np.allclose(means, alone, atol=1e-5)
+    assert np.allclose(means[::-1], model.encode(many[::-1]), atol=1e-5)
+    assert np.allclose(means[0], means[-1], atol=1e-5) and not np.allclose(
+        means[0], means[1], atol=1e-3
+    )
+
+
+def test_latents_stand_side_by_side():
+    second = {**Z, "name": "y", "dim": 2, "given": ["text", "z"]}
+    model = face(latents=(Z, second))
+    z = model.encode(texts())
+    assert (model.dim, model.sizes, z.shape) == (5, [3, 2], (40, 5))
+    moved = z.copy()
+    moved[:, 3:] += 30
+    assert model.decode(z) == model.reconstruct(texts()) != model.decode(moved)
+
+
+def test_decode_takes_arrays_and_tensors_of_its_shape(model):
+    z = model.encode(texts(3))
+    assert model.decode(z) == model.decode(torch.from_numpy(z)) == model.decode(z.tolist())
+    for wrong in (z[0], z[:, :2], z[None], np.zeros((2, 4))):
+        with pytest.raises(ValueError, match=r"z must be \(N, 3\)"):
+            model.decode(wrong)
+
+
+def test_many_latents_are_decoded_as_one_by_one(model):
+    # More than are generated at once.
+    z = np.random.default_rng(0).normal(size=(300, 3)) * 3
+    many = model.decode(z, Decoding(max_tokens=5))
+    assert len(set(many)) > 1
+    assert [many[i] for i in (0, 255, 256, 299)] == [
+        model.decode(z[i : i + 1], Decoding(max_tokens=5))[0] for i in (0, 255, 256, 299)
+    ]
+
+
+def test_texts_are_a_list(model):
+    for refuse in (model.encode, model.reconstruct, model.evaluate, model.positions):
+        with pytest.raises(TypeError, match="list of strings"):
+            refuse("the dog")
+        with pytest.raises(ValueError, match="at least one text"):
+            refuse([])
+    with pytest.raises(ValueError, match="valid Unicode"):
+        model.encode(["the \udcff dog"])
+
+
+def test_a_language_model_has_no_latent_but_all_else():
+    model = face(latents=())
+    for refuse in (model.encode, model.reconstruct, model.is_collapsed_for):
+        with pytest.raises(ValueError, match="it is a language model"):
+            refuse(texts(2))
+    with pytest.raises(ValueError, match="it is a language model"):
+        model.interpolate("the dog", "a cat")
+    assert len(model.sample(4, seed=0)) == 4
+    figures = model.evaluate(texts(), samples=50)
+    assert (figures.samples, figures.dimensions, figures.kl, figures.collapsed) == (1, 0, 0, False)
+    assert figures.nll == figures.reconstruction == -figures.elbo
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_saved_and_loaded_is_the_same(kind, tmp_path):
+    model = face(kind)
+    model.save_pretrained(tmp_path / "saved")
+    loaded = SentenceVAE.from_pretrained(tmp_path / "saved")
+    assert np.array_equal(loaded.encode(texts()), model.encode(texts()))
+    assert loaded.sample(5, seed=3) == model.sample(5, seed=3)
+    assert loaded.evaluate(texts(), samples=3) == model.evaluate(texts(), samples=3)
+
+
+def test_a_hub_name_is_fetched_and_loaded(monkeypatch, tmp_path):
+    face().save_pretrained(tmp_path / "saved")
+    asked = []
+
+    def fetch(name, **options):
+        asked.append(name)
+        return str(tmp_path / "saved")
+
+    monkeypatch.setattr("textvae.sentence.snapshot_download", fetch)
+    monkeypatch.chdir(tmp_path)
+    loaded = SentenceVAE.from_pretrained("somebody/sentences")
+    assert asked == ["somebody/sentences"]
+    assert loaded.sample(2, seed=0) == face().sample(2, seed=0)
+
+
+# On the way between two points.
+
+
+@pytest.mark.parametrize("way", [line, great_circle])
+def test_ways_begin_and_end_at_their_ends(way):
+    start, end = torch.tensor([3.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 1.0])
+    share = torch.linspace(0, 1, 5)[:, None]
+    points = way(start, end, share)
+    assert torch.allclose(points[0], start, atol=1e-6)
+    assert torch.allclose(points[-1], end, atol=1e-6)
+    norms = points.norm(dim=1)
+    if way is great_circle:
+        # Even steps of angle and of length.
+        assert torch.allclose(norms, line(start.norm(), end.norm(), share).squeeze(1), atol=1e-5)
+        unit = points / norms[:, None]
+        angles = (unit[1:] * unit[:-1]).sum(1).arccos()
+        assert torch.allclose(angles, torch.full((4,), math.pi / 8), atol=1e-5)
+    else:
+        assert torch.allclose(points[2], (start + end) / 2)
+        assert (norms <= max(start.norm(), end.norm()) + 1e-6).all()
+
+
+@pytest.mark.parametrize("end", [[0.0, 0.0], [2.0, 0.0], [-1.0, 0.0]])
+def test_great_circle_without_one_is_the_line(end):
+    """From zero, to a parallel or an opposite point there is no one arc."""
+    start, end = torch.tensor([1.0, 0.0]), torch.tensor(end)
+    share = torch.linspace(0, 1, 4)[:, None]
+    assert torch.allclose(great_circle(start, end, share), line(start, end, share))
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+def test_ends_of_an_interpolation_are_reconstructions(model, spherical):
+    ends = ["the small dog sees", "a river"]
+    between = model.interpolate(*ends, steps=4, spherical=spherical)
+    assert [between[0], between[-1]] == model.reconstruct(ends)
+    assert len(between) == 4
+    with pytest.raises(ValueError, match="at least 2 steps"):
+        model.interpolate(*ends, steps=1)
+
+
+def test_nearest_are_sorted_and_counted(model):
+    many = texts()
+    found = model.nearest(many[5], many, count=7)
+    assert len(found) == 7 and found[0] == (many[5], pytest.approx(0, abs=1e-5))
+    z = model.encode(many)
+    distances = np.sort(np.linalg.norm(z - z[5], axis=1))[:7]
+    assert [distance for _, distance in found] == pytest.approx(distances, abs=1e-5)
+
+
+# Randomness.
+
+
+def test_a_seed_gives_the_same_samples_and_touches_nothing_global(model):
+    before = torch.get_rng_state()
+    first = model.sample(5, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    assert model.sample(5, seed=1) == first != model.sample(5, seed=2)
+    # Without a seed the global state is used, and moves on.
+    torch.manual_seed(0)
+    free = model.sample(5)
+    assert model.sample(5) != free
+    with pytest.raises(ValueError, match="at least one sentence"):
+        model.sample(0)
+
+
+@pytest.mark.parametrize("call", ["encode", "reconstruct", "evaluate", "positions"])
+def test_measuring_touches_no_random_state(model, call):
+    before = torch.get_rng_state()
+    getattr(model, call)(texts(5))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_only_whole_words_have_an_unknown_one(kind):
+    model = face(kind)
+    # Make it by far the most probable token.
+    with torch.no_grad():
+        for name, bias in model.decoder.named_parameters():
+            if name.endswith("bias") and bias.shape == (len(model.tokenizer),):
+                bias[UNK] = 50.0
+    decoded = [
+        *model.sample(4, Decoding(sample=True, max_tokens=6), 0),
+        *model.reconstruct(texts(2)),
+    ]
+    assert all(("<unk>" in text) == (kind == "word") for text in decoded), decoded
+
+
+# Figures.
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_figures_follow_from_the_likelihood(kind):
+    model, many = face(kind), texts()
+    figures = model.evaluate(many, samples=4, seed=5)
+    assert figures.sentences == 40 and figures.samples == 4 and figures.dimensions == 3
+    assert figures.words == sum(count_words(text) for text in many)
+    assert figures.words == sum(len(text.split()) + 1 for text in many)
+    total = figures.nll * figures.sentences
+    assert figures.word_perplexity == pytest.approx(math.exp(total / figures.words), rel=1e-5)
+    assert figures.token_perplexity == pytest.approx(math.exp(total / figures.tokens), rel=1e-5)
+    assert figures.elbo == pytest.approx(-figures.reconstruction - figures.kl, rel=1e-5)
+    batches = [batch for _, batch in model.sentences(many).in_length_order()]
+    assert figures.nll == likelihood(model.model, batches, 4, seed=5).nll.mean().item()
+    if kind == "word":
+        assert figures.words == figures.tokens
+
+
+def test_more_samples_come_closer_to_the_likelihood(model):
+    few, many = (model.evaluate(texts(), samples=samples) for samples in (1, 200))
+    assert many.nll < few.nll and many.nll < -many.elbo
+
+
+def test_positions_add_up_to_the_reconstruction(model):
+    many = texts()
+    losses = model.positions(many, samples=1, seed=3)
+    assert losses.count[0] == 40 and losses.count.sum() == sum(count_words(t) for t in many)
+    total = (losses.loss * losses.count).sum().item() / 40
+    # The same seed draws the same posterior samples.
+    expected = model.evaluate(many, samples=1, seed=3).reconstruction
+    assert total == pytest.approx(expected, rel=1e-4)
+
+
+def test_collapse_is_seen(model):
+    assert not model.is_collapsed_for(texts())
+    dead = face()
+    with torch.no_grad():
+        for parameter in dead.model.latents.parameters():
+            parameter.zero_()
+    assert dead.is_collapsed_for(texts())
+    figures = dead.evaluate(texts(), samples=2)
+    assert figures.collapsed and figures.active_units == 0
+    assert figures.kl == pytest.approx(0, abs=1e-6)
