@@ -1,4 +1,4 @@
-"""Training in a folder: resumable to the bit, equal under ranks and accumulation, refusing misuse."""
+"""Training in a folder: resumes to the bit, equal under ranks and accumulation, refuses misuse."""
 
 import os
 import random
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+
 from textvae.checkpoints import checkpoints
 from textvae.data.readers import Corpus, DataError
 from textvae.recipes import read_recipe
