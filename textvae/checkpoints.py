@@ -69,6 +69,22 @@ def last_sound_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
 
 
 @contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Without the bars and remarks of transformers: what matters of them we say ourselves."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
     """A folder to write into, whose files replace those of `folder` only when all are written."""
     folder.mkdir(parents=True, exist_ok=True)

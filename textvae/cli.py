@@ -120,6 +120,7 @@ def train(
 @app.command(epilog="Examples: `textvae sample`; `textvae sample runs/x -n 5 --temperature 0.7`.")
 def sample(
     model: ModelArgument = None,
+    named: Model = None,
     count: Annotated[int, typer.Option("-n", "--count", help="Number of sentences.")] = 10,
     temperature: Temperature = 1.0,
     top_k: TopK = 0,
@@ -136,7 +137,7 @@ def sample(
     if beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
         raise SpecError(["--beams goes without --temperature, --top-k and --top-p: no sampling"])
     decoding = Decoding(beams <= 1, temperature, top_k, top_p, beams, max_tokens)
-    vae = load(model, device)
+    vae = load(model or named, device)
     sentences = vae.sample(count, decoding, seed)
     emit({"samples": sentences, "seed": seed}, as_json, "\n".join(sentences))
 
@@ -240,6 +241,7 @@ def nearest(
 @app.command(epilog="Example: `textvae positions runs/x --data reviews.txt --out positions.png`.")
 def positions(
     model: ModelArgument = None,
+    named: Model = None,
     data: Data = None,
     samples: Annotated[int, typer.Option(min=1, help="Posterior samples of each text.")] = 1,
     mean: Annotated[bool, typer.Option("--mean", help="Posterior means, not samples.")] = False,
@@ -270,6 +272,7 @@ def positions(
 @app.command(epilog="Example: `textvae evaluate runs/x --data reviews.txt --samples 500`.")
 def evaluate(
     model: ModelArgument = None,
+    named: Model = None,
     data: Data = None,
     samples: Annotated[int, typer.Option(min=1, help="Importance samples of each text.")] = 500,
     limit: Annotated[
@@ -283,9 +286,9 @@ def evaluate(
     """Importance-weighted nll, word perplexity, KL and active units of held-out texts."""
     from textvae.reports import entropy_of, evaluation_text, subset
 
-    folder = located(model)
+    folder = located(model or named)
     texts = subset(held_out(folder, data, text_column), limit, seed)
-    vae = load(model, device)
+    vae = load(folder, device)
     figures = asdict(vae.evaluate(texts, samples, seed)) | entropy_of(folder, data)
     emit(figures, as_json, evaluation_text(figures))
     if figures["collapsed"]:
@@ -422,7 +425,10 @@ def held_out(model: str, data: str | None, text_column: str) -> list[str]:
     """Texts of `data`, or of what the model was trained on: its test set, else validation."""
     from textvae.reports import held_out_texts
 
-    return held_out_texts(model, data, text_column)
+    texts, notes = held_out_texts(model, data, text_column)
+    for note in notes:
+        say(f"note: {note}")
+    return texts
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -43,7 +43,7 @@ class Decoding:
 
     def __post_init__(self):
         allowed = {
-            "temperature": (self.temperature > 0, "above 0"),
+            "temperature": (1e-3 <= self.temperature <= 100, "from 0.001 to 100"),
             "top_k": (self.top_k >= 0, "0 (all) or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
             "beams": (self.beams >= 1, "1 or more"),

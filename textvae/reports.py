@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from textvae.console import table
-from textvae.data.readers import Corpus, read_corpus, read_texts
+from textvae.data.readers import Corpus, Rows, read_corpus, read_split
 from textvae.plan import DataPlan
 from textvae.recipes import shipped
 from textvae.runs import RESULTS, saved_recipe
@@ -23,17 +23,20 @@ def read_data(plan: DataPlan) -> Corpus:
     )
 
 
-def held_out_texts(model: str, data: str | None, text_column: str = "text") -> list[str]:
+def held_out_texts(model: str, data: str | None, text_column: str = "text") -> Rows:
     """Texts of `data`, or the test (else validation) texts of what the model was trained on.
+
+    The first note says which they are.
 
     Raises:
         DataError: the texts cannot be read.
         RunError: no data is named and the model's folder does not say what it was trained on.
     """
     if data is not None:
-        return read_texts(data, text_column=text_column)
+        return read_split(data, text_column=text_column)
     corpus = read_data(saved_recipe(Path(model)).data)
-    return corpus.test or corpus.valid
+    split = "test" if corpus.test else "validation"
+    return Rows(corpus.test or corpus.valid, [f"{corpus.source}: the {split} texts"])
 
 
 def subset(texts: list[str], limit: int | None, seed: int = 0) -> list[str]:

@@ -13,9 +13,13 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerFast, TrainerCallback, TrainerControl, TrainerState
 from transformers.integrations.integration_utils import TensorBoardCallback
-from transformers.utils import logging as transformers_logging
 
-from textvae.checkpoints import CheckpointError, last_sound_checkpoint, written_whole
+from textvae.checkpoints import (
+    CheckpointError,
+    last_sound_checkpoint,
+    quiet_transformers,
+    written_whole,
+)
 from textvae.data.batching import Sentences
 from textvae.data.readers import Corpus, DataError
 from textvae.data.tokenizers import load_tokenizer, train_tokenizer
@@ -76,9 +80,9 @@ def train_run(
         NonFiniteLossError: the loss became NaN or infinite; checkpoints are kept.
         InterruptedRunError: Ctrl-C; a checkpoint of this moment is kept.
     """
-    # Loading and saving a small model needs no progress bars of its own.
-    transformers_logging.disable_progress_bar()
     checkpoint = open_folder(recipe, corpus, folder, resume, report)
+    if resume and (folder / "model.safetensors").exists():
+        report("note", {"text": f"{folder} had finished: what is left is to measure it again"})
     tokenizer = run_tokenizer(recipe, corpus, folder, resume)
     train, left_out = training_sentences(tokenizer, corpus.train, recipe.data.max_tokens)
     if left_out:
@@ -87,7 +91,7 @@ def train_run(
         )
     valid = Sentences.encoded(tokenizer, corpus.valid)
     model = build_model(recipe, len(tokenizer))
-    with interruptible() as stopped:
+    with interruptible() as stopped, quiet_transformers():
         trainer = VAETrainer(
             model,
             recipe.train,
@@ -103,7 +107,7 @@ def train_run(
     if stopped.is_set():
         raise InterruptedRunError(f"stopped; go on with: textvae train --resume --output {folder}")
     if process_rank() == 0:
-        with written_whole(folder) as beside:
+        with written_whole(folder) as beside, quiet_transformers():
             trainer.vae.save_pretrained(beside)
             tokenizer.save_pretrained(str(beside))
     return trainer.vae, tokenizer

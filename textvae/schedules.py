@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from textvae.registry import Component, Share
 
@@ -49,7 +49,7 @@ def as_spec(spec: Any) -> Any:
 class Constant(Schedule, kind="constant"):
     """The same weight at every step."""
 
-    value: float = 1.0
+    value: NonNegativeFloat = 1.0
 
     def __call__(self, step: int) -> float:
         """The weight at an optimizer step."""
@@ -61,8 +61,8 @@ class Linear(Schedule, kind="linear"):
     """From `start` to `end` on a straight line over `steps` steps, after `delay` steps."""
 
     steps: PositiveInt
-    start: float = 0.0
-    end: float = 1.0
+    start: NonNegativeFloat = 0.0
+    end: NonNegativeFloat = 1.0
     delay: NonNegativeInt = 0
 
     def __call__(self, step: int) -> float:
@@ -79,7 +79,7 @@ class Sigmoid(Schedule, kind="sigmoid"):
 
     midpoint: NonNegativeInt
     steepness: PositiveFloat = 0.0025
-    end: float = 1.0
+    end: NonNegativeFloat = 1.0
 
     def __call__(self, step: int) -> float:
         """The weight at an optimizer step."""
@@ -92,8 +92,8 @@ class Cosine(Schedule, kind="cosine"):
     """From `start` to `end` on half a cosine over `steps` steps, after `delay` steps."""
 
     steps: PositiveInt
-    start: float = 0.0
-    end: float = 1.0
+    start: NonNegativeFloat = 0.0
+    end: NonNegativeFloat = 1.0
     delay: NonNegativeInt = 0
 
     def __call__(self, step: int) -> float:
@@ -114,8 +114,8 @@ class Cyclical(Schedule, kind="cyclical"):
     period: PositiveInt
     cycles: PositiveInt = 4
     ratio: Share = 0.5
-    start: float = 0.0
-    end: float = 1.0
+    start: NonNegativeFloat = 0.0
+    end: NonNegativeFloat = 1.0
 
     def __call__(self, step: int) -> float:
         """The weight at an optimizer step."""

@@ -11,9 +11,8 @@ from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
-from transformers.utils import logging as transformers_logging
 
-from textvae.checkpoints import CheckpointError
+from textvae.checkpoints import CheckpointError, quiet_transformers
 from textvae.data.batching import Sentences
 from textvae.data.readers import SURROGATE, nearest_name
 from textvae.data.tokenizers import decode_ids, load_tokenizer, tokenizer_kind
@@ -371,28 +370,24 @@ def load_model(folder: Path) -> VAE:
         begun = (folder / "recipe.yaml").is_file()
         hint = " (training has not finished: --resume)" if begun else ""
         raise CheckpointError(f"{folder} holds no model: config.json is missing{hint}")
-    transformers_logging.disable_progress_bar()
-    verbosity = transformers_logging.get_verbosity()
-    # Missing weights are an error below, not a report on the terminal.
-    transformers_logging.set_verbosity_error()
     try:
-        config = VAEConfig.from_pretrained(folder)
-        if config.model_type != VAEConfig.model_type:
-            raise CheckpointError(f"{folder} holds a {config.model_type!r} model, not one of ours")
-        model, info = VAE.from_pretrained(  # type: ignore[misc]
-            folder,
-            config=config,
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # named below
-        )
+        with quiet_transformers():
+            config = VAEConfig.from_pretrained(folder)
+            if config.model_type != VAEConfig.model_type:
+                kind = config.model_type
+                raise CheckpointError(f"{folder} holds a {kind!r} model, not one of ours")
+            model, info = VAE.from_pretrained(  # type: ignore[misc]
+                folder,
+                config=config,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # named below
+            )
     except CheckpointError:
         raise
     except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
         text = str(error).strip().split("\n")[0]
         raise CheckpointError(f"{folder} holds no sound model: {text}") from None
-    finally:
-        transformers_logging.set_verbosity(verbosity)
     for parameter in model.parameters():
         # Mapped from the file, weights may lie unaligned, which changes the last bit of a product.
         parameter.data = parameter.data.clone()

@@ -24,7 +24,7 @@ from textvae.runs import (
     train_run,
 )
 from textvae.sentence import SentenceVAE
-from textvae.trainer import process_rank
+from textvae.trainer import process_count, process_rank
 
 __all__ = ["Finished", "process_rank", "resume", "train"]
 
@@ -95,6 +95,8 @@ def train(
     """
     loaded = with_data(load_recipe(recipe, overrides), data, text_column)
     check_model(loaded)
+    if output is None and process_count() > 1:
+        raise RunError("several processes cannot agree on a new folder: name one with --output")
     return run(loaded, output or next_folder(loaded.name), False, report, device)
 
 

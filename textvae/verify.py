@@ -172,7 +172,7 @@ def verify_recipe(
     if trained.model != recipe.model or trained.objective != recipe.objective:
         raise RunError(f"{model} is a run of another model or objective than {recipe.name!r}")
     vae = SentenceVAE.from_pretrained(model, device or "cpu")
-    texts = held_out_texts(model, data, text_column)
+    texts = held_out_texts(model, data, text_column).texts
     figures = asdict(vae.evaluate(texts, samples)) | entropy_of(model, data)
     verdict = Verdict(recipe.name, figures, check_claims(recipe.claim, figures, stored))
     if record is not None:
