@@ -253,8 +253,9 @@ def test_no_context_is_no_sentence():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"temperature": 0.0}, r"temperature must be above 0 \(got 0.0\)"),
-        ({"temperature": float("nan")}, "temperature must be above 0"),
+        ({"temperature": 0.0}, r"temperature must be from 0.001 to 100 \(got 0.0\)"),
+        ({"temperature": float("nan")}, "temperature must be from 0.001 to 100"),
+        ({"temperature": float("inf")}, "temperature must be from 0.001 to 100"),
         ({"top_k": -1}, "top_k must be 0"),
         ({"top_p": 0.0}, "top_p must be above 0"),
         ({"top_p": 1.5}, "top_p must be above 0 and at most 1"),
