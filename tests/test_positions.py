@@ -6,6 +6,7 @@ from conftest import DECODERS, GRAPHS, TEXT, Z, fields_of, ids, vae
 
 from textvae.evaluation.likelihood import likelihood
 from textvae.evaluation.positions import position_losses
+from textvae.model import VAE, VAEConfig
 from textvae.vocabulary import PAD
 
 CONDITIONAL = {
@@ -88,3 +89,22 @@ def test_what_has_no_positions_is_refused():
         position_losses(vae(**GRAPHS["crossed"]), [])
     with pytest.raises(ValueError, match="no text"):
         position_losses(vae(**GRAPHS["vae"]), [])
+
+
+def test_later_latents_are_given_samples_of_the_earlier_ones():
+    config = VAEConfig(
+        vocab_size=12,
+        encoders=[{"name": "text", "kind": "lstm", "hidden": 6}],
+        latents=[
+            {"name": "low", "kind": "gaussian", "dim": 2, "given": ["text"]},
+            {"name": "high", "kind": "gaussian", "dim": 2, "given": ["low"]},
+        ],
+        decoders=[{"name": "text", "kind": "lstm", "hidden": 6, "given": ["high"]}],
+    )
+    model = VAE(config).eval()
+    ids = torch.tensor([[1, 5, 6, 2], [1, 7, 8, 2]])
+    torch.manual_seed(3)
+    expected = -model.infer(samples=4, text=ids).reconstruction.mean()
+    torch.manual_seed(3)
+    found = position_losses(model, [{"text": ids}], samples=4, seed=3)
+    torch.testing.assert_close((found.loss * found.count).sum() / 2, expected)

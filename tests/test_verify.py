@@ -131,3 +131,12 @@ def test_page_of_systems_shows_stored_results(tmp_path):
     assert "| 99.00 | yes |" in row and "100.47" in row
     cells = {line.count("|") for line in empty.splitlines() if line.startswith("|")}
     assert cells == {8}, "every row has seven cells"
+
+
+def test_a_recipe_without_a_claim_is_recorded_when_asked(verify, tmp_path):
+    code, _, err = verify()
+    assert code == 2 and "carries no claim" in err and not (tmp_path / "stored.json").exists()
+    code, out, _ = verify(options=("--record", "stored.json"))
+    assert code == 0 and "recorded" in out
+    stored = read_results(tmp_path / "stored.json")["tiny"]
+    assert stored["figures"]["samples"] == 5 and stored["train"]["seed"] == 0

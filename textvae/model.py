@@ -139,22 +139,39 @@ class VAE(PreTrainedModel):
             **fields: observed batch by field name; token ids are (B, T), int64.
         """
         features = self.read(fields)
-        samples = samples if self.latents else 1
         batch = len(next(iter(fields.values())))
-        latents: dict[str, Latent] = {}
-        for node in self.config.nodes("latents"):
-            values = {name: latent.value for name, latent in latents.items()}
-            posterior = self.latents[node["name"]](self.context(node, features, values))
-            drawn = posterior.expand((samples, batch))
-            value = drawn.rsample() if drawn.has_rsample else drawn.sample()
-            prior = self.prior(node, features, values, posterior.batch_shape, value)
-            latents[node["name"]] = Latent(value, posterior, prior)
+        latents = self.draw(features, samples, batch)
         values = {name: latent.value for name, latent in latents.items()}
         log_likelihood = {
             name: likelihood.log_prob(fields[self.field_of(name)])
             for name, likelihood in self.likelihoods(values, features, batch).items()
         }
         return VAEOutput(latents, log_likelihood, fields)
+
+    def draw(
+        self, features: Mapping[str, Features], samples: int, batch: int, use_mean: bool = False
+    ) -> dict[str, Latent]:
+        """K posterior samples of each latent in turn, each given those before it.
+
+        Args:
+            features: of the encoders, by name.
+            samples: K.
+            batch: B.
+            use_mean: the posterior means in place of samples; K is then 1.
+        """
+        samples = 1 if use_mean else samples
+        latents: dict[str, Latent] = {}
+        for node in self.config.nodes("latents"):
+            values = {name: latent.value for name, latent in latents.items()}
+            posterior = self.latents[node["name"]](self.context(node, features, values))
+            drawn = posterior.expand((samples, batch))
+            if use_mean:
+                value = drawn.mean
+            else:
+                value = drawn.rsample() if drawn.has_rsample else drawn.sample()
+            prior = self.prior(node, features, values, posterior.batch_shape, value)
+            latents[node["name"]] = Latent(value, posterior, prior)
+        return latents
 
     def encode(self, **fields: Tensor) -> dict[str, Distribution]:
         """The posterior of each latent, batch shape (B,); later latents see the earlier means."""

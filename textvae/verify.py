@@ -72,6 +72,8 @@ class Verdict:
     def text(self) -> str:
         """All of it for a person."""
         header = ["metric", "ours", "must be", "published", "holds"]
+        if not self.checks:
+            return f"{self.recipe}: no claim; the figures are recorded"
         rows = [
             (
                 check.claim.metric,
@@ -157,11 +159,14 @@ def verify_recipe(
         device: "cpu" to stay off a GPU that is there.
 
     Raises:
-        ValueError: the recipe has no claim, the model is of another recipe, or see `train`.
+        ValueError: the recipe has no claim and nothing is recorded, the model is of another
+            recipe, or see `train`.
     """
     recipe = load_recipe(name)
-    if not recipe.claim:
-        raise ValueError(f"the recipe {recipe.name!r} carries no claim")
+    if not recipe.claim and record is None:
+        raise ValueError(
+            f"the recipe {recipe.name!r} carries no claim; --record stores its figures anyhow"
+        )
     stored = read_results(record or STORED)
     check_measurable(recipe.claim, stored)
     if model is None:
@@ -176,8 +181,14 @@ def verify_recipe(
     figures = asdict(vae.evaluate(texts, samples)) | entropy_of(model, data)
     verdict = Verdict(recipe.name, figures, check_claims(recipe.claim, figures, stored))
     if record is not None:
-        entry = {"figures": figures, "holds": verdict.holds, "train": trained.train.model_dump()}
-        add_result(record, recipe.name, entry | {"machine": machine()})
+        entry = {
+            "figures": figures,
+            "holds": verdict.holds,
+            "data": Path(trained.data.source).name if trained.data.source else "shipped corpus",
+            "train": trained.train.model_dump(),
+            "machine": machine(),
+        }
+        add_result(record, recipe.name, entry)
     return verdict
 
 

@@ -76,13 +76,10 @@ def token_log_probs(
     model: VAE, decoder: str, fields: Mapping[str, Tensor], samples: int, use_mean: bool
 ) -> Tensor:
     """log p(x_t | x_<t, z) of each target under posterior samples or means, (K, B, T), nats."""
-    posteriors = model.encode(**fields)
-    values = {
-        name: q.mean[None] if use_mean else q.expand(torch.Size((samples, *q.batch_shape))).sample()
-        for name, q in posteriors.items()
-    }
-    ids = fields[model.field_of(decoder)]
-    likelihood = model.likelihoods(values, model.read(fields), len(ids))[decoder]
+    ids, features = fields[model.field_of(decoder)], model.read(fields)
+    latents = model.draw(features, samples, len(ids), use_mean)
+    values = {name: latent.value for name, latent in latents.items()}
+    likelihood = model.likelihoods(values, features, len(ids))[decoder]
     if not isinstance(likelihood, TokenDistribution):
         raise ValueError(f"positions need a text decoder (got {type(likelihood).__name__})")
     return likelihood.token_log_probs(ids)
