@@ -119,6 +119,7 @@ class TrainingDisplay:
             TimeRemainingColumn,
         )
 
+        console = Console(stderr=True)
         say(
             f"training on {values['train']:,} texts, validating on {values['valid']:,}; "
             f"{values['vocabulary']:,} token ids, {values['parameters']:,} parameters, "
@@ -130,8 +131,9 @@ class TrainingDisplay:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[terms]}"),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self.task = self.progress.add_task("", total=values["steps"], terms="")
         self.progress.start()
