@@ -629,7 +629,6 @@ BAD_SETTINGS = {
     "claim=3": "claim: must be a list of comparisons (got 3)",
     "paper=3": "paper: must be text (got 3)",
     "train.accumulation=3": "batch_size must be a multiple of accumulation",
-    "train.precision=bfloat16": "bfloat16 needs a GPU",
 }
 
 

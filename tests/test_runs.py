@@ -178,6 +178,25 @@ def test_two_ranks_equal_one_on_the_same_global_batch(tmp_path):
         torch.testing.assert_close(two[name], value, atol=2e-4, rtol=1e-3)
 
 
+def test_bfloat16_trains_where_the_cpu_computes_it(uninterrupted, tmp_path, monkeypatch):
+    supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    losses = []
+    if supported:
+        train_run(
+            recipe(precision="bfloat16"),
+            corpus(),
+            tmp_path / "half",
+            report=lambda event, v: losses.append(v["loss"]) if event == "validation" else None,
+        )
+        assert losses[-1] < losses[0]
+        whole, half = weights(uninterrupted), weights(tmp_path / "half")
+        assert {value.dtype for value in half.values()} == {torch.float32}
+        assert any(not torch.equal(half[name], whole[name]) for name in whole)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    with pytest.raises(ValueError, match="bfloat16 needs a GPU or a CPU"):
+        train_run(recipe(precision="bfloat16"), corpus(), tmp_path / "refused")
+
+
 def test_model_folder_holds_no_pickle(uninterrupted):
     files = [p.name for p in uninterrupted.iterdir() if p.is_file()]
     assert "model.safetensors" in files

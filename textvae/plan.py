@@ -70,7 +70,7 @@ class TrainingPlan(Section):
         warmup_steps: optimizer steps of rising learning rate; not with "plateau".
         weight_decay: of AdamW.
         clip: largest gradient norm; 0 for none.
-        precision: "float32" or "bfloat16" (on a GPU).
+        precision: "float32", or "bfloat16" on a GPU or a CPU with instructions for it.
         patience: epochs without a better validation bound before training stops; None for never.
         validation_samples: posterior samples of each validation text.
         seed: of initial weights, order and noise.

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from textvae.decoders.base import Decoder
+from textvae.recurrent import run_lstm
 from textvae.registry import Probability, Rate
 from textvae.transformer import Block, check_heads, sinusoids
 from textvae.vocabulary import BOS, PAD, UNK
@@ -213,7 +214,7 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         each_step = context[:, None, :].expand(-1, inputs.shape[1], -1)
         joined = torch.cat([embedded, each_step.to(embedded.dtype)], dim=-1)
         before = tuple(m.transpose(0, 1).contiguous().to(joined.dtype) for m in (h, c))
-        states, (h, c) = self.lstm(joined, before)
+        states, (h, c) = run_lstm(self.lstm, joined, before)
         memory = (h.transpose(0, 1), c.transpose(0, 1), context)
         states = F.dropout(states, self.dropout, self.training)
         return states, State(memory, state.position + inputs.shape[1])
