@@ -6,7 +6,6 @@ from conftest import DECODERS, VOCAB, ids
 from torch.nn import functional as F
 
 from textvae.decoders import Decoder
-from textvae.decoders import text as text_decoders
 from textvae.decoders.text import State, drop_words
 from textvae.vocabulary import BOS, EOS, PAD, UNK
 
@@ -130,14 +129,6 @@ def test_every_parameter_learns(decoder):
     decoder(contexts(decoder, K, 3)).log_prob(ids(4, 0, 6)).sum().backward()
     for name, parameter in decoder.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
-
-
-def test_the_projection_in_parts_is_the_projection_in_one(decoder, monkeypatch):
-    texts, context = ids(4, 0, 6), contexts(decoder, K, 3)
-    expected = decoder(context).log_prob(texts)
-    monkeypatch.setattr(text_decoders, "PROJECTED", 5)
-    with torch.no_grad():
-        torch.testing.assert_close(decoder(context).log_prob(texts), expected, **ROUNDING)
 
 
 def test_tied_or_not(spec):

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "textvae"
 # A module may import what stands above it or beside it.
 LAYERS = [
     {"vocabulary", "registry", "console"},
-    {"schedules", "outputs", "transformer", "recurrent", "plan", "checkpoints"},
+    {"schedules", "outputs", "transformer", "recurrent", "crossentropy", "plan", "checkpoints"},
     {"families", "encoders", "decoders"},
     {"model", "objectives"},
     {"generation", "evaluation"},

@@ -9,14 +9,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
+from textvae.crossentropy import linear_cross_entropy
 from textvae.decoders.base import Decoder
 from textvae.recurrent import run_lstm
 from textvae.registry import Probability, Rate
 from textvae.transformer import Block, check_heads, sinusoids
 from textvae.vocabulary import BOS, PAD, UNK
-
-PROJECTED = 4096
-"""Most tokens projected to the vocabulary at once where no gradient is needed."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,18 @@ class TokenDecoder(Decoder):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities, (..., V), float32, of output states, (..., F)."""
+        return F.linear(hidden, *self.projection).float()
+
+    def cross_entropy(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """-log p of each target, (M,), nats, from output states, (M, F)."""
+        return linear_cross_entropy(hidden, *self.projection, targets)
+
+    @property
+    def projection(self) -> tuple[Tensor, Tensor | None]:
+        """Weight, (V, F), and bias, (V,), of the projection to the vocabulary."""
         if self.output is None:
-            return F.linear(hidden, self.embedding.weight, self.bias).float()
-        return self.output(hidden).float()
+            return self.embedding.weight, self.bias
+        return self.output.weight, self.output.bias
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Embeddings of input ids after word dropout (in training) and dropout."""
@@ -126,22 +133,8 @@ class TokenDistribution(Distribution):
         flat = targets.expand(K, B, T).reshape(-1)
         present = (flat != PAD).nonzero().squeeze(1)
         states = hidden.flatten(0, 1).index_select(0, present)
-        losses = self.losses(states, flat[present])
+        losses = self.decoder.cross_entropy(states, flat[present])
         return losses.new_zeros(K * B * T).index_copy(0, present, -losses).view(K, B, T)
-
-    def losses(self, states: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy of each target, (M,), nats, from output states, (M, F).
-
-        Without gradients the logits exist for a part of the targets at a time, so that memory
-        does not grow with samples times vocabulary.
-        """
-        size = max(len(targets), 1) if torch.is_grad_enabled() else PROJECTED
-        return torch.cat(
-            [
-                F.cross_entropy(self.decoder.logits(part), target, reduction="none")
-                for part, target in zip(states.split(size), targets.split(size), strict=True)
-            ]
-        )
 
 
 class LSTMDecoder(TokenDecoder, kind="lstm"):

@@ -1,0 +1,116 @@
+"""Linear projection and cross-entropy in one, without logits for every token at once."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+CHUNK = 2**23
+"""Most logits that exist at once; a batch with fewer keeps them for the backward pass."""
+PIECE = 2**19
+"""Logits that a CPU turns into probabilities at once, so that they stay in its cache."""
+
+
+def linear_cross_entropy(
+    states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
+) -> Tensor:
+    """-log softmax(W h + b)[y] of each row, (M,), nats, float32 (float64 for float64 states).
+
+    The logits exist for `CHUNK` / V rows at a time: memory grows with M (F + 1), not with M V. With
+    more rows than that, the backward pass computes the logits again: four products in place of
+    three. Logits have the type that autocast asks for; what follows them is float32.
+
+    Args:
+        states: h, (M, F).
+        weight: W, (V, F).
+        bias: b, (V,), or None.
+        targets: y, (M,), int64, in [0, V).
+    """
+    device = states.device.type
+    half = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if half else states.dtype
+    return LinearCrossEntropy.apply(states, weight, bias, targets, dtype)  # type: ignore[return-value]
+
+
+class LinearCrossEntropy(torch.autograd.Function):
+    """The function behind `linear_cross_entropy`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        """The losses, (M,)."""
+        ctx.save_for_backward(states, weight, bias, targets)
+        ctx.dtype = dtype
+        ctx.kept = None
+        wide = torch.promote_types(dtype, torch.float32)
+        losses = torch.empty(len(states), dtype=wide, device=states.device)
+        parts = [None if given is None else given.to(dtype) for given in (weight, bias)]
+        for rows in chunks(len(states), len(weight)):
+            logits = F.linear(states[rows].to(dtype), *parts)  # type: ignore[arg-type]
+            chosen = targets[rows, None]
+            for piece in pieces(logits):
+                log_probs = F.log_softmax(logits[piece], -1, dtype=wide)
+                losses[rows][piece] = -log_probs.gather(1, chosen[piece]).squeeze(1)
+            if len(logits) == len(states):
+                ctx.kept = logits
+        return losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        """d losses / d (states, weight, bias): softmax minus one-hot, through the projection."""
+        states, weight, bias, targets = ctx.saved_tensors
+        (gradient,) = upstream
+        narrow = weight.to(ctx.dtype)
+        parts = [narrow, None if bias is None else bias.to(ctx.dtype)]
+        to_states = torch.empty_like(states)
+        to_weight = to_bias = None
+        for rows in chunks(len(states), len(weight)):
+            read = states[rows].to(ctx.dtype)
+            # What is kept is overwritten here, so a second backward pass computes it again.
+            logits, ctx.kept = ctx.kept, None
+            logits = F.linear(read, *parts) if logits is None else logits
+            to_logits_(logits, targets[rows], gradient[rows])
+            to_states[rows] = logits @ narrow
+            to_weight = plus(to_weight, logits.t() @ read, weight.dtype)
+            if bias is not None:
+                # A product is several times faster than a sum over rows.
+                total = (logits.new_ones(1, len(logits)) @ logits)[0]
+                to_bias = plus(to_bias, total, bias.dtype)
+        return to_states, to_weight, to_bias, None, None
+
+
+def to_logits_(logits: Tensor, targets: Tensor, gradient: Tensor) -> None:
+    """Replace logits, (M, V), by the gradient with respect to them."""
+    wide = gradient.dtype
+    for piece in pieces(logits):
+        share = F.softmax(logits[piece], -1, dtype=wide)
+        chosen = targets[piece, None]
+        share.scatter_add_(1, chosen, share.new_full(chosen.shape, -1.0))
+        logits[piece] = share.mul_(gradient[piece, None])
+
+
+def plus(total: Tensor | None, part: Tensor, dtype: torch.dtype) -> Tensor:
+    """A sum in `dtype` with one more part; nothing is added to None, which saves a pass."""
+    return part.to(dtype) if total is None else total.add_(part)
+
+
+def chunks(rows: int, columns: int) -> list[slice]:
+    """Slices of at most `CHUNK` elements, at least one row each."""
+    size = max(1, CHUNK // columns)
+    return [slice(start, start + size) for start in range(0, max(rows, 1), size)]
+
+
+def pieces(logits: Tensor) -> list[slice]:
+    """Slices of the rows that fit a CPU's cache; on other devices, all rows."""
+    rows, columns = logits.shape
+    size = max(1, PIECE // columns) if logits.device.type == "cpu" else max(1, rows)
+    return [slice(start, start + size) for start in range(0, rows, size)]
