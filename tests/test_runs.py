@@ -136,6 +136,36 @@ def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_weights(uninterrupted, tmp
     assert_equal(uninterrupted, tmp_path / "run")
 
 
+@pytest.mark.parametrize("step", [8, 11])
+def test_ctrl_c_adds_no_validation(tmp_path, step):
+    """The plateau schedule counts validations: one more would change the learning rate."""
+    steps = []
+
+    def press(event, values):
+        if event == "step" and values["step"] == step:
+            signal.raise_signal(signal.SIGINT)
+        if event == "validation":
+            steps.append(values["step"])
+
+    with pytest.raises(InterruptedRunError):
+        train_run(recipe(), corpus(), tmp_path / "run", report=press)
+    train_run(recipe(), corpus(), tmp_path / "run", resume=True, report=press)
+    assert steps == [8, 16, 24]
+
+
+def test_one_process_at_a_time(tmp_path):
+    refused = []
+
+    def second(event, values):
+        if event == "step" and values["step"] == 3:
+            with pytest.raises(RunError, match="another process trains there"):
+                train_run(recipe(), corpus(), tmp_path / "run", resume=True)
+            refused.append(values["step"])
+
+    train_run(recipe(), corpus(), tmp_path / "run", report=second)
+    assert refused == [3]
+
+
 def test_damaged_checkpoint_is_passed_over(uninterrupted, tmp_path):
     def stop(event, values):
         if event == "step" and values["step"] == 20:

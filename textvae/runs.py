@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +75,20 @@ def train_run(
         device: "cpu" to stay off a GPU that is there.
 
     Raises:
-        RunError: the folder holds a run already, or, with `resume`, another one.
+        RunError: the folder holds a run already, or, with `resume`, another one; or another
+            process trains there.
         SpecError: the recipe's model or objective cannot be built.
         NonFiniteLossError: the loss became NaN or infinite; checkpoints are kept.
         InterruptedRunError: Ctrl-C; a checkpoint of this moment is kept.
     """
+    with alone_in(folder, resume):
+        return train_alone(recipe, corpus, folder, resume, report, device)
+
+
+def train_alone(
+    recipe: Recipe, corpus: Corpus, folder: Path, resume: bool, report: Report, device: str | None
+) -> tuple[VAE, PreTrainedTokenizerFast]:
+    """`train_run` in a folder that no other process writes to."""
     checkpoint = open_folder(recipe, corpus, folder, resume, report)
     if resume and (folder / "model.safetensors").exists():
         report("note", {"text": f"{folder} had finished: what is left is to measure it again"})
@@ -111,6 +120,39 @@ def train_run(
             trainer.vae.save_pretrained(beside)
             tokenizer.save_pretrained(str(beside))
     return trainer.vae, tokenizer
+
+
+@contextmanager
+def alone_in(folder: Path, resume: bool) -> Iterator[None]:
+    """Hold a run's folder, made if it is new; given up by itself when the process dies.
+
+    Raises:
+        RunError: another process holds it, or there is nothing to resume.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no such locks on Windows
+        yield
+        return
+    if process_rank() > 0:
+        yield
+        return
+    if resume and not folder.is_dir():
+        raise RunError(f"{folder} holds no run to resume")
+    with suppress(FileExistsError):  # a file: refused with the rest of the checks
+        folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise RunError(
+            f"{folder}: another process trains there; wait for it, or name another --output"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def open_folder(
@@ -264,6 +306,13 @@ class StepReport(TrainerCallback):
     def __init__(self, stopped: threading.Event, report: Report):
         self.stopped = stopped
         self.report = report
+        self.steps_per_epoch = 1
+
+    def on_train_begin(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Note how long an epoch is."""
+        self.steps_per_epoch = state.max_steps // state.num_train_epochs
 
     def on_step_end(
         self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -273,6 +322,14 @@ class StepReport(TrainerCallback):
         if self.stopped.is_set():
             control.should_save = True
             control.should_training_stop = True
+
+    def on_epoch_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """An epoch that was stopped midway is not validated: it would count as one more."""
+        if self.stopped.is_set() and state.global_step % self.steps_per_epoch:
+            control.should_evaluate = False
+            control.should_save = False
 
 
 @contextmanager
@@ -305,16 +362,22 @@ def fingerprint(corpus: Corpus) -> str:
     return sha.hexdigest()
 
 
-def last_run(folder: Path = Path("runs")) -> Path:
+def last_run(parent: Path = Path("runs")) -> Path:
     """The run that finished last.
 
     Raises:
         CheckpointError: there is none.
     """
-    finished = [p.parent for p in folder.glob("*/model.safetensors")]
-    if not finished:
-        raise CheckpointError(f"no trained run in {folder}{os.sep}: name one with --model")
-    return max(finished, key=lambda p: (p / "model.safetensors").stat().st_mtime)
+    found = newest(parent, "model.safetensors")
+    if found is None:
+        raise CheckpointError(f"no trained run in {parent}{os.sep}: name one with --model")
+    return found
+
+
+def newest(parent: Path, file: str) -> Path | None:
+    """The folder in `parent` whose `file` was written last; None where there is none."""
+    found = list(parent.glob(f"*/{file}"))
+    return max(found, key=lambda path: path.stat().st_mtime).parent if found else None
 
 
 def next_folder(name: str, parent: Path = Path("runs")) -> Path:

@@ -19,6 +19,7 @@ from textvae.runs import (
     InterruptedRunError,
     Report,
     RunError,
+    newest,
     next_folder,
     saved_recipe,
     train_run,
@@ -134,10 +135,10 @@ def newest_run(parent: Path = Path("runs")) -> Path:
     Raises:
         RunError: there is none.
     """
-    found = [path.parent for path in parent.glob(f"*/{RECIPE}")]
-    if not found:
+    found = newest(parent, RECIPE)
+    if found is None:
         raise RunError(f"no run in {parent}/ to resume: name one with --output")
-    return max(found, key=lambda folder: (folder / RECIPE).stat().st_mtime)
+    return found
 
 
 def with_data(recipe: Recipe, data: str | None, text_column: str | None) -> Recipe:
