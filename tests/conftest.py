@@ -16,27 +16,36 @@ from textvae.vocabulary import BOS, EOS, PAD
 
 VOCAB = 12
 
-ENCODERS = {
-    f"lstm-{pooling}-{'both' if bidirectional else 'forward'}-{layers}": {
-        "kind": "lstm",
-        "hidden": 6,
-        "embedding": 5,
-        "layers": layers,
-        "bidirectional": bidirectional,
-        "pooling": pooling,
+ENCODERS = (
+    {
+        f"lstm-{pooling}-{'both' if bidirectional else 'forward'}-{layers}": {
+            "kind": "lstm",
+            "hidden": 6,
+            "embedding": 5,
+            "layers": layers,
+            "bidirectional": bidirectional,
+            "pooling": pooling,
+        }
+        for pooling, bidirectional, layers in product(
+            ("last", "max", "mean"), (False, True), (1, 2)
+        )
     }
-    for pooling, bidirectional, layers in product(("last", "max", "mean"), (False, True), (1, 2))
-} | {
-    f"transformer-{pooling}": {
-        "kind": "transformer",
-        "hidden": 8,
-        "layers": 2,
-        "heads": 2,
-        "pooling": pooling,
-        "dropout": 0.0,
+    | {
+        f"transformer-{pooling}": {
+            "kind": "transformer",
+            "hidden": 8,
+            "layers": 2,
+            "heads": 2,
+            "pooling": pooling,
+            "dropout": 0.0,
+        }
+        for pooling in ("last", "max", "mean")
     }
-    for pooling in ("last", "max", "mean")
-}
+    | {
+        f"bag-{pooling}": {"kind": "bag", "hidden": 6, "pooling": pooling}
+        for pooling in ("max", "mean")
+    }
+)
 """Every encoder: a new kind adds a row, without dropout."""
 
 DECODERS = {
@@ -66,6 +75,7 @@ DECODERS = {
         "dropout": 0.0,
         "word_dropout": 1.0,
     },
+    "bag": {"kind": "bag", "hidden": 6},
 }
 """Every decoder: a new kind adds a row, without dropout."""
 
@@ -97,6 +107,14 @@ GRAPHS = {
             {**Z, "dim": 2, "given": ["text", "top"], "prior": {"given": ["top"]}},
         ],
         "decoders": [{**TEXT, "given": ["z", "top"]}],
+    },
+    "bag-of-words loss": {
+        "encoders": [TEXT],
+        "latents": [Z],
+        "decoders": [
+            {**TEXT, "given": ["z"]},
+            {"name": "bag", "kind": "bag", "field": "text", "given": ["z"], "auxiliary": 0.5},
+        ],
     },
     "one decoder without latents": {
         "encoders": [TEXT],
@@ -188,7 +206,13 @@ class LinearGaussian:
     def eval(self):
         return self
 
+    def read(self, fields):
+        return {}
+
     def infer(self, samples=1, **fields):
+        return self.infer_from({}, fields, samples)
+
+    def infer_from(self, features, fields, samples):
         q = self.posterior
         value = q.expand((samples, *q.batch_shape)).rsample()
         latent = Latent(value, normal(q.mean[None], q.stddev[None]), normal(0 * q.mean[None], 1.0))

@@ -9,6 +9,8 @@ from textvae.encoders import Encoder
 from textvae.encoders.text import pool
 from textvae.vocabulary import PAD
 
+NOISE = {"kind": "drop", "rate": 0.5}
+
 # A text's features are the same sums in another batch layout: float32 rounding.
 ROUNDING = {"atol": 1e-5, "rtol": 1e-5}
 
@@ -48,12 +50,24 @@ def test_a_text_is_the_same_alone_and_among_longer_ones(encoder):
         torch.testing.assert_close(together[row], alone, **ROUNDING)
 
 
-def test_every_word_and_their_order_matter(encoder):
+def test_every_word_matters_and_their_order_but_in_a_bag(encoder):
     text = torch.tensor([[1, 5, 6, 7, 8, 2]])
     before = encoder(text).pooled
-    changes = [[1, 9, 6, 7, 8, 2], [1, 5, 6, 9, 8, 2], [1, 5, 6, 7, 9, 2], [1, 8, 6, 7, 5, 2]]
-    for changed in changes:
+    for changed in [[1, 9, 6, 7, 8, 2], [1, 5, 6, 9, 8, 2], [1, 5, 6, 7, 9, 2]]:
         assert (encoder(torch.tensor([changed])).pooled - before).abs().max() > 1e-4
+    moved = (encoder(torch.tensor([[1, 8, 6, 7, 5, 2]])).pooled - before).abs().max()
+    assert moved < 1e-6 if encoder.kind == "bag" else moved > 1e-4
+
+
+def test_noise_is_for_training_only(encoder):
+    noisy = Encoder.build(
+        {**next(s for s in ENCODERS.values() if s["kind"] == encoder.kind), "noise": NOISE},
+        vocab_size=VOCAB,
+    )
+    text = ids(9)
+    assert not torch.equal(noisy(text).pooled, noisy(text).pooled)
+    noisy.eval()
+    assert torch.equal(noisy(text).pooled, noisy(text).pooled)
 
 
 def test_every_parameter_learns(encoder):

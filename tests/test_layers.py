@@ -14,7 +14,16 @@ PACKAGE = ROOT / "textvae"
 # A module may import what stands above it or beside it.
 LAYERS = [
     {"vocabulary", "registry", "console"},
-    {"schedules", "outputs", "transformer", "recurrent", "crossentropy", "plan", "checkpoints"},
+    {
+        "schedules",
+        "outputs",
+        "noise",
+        "transformer",
+        "recurrent",
+        "crossentropy",
+        "plan",
+        "checkpoints",
+    },
     {"families", "encoders", "decoders"},
     {"model", "objectives"},
     {"generation", "evaluation"},
@@ -138,7 +147,7 @@ HEAVY = {"torch", "transformers", "datasets", "matplotlib", "numpy"}
     ("module", "heavy"),
     [
         ("textvae", HEAVY | {"pydantic"}),
-        ("textvae.cli", HEAVY),
+        ("textvae.cli", HEAVY | {"pydantic"}),
         ("textvae.recipes", HEAVY),
     ],
 )

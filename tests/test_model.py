@@ -122,14 +122,15 @@ def test_an_output_has_a_value_for_each_sample_and_text(model):
         assert value.shape == (K, 3) and value.dtype == torch.float32
     for latent in out.latents.values():
         assert latent.value.shape[:2] == (5, 3) and latent.kl().shape == (5, 3)
-    assert list(out.log_likelihood) == [node["name"] for node in model.config.decoders]
+    assert list(out.log_likelihood) == model.main_decoders
+    assert not out.auxiliary
     assert list(out.latents) == [node["name"] for node in model.config.latents or []]
     assert out.fields == fields
 
 
 def test_every_parameter_learns(model):
     model.objective = ELBO(samples=2)
-    model(step=0, **fields_of(model, 4, 0, 2)).value.backward()
+    model.train()(step=0, **fields_of(model, 4, 0, 2)).value.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
@@ -382,3 +383,31 @@ def test_a_field_is_the_name_unless_said():
     assert [node["field"] for node in config.nodes("decoders")] == ["text"] * 3
     # The configuration itself stays as it was written.
     assert "field" not in config.decoders[0]
+
+
+def test_an_auxiliary_decoder_is_a_term_of_the_training_loss_alone():
+    model = vae(**GRAPHS["bag-of-words loss"])
+    model.objective = ELBO()
+    fields = fields_of(model, 4, 2)
+    assert set(model(step=0, **fields).terms) == {"elbo", "reconstruction", "kl", "kl_weight"}
+    model.train()
+    torch.manual_seed(0)
+    loss = model(step=0, **fields)
+    torch.manual_seed(0)
+    out = model.infer(1, **fields)
+    bag = -out.auxiliary["bag"].mean()
+    torch.testing.assert_close(loss.terms["bag"], bag.detach())
+    torch.testing.assert_close(loss.value, model.objective(out, 0).value + 0.5 * bag)
+    assert list(out.log_likelihood) == ["text"]
+
+
+@pytest.mark.parametrize("weight", [0, -1.0, "much", True])
+def test_an_auxiliary_weight_is_a_positive_number(weight):
+    decoders = [{**TEXT}, {**TEXT, "name": "again", "field": "text", "auxiliary": weight}]
+    with pytest.raises(SpecError, match=r"decoders\.again\.auxiliary"):
+        vae(decoders=decoders)
+
+
+def test_one_decoder_must_count():
+    with pytest.raises(SpecError, match="not auxiliary"):
+        vae(decoders=[{**TEXT, "auxiliary": 1.0}])

@@ -80,12 +80,12 @@ class LinearCrossEntropy(torch.autograd.Function):
             logits = F.linear(read, *parts) if logits is None else logits
             to_logits_(logits, targets[rows], gradient[rows])
             to_states[rows] = logits @ narrow
-            to_weight = plus(to_weight, logits.t() @ read, weight.dtype)
+            to_weight = plus_product(to_weight, logits.t(), read, weight.dtype)
             if bias is not None:
                 # A product is several times faster than a sum over rows.
-                total = (logits.new_ones(1, len(logits)) @ logits)[0]
-                to_bias = plus(to_bias, total, bias.dtype)
-        return to_states, to_weight, to_bias, None, None
+                ones = logits.new_ones(1, len(logits))
+                to_bias = plus_product(to_bias, ones, logits, bias.dtype)
+        return to_states, to_weight, None if to_bias is None else to_bias[0], None, None
 
 
 def to_logits_(logits: Tensor, targets: Tensor, gradient: Tensor) -> None:
@@ -98,9 +98,13 @@ def to_logits_(logits: Tensor, targets: Tensor, gradient: Tensor) -> None:
         logits[piece] = share.mul_(gradient[piece, None])
 
 
-def plus(total: Tensor | None, part: Tensor, dtype: torch.dtype) -> Tensor:
-    """A sum in `dtype` with one more part; nothing is added to None, which saves a pass."""
-    return part.to(dtype) if total is None else total.add_(part)
+def plus_product(total: Tensor | None, left: Tensor, right: Tensor, dtype: torch.dtype) -> Tensor:
+    """A sum in `dtype` with one more product, in place; None is a sum of nothing."""
+    if total is None:
+        return (left @ right).to(dtype)
+    if dtype == left.dtype:
+        return total.addmm_(left, right)
+    return total.add_(left @ right)
 
 
 def chunks(rows: int, columns: int) -> list[slice]:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import torch
 from huggingface_hub.dataclasses import strict
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
@@ -15,10 +16,14 @@ from textvae.decoders import Decoder
 from textvae.encoders import Encoder, Features
 from textvae.families import Family
 from textvae.outputs import Latent, Loss, VAEOutput
-from textvae.registry import Component, SpecError, suggest
+from textvae.registry import Component, SpecError, check_value, suggest
 
 Node = dict[str, Any]
-GRAPH_KEYS = {"encoders": {"field"}, "latents": {"given", "prior"}, "decoders": {"field", "given"}}
+GRAPH_KEYS = {
+    "encoders": {"field"},
+    "latents": {"given", "prior"},
+    "decoders": {"field", "given", "auxiliary"},
+}
 RESERVED = ("step", "samples")
 BASES: dict[str, type[Component]] = {"encoders": Encoder, "latents": Family, "decoders": Decoder}
 SUPPLIED = {
@@ -37,7 +42,8 @@ class VAEConfig(PreTrainedConfig):
         encoders: `{name, kind, field, ...}`; `field` is the name when not given.
         latents: `{name, kind, given, prior, ...}`; `given` names encoders and earlier latents;
             `prior: {given: [...]}` makes the prior a network of those instead of the default.
-        decoders: `{name, kind, field, given, ...}`.
+        decoders: `{name, kind, field, given, ...}`; `auxiliary: weight` makes it a term of the
+            training loss alone, -weight E_q log p(x | z), which no figure counts.
         init_range: every weight starts uniform in [-init_range, init_range]; when None, each kind
             of layer has its usual start.
         recipe: name of the recipe it was made from, for messages.
@@ -89,6 +95,8 @@ class VAE(PreTrainedModel):
     main_input_name = "text"
     # Trainer would otherwise pass num_items_in_batch as one more field.
     accepts_loss_kwargs = False
+    # What an objective has learnt stands in checkpoints and is no part of the model.
+    _keys_to_ignore_on_load_unexpected = [r"^objective\."]
 
     def __init__(self, config: VAEConfig):
         super().__init__(config)
@@ -96,7 +104,9 @@ class VAE(PreTrainedModel):
         if problems:
             raise SpecError(problems)
         self.objective: Callable[[VAEOutput, int], Loss] | None = None
-        sizes: dict[str, int] = {}
+        # Of each encoder's features and of each latent, by name.
+        self.sizes: dict[str, int] = {}
+        sizes = self.sizes
         self.encoders, self.latents = nn.ModuleDict(), nn.ModuleDict()
         self.priors, self.decoders = nn.ModuleDict(), nn.ModuleDict()
         for node in config.nodes("encoders"):
@@ -129,7 +139,13 @@ class VAE(PreTrainedModel):
         if self.objective is None:
             raise ValueError("the model has no objective: set model.objective, e.g. to ELBO()")
         samples = getattr(self.objective, "samples", 1)
-        return self.objective(self.infer(samples, **fields), step)  # type: ignore[operator]
+        out = self.infer(samples, **fields)
+        loss = self.objective(out, step)  # type: ignore[operator]
+        for name, said in out.auxiliary.items():
+            term = -said.mean()
+            value = loss.value + self.auxiliary[name] * term
+            loss = Loss(value, {**loss.terms, name: term.detach()})
+        return loss
 
     def infer(self, samples: int = 1, **fields: Tensor) -> VAEOutput:
         """What each distribution says of a batch under K samples of every latent.
@@ -138,15 +154,23 @@ class VAE(PreTrainedModel):
             samples: K; a model without latents has nothing to sample and takes 1.
             **fields: observed batch by field name; token ids are (B, T), int64.
         """
-        features = self.read(fields)
+        return self.infer_from(self.read(fields), fields, samples)
+
+    def infer_from(
+        self, features: Mapping[str, Features], fields: dict[str, Tensor], samples: int
+    ) -> VAEOutput:
+        """`infer` of a batch that the encoders have read; more samples read it no further."""
         batch = len(next(iter(fields.values())))
         latents = self.draw(features, samples, batch)
         values = {name: latent.value for name, latent in latents.items()}
-        log_likelihood = {
+        wanted = list(self.decoders) if self.training else self.main_decoders
+        said = {
             name: likelihood.log_prob(fields[self.field_of(name)])
-            for name, likelihood in self.likelihoods(values, features, batch).items()
+            for name, likelihood in self.likelihoods(values, features, batch, wanted).items()
         }
-        return VAEOutput(latents, log_likelihood, fields)
+        auxiliary = {name: said.pop(name) for name in self.auxiliary if name in said}
+        pooled = {name: found.pooled for name, found in features.items()}
+        return VAEOutput(latents, said, fields, auxiliary, pooled)
 
     def draw(
         self, features: Mapping[str, Features], samples: int, batch: int, use_mean: bool = False
@@ -214,11 +238,27 @@ class VAE(PreTrainedModel):
         return {name: context.expand(samples, -1, -1) for name, context in given.items()}
 
     def likelihoods(
-        self, values: Mapping[str, Tensor], features: Mapping[str, Features], batch: int
+        self,
+        values: Mapping[str, Tensor],
+        features: Mapping[str, Features],
+        batch: int,
+        wanted: Iterable[str] | None = None,
     ) -> dict[str, Distribution]:
-        """p(x | z) of each decoder, batch shape (K, B), by decoder name."""
+        """p(x | z) of decoders, batch shape (K, B), by name; by default of the main decoders."""
         contexts = self.contexts(values, features, batch)
-        return {name: self.decoders[name](context) for name, context in contexts.items()}
+        names = self.main_decoders if wanted is None else wanted
+        return {name: self.decoders[name](contexts[name]) for name in names}
+
+    @property
+    def auxiliary(self) -> dict[str, float]:
+        """Weights of the auxiliary decoders, by name."""
+        nodes = self.config.nodes("decoders")
+        return {n["name"]: n["auxiliary"] for n in nodes if n.get("auxiliary") is not None}
+
+    @property
+    def main_decoders(self) -> list[str]:
+        """Names of the decoders whose likelihood counts: all but the auxiliary."""
+        return [name for name in self.decoders if name not in self.auxiliary]
 
     def read(self, fields: Mapping[str, Tensor]) -> dict[str, Features]:
         """The features of each encoder whose field is there, by encoder name."""
@@ -314,8 +354,9 @@ def check_graph(config: VAEConfig) -> list[str]:
                 sources.append(name)
         if group == "encoders":
             sources += names
-    if not config.decoders:
-        problems.append("decoders: at least one is needed")
+    nodes = [node for node in config.decoders or [] if isinstance(node, dict)]
+    if all(node.get("auxiliary") is not None for node in nodes):
+        problems.append("decoders: at least one is needed that is not auxiliary")
     return problems
 
 
@@ -327,6 +368,8 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
     given, prior = node.get("given", []), node.get("prior")
     if not is_list_of_names(given):
         return [*problems, f"{path}.given: must be a list of names (got {given!r})"]
+    if node.get("auxiliary") is not None:
+        problems += check_value(PositiveFloat, node["auxiliary"], f"{path}.auxiliary")
     if group == "latents" and not given:
         problems.append(f"{path}.given: a latent needs at least one encoder or earlier latent")
     if "prior" in node:

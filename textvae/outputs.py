@@ -61,11 +61,15 @@ class VAEOutput:
         latents: by name.
         log_likelihood: log p(x | z) of each decoder's field, by decoder name, (K, B), nats.
         fields: the observed batch, as it was given.
+        auxiliary: as `log_likelihood`, of the decoders that only training reads.
+        features: of each encoder, pooled, by its name, (B, H).
     """
 
     latents: dict[str, Latent]
     log_likelihood: dict[str, Tensor]
     fields: dict[str, Any] = field(default_factory=dict)
+    auxiliary: dict[str, Tensor] = field(default_factory=dict)
+    features: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def reconstruction(self) -> Tensor:

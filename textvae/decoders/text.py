@@ -11,10 +11,11 @@ from torch.nn import functional as F
 
 from textvae.crossentropy import linear_cross_entropy
 from textvae.decoders.base import Decoder
+from textvae.noise import drop_words
 from textvae.recurrent import run_lstm
 from textvae.registry import Probability, Rate
 from textvae.transformer import Block, check_heads, sinusoids
-from textvae.vocabulary import BOS, PAD, UNK
+from textvae.vocabulary import PAD
 
 
 @dataclass(frozen=True)
@@ -292,16 +293,3 @@ class TransformerDecoder(TokenDecoder, kind="transformer"):
         if self.added is None:
             return x
         return x + self.added(context)[:, None, :]
-
-
-def drop_words(inputs: Tensor, rate: float) -> Tensor:
-    """Input ids with a share `rate` of the words replaced by `<unk>`, each independently.
-
-    Begin tokens and padding stay.
-
-    Source: Bowman et al. 2016, section 3.1, arXiv:1511.06349 (their keep rate k is 1 - rate).
-    """
-    if rate == 0.0:
-        return inputs
-    dropped = torch.rand(inputs.shape, device=inputs.device) < rate
-    return inputs.masked_fill(dropped & (inputs != BOS) & (inputs != PAD), UNK)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from textvae.encoders.base import Encoder, Features
+from textvae.noise import NO_NOISE, Noise
 from textvae.recurrent import run_lstm
 from textvae.registry import Rate
 from textvae.transformer import Block, check_heads, sinusoids
@@ -17,7 +18,22 @@ from textvae.vocabulary import PAD
 Pooling = Literal["last", "max", "mean"]
 
 
-class LSTMEncoder(Encoder, kind="lstm"):
+class TextEncoder(Encoder):
+    """An encoder of token ids; in training it reads them with noise."""
+
+    noise: Noise
+    embedding: nn.Embedding
+
+    def forward(self, observed: Tensor) -> Features:
+        """The features of token ids, (B, T), int64, padded on the right."""
+        return self.read(self.noise(observed) if self.training else observed)
+
+    def read(self, ids: Tensor) -> Features:
+        """The features of token ids as they are."""
+        raise NotImplementedError
+
+
+class LSTMEncoder(TextEncoder, kind="lstm"):
     """An LSTM over the tokens, begin and end of sentence included.
 
     Args:
@@ -28,6 +44,7 @@ class LSTMEncoder(Encoder, kind="lstm"):
         bidirectional: a second LSTM reads from the end; the features are twice as wide.
         pooling: `last` state of each direction, or `max` or `mean` over the positions.
         dropout: rate on embeddings and between layers.
+        noise: what happens to the words in training.
 
     >>> encoder = LSTMEncoder(vocab_size=10, hidden=4)
     >>> encoder(torch.tensor([[1, 5, 2, 0], [1, 6, 7, 2]])).pooled.shape
@@ -43,8 +60,10 @@ class LSTMEncoder(Encoder, kind="lstm"):
         bidirectional: bool = False,
         pooling: Pooling = "last",
         dropout: Rate = 0.0,
+        noise: Noise = NO_NOISE,
     ):
         super().__init__()
+        self.noise = noise
         self.pooling: Pooling = pooling
         self.dropout = dropout
         self.features = hidden * (2 if bidirectional else 1)
@@ -58,10 +77,10 @@ class LSTMEncoder(Encoder, kind="lstm"):
             dropout=dropout if layers > 1 else 0.0,
         )
 
-    def forward(self, observed: Tensor) -> Features:
-        """The features of token ids, (B, T), int64, padded on the right."""
-        mask = observed != PAD
-        embedded = F.dropout(self.embedding(observed), self.dropout, self.training)
+    def read(self, ids: Tensor) -> Features:
+        """The features of token ids as they are."""
+        mask = ids != PAD
+        embedded = F.dropout(self.embedding(ids), self.dropout, self.training)
         if self.lstm.bidirectional:
             # Unpacked, the backward direction would start on padding.
             packed = pack_padded_sequence(
@@ -81,7 +100,7 @@ class LSTMEncoder(Encoder, kind="lstm"):
         return pool(states, mask, self.pooling)
 
 
-class TransformerEncoder(Encoder, kind="transformer"):
+class TransformerEncoder(TextEncoder, kind="transformer"):
     """Pre-norm self-attention over the tokens, begin and end of sentence included.
 
     Args:
@@ -91,6 +110,7 @@ class TransformerEncoder(Encoder, kind="transformer"):
         heads: attention heads of each block.
         pooling: `last` position, or `max` or `mean` over the positions.
         dropout: rate on embeddings, attention and block outputs.
+        noise: what happens to the words in training.
     """
 
     def __init__(
@@ -101,8 +121,10 @@ class TransformerEncoder(Encoder, kind="transformer"):
         heads: PositiveInt = 4,
         pooling: Pooling = "mean",
         dropout: Rate = 0.1,
+        noise: Noise = NO_NOISE,
     ):
         super().__init__()
+        self.noise = noise
         check_heads(hidden, heads)
         self.pooling: Pooling = pooling
         self.dropout = dropout
@@ -111,15 +133,50 @@ class TransformerEncoder(Encoder, kind="transformer"):
         self.blocks = nn.ModuleList(Block(hidden, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
 
-    def forward(self, observed: Tensor) -> Features:
-        """The features of token ids, (B, T), int64, padded on the right."""
-        mask = observed != PAD
-        x = self.embedding(observed)
+    def read(self, ids: Tensor) -> Features:
+        """The features of token ids as they are."""
+        mask = ids != PAD
+        x = self.embedding(ids)
         x = x + sinusoids(0, x.shape[1], x.shape[2], x)
         x = F.dropout(x, self.dropout, self.training)
         for block in self.blocks:
             x, _ = block(x, mask=mask[:, None, None, :])
         states = self.norm(x)
+        return Features(pool(states, mask, self.pooling), states, mask)
+
+
+class BagEncoder(TextEncoder, kind="bag"):
+    """The word embeddings themselves, pooled: the order of the words is lost.
+
+    Args:
+        vocab_size: number of token ids V.
+        hidden: size of a token's embedding.
+        pooling: `max` or `mean` over the positions, begin and end of sentence included.
+        dropout: rate on embeddings.
+        noise: what happens to the words in training.
+
+    Source: Bosc & Vincent 2020, section 5, arXiv:2004.07683.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden: PositiveInt = 256,
+        pooling: Literal["max", "mean"] = "max",
+        dropout: Rate = 0.0,
+        noise: Noise = NO_NOISE,
+    ):
+        super().__init__()
+        self.noise = noise
+        self.pooling: Pooling = pooling
+        self.dropout = dropout
+        self.features = hidden
+        self.embedding = nn.Embedding(vocab_size, hidden)
+
+    def read(self, ids: Tensor) -> Features:
+        """The features of token ids as they are."""
+        mask = ids != PAD
+        states = F.dropout(self.embedding(ids), self.dropout, self.training)
         return Features(pool(states, mask, self.pooling), states, mask)
 
 

@@ -49,9 +49,9 @@ def position_losses(
 
     Source: Bosc & Vincent 2020, section 3, arXiv:2004.07683.
     """
-    if len(model.decoders) != 1:
-        raise ValueError(f"positions need one text decoder (got {len(model.decoders)})")
-    (name,) = model.decoders
+    if len(model.main_decoders) != 1:
+        raise ValueError(f"positions need one text decoder (got {len(model.main_decoders)})")
+    (name,) = model.main_decoders
     field = model.field_of(name)
     model.eval()
     total, count = torch.zeros(0, dtype=torch.float64), torch.zeros(0, dtype=torch.int64)
