@@ -7,12 +7,30 @@ import pytest
 from textvae.plots import plot_positions
 
 
+def positions(loss, **further):
+    """A study's result."""
+    places = list(range(1, len(loss) + 1))
+    return {
+        "position": places,
+        "texts": places[::-1],
+        "loss": loss,
+        "from_end": loss[::-1],
+    } | further
+
+
 @pytest.mark.parametrize("length", [1, 3, 60])
-def test_positions_are_drawn(length, tmp_path):
+@pytest.mark.parametrize("kind", ["one run", "several runs", "baseline"])
+def test_positions_are_drawn(length, kind, tmp_path):
     backend = matplotlib.get_backend()
     out = tmp_path / "positions.png"
-    losses = [5 / (n + 1) for n in range(length)]
-    plot_positions(range(1, length + 1), losses, [length - n for n in range(length)], "title", out)
+    loss = [5 / (n + 1) for n in range(length)]
+    further = {}
+    if kind != "one run":
+        further = {f"{n}_{e}": loss for n in ("loss", "from_end") for e in ("low", "high")}
+    if kind == "baseline":
+        names = ("baseline", "baseline_from_end", "improvement", "improvement_from_end")
+        further |= dict.fromkeys(names, loss)
+    plot_positions(positions(loss, **further), "title", out)
     assert matplotlib.get_backend() == backend
     pixels = matplotlib.image.imread(out)
     assert pixels.shape[0] > 300 and pixels.shape[1] > 500
@@ -23,6 +41,6 @@ def test_positions_are_drawn(length, tmp_path):
 
 def test_other_losses_give_another_picture(tmp_path):
     for name, losses in (("a", [3.0, 2.0]), ("b", [2.0, 3.0]), ("c", [3.0, 2.0])):
-        plot_positions([1, 2], losses, [4, 4], "title", tmp_path / f"{name}.png")
+        plot_positions(positions(losses), "title", tmp_path / f"{name}.png")
     a, b, c = (matplotlib.image.imread(tmp_path / f"{name}.png") for name in "abc")
     assert (a == c).all() and (a != b).any()

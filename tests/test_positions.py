@@ -5,7 +5,7 @@ import torch
 from conftest import DECODERS, GRAPHS, TEXT, Z, fields_of, ids, vae
 
 from textvae.evaluation.likelihood import likelihood
-from textvae.evaluation.positions import position_losses
+from textvae.evaluation.positions import improvement, position_losses, recovery
 from textvae.model import VAE, VAEConfig
 from textvae.vocabulary import PAD
 
@@ -65,12 +65,40 @@ def test_each_position_is_the_mean_over_the_texts_that_reach_it():
     assert found.count.tolist() == [2, 1, 1, 1]
 
 
+def test_positions_from_the_end_are_the_same_losses_aligned_at_the_end():
+    model = vae(**GRAPHS["language model"])
+    texts = ids(3, 0, 1)
+    losses = -model.decoders["text"](torch.zeros(1, 3, 0)).token_log_probs(texts)[0]
+    found = position_losses(model, [{"text": texts[:2]}, {"text": texts[2:]}]).from_end
+    rows = [losses[0].flip(0), losses[1, :1], losses[2, :2].flip(0)]
+    expected = [[row[place] for row in rows if len(row) > place] for place in range(4)]
+    torch.testing.assert_close(found, torch.tensor([sum(e) / len(e) for e in expected]))
+
+
 def test_padding_is_no_position(model):
     fields = fields_of(model, 4, 0, 7)
     padded = {n: torch.cat([v, torch.full((3, 4), PAD)], 1) for n, v in fields.items()}
     found, expected = (position_losses(model, [f], use_mean=True) for f in (padded, fields))
     assert torch.equal(found.count, expected.count)
     torch.testing.assert_close(found.loss, expected.loss)
+    torch.testing.assert_close(found.from_end, expected.from_end)
+
+
+def test_recovery_counts_what_comes_back_at_each_place():
+    texts = [[5, 6, 7, 2], [5, 2], [8, 9, 2]]
+    decoded = [[5, 9, 7, 2], [5, 2], [9, 8, 8, 2]]
+    found = recovery(texts, decoded)
+    assert found.rate.tolist() == pytest.approx([2 / 3, 1 / 3, 1 / 2, 1.0])
+    assert found.count.tolist() == [3, 3, 2, 1]
+    assert (found.first_word, found.length, found.exact) == pytest.approx((2 / 3, 2 / 3, 1 / 3))
+    assert recovery([[5, 6, 2]], [[5]]).rate.tolist() == pytest.approx([1.0, 0.0, 0.0])
+    with pytest.raises(ValueError, match="no text"):
+        recovery([], [])
+
+
+def test_improvement_has_a_sign():
+    found = improvement(torch.tensor([2.0, 1.0, 5.0]), torch.tensor([1.0, 1.5]))
+    torch.testing.assert_close(found, torch.tensor([0.5, -0.5]))
 
 
 def test_the_seed_decides_and_the_caller_s_random_state_stays():

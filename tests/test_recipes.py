@@ -41,9 +41,12 @@ def corpus() -> Corpus:
 def shrunk(name: str):
     """The recipe with small sizes, three steps long: everything else as published."""
     document = copy.deepcopy(load_recipe(name).document())
-    for group in ("encoders", "latents", "decoders"):
-        for node in document["model"].get(group) or []:
-            node.update({key: size for key, size in SMALL.items() if key in node})
+    pretrain = document.get("pretrain", {})
+    for model in (document["model"], pretrain.get("model", {})):
+        for group in ("encoders", "latents", "decoders"):
+            for node in model.get(group) or []:
+                node.update({key: size for key, size in SMALL.items() if key in node})
+    pretrain.get("train", {}).pop("epochs", None)
     document["tokenizer"]["vocab_size"] = 300
     document["train"] |= {"epochs": 1, "batch_size": 16, "validation_samples": 1}
     return read_recipe(document, name)
@@ -78,8 +81,9 @@ def test_recipe_trains_three_steps_and_reloads_equal(name, tmp_path):
 
     folder = tmp_path / "run"
     model, _ = train_run(recipe, corpus(), folder, report=report, device="cpu")
-    assert steps == [1, 2, 3]
+    assert steps == [1, 2, 3] * (2 if recipe.pretrain else 1)
     start = build_model(recipe, len(load_tokenizer(folder))).state_dict()
+    start = {key: value for key, value in start.items() if not key.startswith("objective.")}
     trained = model.state_dict()
     assert trained.keys() == start.keys()
     still = [key for key in start if torch.equal(start[key], trained[key])]
@@ -87,6 +91,25 @@ def test_recipe_trains_three_steps_and_reloads_equal(name, tmp_path):
     loaded = SentenceVAE.from_pretrained(folder)
     assert all(torch.equal(value, trained[key]) for key, value in loaded.model.state_dict().items())
     assert len(loaded.sample(3, seed=0)) == 3
+
+
+PRETRAIN = {"objective": {"kind": "elbo"}, "transfer": ["encoders"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"objective": {"kind": "elbow"}}, r"pretrain\.objective\.kind: unknown 'elbow'"),
+        ({"train": {"epoch": 3}}, r"pretrain\.train\.epoch: unknown key"),
+        ({"model": {"decoder": []}}, r"pretrain\.model\.decoder: unknown key"),
+        ({"model": {"decoders": [{"name": "text"}]}}, r"pretrain\.decoders\.text\.kind: unknown"),
+        ({"transfer": "encoders"}, r"pretrain\.transfer"),
+        ({"thaw": ["encoders"]}, r"pretrain\.thaw: unknown key"),
+    ],
+)
+def test_mistakes_in_a_first_training_are_named(change, message):
+    with pytest.raises(SpecError, match=message):
+        check_model(read_recipe({**SMALLEST, "pretrain": {**PRETRAIN, **change}}, "r"))
 
 
 @pytest.mark.parametrize(

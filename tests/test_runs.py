@@ -14,9 +14,12 @@ import torch
 from safetensors.torch import load_file
 
 from textvae.checkpoints import checkpoints
-from textvae.data.readers import Corpus, DataError
+from textvae.data.readers import Corpus, DataError, read_corpus
+from textvae.objectives.elbo import ELBO
 from textvae.recipes import read_recipe
-from textvae.runs import InterruptedRunError, RunError, train_run
+from textvae.registry import SpecError
+from textvae.runs import InterruptedRunError, RunError, build_model, fingerprint, train_run
+from textvae.sentence import load_model
 from textvae.trainer import NonFiniteLossError
 
 WORDS = "the a cat dog bird sees likes finds small red old house tree river".split()
@@ -45,6 +48,19 @@ def recipe(latent: bool = True, **train):
         },
         "test",
     )
+
+
+def staged(**pretrain):
+    """The recipe with a first training: an autoencoder whose encoder goes on."""
+    document = recipe(epochs=2).document()
+    document["pretrain"] = {
+        "objective": {"kind": "elbo", "kl_weight": 0.0},
+        "train": {"epochs": 2, "keep": "last"},
+        "transfer": ["encoders", "latents"],
+        "freeze": ["encoders.text"],
+        **pretrain,
+    }
+    return read_recipe(document, "staged")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -107,6 +123,17 @@ def test_same_seed_gives_the_same_weights(uninterrupted, tmp_path):
     )
 
 
+def test_texts_from_files_train_as_a_list_does(uninterrupted, tmp_path):
+    texts = corpus()
+    for split in ("train", "valid"):
+        lines = "\n".join(getattr(texts, split))
+        (tmp_path / f"{split}.txt").write_text(lines, encoding="utf-8")
+    read = read_corpus(str(tmp_path))
+    assert fingerprint(read) == fingerprint(texts)
+    train_run(recipe(), read, tmp_path / "run")
+    assert_equal(uninterrupted, tmp_path / "run")
+
+
 def test_resume_after_kill_equals_the_uninterrupted_run(uninterrupted, tmp_path):
     moment = random.Random(time.time_ns()).randint(1, 23)
     print(f"killed after step {moment}")
@@ -151,6 +178,165 @@ def test_ctrl_c_adds_no_validation(tmp_path, step):
         train_run(recipe(), corpus(), tmp_path / "run", report=press)
     train_run(recipe(), corpus(), tmp_path / "run", resume=True, report=press)
     assert steps == [8, 16, 24]
+
+
+@pytest.fixture(scope="module")
+def two_trainings(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("staged") / "run"
+    train_run(staged(), corpus(), folder)
+    return folder
+
+
+def test_a_first_training_hands_over_weights_and_freezes_them(two_trainings):
+    first, second = weights(two_trainings / "pretrain"), weights(two_trainings)
+    for name, value in second.items():
+        frozen = name.startswith("encoders")
+        assert torch.equal(first[name], value) == frozen, name
+    untrained = dict(build_model(staged(), 18).named_parameters())
+    assert (
+        untrained["encoders.text.lstm.weight_ih_l0"].shape
+        == second["encoders.text.lstm.weight_ih_l0"].shape
+    )
+    assert not torch.equal(
+        untrained["encoders.text.lstm.weight_ih_l0"], second["encoders.text.lstm.weight_ih_l0"]
+    ), "the first training moved them"
+
+
+def test_what_is_not_handed_over_starts_anew(tmp_path):
+    """With one step of learning rate 0 the second training ends where it begins."""
+    still = staged(train={"epochs": 1, "keep": "last"})
+    document = still.document()
+    document["train"] |= {"epochs": 1, "optimizer": "sgd", "learning_rate": 1e-30}
+    train_run(read_recipe(document, "staged"), corpus(), tmp_path / "run")
+    first, second = weights(tmp_path / "run" / "pretrain"), weights(tmp_path / "run")
+    fresh = build_model(still, 18).state_dict()
+    for name, value in second.items():
+        origin = fresh if name.startswith("decoders") else first
+        torch.testing.assert_close(value, origin[name], rtol=0, atol=1e-20)
+
+
+@pytest.mark.parametrize("stop", [(1, 5), (2, 5)])
+def test_ctrl_c_in_either_training_resumes_to_the_same_weights(two_trainings, tmp_path, stop):
+    training = 0
+
+    def press(event, values):
+        nonlocal training
+        training += event == "begin"
+        if event == "step" and (training, values["step"]) == stop:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(InterruptedRunError, match=r"--output \S+/run$"):
+        train_run(staged(), corpus(), tmp_path / "run", report=press)
+    train_run(staged(), corpus(), tmp_path / "run", resume=True)
+    assert_equal(two_trainings, tmp_path / "run")
+
+
+def test_a_language_model_becomes_an_encoder(tmp_path):
+    plan = {
+        "model": {"encoders": None, "latents": None, "decoders": recipe(False).model["decoders"]},
+        "objective": {"kind": "elbo"},
+        "train": {"epochs": 1},
+        "transfer": {"encoders.text": "decoders.text"},
+    }
+    train_run(staged(**plan), corpus(), tmp_path / "run")
+    first, second = weights(tmp_path / "run" / "pretrain"), weights(tmp_path / "run")
+    assert torch.equal(
+        first["decoders.text.lstm.weight_hh_l0"], second["encoders.text.lstm.weight_hh_l0"]
+    )
+    assert torch.equal(
+        first["decoders.text.embedding.weight"], second["encoders.text.embedding.weight"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("pretrain", "message"),
+    [
+        ({"transfer": ["encoder"]}, "no weights go from 'encoder'"),
+        ({"transfer": {"latents.z": "encoders.text"}}, "no weights go from"),
+        ({"freeze": ["encoders.txt"]}, "no part 'encoders.txt'"),
+        ({"model": {"encoders": [{"name": "text", "kind": "lstm", "hidden": 10}]}}, "from shape"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_before_training(tmp_path, pretrain, message):
+    def trained(event, values):
+        assert event != "step"
+
+    with pytest.raises(SpecError, match=message):
+        train_run(staged(**pretrain), corpus(), tmp_path / "run", report=trained)
+
+
+def test_patience_does_not_begin_anew(tmp_path):
+    """A learning rate that spoils the model: the first validation stays the best."""
+    spoiled = recipe(epochs=8, optimizer="sgd", learning_rate=30.0, clip=1.0, patience=3)
+    ends = []
+
+    def report(event, values):
+        if event == "validation":
+            ends.append((values["step"], values["loss"]))
+        if event == "step" and values["step"] == 25 and folder.name == "run":
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "whole"
+    train_run(spoiled, corpus(), folder, report=report)
+    whole, best = ends.copy(), min(loss for _, loss in ends)
+    assert ends[-1][0] == 8 * (3 + [loss for _, loss in ends].index(best) + 1) < 64
+    ends.clear()
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train_run(spoiled, corpus(), folder, report=report)
+    folder = tmp_path / "resumed"
+    (tmp_path / "run").rename(folder)
+    train_run(spoiled, corpus(), folder, resume=True, report=report)
+    assert ends == whole
+
+
+def with_critic(**train):
+    game = {"objective": {"kind": "adversarial", "hidden": 8}}
+    return read_recipe(recipe(**train, keep="last").document() | game, "test")
+
+
+def test_a_critic_is_resumed_with_the_model_and_left_out_of_the_finished_one(tmp_path):
+    said = {}
+
+    def press(event, values):
+        said.setdefault(event, values)
+        if event == "step" and values["step"] == 11:
+            signal.raise_signal(signal.SIGINT)
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    model, _ = train_run(with_critic(), corpus(), whole)
+    with pytest.raises(InterruptedRunError):
+        train_run(with_critic(), corpus(), parts, report=press)
+    train_run(with_critic(), corpus(), parts, resume=True)
+    assert_equal(whole, parts)
+    last = "checkpoints/checkpoint-24"
+    assert_equal(whole / last, parts / last)
+    saved, kept = weights(whole / last), weights(whole)
+    left_out = saved.keys() - kept.keys()
+    assert left_out and all(name.startswith("objective.critic.") for name in left_out)
+    assert all(torch.equal(saved[name], value) for name, value in kept.items())
+    assert said["begin"]["parameters"] == sum(value.numel() for value in kept.values())
+    # A checkpoint is a model too, and a finished model may be given another objective.
+    assert load_model(whole / last).state_dict().keys() == kept.keys()
+    model.objective = ELBO()
+    assert model(step=0, text=torch.tensor([[1, 5, 2]])).value.isfinite()
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_best_model_is_kept_or_the_last(tmp_path, keep):
+    """A learning rate that spoils the model after the first epoch or so."""
+    losses = {}
+
+    def report(event, values):
+        if event == "validation":
+            losses[values["step"]] = values["loss"]
+
+    spoiled = recipe(optimizer="sgd", learning_rate=30.0, clip=1.0, keep=keep)
+    train_run(spoiled, corpus(), tmp_path / "run", report=report)
+    best = min(losses, key=losses.__getitem__)
+    assert best < 24
+    step = best if keep == "best" else 24
+    assert_equal(tmp_path / "run", tmp_path / "run" / "checkpoints" / f"checkpoint-{step}")
 
 
 def test_one_process_at_a_time(tmp_path):

@@ -76,10 +76,15 @@ def error_lines(error: BaseException) -> list[str]:
 
 def is_full_disk(error: BaseException) -> bool:
     """Whether there was no room left to write; safetensors and torch say so in words only."""
-    words = ("No space left on device", "PytorchStreamWriter failed", ". unexpected pos ")
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
-        part in str(error) for part in words
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    words = (
+        "No space left on device",
+        "File too large",
+        "PytorchStreamWriter failed",
+        ". unexpected pos ",
+        "iostream error",
     )
+    return getattr(error, "errno", None) in numbers or any(part in str(error) for part in words)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -119,6 +124,7 @@ class TrainingDisplay:
             TimeRemainingColumn,
         )
 
+        self.close()  # of a first training
         console = Console(stderr=True)
         say(
             f"training on {values['train']:,} texts, validating on {values['valid']:,}; "

@@ -57,6 +57,22 @@ class DataPlan(Section):
     max_tokens: Annotated[int, Field(ge=3)] = 256
 
 
+class LaggingPlan(Section):
+    """Encoders that catch up: many updates of theirs before each one of the decoders.
+
+    Lasts from the start until mutual information on the validation texts stops rising.
+
+    Args:
+        steps: most updates of the encoders before one of the decoders.
+        window: updates whose mean losses are compared: the encoders stop when it rises.
+
+    Source: He et al. 2019, algorithm 1, arXiv:1901.05534.
+    """
+
+    steps: PositiveInt = 100
+    window: PositiveInt = 15
+
+
 class TrainingPlan(Section):
     """How to train.
 
@@ -73,6 +89,9 @@ class TrainingPlan(Section):
         precision: "float32", or "bfloat16" on a GPU or a CPU with instructions for it.
         patience: epochs without a better validation bound before training stops; None for never.
         validation_samples: posterior samples of each validation text.
+        workers: processes that put batches together; 0 for none. Changes no result.
+        keep: the model of the "best" validation bound, or the "last": where the loss is another.
+        lagging: encoders that catch up before each step; None for one update of all.
         seed: of initial weights, order and noise.
     """
 
@@ -88,7 +107,36 @@ class TrainingPlan(Section):
     precision: Literal["float32", "bfloat16"] = "float32"
     patience: PositiveInt | None = None
     validation_samples: PositiveInt = 5
+    workers: NonNegativeInt = 0
+    keep: Literal["best", "last"] = "best"
+    lagging: LaggingPlan | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+
+
+class PretrainingPlan(Section):
+    """A first training whose weights the recipe's own training begins with.
+
+    Args:
+        model: parts of the model that differ there: encoders, latents, decoders, init_range.
+        objective: of the first training.
+        train: values of the section `train` that differ there.
+        transfer: names of parts, `encoders.text`, whose weights go over, or a mapping from such a
+            name to the part they come from, {encoders.text: decoders.text}. A part of the model may
+            be finer than a node, `latents.z.head`, or coarser, `encoders`.
+        freeze: names of parts that the recipe's own training leaves as they are.
+    """
+
+    model: dict[str, Any] = Field(default_factory=dict)
+    objective: dict[str, Any]
+    train: dict[str, Any] = Field(default_factory=dict)
+    transfer: list[str] | dict[str, str]
+    freeze: list[str] = Field(default_factory=list)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The part that each part of the model takes its weights from."""
+        given = self.transfer
+        return given if isinstance(given, dict) else {name: name for name in given}
 
 
 class Claim(Section):

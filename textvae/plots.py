@@ -1,24 +1,120 @@
 """Every picture, matplotlib only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
-def plot_positions(
-    positions: Sequence[int], losses: Sequence[float], counts: Sequence[int], title: str, out: Path
-) -> None:
-    """A PNG of the loss, nats per token, at each position, above the number of texts there."""
+def plot_positions(result: Mapping[str, Any], title: str, out: Path) -> None:
+    """A PNG of the loss at each position, from the start and from the end.
+
+    With a baseline, its loss beside and the signed share of it that z saves below; with several
+    runs, bars from the smallest to the largest. The lowest row counts the texts.
+
+    Args:
+        result: as `PositionStudy.result`.
+        title: of the picture.
+        out: file to write.
+
+    Source: Bosc & Vincent 2020, figure 2, arXiv:2004.07683.
+    """
     from matplotlib.figure import Figure
 
+    places, gains = result["position"], "improvement" in result
     # A figure of its own: no global backend, no window.
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    upper.plot(positions, losses, marker="o", markersize=3)
-    upper.set_ylabel("reconstruction loss\n(nats per token)")
-    upper.set_title(title, fontsize=10)
-    upper.set_ylim(bottom=0)
-    upper.grid(alpha=0.3)
-    lower.bar(positions, counts, color="grey")
-    lower.set_ylabel("texts")
-    lower.set_xlabel("token position (1 is the first word; the end of sentence counts)")
+    figure = Figure(figsize=(9, 7 if gains else 5), layout="constrained")
+    heights = [3, 2, 1] if gains else [3, 1]
+    rows = figure.subplots(len(heights), 2, sharex=True, sharey="row", height_ratios=heights)
+    figure.suptitle(title, fontsize=10)
+    for side, ending in enumerate(("loss", "from_end")):
+        upper = rows[0][side]
+        draw(upper.errorbar, result, ending, places, "o-", "C0", "model")
+        if gains:
+            base = result["baseline_from_end" if side else "baseline"]
+            upper.plot(places[: len(base)], base[: len(places)], "s--", color="C1", markersize=3)
+            upper.lines[-1].set_label("language model")
+            name = "improvement_from_end" if side else "improvement"
+            middle = rows[1][side]
+            middle.bar(places[: len(result[name])], [100 * v for v in result[name]], color="C0")
+            if f"{name}_low" in result:
+                low, high = ([100 * v for v in result[f"{name}_{e}"]] for e in ("low", "high"))
+                middle.vlines(places[: len(low)], low, high, color="black", linewidth=1)
+            middle.axhline(0, color="black", linewidth=0.8)
+            middle.grid(alpha=0.3)
+        upper.grid(alpha=0.3)
+        lowest = rows[-1][side]
+        lowest.bar(places, result["texts"], color="grey")
+    rows[0][0].set_ylim(bottom=0)
+    rows[0][0].set_ylabel("reconstruction loss\n(nats per token)")
+    rows[0][0].legend(fontsize=8)
+    if gains:
+        # Where a language model loses next to nothing, a share of it says nothing.
+        low, high = rows[1][0].get_ylim()
+        rows[1][0].set_ylim(max(low, -100), min(high, 100))
+        rows[1][0].set_ylabel("saved by z\n(% of the language model's)")
+    rows[-1][0].set_ylabel("texts")
+    rows[-1][0].set_xlabel("token position (1 is the first)")
+    rows[-1][1].set_xlabel("from the end (1 is the end of sentence)")
+    figure.savefig(out, dpi=150)
+
+
+def draw(
+    bars: Any,
+    result: Mapping[str, Any],
+    name: str,
+    places: Sequence[int],
+    style: str,
+    color: str,
+    label: str,
+) -> None:
+    """Means over runs, with bars from the smallest to the largest where there are several."""
+    mean, error = result[name], None
+    if f"{name}_low" in result:
+        low, high = result[f"{name}_low"], result[f"{name}_high"]
+        error = [
+            [max(0.0, m - v) for m, v in zip(mean, low, strict=True)],
+            [max(0.0, v - m) for m, v in zip(mean, high, strict=True)],
+        ]
+    bars(places, mean, error, fmt=style, color=color, markersize=3, capsize=2, label=label)
+
+
+def plot_rate_distortion(
+    points: Sequence[tuple[str, float, float]], entropy: float | None, out: Path
+) -> None:
+    """A PNG of models between rate and distortion, with lines of equal ELBO.
+
+    Args:
+        points: label, KL and reconstruction loss of each, nats per sentence.
+        entropy: of the data, which no sum of the two is below; None where it is not known.
+        out: file to write.
+
+    Source: Alemi et al. 2018, figure 1, arXiv:1711.00464.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    rates, losses = [rate for _, rate, _ in points], [loss for _, _, loss in points]
+    right = max(1.0, 1.1 * max(rates))
+    margin = max(1.0, 0.1 * (max(losses) - min(losses)))
+    low, high = max(0.0, min(losses) - margin), max(losses) + margin
+    figure = Figure(figsize=(8.5, 5), layout="constrained")
+    axes = figure.subplots()
+    x, y = np.meshgrid(np.linspace(-0.03 * right, right, 50), np.linspace(low, high, 50))
+    levels = MaxNLocator(8).tick_values((x + y).min(), (x + y).max())
+    lines = axes.contour(x, y, x + y, levels, colors="grey", linewidths=0.7, linestyles="dashed")
+    axes.clabel(lines, fmt=lambda value: f"elbo {-value:g}", fontsize=7)
+    if entropy is not None and entropy - x.min() > low:
+        axes.fill_between(x[0], low, entropy - x[0], where=entropy - x[0] > low, color="0.92")
+        axes.plot(
+            x[0], entropy - x[0], "k", linewidth=1, label=f"entropy of the data, {entropy:.2f}"
+        )
+        axes.set_ylim(low, high)
+    for number, (label, rate, loss) in enumerate(points):
+        marker = "osD^vP*X"[number // 10 % 8]
+        axes.plot(rate, loss, marker, color=f"C{number % 10}", label=label, clip_on=False)
+    axes.set_xlim(x.min(), right)
+    axes.set_xlabel("rate: KL (nats per sentence)")
+    axes.set_ylabel("distortion: reconstruction loss (nats per sentence)")
+    figure.legend(loc="outside right upper", fontsize=8)
     figure.savefig(out, dpi=150)

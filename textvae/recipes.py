@@ -10,12 +10,19 @@ from typing import Any
 
 import yaml
 
-from textvae.plan import Claim, DataPlan, TokenizerPlan, TrainingPlan, read_section
+from textvae.plan import (
+    Claim,
+    DataPlan,
+    PretrainingPlan,
+    TokenizerPlan,
+    TrainingPlan,
+    read_section,
+)
 from textvae.registry import SpecError, suggest
 
 MODEL_KEYS = ("encoders", "latents", "decoders", "init_range")
 SECTIONS = {"tokenizer": TokenizerPlan, "data": DataPlan, "train": TrainingPlan}
-KEYS = ("paper", "summary", "model", "objective", *SECTIONS, "claim")
+KEYS = ("paper", "summary", "model", "pretrain", "objective", *SECTIONS, "claim")
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Recipe:
         data: where the texts come from.
         train: how to train.
         claim: what was published, as comparisons.
+        pretrain: a first training that this one begins with; None for none.
     """
 
     name: str
@@ -43,6 +51,7 @@ class Recipe:
     data: DataPlan
     train: TrainingPlan
     claim: tuple[Claim, ...] = ()
+    pretrain: PretrainingPlan | None = None
 
     def document(self) -> dict[str, Any]:
         """The recipe as it would stand in a file, every default filled in."""
@@ -50,6 +59,7 @@ class Recipe:
             "paper": self.paper,
             "summary": self.summary,
             "model": self.model,
+            **({"pretrain": self.pretrain.model_dump()} if self.pretrain else {}),
             "objective": self.objective,
             **{name: getattr(self, name).model_dump() for name in SECTIONS},
             "claim": [claim.model_dump() for claim in self.claim],
@@ -172,6 +182,10 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
     for key, section in SECTIONS.items():
         sections[key], mistakes = read_section(section, document.get(key, {}), key)
         problems += mistakes
+    pretrain = document.get("pretrain")
+    if pretrain is not None:
+        pretrain, mistakes = read_section(PretrainingPlan, pretrain, "pretrain")
+        problems += mistakes
     claims = []
     listed = document.get("claim") or []
     if not isinstance(listed, list):
@@ -195,8 +209,31 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
         dict(model),
         document["objective"],
         claim=tuple(claims),
+        pretrain=pretrain,
         **sections,
     )
+
+
+def first_stage(recipe: Recipe) -> Recipe:
+    """The recipe of the training that a recipe begins with.
+
+    Raises:
+        SpecError: every mistake in it, one line each, or there is no such training.
+    """
+    plan = recipe.pretrain
+    if plan is None:
+        raise SpecError(["pretrain: missing"])
+    document = recipe.document()
+    del document["pretrain"], document["claim"]
+    changes = {
+        "model": recipe.model | plan.model,
+        "objective": plan.objective,
+        "train": recipe.train.model_dump() | plan.train,
+    }
+    try:
+        return read_recipe(document | changes, f"{recipe.name}, pretraining")
+    except SpecError as error:
+        raise SpecError([f"pretrain.{problem}" for problem in error.problems]) from None
 
 
 def model_problems(model: Mapping[str, Any]) -> list[str]:
@@ -227,7 +264,13 @@ def check_model(recipe: Recipe) -> None:
     from textvae.objectives import Objective
 
     problems = check_graph(VAEConfig(**recipe.model))
-    problems += Objective.check(recipe.objective, path="objective")
+    problems += Objective.check(recipe.objective, ("sizes",), "objective")
+    if recipe.pretrain is not None:
+        stage = first_stage(recipe)
+        try:
+            check_model(stage)
+        except SpecError as error:
+            problems += [f"pretrain.{problem}" for problem in error.problems]
     if problems:
         raise SpecError(problems)
 

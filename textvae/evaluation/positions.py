@@ -1,7 +1,8 @@
 """Reconstruction loss at each token position."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -19,10 +20,31 @@ class PositionLosses:
         loss: -E_q log p(x_t | x_<t, z) at target t = 1, 2, ..., (T,), nats per token; the end of
             sentence is the last target of a text.
         count: texts with a target at that position, (T,), int64.
+        from_end: the same counted from the end: first the end of sentence, then the last word.
     """
 
     loss: Tensor
     count: Tensor
+    from_end: Tensor
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How much of each text comes back from its posterior mean.
+
+    Args:
+        rate: share of texts that have the same token at target t = 1, 2, ..., (T,).
+        count: texts with a target at that position, (T,), int64.
+        first_word: share of texts whose first target comes back; `rate` at 1.
+        length: share of texts that come back with as many tokens.
+        exact: share of texts that come back whole.
+    """
+
+    rate: Tensor
+    count: Tensor
+    first_word: float
+    length: float
+    exact: float
 
 
 @torch.no_grad()
@@ -54,22 +76,85 @@ def position_losses(
     (name,) = model.main_decoders
     field = model.field_of(name)
     model.eval()
-    total, count = torch.zeros(0, dtype=torch.float64), torch.zeros(0, dtype=torch.int64)
+    forward, backward = Totals(), Totals()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for fields in batches:
             on_device = {key: value.to(model.device) for key, value in fields.items()}
-            losses = -token_log_probs(model, name, on_device, samples, use_mean)
-            present = (on_device[field][:, 1:] != PAD).sum(0).cpu()
-            summed = losses.double().mean(0).sum(0).cpu()
-            total, count = lengthened(total, len(summed)), lengthened(count, len(summed))
-            total[: len(summed)] += summed
-            count[: len(present)] += present
-    if not len(count):
+            losses = -token_log_probs(model, name, on_device, samples, use_mean).double().mean(0)
+            present = on_device[field][:, 1:] != PAD
+            forward.add(losses, present)
+            backward.add(*aligned_right(losses, present))
+    if not len(forward.count):
         raise ValueError("there is no text to evaluate")
-    # A batch padded beyond its longest text has positions that no text reaches.
-    total, count = total[count > 0], count[count > 0]
-    return PositionLosses((total / count).float(), count)
+    return PositionLosses(forward.mean, forward.count, backward.mean)
+
+
+def recovery(texts: Sequence[Sequence[int]], decoded: Sequence[Sequence[int]]) -> Recovery:
+    """How much of each text comes back, place by place.
+
+    Args:
+        texts: targets of each text, its end of sentence included.
+        decoded: what came back of each, likewise; without an end where none was reached.
+
+    Source: Bosc & Vincent 2020, section 4, arXiv:2004.07683.
+
+    Raises:
+        ValueError: there is no text.
+    """
+    if not texts:
+        raise ValueError("there is no text to evaluate")
+    totals = Totals()
+    for text, back in zip(texts, decoded, strict=True):
+        same = [a == b for a, b in zip_longest(text, back[: len(text)])]
+        totals.add(torch.tensor([same]).double(), torch.ones(1, len(text), dtype=torch.bool))
+    pairs = list(zip(texts, decoded, strict=True))
+    return Recovery(
+        rate=totals.mean,
+        count=totals.count,
+        first_word=totals.mean[0].item(),
+        length=sum(len(text) == len(back) for text, back in pairs) / len(pairs),
+        exact=sum(list(text) == list(back) for text, back in pairs) / len(pairs),
+    )
+
+
+class Totals:
+    """Sums and numbers of values at each position."""
+
+    def __init__(self) -> None:
+        self.total = torch.zeros(0, dtype=torch.float64)
+        self.count = torch.zeros(0, dtype=torch.int64)
+
+    def add(self, values: Tensor, present: Tensor) -> None:
+        """Add values, (B, T), where they are present, (B, T), bool."""
+        # A batch may be padded beyond its longest text: such positions are none.
+        length = int(present.sum(1).max())
+        self.total, self.count = lengthened(self.total, length), lengthened(self.count, length)
+        self.total[:length] += (values * present).sum(0).cpu()[:length]
+        self.count[:length] += present.sum(0).cpu()[:length]
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean at each position, (T,)."""
+        return (self.total / self.count).float()
+
+
+def aligned_right(values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Values and presence, (B, T) each, counted from each row's last present position."""
+    last = present.sum(1, keepdim=True) - 1
+    place = last - torch.arange(values.shape[1], device=values.device)
+    return values.gather(1, place.clamp(min=0)), place >= 0
+
+
+def improvement(baseline: Tensor, loss: Tensor) -> Tensor:
+    """Share of a language model's loss that z saves at each position, (T,); negative where it adds.
+
+    (baseline - loss) / baseline over the positions that both have.
+
+    Source: Bosc & Vincent 2020, figure 2, arXiv:2004.07683, there in absolute value.
+    """
+    length = min(len(baseline), len(loss))
+    return (baseline[:length] - loss[:length]) / baseline[:length]
 
 
 def token_log_probs(
