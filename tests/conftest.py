@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,6 +77,8 @@ DECODERS = {
         "word_dropout": 1.0,
     },
     "bag": {"kind": "bag", "hidden": 6},
+    "skip": {"kind": "skip_lstm", "hidden": 6},
+    "skip-deep": {"kind": "skip_lstm", "hidden": 6, "layers": 3, "tied": True},
 }
 """Every decoder: a new kind adds a row, without dropout."""
 
@@ -136,6 +139,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory) -> Iterator[Path]:
+    """Where the tests keep tokenizers and encoded texts: not in the user's own folder."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEXTVAE_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(autouse=True)
@@ -217,7 +229,7 @@ class LinearGaussian:
         value = q.expand((samples, *q.batch_shape)).rsample()
         latent = Latent(value, normal(q.mean[None], q.stddev[None]), normal(0 * q.mean[None], 1.0))
         likelihood = normal(self.slope * value, self.noise).log_prob(self.x)
-        return VAEOutput({"z": latent}, {"x": likelihood}, fields)
+        return VAEOutput({"z": latent}, {"x": likelihood}, fields, features={"text": self.x})
 
 
 def normal(mean, scale):
@@ -229,15 +241,15 @@ def normal(mean, scale):
 def output(kl=(), reconstruction=0.0, samples=1, batch=1):
     """An output whose latents have the given KLs per dimension, each (B, D), against N(0, I)."""
     latents = {}
-    for number, wanted in enumerate(kl):
+    for name, wanted in zip("zabc", kl, strict=False):
         wanted = torch.as_tensor(wanted)
         mean = (2 * wanted)[None].sqrt()
         q = normal(mean, 1.0)
-        latents[f"z{number}"] = Latent(
-            q.expand((samples, len(wanted))).rsample(), q, normal(0 * mean, 1.0)
-        )
+        drawn = q.expand((samples, len(wanted))).rsample()
+        latents[name] = Latent(drawn, q, normal(0 * mean, 1.0))
         batch = len(wanted)
-    return VAEOutput(latents, {"text": torch.full((samples, batch), float(reconstruction))})
+    likelihood = torch.full((samples, batch), float(reconstruction))
+    return VAEOutput(latents, {"text": likelihood}, features={"text": torch.randn(batch, 2)})
 
 
 def standard_error(draws: torch.Tensor) -> SimpleNamespace:

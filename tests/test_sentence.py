@@ -9,7 +9,9 @@ import torch
 from conftest import DECODERS, ENCODERS, Z, vae
 
 from textvae.data.tokenizers import count_words, train_tokenizer
+from textvae.evaluation.latent import information
 from textvae.evaluation.likelihood import likelihood
+from textvae.evaluation.text import reconstruction
 from textvae.generation import Decoding
 from textvae.sentence import SentenceVAE, great_circle, line
 from textvae.vocabulary import UNK
@@ -240,6 +242,83 @@ def test_figures_follow_from_the_likelihood(kind):
         assert figures.words == figures.tokens
 
 
+def test_figures_of_the_latent_are_over_all_texts(model):
+    many = texts()
+    figures = model.evaluate(many, samples=3, seed=2)
+    batches = [batch for _, batch in model.sentences(many).in_length_order()]
+    features = likelihood(model.model, batches, 1).features
+    found = information(model.model, features, figures.latent_samples, seed=2)
+    assert figures.mutual_information == pytest.approx(found.mutual_information, abs=1e-5)
+    assert figures.marginal_kl == pytest.approx(found.marginal_kl, abs=1e-5)
+    assert figures.mutual_information_ceiling == math.log(40) and figures.latent_samples == 10
+    assert figures.mutual_information + figures.marginal_kl == pytest.approx(figures.kl, abs=0.2)
+    assert sum(figures.kls) == pytest.approx(figures.kl, rel=1e-5)
+    assert figures.active_units == sum(variance > 0.01 for variance in figures.variances)
+    assert figures.variances == pytest.approx(model.encode(many).var(0, ddof=1), rel=1e-4)
+
+
+def test_to_evaluate_the_encoder_reads_a_text_once():
+    model, reads = face(), []
+    encoder = model.model.encoders["text"]
+    encoder.register_forward_hook(lambda *given: reads.append(len(given[1][0])))
+    model.evaluate(texts(), samples=9)
+    assert sum(reads) == 40
+
+
+def test_many_texts_need_fewer_samples_each(model, monkeypatch):
+    monkeypatch.setattr("textvae.sentence.LATENT_SAMPLES", 100)
+    assert model.evaluate(texts(40), samples=1).latent_samples == 2
+    assert model.evaluate(texts(400), samples=1).latent_samples == 1
+
+
+def test_generation_is_judged_on_request(model):
+    many = [f"{text} {WORDS[i % 7]}" for i, text in enumerate(texts())]
+    assert model.evaluate(many, samples=1).generation is None
+    found = model.evaluate(many, samples=1, generation=True).generation
+    assert found == model.judge_generation(many) != model.judge_generation(many, seed=1)
+    assert found.reconstruction.sentences == 40
+    decoded = model.reconstruct(many)
+    assert found.reconstruction == reconstruction(decoded, many)
+    assert (found.samples.sentences, found.real.sentences, found.scored) == (20, 20, 20)
+    assert found.samples.copied is None and not found.reference_is_training
+    assert (found.interpolation.pairs, found.interpolation.steps) == (100, 8)
+    few = model.judge_generation(many, training=many, count=5, pairs=3)
+    assert few.real.copied == 1 and few.reference_is_training and few.reference == 40
+    assert (few.samples.sentences, few.scored, few.interpolation.pairs) == (5, 35, 3)
+    with pytest.raises(ValueError, match="at least 4 texts"):
+        model.judge_generation(many[:3])
+
+
+def test_lines_of_sentences_are_interpolations(model):
+    ends = model.encode(texts(4)).reshape(2, 2, 3)
+    lines = model.lines(ends)
+    assert lines == [model.interpolate(*texts(4)[i : i + 2], steps=9) for i in (0, 2)]
+
+
+def test_a_language_model_is_judged_by_its_samples():
+    found = face(latents=()).judge_generation(texts(), pairs=2)
+    assert found.reconstruction is None is found.interpolation and found.samples.sentences == 20
+
+
+def test_shuffled_latents_cost_what_z_is_worth(model):
+    many = texts()
+    own, other = model.positions_with_shuffled_latents(many)
+    assert torch.equal(own.count, other.count) and own.count[0] == 40
+    total = (own.loss * own.count).sum().item() / 40
+    assert total == pytest.approx(model.evaluate(many, samples=200).reconstruction, rel=0.05)
+    assert not torch.equal(own.loss, other.loss)
+    dead = face()
+    with torch.no_grad():
+        for name, parameter in dead.model.named_parameters():
+            if name.startswith("latents"):
+                parameter.zero_()
+    dead.model.latents["z"].head.bias.data[3:] = -40
+    own, other = dead.positions_with_shuffled_latents(many)
+    torch.testing.assert_close(own.loss, other.loss)
+    with pytest.raises(ValueError, match="another text is needed"):
+        model.positions_with_shuffled_latents(many[:1])
+
+
 def test_more_samples_come_closer_to_the_likelihood(model):
     few, many = (model.evaluate(texts(), samples=samples) for samples in (1, 200))
     assert many.nll < few.nll and many.nll < -many.elbo
@@ -265,3 +344,11 @@ def test_collapse_is_seen(model):
     figures = dead.evaluate(texts(), samples=2)
     assert figures.collapsed and figures.active_units == 0
     assert figures.kl == pytest.approx(0, abs=1e-6)
+
+
+def test_the_way_between_latents_on_a_sphere_stays_on_it(monkeypatch):
+    model = face(latents=({**Z, "kind": "vmf", "kappa": 20.0},))
+    seen = []
+    monkeypatch.setattr(SentenceVAE, "decode", lambda self, z, decoding=None: seen.append(z))
+    model.interpolate(texts()[0], texts()[1], steps=5)
+    torch.testing.assert_close(seen[0].norm(dim=-1), torch.ones(5))

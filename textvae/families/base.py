@@ -1,8 +1,11 @@
 """What every family of distributions over a latent provides."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.func import functional_call
 
 from textvae.registry import Component
 
@@ -17,6 +20,9 @@ class Family(Component, nn.Module):
     dim: int
     """Size D of one sample of the latent."""
 
+    spherical: ClassVar[bool] = False
+    """Whether latents lie on a sphere: the way between two of them is then an arc."""
+
     def forward(self, context: Tensor) -> Distribution:
         """The distribution for each context, (..., H): batch shape (...), event (D,)."""
         raise NotImplementedError
@@ -25,8 +31,13 @@ class Family(Component, nn.Module):
         """The family's parameter-free prior, on the device of `like`."""
         raise NotImplementedError
 
+    def centre(self, posterior: Distribution) -> Tensor:
+        """The latent that stands for a posterior, (..., D): its mean, unless that is no latent."""
+        return posterior.mean
+
 
 def in_float32(head: nn.Module, context: Tensor) -> Tensor:
-    """The head's output computed in float32, also under bfloat16 autocast."""
+    """The head's output computed in float32, also under bfloat16 autocast or with such weights."""
+    weights = {name: weight.float() for name, weight in head.named_parameters()}
     with torch.autocast(context.device.type, enabled=False):
-        return head(context.float())
+        return functional_call(head, weights, context.float())

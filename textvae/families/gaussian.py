@@ -1,7 +1,7 @@
 """Gaussian with a diagonal covariance; its prior is standard normal."""
 
 import torch
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
@@ -11,6 +11,12 @@ from textvae.families.base import Family, in_float32
 class Gaussian(Family, kind="gaussian"):
     """N(mu, diag(sigma^2)) with mu and log sigma^2 linear in the context.
 
+    Args:
+        features: size H of the context.
+        dim: D.
+        batch_norm: gamma, the standard deviation of each dimension's mean over a batch of texts,
+            see `BatchNormalizer`; None leaves the means as they are.
+
     >>> family = Gaussian(dim=2, features=3)
     >>> family(torch.zeros(4, 5, 3)).batch_shape
     torch.Size([4, 5])
@@ -18,20 +24,106 @@ class Gaussian(Family, kind="gaussian"):
     Source: Kingma & Welling 2014, appendix B, arXiv:1312.6114.
     """
 
-    def __init__(self, features: int, dim: PositiveInt = 32):
+    def __init__(
+        self, features: int, dim: PositiveInt = 32, batch_norm: PositiveFloat | None = None
+    ):
         super().__init__()
         self.dim = dim
         self.head = nn.Linear(features, 2 * dim)
+        self.normalizer = None if batch_norm is None else BatchNormalizer(dim, batch_norm)
 
     def forward(self, context: Tensor) -> Distribution:
-        """The distribution for each context, (..., H): batch shape (...), event (D,)."""
+        """The distribution for each context, (..., H): batch shape (...), event (D,).
+
+        Raises:
+            ValueError: batch normalisation is trained with a batch of one text.
+        """
         mean, log_variance = in_float32(self.head, context).chunk(2, dim=-1)
+        if self.normalizer is not None:
+            mean = self.normalizer(mean)
         return diagonal_normal(mean, (0.5 * log_variance).exp())
 
     def default_prior(self, batch_shape: torch.Size, like: Tensor) -> Distribution:
         """N(0, I) on the device of `like`."""
         zero = torch.zeros(*batch_shape, self.dim, device=like.device)
         return diagonal_normal(zero, torch.ones_like(zero))
+
+
+class BatchNormalizer(nn.Module):
+    """gamma (m - E_b m) / std_b m + beta: posterior means that no encoder can shrink.
+
+    In training, expectations are over the batch, so that of every batch, against N(0, I),
+
+        E_b KL >= 1/2 sum_d E_b mu_d^2 = D (gamma^2 + mean_d beta_d^2) / 2,
+
+    since KL = 1/2 sum_d (mu^2 + sigma^2 - log sigma^2 - 1) and x - log x >= 1. In evaluation
+    running averages of E_b m and std_b m take their place. On average std_b is at most the
+    deviation over all texts, so the bound then holds over the data, but for the lag of the
+    averages. It says nothing of a learned prior.
+
+    Batches hold texts of similar length: what their length alone says of the means is taken out
+    in training, and not in evaluation. Each of several processes normalises its own texts; the
+    running averages are of all of them. A dimension in which all texts of a batch agree to the
+    last bit has no variance to scale: its mean is beta.
+
+    Args:
+        dim: D.
+        gamma: fixed.
+
+    Source: Zhu et al. 2020, arXiv:2004.12585. We add no epsilon to the variance: an encoder that
+    shrinks its means below it evades the bound.
+    """
+
+    MOMENTUM = 0.02
+    """Weight of a batch in the averages: a larger one is noisy, since a batch has about one length;
+    a smaller one lags behind the encoder."""
+    mean: Tensor
+    scale: Tensor
+    batches: Tensor
+
+    def __init__(self, dim: int, gamma: float):
+        super().__init__()
+        self.gamma = gamma
+        self.bias = nn.Parameter(torch.zeros(dim))
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+        self.register_buffer("batches", torch.tensor(0))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Normalised values, (..., D), float32; in training over all leading axes.
+
+        Raises:
+            ValueError: in training, fewer than two rows.
+        """
+        if not self.training:
+            return self.gamma * (values - self.mean) / self.scale + self.bias.float()
+        if values[..., 0].numel() < 2:
+            raise ValueError("batch normalisation is trained with at least two texts in a batch")
+        axes = tuple(range(values.ndim - 1))
+        mean = values.mean(axes)
+        deviation = values - mean
+        # In units of the largest deviation no square underflows, however small the encoder's scale.
+        unit = deviation.detach().abs().amax(axes)
+        flat = (values.amax(axes) == values.amin(axes)) | (unit < torch.finfo(unit.dtype).tiny)
+        unit = unit.masked_fill(flat, 1.0)
+        scaled = (deviation / unit).masked_fill(flat, 0.0)
+        square = scaled.square().mean(axes).masked_fill(flat, 1.0)
+        # A flat dimension says nothing of the scale: the average stays as it is.
+        self.track(mean, torch.where(flat, self.scale, unit * square.sqrt()))
+        return self.gamma * scaled / square.sqrt() + self.bias.float()
+
+    @torch.no_grad()
+    def track(self, mean: Tensor, scale: Tensor) -> None:
+        """Take a batch's mean and standard deviation, (D,) each, into the running averages."""
+        found = torch.stack([mean, scale])
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            # Processes that validated with averages of their own would disagree when to stop.
+            torch.distributed.all_reduce(found)
+            found /= torch.distributed.get_world_size()
+        self.batches += 1
+        weight = (1 / self.batches).clamp(min=self.MOMENTUM)
+        self.mean += weight * (found[0] - self.mean)
+        self.scale += weight * (found[1] - self.scale)
 
 
 def diagonal_normal(mean: Tensor, scale: Tensor) -> Distribution:
