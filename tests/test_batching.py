@@ -1,5 +1,7 @@
 """Order and batches: a function of seed and epoch, every text once, padding where it must be."""
 
+import math
+import tracemalloc
 from itertools import chain, pairwise
 
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies
 
-from textvae.data.batching import POOL, Sentences, ShuffledBatches
+from textvae.data.batching import CHUNK, POOL, Sentences, ShuffledBatches, write_sentences
+from textvae.data.texts import DataError
 from textvae.data.tokenizers import encode_texts, train_tokenizer
 from textvae.vocabulary import BOS, EOS, PAD
 
@@ -35,9 +38,62 @@ def test_encoded_texts_are_the_tokenizer_s_ids():
     assert found.words == 2 + 0 + 4 + 2 + 4 and found.targets == 3 + 1 + 5 + 3
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 4, 5])
+def test_mapped_texts_are_the_encoded_ones(tmp_path, monkeypatch, chunk):
+    texts = ["the cat", "a dog is here", "", "the dog"]
+    tokenizer = train_tokenizer("word", texts, 20)
+    whole = Sentences.encoded(tokenizer, texts)
+    monkeypatch.setattr("textvae.data.batching.CHUNK", chunk)
+    write_sentences(tmp_path, tokenizer, iter(texts), math.inf)
+    for found in (Sentences.encoded(tokenizer, iter(texts)), Sentences.mapped(tmp_path)):
+        assert [row.tolist() for row in found] == [row.tolist() for row in whole]
+        assert all(row.dtype == np.int64 for row in found)
+        assert (found.words, found.targets) == (whole.words, whole.targets)
+        assert np.array_equal(found.lengths, whole.lengths)
+    assert Sentences.mapped(tmp_path).ids.dtype == np.uint16
+
+
+def test_long_texts_are_left_out_with_their_words(tmp_path):
+    texts = ["the cat", "a dog is here", "", "the dog"]
+    tokenizer = train_tokenizer("word", texts, 20)
+    write_sentences(tmp_path, tokenizer, texts, 4)
+    found, short = Sentences.mapped(tmp_path), Sentences.encoded(tokenizer, [texts[0], *texts[2:]])
+    assert [row.tolist() for row in found] == [row.tolist() for row in short]
+    assert found.words == short.words
+    with pytest.raises(DataError, match=r"max_tokens = 3 tokens \(the shortest: 4\)"):
+        write_sentences(tmp_path, tokenizer, [texts[0], texts[1]], 3)
+
+
+def test_ids_of_a_large_vocabulary_are_kept(tmp_path):
+    tokenizer = train_tokenizer("word", map(str, range(2**16)), 2**17)
+    last = str(tokenizer.convert_ids_to_tokens(2**16 + 3))
+    write_sentences(tmp_path, tokenizer, [last], math.inf)
+    assert Sentences.mapped(tmp_path)[0].tolist() == [BOS, 2**16 + 3, EOS]
+
+
+def test_only_a_chunk_of_texts_is_in_memory(tmp_path):
+    tokenizer = train_tokenizer("word", ["a b"], 9)
+
+    def peak(count):
+        tracemalloc.start()
+        try:
+            write_sentences(tmp_path, tokenizer, map(str, range(count)), math.inf)
+            assert len(Sentences.mapped(tmp_path)) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    # The further 4,000 texts would take 240 kB, their arrays 56 kB.
+    assert peak(6 * CHUNK) < peak(2 * CHUNK) + 40_000
+
+
 def test_no_texts_are_no_sentences():
-    found = Sentences(np.zeros(0, np.int32), np.zeros(1, np.int64), 0)
-    assert len(found) == 0 and found.targets == 0 and list(found.in_length_order()) == []
+    tokenizer = train_tokenizer("word", ["a"], 9)
+    for found in (
+        Sentences(np.zeros(0, np.int32), np.zeros(1, np.int64), 0),
+        Sentences.encoded(tokenizer, []),
+    ):
+        assert len(found) == 0 and found.targets == 0 and list(found.in_length_order()) == []
 
 
 def test_collate_pads_on_the_right():

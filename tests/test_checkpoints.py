@@ -9,6 +9,7 @@ from textvae.checkpoints import (
     checkpoints,
     damage,
     last_sound_checkpoint,
+    put_in_place,
     seal,
     written_whole,
 )
@@ -129,7 +130,22 @@ def test_the_last_sound_checkpoint_is_the_newest_that_is_whole(tmp_path):
     for step in (9, 20):
         (tmp_path / f"checkpoint-{step}" / "config.json").unlink()
     path, notes = last_sound_checkpoint(tmp_path)
-    assert path is None and len(notes) == 4
+    assert path is None and len(notes) == 5
+    assert notes[-1] == "no checkpoint is whole: training begins again"
+
+
+def test_a_checkpoint_is_as_sound_as_the_best_before_it(tmp_path):
+    for step, best in ((8, 8), (16, 8), (24, 24), (32, 24)):
+        state = json.dumps({"best_global_step": best}).encode()
+        write(tmp_path / f"checkpoint-{step}", FILES | {"trainer_state.json": state})
+        seal(tmp_path / f"checkpoint-{step}")
+    flip_a_bit(tmp_path / "checkpoint-24/model.safetensors")
+    path, notes = last_sound_checkpoint(tmp_path)
+    assert path == tmp_path / "checkpoint-16"
+    assert [note.split(" is left out: ")[1] for note in notes] == [
+        "checkpoint-24, the best until then, is lost: model.safetensors is damaged",
+        "model.safetensors is damaged",
+    ]
 
 
 def test_no_checkpoint_is_none(tmp_path):
@@ -137,7 +153,8 @@ def test_no_checkpoint_is_none(tmp_path):
 
 
 def contents(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    files = [p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
 def test_what_was_written_whole_replaces_what_was_there(tmp_path):
@@ -146,6 +163,9 @@ def test_what_was_written_whole_replaces_what_was_there(tmp_path):
         write(beside, {"weights": b"new", "more": b"more"})
         assert contents(folder)["weights"] == b"old"
     assert contents(folder) == {"weights": b"new", "kept": b"kept", "more": b"more"}
+    assert damage(folder) is None
+    flip_a_bit(folder / "weights")
+    assert damage(folder) == "weights is damaged"
 
 
 def test_a_folder_is_made_with_its_parents(tmp_path):
@@ -169,3 +189,23 @@ def test_what_a_killed_writer_left_is_not_taken_over(tmp_path):
     with written_whole(folder) as beside:
         write(beside, {"weights": b"new"})
     assert contents(folder) == {"weights": b"new"}
+
+
+def test_a_folder_put_in_place_replaces_the_one_that_was_there(tmp_path):
+    place = write(tmp_path / "checkpoint-8", {"weights": b"old", "left": b"over"})
+    with put_in_place(place) as beside:
+        assert not beside.exists()
+        write(beside, {"weights": b"new"})
+        assert contents(place) == {"weights": b"old", "left": b"over"}
+    assert contents(place) == {"weights": b"new"} and damage(place) is None
+    assert list(tmp_path.iterdir()) == [place]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_an_interrupted_folder_is_not_put_in_place(tmp_path, error):
+    place = write(tmp_path / "checkpoint-8", {"weights": b"old"})
+    with pytest.raises(error), put_in_place(place) as beside:
+        write(beside, {"weights": b"ne"})
+        raise error
+    assert contents(place) == {"weights": b"old"}
+    assert list(tmp_path.iterdir()) == [place]

@@ -110,7 +110,9 @@ def trained_runs(factory: pytest.TempPathFactory) -> Path:
 
 
 def copy_run(run: Path, to: Path) -> Path:
-    return shutil.copytree(run, to, ignore=shutil.ignore_patterns("checkpoints", "tensorboard"))
+    """Without the seal, which would refuse what the tests change."""
+    left = shutil.ignore_patterns("checkpoints", "tensorboard", "manifest.json")
+    return shutil.copytree(run, to, ignore=left)
 
 
 def edit_weights(folder: Path, change) -> None:
@@ -452,6 +454,34 @@ def test_positions_add_up_to_the_reconstruction(runs, textvae, tmp_path):
     assert "posterior means; KL excluded; picture: p.png" in table
 
 
+def test_positions_of_several_runs_with_what_comes_back(runs, textvae):
+    arguments = [runs / "vae", runs / "vae", "--recover"]
+    arguments += ["--data", runs / "texts.txt", "--out", "p.png"]
+    result = textvae("positions", *arguments, "--json").json
+    for name in ("loss", "from_end", "recovery"):
+        assert len(result[name]) == len(result["position"])
+        # The same run twice.
+        assert result[name] == result[f"{name}_low"] == result[f"{name}_high"]
+    assert "come back: first word" in textvae("positions", *arguments).out
+
+
+def test_positions_of_texts_of_one_length(runs, textvae):
+    arguments = [runs / "vae", "--data", runs / "texts.txt", "--out", "p.png", "--length"]
+    counts = textvae("positions", *arguments[:-1], "--json").json["texts"]
+    some = next(n for n in range(len(counts), 0, -1) if counts[n - 1])
+    result = textvae("positions", *arguments, some, "--json").json
+    assert result["length"] == some and set(result["texts"]) == {counts[some - 1]}
+    assert result["position"][-1] == some
+    answer = textvae("positions", *arguments, 999)
+    assert answer.code == 2 and "no text has 999 targets; most have" in answer.err
+
+
+def test_a_baseline_is_a_language_model(runs, refused):
+    for baseline, message in (("vae", "must be a language model"), ("lm", "the same vocabulary")):
+        arguments = ["positions", runs / "vae", "--baseline", runs / baseline, "--out", "p.png"]
+        assert message in refused(*arguments, "--data", runs / "texts.txt")
+
+
 def test_positions_of_a_run_are_drawn_into_it(runs, textvae):
     copy_run(runs / "lm", Path("lm"))
     assert textvae("positions", "lm").code == 0
@@ -706,8 +736,8 @@ DAMAGE = {
     "truncated": (truncate, "holds no sound model"),
     "flipped header": (flip, "holds no sound model"),
     "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), "no sound model"),
-    "no weights": (lambda f: (f / "model.safetensors").unlink(), "no file named model.safetensors"),
-    "pickle": (pickle, "no file named model.safetensors"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "vae/model.safetensors"),
+    "pickle": (pickle, "vae/model.safetensors"),
     "a weight too few": (
         lambda f: edit_weights(f, lambda w: w.pop("latents.z.head.bias")),
         "latents.z.head.bias (missing)",

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import DECODERS, VOCAB
 
+from textvae import generation
 from textvae.decoders import Decoder
 from textvae.generation import Decoding, beam_search, generate, permitted
 from textvae.vocabulary import BOS, EOS, PAD, UNK
@@ -116,21 +117,44 @@ def test_a_sentence_does_not_depend_on_its_company(decoder, beams):
     assert shuffled == [together[row] for row in order]
 
 
-def test_finished_sentences_leave_the_batch(decoder, monkeypatch):
-    context, decoding = torch.randn(20, H), Decoding(max_tokens=15)
-    expected = varied(decoder, context, decoding)
-    rows, step = [], decoder.step
+@pytest.fixture
+def rows(decoder, monkeypatch):
+    """How many rows each step of the decoder had."""
+    counts, step = [], decoder.step
 
     def counted(tokens, state):
-        rows.append(len(tokens))
+        counts.append(len(tokens))
         return step(tokens, state)
 
     monkeypatch.setattr(decoder, "step", counted)
+    return counts
+
+
+def test_finished_sentences_leave_the_batch(decoder, rows):
+    context, decoding = torch.randn(20, H), Decoding(max_tokens=15)
+    expected = varied(decoder, context, decoding)
+    rows.clear()
     tokens = generate(decoder, context, decoding)
     assert torch.equal(tokens, expected)
     lengths = torch.tensor([len(row) for row in sentences(tokens)])
     assert rows == [int((lengths > position).sum()) for position in range(tokens.shape[1])]
     assert rows[-1] < rows[0] == 20
+
+
+def test_finished_searches_leave_the_batch(decoder, rows):
+    context, decoding = torch.randn(12, H), Decoding(beams=3, max_tokens=15)
+    varied(decoder, context, decoding)
+    # Sentences of several lengths may still all be decided late: ends come earlier.
+    (decoder.bias if decoder.output is None else decoder.output.bias).data[EOS] += 1.0
+    steps = []
+    for row in context:
+        rows.clear()
+        generate(decoder, row[None], decoding)
+        steps.append(len(rows))
+    assert max(steps) > min(steps)
+    rows.clear()
+    generate(decoder, context, decoding)
+    assert rows == [3 * sum(n > step for n in steps) for step in range(max(steps))]
 
 
 def test_a_beam_of_one_is_greedy(decoder):
@@ -188,6 +212,15 @@ def assert_frequencies(found, expected, count=20_000):
     assert ((found - expected).abs() <= slack).all()
 
 
+def test_what_is_impossible_is_never_drawn(monkeypatch):
+    """Also by the largest number below 1, which rounds to 1 when it is multiplied."""
+    probabilities = torch.tensor([0.0, 0.3, 0.0, 0.7, 0.0, 0.0])
+    for level, index in ((0.0, 1), (0.29, 1), (0.31, 3), (1 - 2.0**-24, 3)):
+        monkeypatch.setattr(torch, "rand_like", lambda like, level=level: like.new_full((), level))
+        for scale in (1.0, 3.0, 1 / 3):
+            assert generation.drawn(scale * probabilities[None]).tolist() == [index]
+
+
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_samples_have_the_model_s_frequencies(temperature):
     found, logits = drawn(Decoding(sample=True, temperature=temperature, max_tokens=1))
@@ -239,6 +272,17 @@ def test_samples_depend_on_the_random_state():
     first = generate(decoder, context, decoding)
     torch.manual_seed(1)
     assert torch.equal(generate(decoder, context, decoding), first)
+
+
+def test_no_column_is_padding_alone():
+    """A best candidate that has finished stands behind another one for a step or two."""
+    for seed in range(30):
+        torch.manual_seed(seed)
+        decoder = make(DECODERS["lstm"])
+        for parameter in decoder.parameters():
+            parameter.data.mul_(3)
+        ids = generate(decoder, torch.randn(1, H), Decoding(beams=3, max_tokens=20))
+        assert ids.ne(PAD).any(0).all()
 
 
 def test_generation_asks_for_no_gradient():

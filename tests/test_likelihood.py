@@ -19,7 +19,10 @@ class Replayed:
     def __init__(self, out):
         self.out, self.latents, self.asked = out, out.latents, []
 
-    def infer(self, samples, **fields):
+    def read(self, fields):
+        return {}
+
+    def infer_from(self, features, fields, samples):
         rows = slice(sum(self.asked), sum(self.asked) + samples)
         self.asked.append(samples)
         latents = {
@@ -55,6 +58,17 @@ def test_in_chunks_it_is_what_it_is_in_one(model, max_rows, asked):
         assert value.dtype == torch.float64
         # The expected sums are of float32.
         torch.testing.assert_close(value.float(), expected[name], atol=1e-5, rtol=1e-5)
+
+
+def test_the_encoder_reads_a_batch_once():
+    model, texts = vae(**GRAPHS["vae"]), ids(4, 0, 3)
+    reads, rows = [], []
+    encoder, decoder = model.encoders["text"], model.decoders["text"]
+    encoder.register_forward_hook(lambda *given: reads.append(len(given[1][0])))
+    decoder.register_forward_hook(lambda *given: rows.append(given[1][0].shape[:2].numel()))
+    found = likelihood(model, [{"text": texts}], 10, max_rows=12)
+    assert reads == [3] and rows == [12, 12, 6]
+    assert found.samples == 10 and found.nll.isfinite().all()
 
 
 def test_weights_far_below_the_smallest_number_are_not_lost(model):

@@ -5,9 +5,11 @@ from itertools import pairwise
 
 import pytest
 import torch
-from conftest import LinearGaussian, output, standard_error
-from torch.distributions import Independent, StudentT, kl_divergence
+from conftest import GRAPHS, LinearGaussian, fields_of, normal, output, standard_error, vae
+from safetensors.torch import load_file
+from torch.distributions import Independent, Poisson, StudentT, kl_divergence
 
+from textvae.model import VAE
 from textvae.objectives import Objective
 from textvae.objectives.elbo import ELBO, ImportanceWeighted
 from textvae.outputs import Latent, VAEOutput
@@ -26,7 +28,20 @@ ROWS = {
     },
     "elbo, free bits per batch": {"kind": "elbo", "free_bits": 0.5, "free_bits_per": "batch"},
     "importance_weighted": {"kind": "importance_weighted", "samples": 4},
+    "target_rate": {"kind": "target_rate", "target": 2.0, "samples": 3},
+    "minimum_rate": {"kind": "minimum_rate", "rate": 2.0, "samples": 3},
+    "mmd": {"kind": "mmd", "kl_weight": 0.5, "samples": 3},
+    "mmd, rbf": {"kind": "mmd", "kernel": "rbf"},
+    "adversarial": {"kind": "adversarial", "hidden": 8, "samples": 3},
+    "mutual_information": {"kind": "mutual_information", "hidden": 8, "samples": 3},
+    "mutual_information, dv": {"kind": "mutual_information", "hidden": 8, "bound": "dv"},
 }
+SUMS = {name: spec for name, spec in ROWS.items() if "mmd" not in name and "hidden" not in spec}
+"""Objectives that judge each text by itself, or only the mean over texts."""
+
+
+def build(spec):
+    return Objective.build(spec, sizes={"z": D, "text": D})
 
 
 def test_every_kind_has_a_row():
@@ -35,7 +50,7 @@ def test_every_kind_has_a_row():
 
 @pytest.fixture(params=ROWS.values(), ids=ROWS)
 def objective(request):
-    return Objective.build(request.param)
+    return build(request.param)
 
 
 @pytest.fixture
@@ -55,13 +70,15 @@ def test_a_loss_is_a_number_with_gradients_and_its_terms_are_without(objective, 
         assert term.shape == () and term.isfinite() and not term.requires_grad, name
 
 
-def test_the_loss_is_the_mean_over_texts(objective):
-    """Twice the same texts cost the same; twice as expensive texts cost twice."""
+@pytest.mark.parametrize("spec", SUMS.values(), ids=SUMS)
+def test_the_loss_is_the_mean_over_texts(spec):
+    """Twice the same texts cost the same."""
+    objective = build(spec)
     out = output([torch.full((2, D), 3.0)], -5.0, objective.samples)
     twice = output([torch.full((4, D), 3.0)], -5.0, objective.samples)
-    latent = twice.latents["z0"]
-    value = torch.cat([out.latents["z0"].value] * 2, 1)
-    twice.latents["z0"] = Latent(value, latent.posterior, latent.prior)
+    latent = twice.latents["z"]
+    value = torch.cat([out.latents["z"].value] * 2, 1)
+    twice.latents["z"] = Latent(value, latent.posterior, latent.prior)
     torch.testing.assert_close(objective(twice, 7).value, objective(out, 7).value)
 
 
@@ -81,6 +98,49 @@ def test_terms_name_what_they_are(objective, model):
     bound = (out.reconstruction - out.kl).mean()
     sampled = objective.kind == "importance_weighted"
     torch.testing.assert_close(terms["elbo"], out.log_weight.mean() if sampled else bound)
+
+
+@pytest.mark.parametrize("spec", ROWS.values(), ids=ROWS)
+def test_every_parameter_learns_those_of_the_objective_too(spec):
+    model = vae(**GRAPHS["vae"])
+    model.objective = Objective.build(spec, sizes=model.sizes)
+    model(step=5, **fields_of(model, 4, 0, 2)).value.backward()
+    for name, parameter in model.named_parameters():
+        # What is added to all of the critic's numbers alike cancels in the second bound.
+        still = spec.get("bound") == "dv" and name == "objective.critic.layers.4.bias"
+        assert parameter.grad is not None and (parameter.grad.abs().sum() > 0 or still), name
+
+
+@pytest.mark.parametrize("spec", ROWS.values(), ids=ROWS)
+def test_a_model_loads_without_what_its_objective_has_learnt(spec, tmp_path):
+    """Checkpoints hold it, so that training can go on."""
+    model = vae(**GRAPHS["vae"])
+    model.objective = Objective.build(spec, sizes=model.sizes)
+    model.save_pretrained(tmp_path)
+    saved = load_file(tmp_path / "model.safetensors")
+    assert saved.keys() == model.state_dict().keys()
+    loaded, info = VAE.from_pretrained(tmp_path, output_loading_info=True)
+    assert not info["unexpected_keys"] and not info["missing_keys"]
+    own = loaded.state_dict()
+    assert not any(name.startswith("objective.") for name in own)
+    assert all(torch.equal(value, saved[name]) for name, value in own.items())
+
+
+def heavy_tailed():
+    """One sample of a posterior whose KL to a normal is not registered."""
+    q = Independent(StudentT(torch.tensor(9.0), torch.randn(1, B, D), torch.ones(1, B, D)), 1)
+    return Latent(q.rsample(), q, normal(torch.zeros(1, B, D), 1.0))
+
+
+@pytest.mark.parametrize(
+    "spec", [spec for spec in ROWS.values() if "free_bits_per" not in spec], ids=str
+)
+def test_the_kl_need_not_be_registered(spec):
+    objective = build({**spec, "samples": 1})
+    latent = heavy_tailed()
+    out = VAEOutput({"z": latent}, {"x": torch.zeros(1, B)}, features={"text": torch.randn(B, D)})
+    terms = objective(out, 5).terms
+    torch.testing.assert_close(terms["kl"], latent.log_ratio().mean())
 
 
 def test_the_elbo_is_the_evidence_less_the_distance_to_the_posterior(model):
@@ -126,9 +186,7 @@ def test_one_importance_sample_is_the_elbo_with_the_sampled_kl(model):
 
 
 def test_one_importance_sample_is_the_elbo_where_no_kl_is_registered():
-    q = Independent(StudentT(torch.tensor(9.0), torch.randn(1, B, D), torch.ones(1, B, D)), 1)
-    p = LinearGaussian(torch.zeros(1, B, D)).exact
-    out = VAEOutput({"z": Latent(q.sample(), q, p)}, {"x": torch.randn(1, B)})
+    out = VAEOutput({"z": heavy_tailed()}, {"x": torch.randn(1, B)})
     torch.testing.assert_close(ImportanceWeighted(1)(out, 0).value, ELBO()(out, 0).value)
 
 
@@ -203,11 +261,32 @@ def test_the_kl_weight_is_that_of_the_step():
 
 
 @pytest.mark.parametrize(
-    "spec", [spec for spec in ROWS.values() if "free_bits" not in spec], ids=str
+    "spec", [spec for spec in SUMS.values() if not {"free_bits", "target"} & set(spec)], ids=str
 )
 def test_without_latents_every_bound_is_the_likelihood(spec):
-    objective = Objective.build(spec)
-    assert objective(output(reconstruction=-3.0, batch=4), 5).value.item() == 3.0
+    assert build(spec)(output(reconstruction=-3.0, batch=4), 5).value.item() == 3.0
+
+
+@pytest.mark.parametrize("kind", ["mmd", "adversarial"])
+def test_a_learned_prior_does_not_learn_from_its_samples(kind):
+    mean = torch.zeros(1, B, D, requires_grad=True)
+    q = normal(torch.randn(1, B, D), 1.0)
+    out = VAEOutput({"z": Latent(q.sample(), q, normal(mean, 1.0))}, {"x": torch.zeros(1, B)})
+    value = build({"kind": kind})(out, 0).value
+    # Plus nothing, so that there is a gradient.
+    (found,) = torch.autograd.grad(value + 0 * mean.sum(), mean)
+    assert not found.any()
+
+
+@pytest.mark.parametrize("kind", ["mmd", "adversarial", "mutual_information"])
+def test_a_latent_that_is_not_there_or_gives_no_gradient_is_refused(kind):
+    objective = build({"kind": kind})
+    with pytest.raises(ValueError, match=r"unknown 'z' \(known: none\)"):
+        objective(output(reconstruction=-3.0, batch=4), 0)
+    q = Independent(Poisson(torch.ones(1, B, D)), 1)
+    out = VAEOutput({"z": Latent(q.sample(), q, q)}, {"x": torch.zeros(1, B)})
+    with pytest.raises(ValueError, match="carry no gradient"):
+        objective(out, 0)
 
 
 @pytest.mark.parametrize(
@@ -220,15 +299,27 @@ def test_without_latents_every_bound_is_the_likelihood(spec):
         ({"kind": "elbo", "kl_weight": "1"}, "objective.kl_weight: must be"),
         ({"kind": "importance_weighted", "samples": 1.5}, "objective.samples:"),
         ({"kind": "elob"}, "objective.kind: unknown 'elob' (did you mean 'elbo'?"),
+        ({"kind": "target_rate"}, "objective.target: missing"),
+        ({"kind": "minimum_rate", "rate": -1.0}, "objective.rate:"),
+        ({"kind": "minimum_rate", "rate": 1.0, "start": 0.0}, "objective.start:"),
+        ({"kind": "mmd", "kernel": "linear"}, "objective.kernel:"),
+        ({"kind": "mmd", "mmd_weight": -1.0}, "objective.mmd_weight.value:"),
+        ({"kind": "adversarial", "sizes": {"z": 2}}, "objective.sizes: unknown key"),
+        ({"kind": "adversarial", "latent": "y"}, "objective.latent: unknown 'y' (known: text, z)"),
+        ({"kind": "mutual_information", "bound": "nce"}, "objective.bound:"),
+        ({"kind": "mutual_information", "encoder": "image"}, "objective.encoder: unknown 'image'"),
     ],
     ids=str,
 )
 def test_what_is_no_objective_is_refused(spec, line):
     with pytest.raises(SpecError) as raised:
-        Objective.build(spec)
+        build(spec)
     assert len(raised.value.problems) == 1 and raised.value.problems[0].startswith(line)
 
 
 def test_a_number_is_a_constant_weight():
     assert Objective.build({"kind": "elbo", "kl_weight": 0.1}).kl_weight == Constant(0.1)
     assert math.isclose(Objective.build({"kind": "elbo"}).kl_weight(10**6), 1.0)
+    assert ELBO(kl_weight=0.5).kl_weight == Constant(0.5)  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="must be a mapping with a 'kind'"):
+        ELBO(kl_weight="low")  # type: ignore[arg-type]

@@ -3,12 +3,14 @@
 import gzip
 import json
 import os
+import random
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 
-from textvae.data.readers import Corpus, DataError, read_corpus, read_split, read_texts
+from textvae.data.readers import DataError, read_corpus, read_split, read_texts
 
 TEXTS = ["one", "NA", "null", "two, three", 'a "quoted" word', "line\u2028sep\x0cform", "é😀"]
 
@@ -36,6 +38,10 @@ def parquet_of(columns):
 
 def objects_of(texts):
     return [{"id": 7, "text": text} for text in texts]
+
+
+def splits_of(corpus):
+    return list(corpus.train), corpus.valid, corpus.test
 
 
 FORMATS = {
@@ -104,7 +110,8 @@ def test_folder_is_read_by_split(tmp_path, train, valid, test):
     write(tmp_path / "SOURCE.md", "source")
     (tmp_path / "train").mkdir()
     corpus = read_corpus(str(tmp_path))
-    assert corpus == Corpus(["a"], ["b"], ["c"], str(tmp_path), [])
+    assert splits_of(corpus) == (["a"], ["b"], ["c"])
+    assert (corpus.source, corpus.notes) == (str(tmp_path), [])
     for split, text in (("train", "a"), ("valid", "b"), ("test", "c")):
         assert read_texts(str(tmp_path), split=split) == [text]
 
@@ -128,14 +135,65 @@ def test_validation_is_split_off_once_and_noted(tmp_path, name):
     path = write(tmp_path / name, "\n".join(texts))
     source = path if name == "t.txt" else str(tmp_path / "folder")
     corpus = read_corpus(source)
-    assert (len(corpus.train), len(corpus.valid), corpus.test) == (190, 10, [])
-    assert sorted(corpus.train + corpus.valid) == sorted(texts)
+    train, valid, test = splits_of(corpus)
+    assert (len(corpus.train), len(train), len(valid), test) == (190, 190, 10, [])
+    # The published split.
+    held = random.Random(0).sample(range(200), 10)
+    assert valid == [texts[i] for i in sorted(held)]
+    assert train == [text for i, text in enumerate(texts) if i not in held]
     assert corpus.notes == ["no validation file: split off 5 % (10 sentences) of train with seed 0"]
-    assert read_corpus(source) == corpus
+    assert splits_of(read_corpus(source)) == (train, valid, test)
     assert read_corpus(source, seed=1).valid != corpus.valid
     assert len(read_corpus(source, valid_fraction=0.001).valid) == 1
     assert len(read_corpus(source, valid_fraction=0.999).train) == 1
-    assert read_corpus(source, valid_fraction=0).train == texts
+    assert list(read_corpus(source, valid_fraction=0).train) == texts
+
+
+@pytest.mark.parametrize("ends", ["txt", "txt.gz", "csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("numbers", [("00000", "00001", "00002"), ("2", "0", "1")])
+def test_shards_are_one_split_in_their_order(tmp_path, ends, numbers):
+    for number in numbers:
+        texts = [f"{int(number)} {line}" for line in "abc"]
+        content = FORMATS[f"t.{ends.removesuffix('.gz')}"]([*texts, " "])
+        write(tmp_path / f"news.train-{number}-of-{len(numbers):0{len(number)}}.{ends}", content)
+    write(tmp_path / "dev.txt", "valid")
+    corpus = read_corpus(str(tmp_path))
+    whole = [f"{number} {line}" for number in range(3) for line in "abc"]
+    assert splits_of(corpus) == (whole, ["valid"], [])
+    assert len(corpus.notes) == 3 and "train-" + min(numbers) in corpus.notes[0]
+    assert read_texts(str(tmp_path), split="train") == whole
+
+
+def test_ten_shards_come_in_the_order_of_their_numbers(tmp_path):
+    for number in range(11):
+        write(tmp_path / f"train-{number}-of-11.txt", str(number))
+    assert read_texts(str(tmp_path)) == list(map(str, range(11)))
+
+
+def test_only_the_texts_of_a_pass_are_in_memory(tmp_path):
+    def peak(count):
+        path = write(tmp_path / f"{count}.txt", "a sentence of words\n" * count)
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in read_corpus(path, valid_fraction=1e-9).train) == count - 1
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(10)  # what is imported and cached at first
+    # A list of the further texts would take 120 kB.
+    assert peak(2000) < peak(200) + 10_000
+
+
+def test_texts_that_change_while_they_are_read_are_refused(tmp_path):
+    path = write(tmp_path / "t.txt", "a\nb\nc")
+    for fraction in (0, 0.3):
+        write(tmp_path / "t.txt", "a\nb\nc")
+        train = read_corpus(path, valid_fraction=fraction).train
+        assert list(train) == list(train)
+        write(tmp_path / "t.txt", "x\ny\nz")
+        with pytest.raises(DataError, match=r"t.txt: changed while it was read"):
+            list(train)
 
 
 def test_edited_file_of_the_same_size_and_time_is_read_anew(tmp_path):
@@ -212,11 +270,17 @@ BAD_FOLDERS = {
     "unlabelled": (["a.txt", "b.txt"], r"found: a.txt, b.txt; allowed: .txt.*or give one file"),
     "companion": (["train.labels.txt"], "found: train.labels.txt"),
     "two trains": (["train.txt", "x.train.txt.gz"], "for train: train.txt, x.train.txt.gz"),
+    "shard beside a file": (["train-0-of-1.txt", "train.txt"], "several files for train: train-0"),
+    "shards of two sets": (["train-0-of-2.txt", "x.train-1-of-2.txt"], "several files for train"),
+    "shards of two formats": (["train-0-of-2.txt", "train-1-of-2.csv"], "several files for train"),
+    "too many shards": (["train-0-of-1.txt", "train-1-of-1.txt"], "several files for train"),
     "two valids": (["train.txt", "dev.txt", "val.csv"], "for valid: dev.txt, val.csv"),
-    "shards": (
-        ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"],
-        "found: train-00000-of-00002.parquet",
+    "first shard missing": (["train-1-of-2.txt"], "the shard train-0-of-2.txt is missing"),
+    "inner shard missing": (
+        ["train-00000-of-00003.txt", "train-00002-of-00003.txt"],
+        "the shard train-00001-of-00003.txt is missing",
     ),
+    "many shards missing": (["train-0-of-99999999999.txt"], "shard train-1-of-.* is missing"),
 }
 
 
@@ -252,7 +316,7 @@ def test_one_sentence_needs_a_validation_file(tmp_path):
     path = write(tmp_path / "train.txt", "only one\n\n")
     with pytest.raises(DataError, match="one sentence cannot be split"):
         read_corpus(path)
-    assert read_corpus(path, valid_fraction=0).train == ["only one"]
+    assert list(read_corpus(path, valid_fraction=0).train) == ["only one"]
     write(tmp_path / "dev.txt", "another")
     assert read_corpus(str(tmp_path)).valid == ["another"]
 
@@ -313,7 +377,7 @@ def test_hub_data_set_is_read_by_split(hub):
     write(hub / "owner" / "name" / "train.jsonl", lines(["a", "b", " "]))
     write(hub / "owner" / "name" / "validation.jsonl", lines(["c"]))
     corpus = read_corpus("owner/name")
-    assert (corpus.train, corpus.valid, corpus.test) == (["a", "b"], ["c"], [])
+    assert splits_of(corpus) == (["a", "b"], ["c"], [])
     assert corpus.notes == ["owner/name: train: skipped 1 blank row"]
     assert read_split("owner/name") == (["c"], ["owner/name: read the valid split"])
     with pytest.raises(DataError, match=r"train: no column 'body' \(known: id, text\)"):

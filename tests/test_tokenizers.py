@@ -9,6 +9,7 @@ import pytest
 from textvae.data.tokenizers import (
     count_words,
     decode_ids,
+    drawn,
     encode_texts,
     escape_literals,
     load_tokenizer,
@@ -188,6 +189,23 @@ def test_any_corpus_trains(kind, vocab_size, texts):
 def test_large_corpora_are_sampled_the_same_way_each_time(monkeypatch, corpus):
     monkeypatch.setattr("textvae.data.tokenizers.TRAINING_SENTENCES", 50)
     assert train_sentencepiece("bpe", corpus, 300) == train_sentencepiece("bpe", corpus, 300)
+
+
+@pytest.mark.parametrize("limit", [1, 50, 399, 400, 1000])
+def test_lines_are_drawn_in_their_order(limit):
+    lines = [f"{number:03}" for number in range(400)]
+    kept = drawn(iter(lines), limit)
+    assert len(set(kept)) == min(limit, 400) and kept == sorted(kept)
+    assert drawn(lines, limit) == kept
+
+
+def test_every_line_is_as_likely_to_be_drawn():
+    kept = [int(line) for line in drawn(map(str, range(20_000)), 2000)]
+    counts = [
+        sum(start <= number < start + 4000 for number in kept) for start in range(0, 20_000, 4000)
+    ]
+    # Hypergeometric: 400 of each fifth, variance 2000 * .2 * .8 * .9.
+    assert max(abs(count - 400) for count in counts) < 5 * 288**0.5
 
 
 @pytest.mark.parametrize(

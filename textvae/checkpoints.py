@@ -1,4 +1,4 @@
-"""Folders that are either whole or refused: manifests, atomic model folders, strict loading."""
+"""Folders that are either whole or refused: manifests, and what is renamed into its place."""
 
 import hashlib
 import json
@@ -51,6 +51,16 @@ def damage(folder: Path) -> str | None:
     return None
 
 
+def discard(folder: Path) -> None:
+    """Take a folder away at once: no half of it is ever found under its name."""
+    if folder.exists():
+        leaving = folder.with_name(".leaving")
+        # An interrupted call may have left `leaving` there.
+        shutil.rmtree(leaving, ignore_errors=True)
+        folder.rename(leaving)
+        shutil.rmtree(leaving, ignore_errors=True)
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, oldest first."""
     found = [(re.fullmatch(r"checkpoint-(\d+)", p.name), p) for p in folder.glob("checkpoint-*")]
@@ -58,14 +68,32 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def last_sound_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
-    """The newest undamaged checkpoint of a folder, and a line for each newer one passed over."""
+    """The newest checkpoint to go on from, and a line for each newer one passed over.
+
+    It is undamaged, and so is the best one before it: a run may end with the weights of that.
+    """
     notes = []
     for path in reversed(checkpoints(folder)):
         problem = damage(path)
+        if problem is None and (best := best_checkpoint(path)) != path:
+            wrong = damage(best)
+            problem = wrong and f"{best.name}, the best until then, is lost: {wrong}"
         if problem is None:
             return path, notes
         notes.append(f"{path} is left out: {problem}")
+    if notes:
+        notes.append("no checkpoint is whole: training begins again")
     return None, notes
+
+
+def best_checkpoint(path: Path) -> Path:
+    """The checkpoint with the best validation until `path`, beside it or itself."""
+    try:
+        state = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        step = int(state["best_global_step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return path
+    return path.with_name(f"checkpoint-{step}")
 
 
 @contextmanager
@@ -86,14 +114,35 @@ def quiet_transformers() -> Iterator[None]:
 
 @contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
-    """A folder to write into, whose files replace those of `folder` only when all are written."""
+    """A folder to write into, whose files replace those of `folder` only when all are written.
+
+    The last of them is their manifest: `damage` notices a mixture of old and new ones.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / ".incoming"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
     try:
         yield beside
-        for path in sorted(beside.iterdir()):
+        seal(beside)
+        for path in sorted(beside.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
             path.replace(folder / path.name)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def put_in_place(folder: Path) -> Iterator[Path]:
+    """A path to write a folder at; when all is written it is sealed and renamed to `folder`.
+
+    Under that name stands the old one, then none for a moment, then the new one.
+    """
+    saving = folder.with_name(".saving")
+    shutil.rmtree(saving, ignore_errors=True)
+    try:
+        yield saving / folder.name
+        seal(saving / folder.name)
+        discard(folder)
+        (saving / folder.name).rename(folder)
+    finally:
+        shutil.rmtree(saving, ignore_errors=True)

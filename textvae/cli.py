@@ -17,7 +17,6 @@ from textvae.console import (
     say,
     table,
 )
-from textvae.registry import SpecError
 
 if TYPE_CHECKING:
     from textvae.generation import Decoding
@@ -135,7 +134,7 @@ def sample(
     from textvae.generation import Decoding
 
     if beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
-        raise SpecError(["--beams goes without --temperature, --top-k and --top-p: no sampling"])
+        raise ValueError("--beams goes without --temperature, --top-k and --top-p: no sampling")
     decoding = Decoding(beams <= 1, temperature, top_k, top_p, beams, max_tokens)
     vae = load(model or named, device)
     sentences = vae.sample(count, decoding, seed)
@@ -238,13 +237,30 @@ def nearest(
     emit(result, as_json, table([(d, t) for t, d in found], ["distance", "text"]))
 
 
-@app.command(epilog="Example: `textvae positions runs/x --data reviews.txt --out positions.png`.")
+@app.command(
+    epilog="Examples: `textvae positions`; `textvae positions runs/a runs/b --baseline runs/lm "
+    "--length 20 --recover --out positions.png`."
+)
 def positions(
-    model: ModelArgument = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...", help="Run folders (of several seeds) or hub names; default: last."
+        ),
+    ] = None,
     named: Model = None,
     data: Data = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="A language model's run: what z saves at each position.")
+    ] = None,
+    length: Annotated[
+        int | None, typer.Option(min=1, help="Only texts of so many tokens, end included.")
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Posterior samples of each text.")] = 1,
     mean: Annotated[bool, typer.Option("--mean", help="Posterior means, not samples.")] = False,
+    recover: Annotated[
+        bool, typer.Option("--recover", help="Decode each text too: which tokens come back?")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Picture; default: positions.png in the run; JSON beside.")
     ] = None,
@@ -255,21 +271,25 @@ def positions(
 ) -> None:
     """Reconstruction loss at each token position: a table, a JSON file and a PNG."""
     from textvae.exports import PICTURE, check_out, write_positions
+    from textvae.reports import positions_text
+    from textvae.study import study_positions
 
-    folder = located(model)
-    picture = out or Path(folder if Path(folder).is_dir() else ".") / "positions.png"
+    folders = [located(model) for model in models or [named]]
+    picture = out or Path(folders[0] if Path(folders[0]).is_dir() else ".") / "positions.png"
     check_out(picture, PICTURE)
-    texts = held_out(folder, data, text_column)
-    vae = load(model, device)
-    losses = vae.positions(texts, samples, mean, seed)
-    latent = "posterior means" if mean else f"{samples} posterior sample(s)"
-    result = write_positions(losses, picture, f"{vae.model.config.recipe or folder}, {latent}")
-    rows = zip(result["position"], result["loss"], result["texts"], strict=True)
-    text = table(rows, ["position", "nats per token", "texts"])
-    emit(result, as_json, f"{text}\n{latent}; KL excluded; picture: {picture}")
+    texts = held_out(folders[0], data, text_column)
+    runs = [load(folder, device) for folder in folders]
+    beside = None if baseline is None else load(baseline, device)
+    study = study_positions(runs, texts, beside, length, samples, mean, recover, seed)
+    name = runs[0].model.config.recipe or folders[0]
+    result = write_positions(study, picture, f"{name}, {study.latent}, {len(runs)} run(s)")
+    emit(result, as_json, f"{positions_text(result)}; picture: {picture}")
 
 
-@app.command(epilog="Example: `textvae evaluate runs/x --data reviews.txt --samples 500`.")
+@app.command(
+    epilog="Examples: `textvae evaluate runs/x --data reviews.txt`; `textvae evaluate --generation "
+    "--out figures.json`."
+)
 def evaluate(
     model: ModelArgument = None,
     named: Model = None,
@@ -279,20 +299,109 @@ def evaluate(
         int | None, typer.Option(min=1, help="Evaluate this many texts, drawn with the seed.")
     ] = None,
     text_column: TextColumn = "text",
+    generation: Annotated[
+        bool,
+        typer.Option(
+            "--generation",
+            help="Also decode, sample and interpolate: reconstruction BLEU, self-BLEU, distinct-n, "
+            "duplicates, copies, n-gram perplexities beside those of real text, smoothness.",
+        ),
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the figures to.")] = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Importance-weighted nll, word perplexity, KL and active units of held-out texts."""
-    from textvae.reports import entropy_of, evaluation_text, subset
+    """Likelihood, perplexity and what the latent holds of held-out texts."""
+    from textvae.exports import JSON, check_out, write_json
+    from textvae.reports import entropy_of, evaluation_text, figure_notes, subset, training_texts
 
+    if out is not None:
+        check_out(out, JSON)
     folder = located(model or named)
     texts = subset(held_out(folder, data, text_column), limit, seed)
     vae = load(folder, device)
-    figures = asdict(vae.evaluate(texts, samples, seed)) | entropy_of(folder, data)
-    emit(figures, as_json, evaluation_text(figures))
+    training, notes = training_texts(folder) if generation else (None, [])
+    for note in notes:
+        say(f"note: {note}")
+    figures = asdict(vae.evaluate(texts, samples, seed, generation, training))
+    figures |= entropy_of(folder, data)
+    result = {**figures, "notes": figure_notes(figures)}
+    if out is not None:
+        write_json(out, result)
+    emit(result, as_json, evaluation_text(figures))
     if figures["collapsed"]:
         say(f"warning: {COLLAPSED}")
+
+
+@app.command(epilog="Examples: `textvae doctor`; `textvae doctor runs/x --data reviews.txt`.")
+def doctor(
+    model: ModelArgument = None,
+    named: Model = None,
+    data: Data = None,
+    limit: Annotated[
+        int, typer.Option(min=2, help="Look at this many texts, drawn with the seed.")
+    ] = 500,
+    text_column: TextColumn = "text",
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Whether, where and why the latent is dead, and which recipe to try next."""
+    from textvae.diagnosis import diagnose
+    from textvae.reports import recipe_of, subset
+
+    folder = located(model or named)
+    texts = subset(held_out(folder, data, text_column), limit, seed)
+    diagnosis = diagnose(load(folder, device), texts, recipe_of(folder), seed=seed)
+    emit(asdict(diagnosis), as_json, diagnosis.text())
+
+
+@app.command(
+    epilog="Examples: `textvae compare runs/* --out runs.png`; `textvae compare runs/a runs/b "
+    "--data reviews.txt --samples 100`."
+)
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders or hub names.")],
+    data: Data = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Measure anew, with so many importance samples.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Measure anew, on this many texts.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Picture of rate (KL) against distortion, a .png file.")
+    ] = None,
+    text_column: TextColumn = "text",
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Runs side by side as measured when they finished; with --data, --samples, --limit anew."""
+    from textvae.comparison import comparison_table, differing_texts, draw_comparison, names_of
+    from textvae.exports import PICTURE, check_out
+    from textvae.reports import entropy_of, stored_figures, subset
+
+    if out is not None:
+        check_out(out, PICTURE)
+    anew = (data, samples, limit) != (None, None, None)
+    same = None if data is None else held_out("", data, text_column)
+    figures = {}
+    for name, run in zip(names_of(runs), runs, strict=True):
+        found = {} if anew else stored_figures(run)
+        if anew:
+            texts = subset(same or held_out(run, None, text_column), limit, seed)
+            measured = load(run, device).evaluate(texts, samples or 50, seed)
+            found = asdict(measured) | entropy_of(run, data)
+        if not found:
+            raise ValueError(f"{run}: holds no figures; with --samples 50 they are measured")
+        figures[name] = found
+    if out is not None:
+        draw_comparison(figures, out)
+    emit([{"run": name, **f} for name, f in figures.items()], as_json, comparison_table(figures))
+    if differing_texts(figures):
+        say("note: these are of different texts and do not compare; --data measures them anew")
 
 
 @app.command(epilog="Example: `textvae recipes --json`.")
@@ -402,14 +511,14 @@ def check_device(device: str | None) -> str:
     """The device asked for, or a GPU if there is one.
 
     Raises:
-        SpecError: it is unknown or not there.
+        ValueError: it is unknown or not there.
     """
     import torch
 
     if device not in (None, "cpu", "cuda"):
-        raise SpecError([f"--device must be cpu or cuda (got {device!r})"])
+        raise ValueError(f"--device must be cpu or cuda (got {device!r})")
     if device == "cuda" and not torch.cuda.is_available():
-        raise SpecError(["--device cuda: there is no GPU here"])
+        raise ValueError("--device cuda: there is no GPU here")
     return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -459,7 +568,6 @@ def report_failure(error: Exception) -> int:
     from textvae.data.readers import DataError
 
     known: tuple[type[Exception], ...] = (
-        SpecError,
         DataError,
         CheckpointError,
         ValueError,

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-CHUNK = 2**23
+CHUNK = 2**25
 """Most logits that exist at once; a batch with fewer keeps them for the backward pass."""
 PIECE = 2**19
 """Logits that a CPU turns into probabilities at once, so that they stay in its cache."""
@@ -52,9 +52,9 @@ class LinearCrossEntropy(torch.autograd.Function):
         ctx.kept = None
         wide = torch.promote_types(dtype, torch.float32)
         losses = torch.empty(len(states), dtype=wide, device=states.device)
-        parts = [None if given is None else given.to(dtype) for given in (weight, bias)]
+        narrow, offset, buffer = weight.to(dtype), None if bias is None else bias.to(dtype), None
         for rows in chunks(len(states), len(weight)):
-            logits = F.linear(states[rows].to(dtype), *parts)  # type: ignore[arg-type]
+            logits = buffer = project(states[rows].to(dtype), narrow, offset, buffer)
             chosen = targets[rows, None]
             for piece in pieces(logits):
                 log_probs = F.log_softmax(logits[piece], -1, dtype=wide)
@@ -69,15 +69,14 @@ class LinearCrossEntropy(torch.autograd.Function):
         """d losses / d (states, weight, bias): softmax minus one-hot, through the projection."""
         states, weight, bias, targets = ctx.saved_tensors
         (gradient,) = upstream
-        narrow = weight.to(ctx.dtype)
-        parts = [narrow, None if bias is None else bias.to(ctx.dtype)]
+        narrow, offset = weight.to(ctx.dtype), None if bias is None else bias.to(ctx.dtype)
         to_states = torch.empty_like(states)
-        to_weight = to_bias = None
+        to_weight = to_bias = buffer = None
+        # What is kept is overwritten here, so a second backward pass computes it again.
+        kept, ctx.kept = ctx.kept, None
         for rows in chunks(len(states), len(weight)):
             read = states[rows].to(ctx.dtype)
-            # What is kept is overwritten here, so a second backward pass computes it again.
-            logits, ctx.kept = ctx.kept, None
-            logits = F.linear(read, *parts) if logits is None else logits
+            logits = buffer = kept if kept is not None else project(read, narrow, offset, buffer)
             to_logits_(logits, targets[rows], gradient[rows])
             to_states[rows] = logits @ narrow
             to_weight = plus_product(to_weight, logits.t(), read, weight.dtype)
@@ -86,6 +85,17 @@ class LinearCrossEntropy(torch.autograd.Function):
                 ones = logits.new_ones(1, len(logits))
                 to_bias = plus_product(to_bias, ones, logits, bias.dtype)
         return to_states, to_weight, None if to_bias is None else to_bias[0], None, None
+
+
+def project(
+    states: Tensor, weight: Tensor, bias: Tensor | None, buffer: Tensor | None = None
+) -> Tensor:
+    """W h + b of each row, (M, V), in the first rows of `buffer`: new memory costs time."""
+    shape = (len(states), len(weight))
+    out = states.new_empty(shape) if buffer is None else buffer[: len(states)]
+    if bias is None:
+        return torch.mm(states, weight.t(), out=out)
+    return torch.addmm(bias, states, weight.t(), out=out)
 
 
 def to_logits_(logits: Tensor, targets: Tensor, gradient: Tensor) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from textvae.evaluation.positions import PositionLosses
 from textvae.plots import plot_positions
+from textvae.study import PositionStudy
 
-LATENTS, PICTURE = (".npy", ".npz", ".parquet"), (".png",)
+LATENTS, PICTURE, JSON = (".npy", ".npz", ".parquet"), (".png",), (".json",)
 
 
 def check_out(out: Path, endings: Sequence[str]) -> None:
@@ -61,15 +61,17 @@ def write_latents(out: Path, texts: Sequence[str], means: np.ndarray, scales: np
                 np.savez(file, mean=means, scale=scales)
 
 
-def write_positions(losses: PositionLosses, picture: Path, title: str) -> dict[str, list]:
+def write_json(out: Path, result: Any) -> None:
+    """Write a result as `--json` prints it."""
+    with written_beside(out) as beside:
+        text = json.dumps(result, indent=1, ensure_ascii=False)
+        beside.write_text(text + "\n", encoding="utf-8")
+
+
+def write_positions(study: PositionStudy, picture: Path, title: str) -> dict[str, Any]:
     """Draw losses per position, write them as JSON beside the picture, and return them."""
-    result = {
-        "position": list(range(1, len(losses.loss) + 1)),
-        "loss": [round(value, 6) for value in losses.loss.tolist()],
-        "texts": losses.count.tolist(),
-    }
+    result = study.result()
     with written_beside(picture) as beside:
-        plot_positions(result["position"], result["loss"], result["texts"], title, beside)
-    with written_beside(picture.with_suffix(".json")) as beside:
-        beside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        plot_positions(result, title, beside)
+    write_json(picture.with_suffix(".json"), result)
     return result

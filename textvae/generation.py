@@ -78,7 +78,9 @@ def generate(decoder: TokenDecoder, context: Tensor, decoding: Decoding | None =
     """
     decoding = decoding or Decoding()
     if decoding.beams > 1:
-        return beam_search(decoder, context, decoding)
+        ids = beam_search(decoder, context, decoding)
+        # The best candidate may have finished some steps ago, behind another one.
+        return ids[:, : int((ids != PAD).any(0).sum())]
     rows = torch.arange(len(context), device=context.device)
     tokens = torch.full_like(rows, BOS)
     output = torch.full((len(rows), decoding.max_tokens), PAD, device=context.device)
@@ -97,8 +99,7 @@ def generate(decoder: TokenDecoder, context: Tensor, decoding: Decoding | None =
 
 
 def permitted(logits: Tensor, decoding: Decoding) -> Tensor:
-    """Logits, (N, V), with tokens that no sentence contains made impossible."""
-    logits = logits.clone()
+    """Logits, (N, V), with tokens that no sentence contains made impossible, in place."""
     logits[:, [PAD, BOS]] = -torch.inf
     if not decoding.allow_unknown:
         logits[:, UNK] = -torch.inf
@@ -112,7 +113,21 @@ def choose(logits: Tensor, decoding: Decoding, warpers: LogitsProcessorList) -> 
     # The warpers of transformers ask for input ids, which ours do not read.
     no_ids = cast(torch.LongTensor, torch.empty(len(logits), 0, dtype=torch.long))
     warped = warpers(no_ids, cast(torch.FloatTensor, logits))
-    return torch.multinomial(warped.softmax(-1), 1).squeeze(1)
+    return drawn(warped.softmax(-1))
+
+
+def drawn(probabilities: Tensor) -> Tensor:
+    """One index of each row, (N,), int64, drawn from probabilities, (N, V).
+
+    By inverting the distribution function: one random number for each row, where
+    `torch.multinomial` takes V, which on a CPU costs as much as the decoder.
+    """
+    below = probabilities.cumsum(-1)
+    total = below[:, -1:]
+    level = total * torch.rand_like(total)
+    # Rounding must not reach the total: what lies beyond it has probability 0.
+    level = level.minimum(total.nextafter(torch.zeros_like(total)))
+    return torch.searchsorted(below, level, right=True).squeeze(1)
 
 
 @dataclass
@@ -131,6 +146,14 @@ class Beams:
     finished: Tensor
     state: State
 
+    def select(self, rows: Tensor) -> "Beams":
+        """The chosen searches, in that order; rows: (M,), int64."""
+        W = self.scores.shape[1]
+        of_state = (rows[:, None] * W + torch.arange(W, device=rows.device)).reshape(-1)
+        return Beams(
+            self.tokens[rows], self.scores[rows], self.finished[rows], self.state.select(of_state)
+        )
+
 
 def beam_search(decoder: TokenDecoder, context: Tensor, decoding: Decoding) -> Tensor:
     """The most probable of the candidates that a beam of W keeps, (N, T), int64.
@@ -148,26 +171,36 @@ def beam_search(decoder: TokenDecoder, context: Tensor, decoding: Decoding) -> T
         torch.zeros(N, W, dtype=torch.bool, device=context.device),
         decoder.start(context.repeat_interleave(W, 0)),
     )
-    for _ in range(decoding.max_tokens):
+    rows = torch.arange(N, device=context.device)
+    output = torch.full((N, decoding.max_tokens), PAD, device=context.device)
+    for length in range(1, decoding.max_tokens + 1):
         beams = extend(decoder, beams, decoding)
-        if bool(beams.finished[:, 0].all()):
-            break
-    return beams.tokens[:, 0, 1:]
+        output[rows, :length] = beams.tokens[:, 0, 1:]
+        # A finished best candidate stays the best, as scores only fall: its search leaves.
+        going = (~beams.finished[:, 0]).nonzero().squeeze(1)
+        if len(going) == 0:
+            return output[:, :length]
+        if len(going) < len(rows):
+            rows, beams = rows[going], beams.select(going)
+    return output
 
 
 def extend(decoder: TokenDecoder, beams: Beams, decoding: Decoding) -> Beams:
     """The beams one token later; the best candidate comes first."""
     N, W, t = beams.tokens.shape
     logits, state = decoder.step(beams.tokens[:, :, -1].reshape(-1), beams.state)
-    V = logits.shape[-1]
-    log_probs = permitted(logits, decoding).log_softmax(-1).view(N, W, V)
+    log_probs = permitted(logits, decoding).log_softmax(-1)
+    # The best W of all continuations are among the best W of each candidate.
+    M = min(W, log_probs.shape[-1])
+    added, token = (best.view(N, W, M) for best in log_probs.topk(M, dim=-1))
     # A finished candidate stays as it is: padding is its only continuation and costs nothing.
-    stay = torch.full((V,), -torch.inf, device=logits.device)
-    stay[PAD] = 0.0
-    log_probs = torch.where(beams.finished[:, :, None], stay, log_probs)
-    total = (beams.scores[:, :, None] + log_probs).view(N, W * V)
+    finished = beams.finished[:, :, None]
+    stay = added.new_full((M,), -torch.inf)
+    stay[0] = 0.0
+    added, token = torch.where(finished, stay, added), token.masked_fill(finished, PAD)
+    total = (beams.scores[:, :, None] + added).view(N, W * M)
     scores, chosen = total.topk(W, dim=-1)
-    parent, token = chosen // V, chosen % V
+    parent, token = chosen // M, token.view(N, W * M).gather(1, chosen)
     rows = (torch.arange(N, device=parent.device)[:, None] * W + parent).reshape(-1)
     before = beams.tokens.gather(1, parent[:, :, None].expand(N, W, t))
     finished = beams.finished.gather(1, parent) | (token == EOS)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from huggingface_hub.dataclasses import strict
@@ -96,7 +96,7 @@ class VAE(PreTrainedModel):
     # Trainer would otherwise pass num_items_in_batch as one more field.
     accepts_loss_kwargs = False
     # What an objective has learnt stands in checkpoints and is no part of the model.
-    _keys_to_ignore_on_load_unexpected = [r"^objective\."]
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^objective\."]
 
     def __init__(self, config: VAEConfig):
         super().__init__(config)
@@ -104,9 +104,7 @@ class VAE(PreTrainedModel):
         if problems:
             raise SpecError(problems)
         self.objective: Callable[[VAEOutput, int], Loss] | None = None
-        # Of each encoder's features and of each latent, by name.
-        self.sizes: dict[str, int] = {}
-        sizes = self.sizes
+        sizes: dict[str, int] = {}
         self.encoders, self.latents = nn.ModuleDict(), nn.ModuleDict()
         self.priors, self.decoders = nn.ModuleDict(), nn.ModuleDict()
         for node in config.nodes("encoders"):
@@ -126,6 +124,8 @@ class VAE(PreTrainedModel):
             self.decoders[node["name"]] = build_node(
                 "decoders", node, vocab_size=config.vocab_size, features=features
             )
+        self.sizes = sizes
+        """Size of each encoder's features and of each latent, by name."""
         self.post_init()
 
     def forward(self, step: int, **fields: Tensor) -> Loss:
@@ -190,7 +190,7 @@ class VAE(PreTrainedModel):
             posterior = self.latents[node["name"]](self.context(node, features, values))
             drawn = posterior.expand((samples, batch))
             if use_mean:
-                value = drawn.mean
+                value = cast(Family, self.latents[node["name"]]).centre(drawn)
             else:
                 value = drawn.rsample() if drawn.has_rsample else drawn.sample()
             prior = self.prior(node, features, values, posterior.batch_shape, value)
@@ -204,7 +204,7 @@ class VAE(PreTrainedModel):
         posteriors = {}
         for node in self.config.nodes("latents"):
             posterior = self.latents[node["name"]](self.context(node, features, values)[0])
-            values[node["name"]] = posterior.mean[None]
+            values[node["name"]] = cast(Family, self.latents[node["name"]]).centre(posterior)[None]
             posteriors[node["name"]] = posterior
         return posteriors
 
@@ -220,22 +220,33 @@ class VAE(PreTrainedModel):
         return values
 
     def contexts(
-        self, values: Mapping[str, Tensor], features: Mapping[str, Features], batch: int
+        self,
+        values: Mapping[str, Tensor],
+        features: Mapping[str, Features],
+        batch: int,
+        wanted: Iterable[str] | None = None,
     ) -> dict[str, Tensor]:
-        """What each decoder is given, (K, B, H).
+        """What decoders are given, (K, B, H), by name.
 
         Args:
             values: of the latents, (K, B, D).
             features: of the encoders, by name.
             batch: B, for a decoder that is given nothing.
+            wanted: names of decoders; the main decoders by default.
         """
         samples = max((len(value) for value in values.values()), default=1)
         empty = next(self.parameters()).new_zeros(1, batch, 0)
+        names = self.main_decoders if wanted is None else list(wanted)
         given = {
             node["name"]: self.context(node, features, values) if node["given"] else empty
             for node in self.config.nodes("decoders")
+            if node["name"] in names
         }
-        return {name: context.expand(samples, -1, -1) for name, context in given.items()}
+        return {
+            # Latents are float32; a decoder's weights need not be.
+            name: context.expand(samples, -1, -1).to(next(self.decoders[name].parameters()).dtype)
+            for name, context in given.items()
+        }
 
     def likelihoods(
         self,
@@ -244,10 +255,9 @@ class VAE(PreTrainedModel):
         batch: int,
         wanted: Iterable[str] | None = None,
     ) -> dict[str, Distribution]:
-        """p(x | z) of decoders, batch shape (K, B), by name; by default of the main decoders."""
-        contexts = self.contexts(values, features, batch)
-        names = self.main_decoders if wanted is None else wanted
-        return {name: self.decoders[name](contexts[name]) for name in names}
+        """p(x | z) of decoders, batch shape (K, B), by name; arguments as `contexts`."""
+        contexts = self.contexts(values, features, batch, wanted)
+        return {name: self.decoders[name](context) for name, context in contexts.items()}
 
     @property
     def auxiliary(self) -> dict[str, float]:
@@ -305,10 +315,11 @@ class VAE(PreTrainedModel):
             init.ones_(module.weight)
             init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            init.uniform_(module.weight, -(width or 0.1), width or 0.1)
+            limit = 0.1 if width is None else width
+            init.uniform_(module.weight, -limit, limit)
         elif isinstance(module, nn.Linear | nn.LSTM):
             size = module.hidden_size if isinstance(module, nn.LSTM) else module.in_features
-            limit = width or 1 / math.sqrt(max(size, 1))
+            limit = 1 / math.sqrt(max(size, 1)) if width is None else width
             for parameter in module.parameters(recurse=False):
                 init.uniform_(parameter, -limit, limit)
         else:

@@ -47,7 +47,7 @@ class Latent:
         if not (isinstance(q, Independent) and isinstance(p, Independent)):
             raise ValueError(
                 f"a KL per dimension needs a posterior and a prior that factorise over their "
-                f"dimensions (got {type(self.posterior).__name__})"
+                f"dimensions (got {type(q).__name__} and {type(p).__name__})"
             )
         exact = kl_divergence(q.base_dist, p.base_dist)
         return exact.expand(self.value.shape)

@@ -1,17 +1,19 @@
 """What is said of a model: which texts are held out for it, its figures in words."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from textvae.console import table
+from textvae.console import shown, table
 from textvae.data.readers import Corpus, Rows, read_corpus, read_split
+from textvae.data.texts import Texts
+from textvae.evaluation.latent import ACTIVE
 from textvae.plan import DataPlan
-from textvae.recipes import shipped
-from textvae.runs import RESULTS, saved_recipe
+from textvae.recipes import Recipe, shipped
+from textvae.runs import RESULTS, RunError, saved_recipe
 
 
 def read_data(plan: DataPlan) -> Corpus:
@@ -39,12 +41,28 @@ def held_out_texts(model: str, data: str | None, text_column: str = "text") -> R
     return Rows(corpus.test or corpus.valid, [f"{corpus.source}: the {split} texts"])
 
 
+def training_texts(model: str) -> tuple[Texts | list[str] | None, list[str]]:
+    """What a run was trained on, or None with a note why that is not known."""
+    try:
+        return read_data(saved_recipe(Path(model)).data).train, []
+    except (ValueError, OSError) as error:
+        return None, [f"copies are not counted, the training texts are not there: {error}"]
+
+
 def subset(texts: list[str], limit: int | None, seed: int = 0) -> list[str]:
     """At most `limit` of the texts, drawn with a seed, in their order."""
     if limit is None or limit >= len(texts):
         return texts
     chosen = np.random.default_rng(seed).choice(len(texts), limit, replace=False)
     return [texts[index] for index in sorted(chosen)]
+
+
+def recipe_of(model: str) -> Recipe | None:
+    """The recipe of a run; None where the folder is none."""
+    try:
+        return saved_recipe(Path(model))
+    except RunError:
+        return None
 
 
 def entropy_of(model: str, data: str | None) -> dict[str, float]:
@@ -72,23 +90,154 @@ def stored_figures(model: str) -> dict[str, Any]:
 
 def evaluation_text(figures: Mapping[str, Any]) -> str:
     """An evaluation as a table: each figure with its unit, estimator and denominator."""
+    text = table([row[1:] for row in figure_rows(figures)])
+    generation = figures.get("generation")
+    return text if generation is None else f"{text}\n\n{generation_text(generation)}"
+
+
+def figure_notes(figures: Mapping[str, Any]) -> dict[str, str]:
+    """The unit, estimator and denominator of each figure of an evaluation, by its name."""
+    notes = {name: note for name, _, _, note in figure_rows(figures) if name}
+    generation = figures.get("generation")
+    if generation is not None:
+        notes |= {f"generation.{row[0]}": row[-1] for row in writing_rows(generation)}
+        notes |= {f"generation.samples.{row[0]}": row[-1] for row in style_rows(generation)}
+    return notes
+
+
+def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, words, value and note of each figure of likelihood and latents."""
     f = figures
     many = f"{f['sentences']:,} sentences"
     exact = not f["dimensions"]
     bound = "exact: no latent" if exact else f"importance-weighted, {f['samples']} samples"
-    rows = [("nll", f["nll"], f"nats per sentence, {bound}, {many}")]
+    rows = [("nll", "nll", f["nll"], f"nats per sentence, {bound}, {many}")]
     if "entropy" in f:
-        rows.append(("entropy", f["entropy"], "nats per sentence, exact, of the corpus's source"))
-        rows.append(("nll - entropy", f["nll"] - f["entropy"], "nats above the limit"))
+        limit = "nats per sentence, exact, of the corpus's source"
+        rows.append(("entropy", "entropy", f["entropy"], limit))
+        rows.append(("", "nll - entropy", f["nll"] - f["entropy"], "nats above the limit"))
+    words, tokens = f"exp(nll / word), {f['words']:,} words", f"exp(nll / token), {f['tokens']:,}"
     rows += [
-        ("word perplexity", f["word_perplexity"], f"exp(nll / word), {f['words']:,} words"),
-        ("token perplexity", f["token_perplexity"], f"exp(nll / token), {f['tokens']:,} tokens"),
+        ("word_perplexity", "word perplexity", f["word_perplexity"], words),
+        ("token_perplexity", "token perplexity", f["token_perplexity"], f"{tokens} tokens"),
     ]
-    if not exact:
-        rows += [
-            ("elbo", f["elbo"], "nats per sentence"),
-            ("reconstruction", f["reconstruction"], "nats per sentence, -E_q log p(x | z)"),
-            ("KL", f["kl"], "nats per sentence"),
-            ("active units", f["active_units"], f"of {f['dimensions']}, variance of mean > 0.01"),
-        ]
-    return table(rows)
+    if exact:
+        return rows
+    mean = f"nats per sentence, {f['samples']} samples"
+    index = f"all {f['sentences']:,} posteriors, {f['latent_samples']} samples of each"
+    ceiling = f"of at most {f['mutual_information_ceiling']:.2f} = ln N nats"
+    active = f"of {f['dimensions']}, variance of posterior mean > {ACTIVE}"
+    if f["dimensions"] > 1:
+        ranked = [f"{value:.3f}" for value in sorted(f["variances"], reverse=True)]
+        active += f" (largest {ranked[0]}, median {ranked[len(ranked) // 2]})"
+    return [
+        *rows,
+        ("elbo", "elbo", f["elbo"], mean),
+        ("reconstruction", "reconstruction", f["reconstruction"], f"{mean}, -E_q log p(x | z)"),
+        ("kl", "KL", f["kl"], "nats per sentence, KL(q(z | x) || p(z))"),
+        (
+            "mutual_information",
+            "mutual information",
+            f["mutual_information"],
+            f"{ceiling}; {index}",
+        ),
+        (
+            "marginal_kl",
+            "marginal KL",
+            f["marginal_kl"],
+            "nats, KL(q(z) || p(z)); as the line above",
+        ),
+        ("active_units", "active units", f["active_units"], active),
+    ]
+
+
+def generation_text(generation: Mapping[str, Any]) -> str:
+    """What a model writes as two tables: its own figures, and samples beside real sentences."""
+    ours, real = generation["samples"]["sentences"], generation["real"]["sentences"]
+    header = ["", f"{ours:,} samples", f"{real:,} held out", ""]
+    parts = [table([row[1:] for row in style_rows(generation)], header)]
+    back = generation["reconstruction"]
+    if back is not None:
+        own = table([row[1:] for row in writing_rows(generation)])
+        parts.insert(0, f"{own}\nBLEU: sacrebleu {back['signature']}")
+    return "\n\n".join(parts)
+
+
+def writing_rows(generation: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, words, value and note of each figure of reconstructions and interpolations."""
+    back, lines = generation["reconstruction"], generation["interpolation"]
+    if back is None:
+        return []
+    many = f"of {back['sentences']:,} sentences, greedy from the posterior mean"
+    path = "word edits on the way / between the ends; 1: straight"
+    moving = f"{lines['moving']} of {lines['pairs']} lines of {lines['steps']} steps"
+    largest = f"largest edit of a step / of the ends; {1 / lines['steps']:.3f}: even, 1: one jump"
+    distinct = f"of the {lines['steps'] + 1} on a line, {lines['pairs']} lines"
+    return [
+        ("reconstruction.bleu", "reconstruction BLEU", figure(back["bleu"]), many),
+        ("reconstruction.exact", "exact matches", percent(back["exact"]), many),
+        ("interpolation.path", "interpolation path", figure(lines["path"]), f"{path}; {moving}"),
+        ("interpolation.largest_step", "largest step", figure(lines["largest_step"]), largest),
+        ("interpolation.distinct", "different sentences", percent(lines["distinct"]), distinct),
+    ]
+
+
+def style_rows(generation: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """Name, words, value of samples and of real sentences, and note of each figure of style."""
+    count = f"{generation['reference']:,}"
+    reference = "training" if generation["reference_is_training"] else "other held-out"
+    scored = f"{generation['scored']:,} other held-out sentences"
+    rows: list[tuple[str, Callable[[float | None], str], str]] = [
+        ("self_bleu", figure, "mean sentence BLEU against all others"),
+        ("distinct_1", figure, "different words / words"),
+        ("distinct_2", figure, "different word pairs / word pairs"),
+        ("duplicates", percent, "repeat an earlier one"),
+        ("copied", percent, "stand word for word in the training texts"),
+        ("forward_perplexity", figure, f"under a 3-gram model of {count} {reference} sentences"),
+        ("reverse_perplexity", figure, f"of {scored} under a 3-gram model of these"),
+    ]
+    names = {"self_bleu": "self-BLEU", "distinct_1": "distinct-1", "distinct_2": "distinct-2"}
+    return [
+        (
+            name,
+            names.get(name, name.replace("_", " ")),
+            show(generation["samples"][name]),
+            show(generation["real"][name]),
+            note,
+        )
+        for name, show, note in rows
+    ]
+
+
+def percent(share: float | None) -> str:
+    """A share in a table."""
+    return "-" if share is None else f"{100 * share:.1f}%"
+
+
+def figure(value: float | None) -> str:
+    """A figure in a table that may be missing."""
+    return "-" if value is None else shown(float(value))
+
+
+def positions_text(result: Mapping[str, Any]) -> str:
+    """Losses per position as a table, and what the columns are."""
+    columns = {
+        "position": "position",
+        "loss": "nats per token",
+        "baseline": "language model",
+        "improvement": "saved by z",
+        "recovery": "come back",
+        "texts": "texts",
+    }
+    kept = [name for name in columns if name in result]
+    rows = zip(*(result[name] for name in kept), strict=False)
+    shares = ("improvement", "recovery")
+    shown = [
+        [f"{v:.1%}" if name in shares else v for name, v in zip(kept, row, strict=True)]
+        for row in rows
+    ]
+    lines = [table(shown, [columns[name] for name in kept])]
+    if "recovery" in result:
+        found = [f"{result[f'{name}_recovery']:.1%}" for name in ("first_word", "length", "exact")]
+        lines.append("come back: first word {}, length {}, whole sentence {}".format(*found))
+    return "\n".join([*lines, f"{result['latent']}; KL excluded"])

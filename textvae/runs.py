@@ -1,16 +1,17 @@
 """A run: one folder that holds a recipe, its tokenizer, its checkpoints and the finished model."""
 
-import hashlib
 import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast, TrainerCallback, TrainerControl, TrainerState
 from transformers.integrations.integration_utils import TensorBoardCallback
 
@@ -21,15 +22,19 @@ from textvae.checkpoints import (
     written_whole,
 )
 from textvae.data.batching import Sentences
-from textvae.data.readers import Corpus, DataError
-from textvae.data.tokenizers import load_tokenizer, train_tokenizer
+from textvae.data.cache import encoded_sentences, trained_tokenizer
+from textvae.data.readers import Corpus
+from textvae.data.texts import add_text, sha_of
+from textvae.data.tokenizers import load_tokenizer
 from textvae.model import VAE, VAEConfig
 from textvae.objectives import Objective
-from textvae.recipes import Recipe, parse_yaml, read_recipe
+from textvae.plan import PretrainingPlan
+from textvae.recipes import Recipe, first_stage, parse_yaml, read_recipe
+from textvae.registry import SpecError
 from textvae.trainer import VAETrainer, process_rank
 
 Report = Callable[[str, Mapping[str, Any]], None]
-RECIPE, STATE, RESULTS = "recipe.yaml", "run.json", "results.json"
+RECIPE, STATE, RESULTS, WEIGHTS = "recipe.yaml", "run.json", "results.json", "model.safetensors"
 
 
 class RunError(ValueError):
@@ -46,11 +51,10 @@ def build_model(recipe: Recipe, vocab_size: int) -> VAE:
     Raises:
         SpecError: a node or the objective cannot be built; every mistake is named.
     """
-    objective = Objective.build(recipe.objective)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.train.seed)
         model = VAE(VAEConfig(vocab_size=vocab_size, recipe=recipe.name, **recipe.model))
-    model.objective = objective
+        model.objective = Objective.build(recipe.objective, sizes=model.sizes)
     return model
 
 
@@ -89,17 +93,24 @@ def train_alone(
     recipe: Recipe, corpus: Corpus, folder: Path, resume: bool, report: Report, device: str | None
 ) -> tuple[VAE, PreTrainedTokenizerFast]:
     """`train_run` in a folder that no other process writes to."""
+
+    def note(text: str) -> None:
+        report("note", {"text": text})
+
     checkpoint = open_folder(recipe, corpus, folder, resume, report)
-    if resume and (folder / "model.safetensors").exists():
-        report("note", {"text": f"{folder} had finished: what is left is to measure it again"})
-    tokenizer = run_tokenizer(recipe, corpus, folder, resume)
-    train, left_out = training_sentences(tokenizer, corpus.train, recipe.data.max_tokens)
-    if left_out:
-        report(
-            "note", {"text": f"{left_out} texts of over {recipe.data.max_tokens} tokens left out"}
-        )
-    valid = Sentences.encoded(tokenizer, corpus.valid)
+    if resume and (folder / WEIGHTS).exists():
+        note(f"{folder} had finished: what is left is to measure it again")
+    tokenizer = run_tokenizer(recipe, corpus, folder, resume, note)
+    train = encoded_sentences(tokenizer, corpus.train, note, recipe.data.max_tokens)
+    if left_out := len(corpus.train) - len(train):
+        note(f"{left_out} texts of over {recipe.data.max_tokens} tokens left out")
+    valid = encoded_sentences(tokenizer, corpus.valid, note)
     model = build_model(recipe, len(tokenizer))
+    if recipe.pretrain is not None:
+        # First with untrained weights: a part that does not fit is refused before any training.
+        stage = build_model(first_stage(recipe), len(tokenizer))
+        begin_with(model, stage.state_dict(), recipe.pretrain)
+        begin_with(model, pretrained(recipe, corpus, folder, report, device), recipe.pretrain)
     with interruptible() as stopped, quiet_transformers():
         trainer = VAETrainer(
             model,
@@ -114,12 +125,78 @@ def train_alone(
         report("begin", description(model, tokenizer, train, valid, trainer))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stopped.is_set():
-        raise InterruptedRunError(f"stopped; go on with: textvae train --resume --output {folder}")
+        raise InterruptedRunError(how_to_go_on(folder))
+    if recipe.train.keep == "best":
+        trainer.load_best()
+    # A critic has done its work; the finished model holds none of its weights.
+    del trainer.vae.objective
+    trainer.vae.objective = None
     if process_rank() == 0:
         with written_whole(folder) as beside, quiet_transformers():
             trainer.vae.save_pretrained(beside)
             tokenizer.save_pretrained(str(beside))
     return trainer.vae, tokenizer
+
+
+def pretrained(
+    recipe: Recipe, corpus: Corpus, folder: Path, report: Report, device: str | None
+) -> Mapping[str, Tensor]:
+    """The weights that the recipe's first training ends with, by name.
+
+    It is a run of its own in the folder's `pretrain`, resumed or only read where it is there.
+    """
+    place = folder / "pretrain"
+    if (place / WEIGHTS).exists():
+        return load_file(place / WEIGHTS)
+    report("note", {"text": "the first of two trainings"})
+    begun = (place / RECIPE).exists()
+    try:
+        model, _ = train_run(first_stage(recipe), corpus, place, begun, report, device)
+    except InterruptedRunError:
+        raise InterruptedRunError(how_to_go_on(folder)) from None
+    report("note", {"text": "the second of two trainings"})
+    return model.state_dict()
+
+
+@torch.no_grad()
+def begin_with(model: VAE, weights: Mapping[str, Tensor], plan: PretrainingPlan) -> None:
+    """Give a model the weights of a first training, and freeze what is not to change.
+
+    Raises:
+        SpecError: a part that is not there, or whose weights have another shape.
+    """
+    own = model.state_dict()
+    problems = []
+    for part, source in plan.sources.items():
+        found = {name: source + name.removeprefix(part) for name in within(part, own)}
+        taken = {name: weights[other] for name, other in found.items() if other in weights}
+        if not taken:
+            problems.append(f"pretrain.transfer: no weights go from {source!r} to {part!r}")
+        for name, value in taken.items():
+            if value.shape != own[name].shape:
+                shapes = f"{tuple(value.shape)} to {tuple(own[name].shape)}"
+                problems.append(f"pretrain.transfer: {name}: from shape {shapes}")
+            else:
+                own[name].copy_(value)
+    for part in plan.freeze:
+        if not within(part, own):
+            problems.append(f"pretrain.freeze: the model has no part {part!r}")
+    if problems:
+        raise SpecError(problems)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not any(within(part, [name]) for part in plan.freeze))
+
+
+def within(part: str, names: Iterable[str]) -> list[str]:
+    """The names of parameters that belong to a part, such as `encoders.text`."""
+    return [name for name in names if name == part or name.startswith(f"{part}.")]
+
+
+def how_to_go_on(folder: Path) -> str:
+    """What to say of a run that was stopped."""
+    if not (folder / RECIPE).exists():
+        return "stopped before the run began"
+    return f"stopped; go on with: textvae train --resume --output {folder}"
 
 
 @contextmanager
@@ -185,7 +262,7 @@ def check_folder(recipe: Recipe, corpus: Corpus, folder: Path, resume: bool) -> 
     if not (folder / RECIPE).exists():
         if resume:
             raise RunError(f"{folder} holds no run to resume")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not (folder.is_dir() and is_vacant(folder)):
             raise RunError(f"{folder} is not empty: name a new folder with --output")
         return
     if not resume:
@@ -196,6 +273,11 @@ def check_folder(recipe: Recipe, corpus: Corpus, folder: Path, resume: bool) -> 
         raise RunError(f"{folder} holds a run of another recipe; --resume takes no changes")
     if read_state(folder).get("fingerprint") != fingerprint(corpus):
         raise RunError(f"{folder} was trained on other texts than {corpus.source} now holds")
+
+
+def is_vacant(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a process left that was killed before it began."""
+    return {path.name for path in folder.iterdir()} <= {STATE, f".{RECIPE}"}
 
 
 def make_folder(recipe: Recipe, corpus: Corpus, folder: Path) -> None:
@@ -235,38 +317,18 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def run_tokenizer(
-    recipe: Recipe, corpus: Corpus, folder: Path, resume: bool
+    recipe: Recipe, corpus: Corpus, folder: Path, resume: bool, note: Callable[[str], None]
 ) -> PreTrainedTokenizerFast:
     """The run's tokenizer, trained on its training texts; the same ones give the same tokenizer."""
     place = folder / "tokenizer"
     if resume and (place / "tokenizer.json").exists():
         return load_tokenizer(place)
-    tokenizer = train_tokenizer(recipe.tokenizer.kind, corpus.train, recipe.tokenizer.vocab_size)
+    plan = recipe.tokenizer
+    tokenizer = trained_tokenizer(plan.kind, corpus.train, plan.vocab_size, note)
     if process_rank() == 0:
         with written_whole(place) as beside:
             tokenizer.save_pretrained(str(beside))
     return tokenizer
-
-
-def training_sentences(
-    tokenizer: PreTrainedTokenizerFast, texts: list[str], max_tokens: int
-) -> tuple[Sentences, int]:
-    """The sentences to train on and the number of texts that were too long.
-
-    Raises:
-        DataError: every text is too long.
-    """
-    sentences = Sentences.encoded(tokenizer, texts)
-    keep = sentences.lengths <= max_tokens
-    if keep.all():
-        return sentences, 0
-    if not keep.any():
-        raise DataError(
-            f"every training text has more than data.max_tokens = {max_tokens} tokens "
-            f"(the shortest: {sentences.lengths.min()})"
-        )
-    kept = [text for text, short in zip(texts, keep, strict=True) if short]
-    return Sentences.encoded(tokenizer, kept), len(texts) - len(kept)
 
 
 def description(
@@ -278,7 +340,9 @@ def description(
 ) -> dict[str, Any]:
     """What a run is about, for the report's "begin"."""
     return {
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": sum(
+            p.numel() for name, p in model.named_parameters() if not name.startswith("objective.")
+        ),
         "vocabulary": len(tokenizer),
         "train": len(train),
         "valid": len(valid),
@@ -353,12 +417,11 @@ def interruptible() -> Iterator[threading.Event]:
 
 def fingerprint(corpus: Corpus) -> str:
     """A SHA-256 of the training and validation texts."""
-    sha = hashlib.sha256()
-    for texts in (corpus.train, corpus.valid):
-        for text in texts:
-            sha.update(text.encode("utf-8", "surrogatepass"))
-            sha.update(b"\n")
-        sha.update(b"\0")
+    sha = sha_of(corpus.train)
+    sha.update(b"\0")
+    for text in corpus.valid:
+        add_text(sha, text)
+    sha.update(b"\0")
     return sha.hexdigest()
 
 
@@ -368,7 +431,7 @@ def last_run(parent: Path = Path("runs")) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    found = newest(parent, "model.safetensors")
+    found = newest(parent, WEIGHTS)
     if found is None:
         raise CheckpointError(f"no trained run in {parent}{os.sep}: name one with --model")
     return found

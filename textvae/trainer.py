@@ -4,27 +4,44 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import (
-    EarlyStoppingCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from textvae.checkpoints import seal
+from textvae.checkpoints import CheckpointError, checkpoints, damage, discard, put_in_place
 from textvae.data.batching import Sentences, ShuffledBatches
-from textvae.evaluation.latent import active_units, is_collapsed, posterior_moments
+from textvae.evaluation.latent import (
+    active_units,
+    information,
+    is_collapsed,
+    posterior_means,
+)
 from textvae.evaluation.likelihood import likelihood
+from textvae.lagging import (
+    Falling,
+    drop_gradients,
+    is_aggressive,
+    seed_noise,
+    similar_texts,
+    split_parameters,
+)
 from textvae.model import VAE
-from textvae.plan import TrainingPlan
+from textvae.plan import LaggingPlan, TrainingPlan
 
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "sgd": "sgd"}
 LEARNING_RATE_SCHEDULES = {
@@ -80,9 +97,6 @@ def training_arguments(
         use_cpu=on_cpu,
         eval_strategy="epoch",
         save_strategy="epoch",
-        # Two beside the best: one is whole at any moment, also while the next is written.
-        save_total_limit=3,
-        load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         remove_unused_columns=False,
@@ -92,7 +106,7 @@ def training_arguments(
         disable_tqdm=True,
         report_to=[],
         ddp_find_unused_parameters=False,
-        dataloader_num_workers=0,
+        dataloader_num_workers=plan.workers,
     )
 
 
@@ -127,6 +141,7 @@ class VAETrainer(Trainer):
         world = process_count()
         arguments = training_arguments(plan, folder, world, device)
         self.plan = plan
+        self.folder = folder
         self.vae = model
         self.valid = valid
         self.report = report
@@ -136,7 +151,8 @@ class VAETrainer(Trainer):
         self.micro_step = 0
         self.terms: dict[str, Tensor] = {}
         self.terms_count = 0
-        stops = [EarlyStoppingCallback(plan.patience)] if plan.patience else []
+        stops = [Patience(plan.patience)] if plan.patience else []
+        self.by_length = np.argsort(train.lengths, kind="stable") if plan.lagging else None
         super().__init__(
             model=model,
             args=arguments,
@@ -154,6 +170,7 @@ class VAETrainer(Trainer):
             self.train_dataset,  # type: ignore[arg-type]
             batch_sampler=self.batches,
             collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
             pin_memory=torch.cuda.is_available() and self.args.device.type == "cuda",
         )
 
@@ -168,10 +185,53 @@ class VAETrainer(Trainer):
         Raises:
             NonFiniteLossError: naming the step and the terms of the loss.
         """
+        lagging = self.plan.lagging if is_aggressive(self.state.log_history) else None
+        if lagging is not None:
+            self.catch_up(model, lagging)
         self.micro_step = (self.micro_step + 1) % self.args.gradient_accumulation_steps
         place = (self.state.global_step * self.batches.accumulation + self.micro_step) * 4096
         torch.manual_seed(self.plan.seed * 1_000_000_007 + place + self.batches.rank)
-        return super().training_step(model, inputs, num_items_in_batch)
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if lagging is not None:
+            drop_gradients(split_parameters(self.vae)[0])
+        return loss
+
+    def catch_up(self, model: nn.Module, plan: LaggingPlan) -> None:
+        """Update the encoders alone until their loss stops falling.
+
+        The batches and the noise follow from the seed and the step, as those of a step do.
+
+        Raises:
+            NonFiniteLossError: the loss became NaN or infinite.
+        """
+        assert self.by_length is not None and self.optimizer is not None
+        model.train()  # validation leaves it in evaluation mode
+        _, others = split_parameters(self.vae)
+        batches, falling = self.batches, Falling(plan)
+        step, updates = self.state.global_step, 0
+        for updates in range(1, plan.steps + 1):
+            seed = (self.plan.seed, step, updates)
+            chosen = similar_texts(
+                self.by_length, batches.batch_size, seed, batches.rank, batches.world
+            )
+            rows = [self.train_dataset[index] for index in chosen]  # type: ignore[index]
+            inputs = self._prepare_inputs(self.data_collator(rows))
+            seed_noise(*seed, batches.rank)
+            with self.compute_loss_context_manager():
+                loss = model(step=step, **inputs).value
+            self.accelerator.backward(loss)
+            drop_gradients(others)
+            self.accelerator.clip_grad_norm_(model.parameters(), self.plan.clip or math.inf)
+            self.optimizer.step()  # type: ignore[union-attr]
+            model.zero_grad()
+            value = float(self.accelerator.reduce(loss.detach(), "mean"))  # type: ignore[arg-type]
+            if not math.isfinite(value):
+                raise NonFiniteLossError(f"the loss is {value} as encoders catch up at step {step}")
+            if not falling(value):
+                break
+        self.terms["encoder_updates"] = self.terms.get("encoder_updates", 0.0) + torch.tensor(
+            float(updates)
+        )
 
     def compute_loss(
         self,
@@ -208,7 +268,8 @@ class VAETrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Validate: every process reads all of it, with the same noise, so all agree."""
-        metrics = validate(self.vae, self.valid, self.plan.validation_samples)
+        lagging = self.plan.lagging is not None
+        metrics = validate(self.vae, self.valid, self.plan.validation_samples, lagging)
         weight = self.current_kl_weight()
         metrics |= {} if weight is None else {"kl_weight": weight}
         logs = {f"eval_{name}": value for name, value in metrics.items()}
@@ -229,15 +290,94 @@ class VAETrainer(Trainer):
             self.vae.save_pretrained(output_dir or str(self.args.output_dir), state_dict=state_dict)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        if self.args.should_save:
-            seal(Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}")
+        """Save beside the place and rename into it; keep the two newest and the best."""
+        if not self.args.should_save:
+            super()._save_checkpoint(model, trial)  # writes nothing
+        else:
+            self.save_in_place(model, trial)
+            for path in checkpoints(self.folder)[:-2]:
+                if path != self.checkpoint(self.state.best_global_step):
+                    discard(path)
+        # What the first process has not renamed yet the others cannot load.
+        self.accelerator.wait_for_everyone()
+
+    def save_in_place(self, model: nn.Module, trial: Any) -> None:
+        """Save what transformers saves, sealed and as a whole."""
+        with put_in_place(self.checkpoint(self.state.global_step)) as beside:
+            self.args.output_dir = str(beside.parent)
+            try:
+                super()._save_checkpoint(model, trial)
+            finally:
+                self.args.output_dir = str(self.folder)
+            # The step says which is the best; a path would be wrong once the run is moved.
+            self.state.best_model_checkpoint = None
+            self.state.save_to_json(str(beside / TRAINER_STATE_NAME))
+
+    def checkpoint(self, step: int | None) -> Path:
+        """The place of the checkpoint of a step."""
+        return self.folder / f"checkpoint-{step}"
+
+    def load_best(self) -> None:
+        """Give the model the weights with the best validation.
+
+        Raises:
+            CheckpointError: they were damaged since they were saved.
+        """
+        best = self.checkpoint(self.state.best_global_step)
+        problem = damage(best)
+        if problem is not None:
+            raise CheckpointError(f"{best}, the best checkpoint, is lost: {problem}; --resume")
+        self._load_from_checkpoint(str(best))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load a checkpoint's weights, of safetensors only.
+
+        Raises:
+            CheckpointError: they are not there or do not fit.
+        """
+        file = Path(resume_from_checkpoint) / "model.safetensors"
+        try:
+            self.vae.load_state_dict(load_file(file))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise CheckpointError(f"{file} cannot be used: {str(error).splitlines()[0]}") from None
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Load the rest of a checkpoint; torch unpickles tensors and plain values only.
+
+        Raises:
+            CheckpointError: there is something else in it.
+        """
+        try:
+            super()._load_optimizer_and_scheduler(checkpoint)
+        except (UnpicklingError, AttributeError, KeyError, RuntimeError, TypeError, ValueError):
+            raise CheckpointError(
+                f"{checkpoint}: optimizer.pt or scheduler.pt holds no state of this training"
+            ) from None
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Nothing: the noise of a step follows from the seed."""
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         """Nothing: the noise of a step follows from the seed."""
+
+
+class Patience(TrainerCallback):
+    """Stops when so many validations in a row were not better than the best before them.
+
+    It counts what was logged, which a checkpoint holds: a counter of its own would begin anew when
+    training resumes, as that of transformers does.
+    """
+
+    def __init__(self, patience: int):
+        self.patience = patience
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Stop when patience is at its end."""
+        losses = [log["eval_loss"] for log in state.log_history if "eval_loss" in log]
+        if len(losses) - 1 - losses.index(min(losses)) >= self.patience:
+            control.should_training_stop = True
 
 
 class OrderOfEpoch(TrainerCallback):
@@ -257,11 +397,19 @@ class OrderOfEpoch(TrainerCallback):
         self.batches.epoch = state.global_step // self.batches.steps
 
 
-def validate(model: VAE, sentences: Sentences, samples: int) -> dict[str, float]:
-    """Means over held-out texts: loss (negative ELBO), nll, reconstruction, kl; active units."""
+def validate(
+    model: VAE, sentences: Sentences, samples: int, mutual: bool = False
+) -> dict[str, float]:
+    """Means over held-out texts: loss (negative ELBO), nll, reconstruction, kl; active units.
+
+    Args:
+        model: is left in evaluation mode.
+        sentences: held out.
+        samples: of each posterior.
+        mutual: mutual information too, whose time is the square of the number of texts.
+    """
     batches = [batch for _, batch in sentences.in_length_order()]
     estimate = likelihood(model, batches, samples=samples)
-    moments = posterior_moments(model, batches)
     metrics = {
         "loss": -estimate.elbo.mean().item(),
         "nll": estimate.nll.mean().item(),
@@ -270,10 +418,13 @@ def validate(model: VAE, sentences: Sentences, samples: int) -> dict[str, float]
     }
     if not math.isfinite(metrics["loss"]):
         raise NonFiniteLossError(f"the validation loss is {metrics['loss']}")
-    if moments:
-        active = sum(active_units(means) for means, _ in moments.values())
+    if len(model.latents):
+        active = active_units(posterior_means(model, estimate.features))
         metrics["active_units"] = float(active)
         metrics["collapsed"] = float(is_collapsed(metrics["kl"], active))
+        if mutual:
+            said = information(model, estimate.features, samples=1)
+            metrics["mutual_information"] = said.mutual_information
     return metrics
 
 

@@ -19,6 +19,7 @@ from textvae.runs import (
     InterruptedRunError,
     Report,
     RunError,
+    how_to_go_on,
     newest,
     next_folder,
     saved_recipe,
@@ -178,19 +179,19 @@ def run(
         report("finished", {})
         texts = subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
         finished = look(SentenceVAE(model, tokenizer), texts, folder, seconds)
+        text = json.dumps(finished.summary, indent=1, ensure_ascii=False)
+        (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
     except KeyboardInterrupt:
         # A second Ctrl-C, or one before the first step or after the last.
-        raise InterruptedRunError(
-            f"stopped; go on with: textvae train --resume --output {folder}"
-        ) from None
-    text = json.dumps(finished.summary, indent=1, ensure_ascii=False)
-    (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
+        raise InterruptedRunError(how_to_go_on(folder)) from None
     return finished
 
 
 @contextmanager
 def all_or_nothing(folder: Path, report: Report) -> Iterator[Report]:
     """A report to train with; a new folder is taken away again by an error before the first step.
+
+    Ctrl-C leaves it where it can be resumed.
 
     Args:
         folder: of the run, which training makes if it is not there.
@@ -207,8 +208,9 @@ def all_or_nothing(folder: Path, report: Report) -> Iterator[Report]:
 
     try:
         yield noticed
-    except Exception:
-        if vacant and not begun and process_rank() == 0:
+    except BaseException as error:
+        resumes = not isinstance(error, Exception) and (folder / RECIPE).exists()
+        if vacant and not begun and not resumes and process_rank() == 0:
             shutil.rmtree(folder, ignore_errors=True)
             if not missing:
                 folder.mkdir()

@@ -2,10 +2,11 @@
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 from textvae import training
 from textvae.console import table
@@ -13,7 +14,7 @@ from textvae.exports import written_beside
 from textvae.plan import Claim
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import SpecError, suggest
-from textvae.reports import entropy_of, held_out_texts
+from textvae.reports import entropy_of, held_out_texts, training_texts
 from textvae.runs import Report, RunError, saved_recipe
 from textvae.sentence import Evaluation, SentenceVAE
 
@@ -106,8 +107,12 @@ def check_claims(
     for claim in claims:
         bound = claim.value
         if claim.over is not None:
-            bound += float(stored[claim.over]["figures"][claim.metric])
-        ours = float(figures[claim.metric])
+            yardstick = figure_of(stored[claim.over]["figures"], claim.metric)
+            assert yardstick is not None, "checked above"
+            bound += yardstick
+        ours = figure_of(figures, claim.metric)
+        if ours is None:
+            raise SpecError([f"claim: {claim.metric} was not measured for this model"])
         checks.append(
             Checked(claim, ours, bound, ours <= bound if claim.test == "<=" else ours >= bound)
         )
@@ -120,20 +125,42 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
     Raises:
         SpecError: a metric that is not measured, or the other recipe has no stored figures.
     """
-    known = [field.name for field in fields(Evaluation)]
+    known = list(metric_names(Evaluation))
     problems = []
     for number, claim in enumerate(claims):
         if claim.metric not in known:
             problems.append(
                 f"claim.{number}.metric: unknown {claim.metric!r} {suggest(claim.metric, known)}"
             )
-        if claim.over is not None and claim.over not in stored:
+        if claim.over is not None and not (
+            claim.over in stored
+            and figure_of(stored[claim.over]["figures"], claim.metric) is not None
+        ):
             problems.append(
                 f"claim.{number}.over: {claim.over!r} has no stored result; first: textvae verify "
                 f"{claim.over} --record FILE, and the same FILE here"
             )
     if problems:
         raise SpecError(problems)
+
+
+def metric_names(kind: type, prefix: str = "") -> Iterator[str]:
+    """The figures of a dataclass that a claim may be about; those of its parts with dots."""
+    for field in fields(kind):
+        union = isinstance(field.type, UnionType)
+        for part in get_args(field.type) if union else (field.type,):
+            if is_dataclass(part):
+                yield from metric_names(part, f"{prefix}{field.name}.")  # type: ignore[arg-type]
+            elif part in (int, float, bool):
+                yield prefix + field.name
+
+
+def figure_of(figures: Mapping[str, Any], metric: str) -> float | None:
+    """A figure by its name, with dots into its parts; None where it was not measured."""
+    value: Any = figures
+    for name in metric.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return None if value is None else float(value)
 
 
 def verify_recipe(
@@ -174,11 +201,15 @@ def verify_recipe(
         assert finished is not None, "one process trains here"
         model = str(finished.folder)
     trained = saved_recipe(Path(model))
-    if trained.model != recipe.model or trained.objective != recipe.objective:
+    compared = ("model", "pretrain", "objective")
+    if any(getattr(trained, part) != getattr(recipe, part) for part in compared):
         raise RunError(f"{model} is a run of another model or objective than {recipe.name!r}")
     vae = SentenceVAE.from_pretrained(model, device or "cpu")
     texts = held_out_texts(model, data, text_column).texts
-    figures = asdict(vae.evaluate(texts, samples)) | entropy_of(model, data)
+    generation = any(claim.metric.startswith("generation.") for claim in recipe.claim)
+    seen = training_texts(model)[0] if generation else None
+    figures = asdict(vae.evaluate(texts, samples, 0, generation, seen))
+    figures |= entropy_of(model, data)
     verdict = Verdict(recipe.name, figures, check_claims(recipe.claim, figures, stored))
     if record is not None:
         entry = {
@@ -257,7 +288,7 @@ def system_rows(recipe: Recipe, stored: Mapping[str, Any]) -> list[str]:
         said = f"{claim.metric} {claim.test} {over} on {claim.data}"
         published = "" if claim.published is None else f"{claim.published:g} ({claim.source})"
         ours, holds = "not yet measured", ""
-        if figures is not None:
+        if figures is not None and figure_of(figures, claim.metric) is not None:
             (check,) = check_claims([claim], figures, stored)
             ours, holds = f"{check.ours:.2f}", "yes" if check.holds else "no"
         rows.append(f"{head} {said} | {published} | {ours} | {holds} |")

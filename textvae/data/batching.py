@@ -1,13 +1,18 @@
 """Encoded sentences and the order in which they are read."""
 
-from collections.abc import Iterator, Sequence
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from textvae.data.texts import DataError
 from textvae.data.tokenizers import count_words, encode_texts
 from textvae.vocabulary import PAD
 
@@ -15,6 +20,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Batch = dict[str, Tensor]
+CHUNK = 1000
+"""Texts encoded together: enough for the tokenizer's threads, few enough to be small."""
 POOL = 50
 """Batches sorted by length together: enough that padding is rare, few enough to stay random."""
 
@@ -23,8 +30,10 @@ POOL = 50
 class Sentences:
     """Token ids of many texts in one flat array; behaves as a sequence of int64 arrays.
 
+    The arrays may be maps of files: only the texts that are asked for are then read.
+
     Args:
-        ids: all token ids, begin and end of sentence included, int32.
+        ids: all token ids, begin and end of sentence included, int32 or uint16.
         offsets: where each text begins, and the end of the last, (S + 1,), int64.
         words: words of all texts, each with one end of sentence: the denominator of word
             perplexity, the same for every tokenizer.
@@ -37,13 +46,21 @@ class Sentences:
     field: str = "text"
 
     @classmethod
-    def encoded(cls, tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> "Sentences":
+    def encoded(cls, tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> "Sentences":
         """The sentences of texts under a tokenizer."""
-        rows = encode_texts(tokenizer, texts)
-        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-        np.cumsum([len(row) for row in rows], out=offsets[1:])
-        ids = np.fromiter((i for row in rows for i in row), dtype=np.int32, count=offsets[-1])
-        return cls(ids, offsets, sum(map(count_words, texts)))
+        parts = list(encoded_parts(tokenizer, texts))
+        ids = np.concatenate([np.zeros(0, np.int32), *(part for part, _, _ in parts)])
+        offsets = np.cumsum([0, *chain.from_iterable(lengths for _, lengths, _ in parts)])
+        return cls(ids, offsets, sum(words for _, _, words in parts))
+
+    @classmethod
+    def mapped(cls, folder: Path) -> "Sentences":
+        """The sentences that `write_sentences` wrote, mapped into memory."""
+        facts = json.loads((folder / "sentences.json").read_text(encoding="utf-8"))
+        # Plain arrays: rows of a memmap are memmaps too, which take five times as long to make.
+        ids = np.asarray(np.memmap(folder / "ids.bin", facts["dtype"], "r"))
+        offsets = np.asarray(np.memmap(folder / "offsets.bin", np.int64, "r"))
+        return cls(ids, offsets, facts["words"])
 
     def __len__(self) -> int:
         """Number of texts S."""
@@ -87,6 +104,48 @@ class Sentences:
             chosen = order[start:stop]
             yield chosen, self.collate([self[index] for index in chosen])
             start = stop
+
+
+def encoded_parts(
+    tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], max_tokens: float = math.inf
+) -> Iterator[tuple[np.ndarray, list[int], int]]:
+    """Texts in chunks, those of over `max_tokens` left out: ids, int32; lengths; words."""
+    rest = iter(texts)
+    while chunk := list(islice(rest, CHUNK)):
+        rows = zip(chunk, encode_texts(tokenizer, chunk), strict=True)
+        kept = [(text, row) for text, row in rows if len(row) <= max_tokens]
+        lengths = [len(row) for _, row in kept]
+        ids = chain.from_iterable(row for _, row in kept)
+        words = sum(count_words(text) for text, _ in kept)
+        yield np.fromiter(ids, np.int32, sum(lengths)), lengths, words
+
+
+def write_sentences(
+    folder: Path, tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], max_tokens: float
+) -> None:
+    """Encode texts of at most `max_tokens` tokens into files that `Sentences.mapped` reads.
+
+    Raises:
+        DataError: every text is longer.
+    """
+    dtype = np.dtype(np.uint16 if len(tokenizer) <= 2**16 else np.int32)
+    tokens = total = 0
+    with (folder / "ids.bin").open("wb") as ids, (folder / "offsets.bin").open("wb") as offsets:
+        offsets.write(np.int64(0).tobytes())
+        for part, lengths, words in encoded_parts(tokenizer, texts, max_tokens):
+            ids.write(part.astype(dtype).tobytes())
+            offsets.write((tokens + np.cumsum(lengths, dtype=np.int64)).tobytes())
+            tokens += len(part)
+            total += words
+    if not tokens:
+        parts = encoded_parts(tokenizer, texts)
+        shortest = min((min(lengths) for _, lengths, _ in parts), default=0)
+        raise DataError(
+            f"every training text has more than data.max_tokens = {max_tokens} tokens "
+            f"(the shortest: {shortest})"
+        )
+    facts = {"dtype": dtype.name, "words": total}
+    (folder / "sentences.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 class ShuffledBatches:

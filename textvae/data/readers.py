@@ -7,13 +7,15 @@ import difflib
 import gzip
 import itertools
 import json
-import random
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from textvae.data.texts import DataError, Reader, Texts, checked, hold_out
 
 MAX_CHARS = 100_000
 FORMATS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet")
@@ -27,10 +29,7 @@ SPLITS = {
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?(:[\w.-]+)?")
-
-
-class DataError(ValueError):
-    """Data that cannot be used: one line that says what was given and what is allowed."""
+SHARD = re.compile(r"-(\d+)(?=-of-(\d+)\.)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Corpus:
     `notes` are sentences for the user: what was skipped, what was split off.
     """
 
-    train: list[str]
+    train: Texts | list[str]
     valid: list[str]
     test: list[str]
     source: str
@@ -64,9 +63,12 @@ def read_corpus(
 ) -> Corpus:
     """The corpus at a folder, a file or a hub name; without validation data, part of train is it.
 
+    All texts are read and checked; those of train are not kept.
+
     Args:
-        source: a folder of files named by split (`train.txt`, `ptb.valid.txt.gz`, `dev.csv`, ...),
-            one file (all of it is train), or the name of a hub data set, `name` or `name:config`.
+        source: a folder of files named by split (`train.txt`, `ptb.valid.txt.gz`, `dev.csv`, or
+            shards as `train-00000-of-00008.jsonl`), one file (all of it is train), or the name of
+            a hub data set, `name` or `name:config`.
         text_column: where the text is in csv, tsv, json, parquet and hub data. Such a text keeps
             the line ends inside it.
         valid_fraction: the share of train that is held out where there is no validation data.
@@ -81,10 +83,10 @@ def read_corpus(
     readers = split_readers(source, text_column, max_chars)
     if "train" not in readers:
         raise DataError(f"{source}: has no train split (found: {', '.join(readers)})")
-    rows = {split: read() for split, read in readers.items()}
-    notes = [note for split in rows.values() for note in split.notes]
-    train, valid, test = (rows[s].texts if s in rows else [] for s in SPLITS)
-    if "valid" not in rows and valid_fraction:
+    notes: list[str] = []
+    train = checked(str(source), readers["train"], notes)
+    valid, test = (list(readers[s](notes)) if s in readers else [] for s in ("valid", "test"))
+    if "valid" not in readers and valid_fraction:
         if len(train) < 2:
             raise DataError(
                 f"{source}: one sentence cannot be split into train and valid; give at least 2, "
@@ -120,22 +122,23 @@ def read_split(path: str, *, text_column: str = "text", split: str | None = None
     if Path(path).expanduser().is_file():
         if split is not None:
             raise DataError(f"{path}: one file has no splits (split {split!r} was asked for)")
-        return readers["train"]()
+        notes: list[str] = []
+        return Rows(list(readers["train"](notes)), notes)
     chosen = split or next(name for name in ("test", "valid", "train") if name in readers)
     if chosen not in readers:
         raise DataError(f"{path}: has no {chosen} split (found: {', '.join(readers)})")
-    rows = readers[chosen]()
-    return Rows(rows.texts, [f"{path}: read the {chosen} split", *rows.notes])
+    notes = [f"{path}: read the {chosen} split"]
+    return Rows(list(readers[chosen](notes)), notes)
 
 
-def split_readers(source: str, text_column: str, max_chars: int) -> dict[str, Callable[[], Rows]]:
+def split_readers(source: str, text_column: str, max_chars: int) -> dict[str, Reader]:
     """For each split that the source has, what reads it; one file is `train`."""
     if not str(source).strip():
         raise DataError("no data given: a folder, a file or the name of a hub data set")
     path = Path(source).expanduser()
     try:
         if path.is_file():
-            files = {"train": path}
+            files = {"train": [path]}
         elif path.is_dir():
             files = split_files(path)
         elif path.exists():
@@ -144,29 +147,26 @@ def split_readers(source: str, text_column: str, max_chars: int) -> dict[str, Ca
             return hub_readers(str(source), text_column, max_chars)
     except OSError as error:
         raise DataError(f"{source}: {error.strerror or error}") from error
-    return {
-        split: lambda file=file: read_file(file, text_column, max_chars)
-        for split, file in files.items()
-    }
+
+    def read(paths: list[Path], notes: list[str]) -> Iterator[str]:
+        for path in paths:
+            yield from read_file(path, text_column, max_chars, notes)
+
+    return {split: partial(read, paths) for split, paths in files.items()}
 
 
-def split_files(folder: Path) -> dict[str, Path]:
-    """The file of each split in a folder, by name; companions such as `train.labels.tsv` are not.
+def split_files(folder: Path) -> dict[str, list[Path]]:
+    """The files of each split in a folder, by name; companions as `train.labels.tsv` are not.
 
     The split is the last word of the name: `train.txt`, `ptb.train.txt.gz`, `news-train.csv`.
     """
     names = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name[0] != ".")
     known = [name for name in names if file_format(name) in FORMATS]
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     for split, words in SPLITS.items():
         candidates = [name for name in known if last_word(name) in words]
-        if len(candidates) > 1:
-            raise DataError(
-                f"{folder}: several files for {split}: {', '.join(candidates)}; keep one, or give "
-                "one file"
-            )
         if candidates:
-            found[split] = folder / candidates[0]
+            found[split] = shards(folder, split, candidates)
     if not found:
         held = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
         raise DataError(
@@ -182,20 +182,34 @@ def file_format(name: str) -> str:
 
 
 def last_word(name: str) -> str:
-    """The last word of a file name before its extension; the shard `-00000-of-00001` is none."""
+    """The last word of a file name before its extension; the shard `-00000-of-00008` is none."""
     stem = Path(name.lower().removesuffix(".gz")).stem
-    return re.split(r"[._-]", re.sub(r"-0+-of-0*1$", "", stem))[-1]
+    return re.split(r"[._-]", re.sub(r"-\d+-of-\d+$", "", stem))[-1]
 
 
-def hold_out(texts: list[str], fraction: float, seed: int) -> tuple[list[str], list[str]]:
-    """At least two texts without a random share, and that share, both in their order."""
-    size = min(max(1, round(fraction * len(texts))), len(texts) - 1)
-    held = set(random.Random(seed).sample(range(len(texts)), size))
-    train = [text for i, text in enumerate(texts) if i not in held]
-    return train, [texts[i] for i in sorted(held)]
+def shards(folder: Path, split: str, names: list[str]) -> list[Path]:
+    """The one file of a split, or all shards of one set, `-00000-of-00008` first.
+
+    Raises:
+        DataError: several files that are no set, or a shard is missing.
+    """
+    wanted = names
+    if shard := SHARD.search(names[0]):
+        digits, total = len(shard[1]), int(shard[2])
+        numbers = range(min(total, len(names) + 1))
+        wanted = [SHARD.sub(f"-{number:0{digits}}", names[0]) for number in numbers]
+    if len(wanted) < len(names) or len({SHARD.sub("", name) for name in names}) > 1:
+        found = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        raise DataError(
+            f"{folder}: several files for {split}: {found}; keep one, or the shards of one, or "
+            "give one file"
+        )
+    if missing := [name for name in wanted if name not in names]:
+        raise DataError(f"{folder}: the shard {missing[0]} is missing")
+    return [folder / name for name in wanted]
 
 
-def read_file(path: Path, text_column: str, max_chars: int) -> Rows:
+def read_file(path: Path, text_column: str, max_chars: int, notes: list[str]) -> Iterator[str]:
     """The texts of one file in any of the formats.
 
     Raises:
@@ -214,7 +228,7 @@ def read_file(path: Path, text_column: str, max_chars: int) -> Rows:
             cells = iter_parquet(path, text_column)
         else:
             cells = iter_json(path, text_column, unit)
-        return collect(str(path), cells, max_chars, unit)
+        yield from stripped(str(path), cells, max_chars, unit, notes)
     except gzip.BadGzipFile as error:
         raise DataError(f"{path}: is not a gzip file, though its name ends in .gz") from error
     except (EOFError, zlib.error) as error:
@@ -223,9 +237,11 @@ def read_file(path: Path, text_column: str, max_chars: int) -> Rows:
         raise DataError(f"{path}: {error.strerror or error}") from error
 
 
-def collect(name: str, cells: Iterable[tuple[int, Any]], max_chars: int, unit: str) -> Rows:
+def stripped(
+    name: str, cells: Iterable[tuple[int, Any]], max_chars: int, unit: str, notes: list[str]
+) -> Iterator[str]:
     """The stripped texts of numbered cells; blank ones are counted, all else is an error."""
-    texts, blank = [], 0
+    found, blank = False, 0
     for number, cell in cells:
         if not isinstance(cell, str):
             given = "null" if cell is None else f"{type(cell).__name__} {str(cell)[:40]!r}"
@@ -236,14 +252,15 @@ def collect(name: str, cells: Iterable[tuple[int, Any]], max_chars: int, unit: s
                 f"{name}: {unit} {number}: {len(text)} characters, at most {max_chars} are allowed"
             )
         if text:
-            texts.append(text)
+            found = True
+            yield text
         else:
             blank += 1
-    if not texts:
+    if not found:
         held = f"{blank} blank {unit}s" if blank else "empty"
         raise DataError(f"{name}: holds no text ({held})")
-    skipped = f"{name}: skipped {blank} blank {unit}{'s' if blank > 1 else ''}"
-    return Rows(texts, [skipped] if blank else [])
+    if blank:
+        notes.append(f"{name}: skipped {blank} blank {unit}{'s' if blank > 1 else ''}")
 
 
 def iter_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -338,7 +355,7 @@ def iter_parquet(path: Path, text_column: str) -> Iterator[tuple[int, Any]]:
         raise DataError(f"{path}: is no readable parquet file ({first_line(error)})") from error
 
 
-def hub_readers(source: str, text_column: str, max_chars: int) -> dict[str, Callable[[], Rows]]:
+def hub_readers(source: str, text_column: str, max_chars: int) -> dict[str, Reader]:
     """What reads each split of a hub data set, given as `name` or `name:config`."""
     path = Path(source).expanduser()
     missing = f"{source}: no such file or folder{nearest_name(path)}"
@@ -366,12 +383,12 @@ def hub_readers(source: str, text_column: str, max_chars: int) -> dict[str, Call
         names = ", ".join(map(str, loaded))
         raise DataError(f"{source}: no split named train, validation or test (found: {names})")
 
-    def read(key: str) -> Rows:
-        data = loaded[key]
-        column = column_name(f"{source}: {key}", data.column_names, text_column)
-        return collect(f"{source}: {key}", enumerate(data[column], start=1), max_chars, "row")
+    def read(key: str, notes: list[str]) -> Iterator[str]:
+        data, name = loaded[key], f"{source}: {key}"
+        cells = enumerate(data[column_name(name, data.column_names, text_column)], start=1)
+        return stripped(name, cells, max_chars, "row", notes)
 
-    return {split: lambda key=key: read(key) for split, key in found.items()}
+    return {split: partial(read, key) for split, key in found.items()}
 
 
 def nearest_name(path: Path) -> str:

@@ -1,21 +1,61 @@
-"""What the latents hold: posterior moments over a data set, active units, collapse."""
+"""What the latents hold: posterior moments, mutual information, active units, collapse."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
 
+from textvae.encoders import Features
+from textvae.families import Family
 from textvae.model import VAE
+from textvae.outputs import Latent
 
 ACTIVE = 0.01
 """Variance of a posterior mean over the data above which its dimension counts as active."""
+
+BLOCK = 256
+"""Texts that samples are compared with at once."""
+
+ELEMENTS = 2**22
+"""Most numbers that a comparison of samples with texts holds at once."""
+
+
+@dataclass(frozen=True)
+class Information:
+    """What z says of its text, over all N texts, nats.
+
+    `mutual_information + marginal_kl` is E KL(q(z | x) || p(z)), estimated from the same samples.
+
+    Args:
+        mutual_information: I(x; z) = E log q(z | x) - log q(z), where q(z) = 1/N sum_n q(z | x_n)
+            over all N texts; at most ln N.
+        marginal_kl: KL(q(z) || p(z)) = E log q(z) - log p(z): how far the latents of the texts,
+            taken together, are from the prior.
+        samples: of each posterior.
+        variances: of each dimension's posterior mean over the texts, all latents side by side.
+        kls: mean KL of each dimension; None where a posterior does not factorise.
+
+    Source: Hoffman & Johnson 2016, ELBO surgery, section 2.
+    """
+
+    mutual_information: float
+    marginal_kl: float
+    samples: int
+    variances: tuple[float, ...]
+    kls: tuple[float, ...] | None
 
 
 @torch.no_grad()
 def posterior_moments(
     model: VAE, batches: Iterable[Mapping[str, Tensor]]
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Posterior means and standard deviations of each latent, (N, D) each, on the CPU.
+    """Posterior centres and standard deviations of each latent, (N, D) each, on the CPU.
+
+    The centre is the mean, unless the family has another: see `Family.centre`.
 
     Rows are in the order of the batches; the model is left in evaluation mode.
     """
@@ -24,12 +64,177 @@ def posterior_moments(
     for fields in batches:
         on_device = {name: value.to(model.device) for name, value in fields.items()}
         for name, posterior in model.encode(**on_device).items():
-            parts[name].append((posterior.mean.cpu(), posterior.stddev.cpu()))
+            family = cast(Family, model.latents[name])
+            parts[name].append((family.centre(posterior).cpu(), posterior.stddev.cpu()))
     return {
         name: (torch.cat([p[0] for p in rows]), torch.cat([p[1] for p in rows]))
         for name, rows in parts.items()
         if rows
     }
+
+
+@torch.no_grad()
+def posterior_means(model: VAE, features: Mapping[str, Tensor]) -> Tensor:
+    """Posterior means of texts that the encoders have read, all latents side by side, (N, D).
+
+    Args:
+        model: in evaluation mode.
+        features: the pooled vector of each text, (N, H), by encoder.
+    """
+    parts = []
+    for block in blocks(features):
+        latents = model.draw(block, 1, size_of(block), use_mean=True)
+        parts.append(torch.cat([latent.value[0] for latent in latents.values()], -1))
+    return torch.cat(parts).cpu()
+
+
+@torch.no_grad()
+def information(
+    model: VAE, features: Mapping[str, Tensor], samples: int = 10, seed: int = 0
+) -> Information:
+    """Mutual information, and what else z says of texts that the encoders have read.
+
+    A sample is compared with the posteriors of all N texts, never with a part of them, in blocks:
+    memory does not depend on N, time on its square.
+
+    Args:
+        model: in evaluation mode.
+        features: the pooled vector of each text, (N, H), by encoder.
+        samples: of each posterior.
+        seed: of the samples.
+    """
+    if not len(model.latents):
+        return Information(0.0, 0.0, samples, (), ())
+    means = posterior_means(model, features).double()
+    count, dim = means.shape
+    mutual = marginal = 0.0
+    kls: Tensor | None = torch.zeros(dim, dtype=torch.float64)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for number, block in enumerate(blocks(features)):
+            size = size_of(block)
+            latents = model.draw(block, samples, size)
+            values = {name: latent.value.flatten(0, 1) for name, latent in latents.items()}
+            priors = [latent.prior.log_prob(latent.value) for latent in latents.values()]
+            log_prior = torch.stack(priors).double().sum(0).flatten()
+            for rows in torch.arange(samples * size).split(max(1, ELEMENTS // (BLOCK * dim))):
+                chunk = {name: value[rows] for name, value in values.items()}
+                own, aggregate = log_posteriors(model, chunk, features, number, rows % size)
+                mutual += (own - aggregate).sum().item()
+                marginal += (aggregate - log_prior[rows]).sum().item()
+            kls = None if kls is None else added_kls(kls, latents)
+    return Information(
+        mutual_information=mutual / (count * samples),
+        marginal_kl=marginal / (count * samples),
+        samples=samples,
+        variances=tuple((means.var(0) if count > 1 else 0 * means[0]).tolist()),
+        kls=None if kls is None else tuple((kls / count).tolist()),
+    )
+
+
+def log_posteriors(
+    model: VAE,
+    values: Mapping[str, Tensor],
+    features: Mapping[str, Tensor],
+    number: int,
+    own: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """log q(z | x) of samples under their own text, log q(z) under all N: (M,) each, float64.
+
+    Both come from one matrix of log-probabilities, so log q(z) is never below log q(z | x) - ln N.
+
+    Args:
+        model: in evaluation mode.
+        values: the samples, (M, D) by latent.
+        features: of all texts.
+        number: of the block that the samples' texts are in.
+        own: their places in it, (M,), int64.
+    """
+    found = torch.empty(0)
+    total = torch.full(own.shape, -torch.inf, dtype=torch.float64, device=model.device)
+    for other, block in enumerate(blocks(features)):
+        log_probs = cross_log_prob(model, values, block)
+        total = torch.logaddexp(total, log_probs.logsumexp(1))
+        if other == number:
+            found = log_probs.gather(1, own.to(model.device)[:, None]).squeeze(1)
+    return found, total - math.log(len(next(iter(features.values()))))
+
+
+def cross_log_prob(
+    model: VAE, values: Mapping[str, Tensor], features: Mapping[str, Features]
+) -> Tensor:
+    """log q(z_m | x_b) of each sample, (M, D) by latent, under each text, (M, B), float64."""
+    size = size_of(features)
+    paired = {name: value[:, None].expand(-1, size, -1) for name, value in values.items()}
+    total = torch.zeros((), dtype=torch.float64, device=model.device)
+    for node in model.config.nodes("latents"):
+        # A latent that is given another has one posterior for each pair of sample and text.
+        posterior = model.latents[node["name"]](model.context(node, features, paired))
+        total = total + log_prob_of_pairs(posterior, values[node["name"]])
+    return total
+
+
+def log_prob_of_pairs(posterior: Distribution, value: Tensor) -> Tensor:
+    """log q_b(z_m), (M, B), float64, of posteriors, batch shape (1 or M, B), at samples, (M, D)."""
+    base = posterior.base_dist if isinstance(posterior, Independent) else None
+    if not isinstance(base, Normal) or posterior.batch_shape[0] > 1:
+        return posterior.log_prob(value[:, None]).double()
+    # The square written out is two matrix products; float64 bears the cancellation.
+    z, mean, scale = value.double(), base.loc[0].double(), base.scale[0].double()
+    precision = scale**-2
+    square = z**2 @ precision.T - 2 * z @ (mean * precision).T + (mean**2 * precision).sum(-1)
+    return -0.5 * (square + math.log(2 * math.pi) * z.shape[1]) - scale.log().sum(-1)
+
+
+def added_kls(total: Tensor, latents: Mapping[str, Latent]) -> Tensor | None:
+    """The sum over texts of each dimension's KL with a block's added; None where there is none."""
+    try:
+        each = torch.cat([latent.kl_per_dimension() for latent in latents.values()], -1)
+    except (ValueError, NotImplementedError):
+        return None
+    return total + each.double().mean(0).sum(0).cpu()
+
+
+def blocks(features: Mapping[str, Tensor]) -> Iterator[dict[str, Features]]:
+    """Pooled vectors of N texts, (N, H) by encoder, as features of at most `BLOCK` texts each."""
+    count = len(next(iter(features.values())))
+    for start in range(0, count, BLOCK):
+        parts = {name: pooled[start : start + BLOCK] for name, pooled in features.items()}
+        yield {
+            # No position: what is left of a text is its pooled vector.
+            name: Features(part, part[:, None][:, :0], part[:, :0].bool())
+            for name, part in parts.items()
+        }
+
+
+def size_of(block: Mapping[str, Features]) -> int:
+    """Number of texts B of a block."""
+    return len(next(iter(block.values())).pooled)
+
+
+class Shuffled:
+    """A model whose latents are those of another text of the batch: z says nothing of its own.
+
+    Whatever is measured with it beside the model itself is what z is worth there.
+
+    Args:
+        model: that encodes and decodes.
+    """
+
+    def __init__(self, model: VAE):
+        self.model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def draw(
+        self, features: Mapping[str, Features], samples: int, batch: int, use_mean: bool = False
+    ) -> dict[str, Latent]:
+        """As the model draws, each text's values given to the next text."""
+        return {
+            name: Latent(latent.value.roll(1, dims=1), latent.posterior, latent.prior)
+            for name, latent in self.model.draw(features, samples, batch, use_mean).items()
+        }
 
 
 def active_units(means: Tensor, threshold: float = ACTIVE) -> int:

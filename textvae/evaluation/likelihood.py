@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ class Likelihood:
         reconstruction: -E_q log p(x | z).
         kl: KL(q(z | x) || p(z)).
         samples: K.
+        features: the pooled vector of each text, (N, H), by encoder, for whoever asks more.
 
     Source: Burda et al. 2016, eq. 8, arXiv:1509.00519.
     """
@@ -30,22 +31,25 @@ class Likelihood:
     reconstruction: Tensor
     kl: Tensor
     samples: int
+    features: dict[str, Tensor] = field(default_factory=dict)
 
 
 @torch.no_grad()
 def batch_likelihood(
-    model: VAE, fields: Mapping[str, Tensor], samples: int, max_rows: int
+    model: VAE, fields: dict[str, Tensor], samples: int, max_rows: int
 ) -> Likelihood:
     """The likelihood of one batch, with its samples drawn in chunks of at most `max_rows` rows.
 
-    Memory depends on `max_rows` (samples times texts), not on the number of samples.
+    The encoders read it once. Memory depends on `max_rows` (samples times texts), not on the
+    number of samples.
     """
     samples = samples if len(model.latents) else 1
     batch = len(next(iter(fields.values())))
     chunk = max(1, min(samples, max_rows // batch))
+    features = model.read(fields)
     total = reconstruction = kl = None
     for start in range(0, samples, chunk):
-        out = model.infer(min(chunk, samples - start), **fields)
+        out = model.infer_from(features, fields, min(chunk, samples - start))
         weight = torch.logsumexp(out.log_weight.double(), 0)
         rebuilt, rate = out.reconstruction.double().sum(0), out.kl.double().sum(0)
         total = weight if total is None else torch.logaddexp(total, weight)
@@ -53,7 +57,14 @@ def batch_likelihood(
         kl = rate if kl is None else kl + rate
     assert total is not None and reconstruction is not None and kl is not None
     reconstruction, kl = -reconstruction / samples, kl / samples
-    return Likelihood(math.log(samples) - total, -reconstruction - kl, reconstruction, kl, samples)
+    return Likelihood(
+        nll=math.log(samples) - total,
+        elbo=-reconstruction - kl,
+        reconstruction=reconstruction,
+        kl=kl,
+        samples=samples,
+        features={name: read.pooled for name, read in features.items()},
+    )
 
 
 def likelihood(
@@ -90,7 +101,10 @@ def likelihood(
         raise ValueError("there is no text to evaluate")
     names = ("nll", "elbo", "reconstruction", "kl")
     joined = {name: torch.cat([getattr(part, name).cpu() for part in parts]) for name in names}
-    return Likelihood(**joined, samples=parts[0].samples)
+    features = {
+        name: torch.cat([part.features[name] for part in parts]) for name in parts[0].features
+    }
+    return Likelihood(**joined, samples=parts[0].samples, features=features)
 
 
 def perplexity(nll: Tensor, units: int) -> float:

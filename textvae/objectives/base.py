@@ -1,18 +1,72 @@
-"""What every objective provides."""
+"""What every objective provides, and what several of them share."""
 
-from textvae.outputs import Loss, VAEOutput
-from textvae.registry import Component
+from collections.abc import Mapping
+from typing import get_type_hints
+
+from torch import Tensor
+
+from textvae.outputs import Latent, Loss, VAEOutput
+from textvae.registry import Component, SpecError, suggest
+from textvae.schedules import Schedule
 
 
 class Objective(Component):
     """A loss as a function of a model's output and the optimizer step.
 
-    A frozen dataclass; a `torch.nn.Module` only when it has parameters of its own.
+    A frozen dataclass; a `torch.nn.Module` only when it has parameters of its own. Those train
+    with the model and stand in its checkpoints, but not in the finished model. A constructor may
+    ask for `sizes`: of each encoder's features and of each latent, by name.
     """
 
     samples: int = 1
     """Samples K of each latent that the model draws for it."""
 
+    def __post_init__(self) -> None:
+        """Take a number for a constant schedule, as a recipe may give one."""
+        for name, hint in get_type_hints(type(self)).items():
+            if hint is Schedule and not isinstance(getattr(self, name), Schedule):
+                object.__setattr__(self, name, Schedule.build(getattr(self, name)))
+
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch at an optimizer step: the mean over its texts."""
         raise NotImplementedError
+
+
+def parts(out: VAEOutput) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """-E_q log p(x | z) and the KL, means over samples and texts, (), and the terms of both."""
+    reconstruction, kl = -out.reconstruction.mean(), out.kl.mean()
+    terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
+    return reconstruction, kl, {name: term.detach() for name, term in terms.items()}
+
+
+def reparameterized(out: VAEOutput, name: str) -> Latent:
+    """The latent of this name, whose samples carry gradients.
+
+    Raises:
+        ValueError: there is none, or its samples carry none.
+    """
+    if name not in out.latents:
+        raise ValueError(f"objective.latent: unknown {name!r} {suggest(name, out.latents)}")
+    latent = out.latents[name]
+    if not latent.posterior.has_rsample:
+        raise ValueError(
+            f"objective.latent: samples of {name!r} carry no gradient "
+            f"(got {type(latent.posterior).__name__}); take one that is reparameterized"
+        )
+    return latent
+
+
+def prior_like(latent: Latent) -> Tensor:
+    """Samples of a latent's prior, constants, as many as it has of its posterior, (K, B, D)."""
+    return latent.prior.expand(latent.value.shape[:2]).sample()
+
+
+def size_of(sizes: Mapping[str, int], name: str, key: str) -> int:
+    """The size of the encoder's features or the latent that `objective.key` names.
+
+    Raises:
+        SpecError: the model has none of that name.
+    """
+    if name not in sizes:
+        raise SpecError([f"objective.{key}: unknown {name!r} {suggest(name, sizes)}"])
+    return sizes[name]

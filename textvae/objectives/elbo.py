@@ -8,7 +8,7 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from textvae.objectives.base import Objective
+from textvae.objectives.base import Objective, parts
 from textvae.outputs import Loss, VAEOutput
 from textvae.schedules import Constant, Schedule
 
@@ -38,18 +38,12 @@ class ELBO(Objective, kind="elbo"):
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch at an optimizer step: the mean over samples and texts."""
+        reconstruction, kl, terms = parts(out)
+        rate = kl if self.free_bits == 0.0 else self.beyond_free_bits(out, out.kl).mean()
         weight = self.kl_weight(step)
-        kl = out.kl
-        rate = kl if self.free_bits == 0.0 else self.beyond_free_bits(out, kl)
-        reconstruction = -out.reconstruction.mean()
         return Loss(
-            reconstruction + weight * rate.mean(),
-            {
-                "elbo": (-reconstruction - kl.mean()).detach(),
-                "reconstruction": reconstruction.detach(),
-                "kl": kl.mean().detach(),
-                "kl_weight": torch.tensor(weight, device=kl.device),
-            },
+            reconstruction + weight * rate,
+            terms | {"kl_weight": kl.new_tensor(weight)},
         )
 
     def beyond_free_bits(self, out: VAEOutput, kl: Tensor) -> Tensor:
@@ -78,16 +72,10 @@ class ImportanceWeighted(Objective, kind="importance_weighted"):
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch: the mean over texts."""
-        bound = importance_weighted_bound(out.log_weight)
-        return Loss(
-            -bound.mean(),
-            {
-                "bound": bound.mean().detach(),
-                "elbo": out.log_weight.mean().detach(),
-                "reconstruction": -out.reconstruction.mean().detach(),
-                "kl": out.kl.mean().detach(),
-            },
-        )
+        _, _, terms = parts(out)
+        bound = importance_weighted_bound(out.log_weight).mean()
+        sampled = out.log_weight.mean().detach()
+        return Loss(-bound, terms | {"bound": bound.detach(), "elbo": sampled})
 
 
 def importance_weighted_bound(log_weight: Tensor) -> Tensor:

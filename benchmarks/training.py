@@ -1,0 +1,207 @@
+"""Training steps of ours and of a plain loop: tokens per second, the same loss, where time goes.
+
+Run: python benchmarks/training.py [--model transformer] [--data ptb] [--quick]. The plain loop is
+the usual script: random batches padded to their longest text, logits of padding too, Adam as
+torch makes it. On a GPU add --device cuda, --precision bfloat16 and --compile.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from models import flops, sentence_vae
+from plain import PlainLSTM, PlainTransformer
+from texts import random_batches, sentences
+from timing import Cost, cost, equal, matmul_peak, median, table
+from torch import Tensor, nn
+from torch.profiler import profile, record_function
+
+from textvae.data.batching import Sentences, ShuffledBatches
+from textvae.model import VAE
+from textvae.vocabulary import PAD
+
+PARTS = {
+    "LSTM": "mkldnn_rnn_layer|MkldnnRnnLayer|_cudnn_rnn|CudnnRnn",
+    "attention": "scaled_dot_product|ScaledDotProduct",
+    "projection + CE": "LinearCrossEntropy|cross_entropy|LogSoftmax|NllLoss",
+    "embedding": "aten::embedding|EmbeddingBackward",
+    "linear": "aten::linear|aten::addmm|AddmmBackward|aten::mm",
+    "optimizer": "Optimizer.step|Optimizer.zero_grad",
+    "clip": "clip",
+    "norm": "layer_norm|LayerNorm",
+}
+"""What an operation of the profiler belongs to; the outermost name decides."""
+
+
+@dataclass
+class Loop:
+    """A training loop that can be run step by step.
+
+    Args:
+        model: gives the loss of a batch, (B, T).
+        optimizer: of its parameters.
+        batches: endless.
+        loss: of a batch.
+        device: that the batches go to.
+        half: whether products are in bfloat16.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    batches: Iterator[Tensor]
+    loss: Callable[[Tensor], Tensor]
+    device: str
+    half: bool
+
+    def step(self) -> int:
+        """One step; the number of tokens that it predicted."""
+        ids = next(self.batches).to(self.device)
+        with torch.autocast(self.device, torch.bfloat16) if self.half else nullcontext():
+            loss = self.loss(ids)
+        loss.backward()
+        with record_function("clip"):
+            nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return int((ids[:, 1:] != PAD).sum())
+
+    @torch.no_grad()
+    def held_out(self, texts: Sentences) -> Tensor:
+        """Mean loss of held-out texts, nats per text, always with the same noise."""
+        torch.manual_seed(0)
+        total = torch.zeros(())
+        for _, batch in texts.in_length_order():
+            ids = batch["text"].to(self.device)
+            total += self.loss(ids).cpu() * len(ids)
+        return total / len(texts)
+
+
+def ours(model: VAE, train: Sentences, arguments: argparse.Namespace) -> Loop:
+    """Batches of similar length, the fused optimizer, logits of real tokens."""
+
+    def batches() -> Iterator[Tensor]:
+        order = ShuffledBatches(train.lengths, arguments.batch_size, seed=0)
+        while True:
+            for rows in order:
+                yield train.collate([train[row] for row in rows])["text"]
+            order.epoch += 1
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
+    forward = torch.compile(model, dynamic=True) if arguments.compile else model
+    return Loop(
+        model,
+        optimizer,
+        batches(),
+        lambda ids: forward(0, text=ids).value,
+        arguments.device,
+        arguments.precision == "bfloat16",
+    )
+
+
+def plain(model: VAE, train: Sentences, arguments: argparse.Namespace) -> Loop:
+    """The loop of a plain script."""
+    kind = PlainLSTM if arguments.model == "lstm" else PlainTransformer
+    copy = kind(model)
+
+    def batches() -> Iterator[Tensor]:
+        epoch = 0
+        while True:
+            yield from random_batches(train, arguments.batch_size, epoch)
+            epoch += 1
+
+    return Loop(
+        copy,
+        torch.optim.Adam(copy.parameters(), lr=1e-3),
+        batches(),
+        torch.compile(copy, dynamic=True) if arguments.compile else copy,
+        arguments.device,
+        arguments.precision == "bfloat16",
+    )
+
+
+def shares(loop: Loop, steps: int) -> dict[str, float]:
+    """The share of a step's CPU time that each of `PARTS` takes."""
+    with profile() as profiler:
+        for _ in range(steps):
+            loop.step()
+    spent = dict.fromkeys([*PARTS, "other"], 0.0)
+    for event in profiler.events() or ():
+        name, above = "other", event
+        while above is not None:
+            name = next((n for n, p in PARTS.items() if re.search(p, above.name)), name)
+            above = above.cpu_parent
+        spent[name] += event.self_cpu_time_total
+    total = sum(spent.values())
+    return {name: part / total for name, part in spent.items() if part}
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=["lstm", "transformer"], default="lstm")
+    parser.add_argument("--data", help="folder or file of texts; default: random words")
+    parser.add_argument("--vocabulary", type=int, default=10_000)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=5, help="steps of a round")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--compile", action="store_true", help="torch.compile both")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to try the script")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.vocabulary, arguments.rounds = 500, 3
+    train, valid, size = sentences(arguments.data, arguments.vocabulary, 20_000)
+    model = sentence_vae(arguments.model, size, arguments.quick).to(arguments.device)
+    loops = {"ours": ours(model, train, arguments), "plain": plain(model, train, arguments)}
+    speeds: dict[str, list[Cost]] = {name: [] for name in loops}
+    losses = {name: [loop.held_out(valid)] for name, loop in loops.items()}
+    equal(losses["ours"][0], losses["plain"][0], "loss before training")
+    peak = matmul_peak(device=arguments.device)
+    for turn in range(arguments.rounds + 1):
+        for name, loop in loops.items():
+            spent, tokens = timed(loop, arguments.steps)
+            if turn:
+                speeds[name].append(Cost(spent.wall / tokens, spent.cpu / tokens))
+            losses[name].append(loop.held_out(valid))
+        peak = max(peak, matmul_peak(device=arguments.device))
+    report(model, {name: median(found) for name, found in speeds.items()}, peak, arguments)
+    steps = [turn * arguments.steps for turn in range(arguments.rounds + 2)]
+    rows = zip(steps, losses["ours"], losses["plain"], strict=True)
+    table([(n, *(f"{loss:.2f}" for loss in pair)) for n, *pair in rows], ["held-out loss", *loops])
+    parts = {name: shares(loop, 3) for name, loop in loops.items()}
+    table(
+        [
+            (part, *(f"{parts[name].get(part, 0):.1%}" for name in loops))
+            for part in [*PARTS, "other"]
+        ],
+        ["share of CPU time", *loops],
+    )
+
+
+def timed(loop: Loop, steps: int) -> tuple[Cost, int]:
+    """What some steps cost, and the tokens they predicted."""
+    tokens: list[int] = []
+    return cost(lambda: tokens.extend(loop.step() for _ in range(steps))), sum(tokens)
+
+
+def report(model: VAE, costs: dict[str, Cost], peak: float, arguments: argparse.Namespace) -> None:
+    """Print speed, arithmetic and ratio; of a GPU by the clock, of a CPU by its time.
+
+    Padding is no token, and its arithmetic counts for nothing.
+    """
+    rows = []
+    for name, spent in costs.items():
+        seconds = spent.cpu if arguments.device == "cpu" else spent.wall
+        done = flops(model, 1) / seconds
+        rows.append((name, 1 / spent.wall, 1 / spent.cpu, done / 1e9, f"{done / peak:.0%}"))
+    table(rows, ["", "tokens/s", "tokens/CPU s", "GFLOP/s", f"of {peak / 1e9:.0f}"])
+    ratios = [getattr(costs["plain"], c) / getattr(costs["ours"], c) for c in ("wall", "cpu")]
+    print("ours is {:.2f} x by the clock, {:.2f} x by CPU time\n".format(*ratios))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Tokenizers and encoded texts that were made before, in files of the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, TypeVar
+
+from filelock import FileLock
+
+from textvae.checkpoints import damage, written_whole
+from textvae.data.batching import Sentences, write_sentences
+from textvae.data.texts import Texts, sha_of
+from textvae.data.tokenizers import TokenizerKind, load_tokenizer, train_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+VERSION = 1
+"""Of what is stored: raise it when the files or what is in them change."""
+
+Note = Callable[[str], None]
+T = TypeVar("T")
+
+
+def cache_folder() -> Path:
+    """$TEXTVAE_CACHE, else `textvae` in the user's cache folder."""
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(os.environ.get("TEXTVAE_CACHE") or Path(caches) / "textvae")
+
+
+def trained_tokenizer(
+    kind: TokenizerKind, texts: Texts | Sequence[str], vocab_size: int, note: Note
+) -> PreTrainedTokenizerFast:
+    """`train_tokenizer`, or what it gave before for equal arguments."""
+
+    def write(folder: Path) -> None:
+        train_tokenizer(kind, texts, vocab_size).save_pretrained(str(folder))
+
+    key = [sha_of(texts).hexdigest(), kind, vocab_size, version("sentencepiece")]
+    return stored("tokenizer", key, write, load_tokenizer, note)
+
+
+def encoded_sentences(
+    tokenizer: PreTrainedTokenizerFast,
+    texts: Texts | Sequence[str],
+    note: Note,
+    max_tokens: float = math.inf,
+) -> Sentences:
+    """The sentences of the texts of at most `max_tokens` tokens, mapped from files.
+
+    Raises:
+        DataError: every text is longer.
+    """
+
+    def write(folder: Path) -> None:
+        write_sentences(folder, tokenizer, texts, max_tokens)
+
+    key = [sha_of(texts).hexdigest(), tokenizer.backend_tokenizer.to_str(), max_tokens]
+    return stored("sentences", key, write, Sentences.mapped, note)
+
+
+def stored(
+    kind: str,
+    key: list[str | float],
+    write: Callable[[Path], None],
+    read: Callable[[Path], T],
+    note: Note,
+) -> T:
+    """What `read` finds in the folder of a key, where `write` has put it, now or before.
+
+    Of several processes that want the same, one writes and the others wait. Damaged files are
+    written anew. Where the cache cannot be written, the files lie in a temporary folder.
+
+    Args:
+        kind: of what is stored.
+        key: all that it depends on.
+        write: writes it into an empty folder.
+        read: reads it; may map files, which stay readable when they are deleted.
+        note: told when there is no cache.
+    """
+    parts = json.dumps([VERSION, version("tokenizers"), *key])
+    folder = cache_folder() / kind / hashlib.sha256(parts.encode()).hexdigest()
+    try:
+        if damage(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".lock"):
+                if damage(folder):
+                    with written_whole(folder) as beside:
+                        write(beside)
+        return read(folder)
+    except (OSError, NotImplementedError) as error:  # the second: a disk without locks
+        note(f"no cache in {cache_folder()} ({error}); TEXTVAE_CACHE can name another folder")
+    with TemporaryDirectory(ignore_cleanup_errors=True) as beside:
+        write(Path(beside))
+        return read(Path(beside))
