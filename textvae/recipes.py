@@ -106,9 +106,13 @@ def parse_yaml(text: str, where: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        raise SpecError([f"{where}{line}: {getattr(error, 'problem', error)}"]) from None
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        raise SpecError([f"{where}{line}: {problem}"]) from None
     except SpecError as error:
         raise SpecError([f"{where} {problem}" for problem in error.problems]) from None
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        # What PyYAML lets out of dates and tags (2001-99-99, !!int x) and of deep nesting.
+        raise SpecError([f"{where}: a value is malformed, or nested too deeply"]) from None
 
 
 def shipped_recipes() -> dict[str, Path]:

@@ -1,1 +1,1 @@
-"""What a trained model is worth: likelihood, latents, positions."""
+"""What a trained model is worth: likelihood, latents, positions, texts."""

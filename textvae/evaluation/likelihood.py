@@ -112,4 +112,4 @@ def perplexity(nll: Tensor, units: int) -> float:
 
     Units are words or tokens, and count one end of sentence for each text.
     """
-    return math.exp(nll.double().sum().item() / units)
+    return torch.exp(nll.double().sum() / units).item()
