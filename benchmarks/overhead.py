@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from models import sentence_vae
-from texts import of_lengths, penn_lengths
+from texts import first, of_lengths, penn_lengths
 from timing import Cost, cost, median, table
 from torch import nn
 from transformers import TrainerCallback
@@ -43,10 +43,10 @@ class Clock(TrainerCallback):
         self.before = now
 
 
-def trained(model: VAE, texts: Sentences, valid: Sentences, plan: TrainingPlan) -> list[Cost]:
-    """Steps of an epoch of VAETrainer."""
-    clock = Clock()
-    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
+def trained(model: VAE, texts: Sentences, plan: TrainingPlan, folder: str) -> list[Cost]:
+    """Steps of an epoch of VAETrainer, in an empty folder."""
+    clock, valid = Clock(), first(texts, 8)
+    with quiet_transformers():
         VAETrainer(model, plan, texts, valid, Path(folder), device="cpu", callbacks=[clock]).train()
     return clock.steps
 
@@ -80,13 +80,13 @@ def main() -> None:
     for name, (vocab_size, size) in list(MODELS.items())[: 1 if arguments.quick else None]:
         plan = TrainingPlan(epochs=1, batch_size=32)
         texts = of_lengths(penn_lengths(32 * arguments.steps), vocab_size)
-        valid = of_lengths(penn_lengths(8), vocab_size)
         found: dict[str, list[Cost]] = {"bare": [], "VAETrainer": []}
         for _ in range(arguments.rounds):
             model = sentence_vae("lstm", vocab_size, **size)
             found["bare"] += bare(model, texts, plan)
             model = sentence_vae("lstm", vocab_size, **size)
-            found["VAETrainer"] += trained(model, texts, valid, plan)
+            with tempfile.TemporaryDirectory() as folder:
+                found["VAETrainer"] += trained(model, texts, plan, folder)
         loop, ours = median(found["bare"]), median(found["VAETrainer"])
         rows.append(
             (

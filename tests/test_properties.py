@@ -377,9 +377,15 @@ def test_a_recipe_is_built_trained_saved_and_loaded_or_refused(tmp_path, inputs)
             assert_lines(error)
             return
         assert read_recipe(yaml.safe_load(recipe.yaml()), "any") == recipe
-        built.append(document)
         fields = fields_of(model, 2, 5, 3)
-        train_one_step(model.train(), fields)
+        try:
+            train_one_step(model.train(), fields)
+        except ValueError as error:
+            # Only a batch shows that a posterior has no KL per dimension.
+            assert "needs a posterior and a prior that factorise" in str(error)
+            assert document["objective"]["free_bits_per"] == "dimension"
+            return
+        built.append(document)
         model.objective = (
             None if not isinstance(model.objective, torch.nn.Module) else model.objective
         )
@@ -400,6 +406,7 @@ def train_one_step(model: VAE, fields: dict[str, torch.Tensor]) -> None:
     assert torch.isfinite(loss.value)
     for name, parameter in model.named_parameters():
         assert parameter.grad is None or torch.isfinite(parameter.grad).all(), name
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
     optimizer.step()
 
 

@@ -110,7 +110,7 @@ def parse_yaml(text: str, where: str) -> Any:
         raise SpecError([f"{where}{line}: {problem}"]) from None
     except SpecError as error:
         raise SpecError([f"{where} {problem}" for problem in error.problems]) from None
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
         # What PyYAML lets out of dates and tags (2001-99-99, !!int x) and of deep nesting.
         raise SpecError([f"{where}: a value is malformed, or nested too deeply"]) from None
 

@@ -270,6 +270,12 @@ class VAETrainer(Trainer):
         """Validate: every process reads all of it, with the same noise, so all agree."""
         lagging = self.plan.lagging is not None
         metrics = validate(self.vae, self.valid, self.plan.validation_samples, lagging)
+        if not math.isfinite(metrics["loss"]):
+            terms = ", ".join(f"{name} {metrics[name]:g}" for name in ("reconstruction", "kl"))
+            raise NonFiniteLossError(
+                f"the validation loss is {metrics['loss']} after step {self.state.global_step} "
+                f"({terms}); a lower learning_rate or a smaller clip may help"
+            )
         weight = self.current_kl_weight()
         metrics |= {} if weight is None else {"kl_weight": weight}
         logs = {f"eval_{name}": value for name, value in metrics.items()}
@@ -416,8 +422,6 @@ def validate(
         "reconstruction": estimate.reconstruction.mean().item(),
         "kl": estimate.kl.mean().item(),
     }
-    if not math.isfinite(metrics["loss"]):
-        raise NonFiniteLossError(f"the validation loss is {metrics['loss']}")
     if len(model.latents):
         active = active_units(posterior_means(model, estimate.features))
         metrics["active_units"] = float(active)
