@@ -46,12 +46,15 @@ def interleaved(cases: Mapping[str, Task], rounds: int, warmup: int = 1) -> dict
     return {name: median(costs) for name, costs in found.items()}
 
 
-def matmul_peak(size: int = 1024, rounds: int = 15, device: str = "cpu") -> float:
-    """Floating-point operations per CPU second of a square float32 product at its best.
+def matmul_peak(device: str = "cpu", half: bool = False, rounds: int = 15) -> float:
+    """Floating-point operations per second of a square product at its best; of a CPU, CPU seconds.
 
-    On a GPU, per second, in bfloat16.
+    Args:
+        device: "cpu" or "cuda".
+        half: bfloat16 in place of float32.
+        rounds: the fastest counts.
     """
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    size, dtype = 1024 if device == "cpu" else 8192, torch.bfloat16 if half else torch.float32
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     out = torch.empty_like(a)
     spent = [cost(lambda: torch.mm(a, b, out=out)) for _ in range(rounds)]

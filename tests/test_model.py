@@ -135,6 +135,17 @@ def test_every_parameter_learns(model):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
+def test_the_reconstruction_alone_teaches_every_posterior(model):
+    """Without gradients through the samples only the KL would."""
+    model.infer(2, **fields_of(model, 4, 0, 2)).reconstruction.sum().backward()
+    for name, parameter in model.latents.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_a_range_of_zero_is_no_missing_range():
+    assert not any(parameter.any() for parameter in vae(**GRAPHS["vae"], init_range=0).parameters())
+
+
 def test_padding_changes_no_weight_of_a_graph(model):
     fields = fields_of(model, 4, 0, 2)
     padded = {

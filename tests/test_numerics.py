@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import product
 
 import pytest
 import torch
@@ -34,16 +35,15 @@ LATENTS = {
 """Latents, and what is added to the logarithm of their variance before training."""
 
 
-def corpus(longest: int) -> Corpus:
+def corpus(longest: int, copies: int) -> Corpus:
     """Texts of one word, of five, and one of many tokens, begin and end included."""
     words = "the a dog cat sees finds".split()
-    texts = [words[i % 6] for i in range(20)] + ["the dog sees a cat"] * 9
-    words = " ".join(words[i % 6] for i in range(longest - 2))
-    return Corpus([*texts, words, "a", "the"], ["a dog", "cat"], [], "made by the test", [])
+    texts = [*words, "the dog sees a cat"] * (4 * copies)
+    long = " ".join(words[i % 6] for i in range(longest - 2))
+    return Corpus([*texts, *["a"] * 3, long], ["a dog", "cat"], [], "made by the test", [])
 
 
-def recipe(latent: dict, kl_weight: float, precision: str, steps: int):
-    per_epoch = 32 // 4
+def recipe(latent: dict, kl_weight: float, precision: str, epochs: int):
     node = {"name": "text", "kind": "lstm", "hidden": 8}
     return read_recipe(
         {
@@ -58,7 +58,7 @@ def recipe(latent: dict, kl_weight: float, precision: str, steps: int):
             "tokenizer": {"kind": "word", "vocab_size": 12},
             "data": {"max_tokens": LONG},
             "train": {
-                "epochs": math.ceil(steps / per_epoch),
+                "epochs": epochs,
                 "batch_size": 4,
                 "learning_rate": 1e-2,
                 "precision": precision,
@@ -71,9 +71,8 @@ def recipe(latent: dict, kl_weight: float, precision: str, steps: int):
 
 EXTREMES = [
     pytest.param(latent, kl_weight, precision, 2000, LONG, marks=pytest.mark.slow)
-    for latent in LATENTS
-    for kl_weight in (0.0, 100.0)
-    for precision in ("float32", "bfloat16")
+    for latent, kl_weight, precision in product(LATENTS, (0.0, 100.0), ("float32", "bfloat16"))
+    if LATENTS[latent][0] == {"kind": "gaussian"} or (kl_weight == 0.0) == (precision == "float32")
 ] + [
     ("a posterior without width", 100.0, "float32", 16, 200),
     ("a posterior far wider than the prior", 100.0, "bfloat16", 16, 200),
@@ -98,11 +97,11 @@ def test_training_ends_with_numbers_or_names_what_is_none(
         return model
 
     monkeypatch.setattr(runs, "build_model", widened)
-    taken = []
+    texts, taken = corpus(longest, copies=math.ceil(steps / 100)), []
     try:
         train_run(
-            recipe(spec, kl_weight, precision, steps),
-            corpus(longest),
+            recipe(spec, kl_weight, precision, math.ceil(4 * steps / len(texts.train))),
+            texts,
             tmp_path / "run",
             report=lambda event, values: taken.append(values["step"]) if event == "step" else None,
         )
