@@ -98,18 +98,19 @@ def rank(folder: str, quick: bool) -> None:
 def draw(found: dict[str, dict[str, list[float]]], path: Path) -> None:
     """A panel for each dimension, logarithmic on both axes."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullLocator
 
-    figure, axes = plt.subplots(1, len(SIZES), figsize=(13, 2.8), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, len(SIZES), figsize=(12, 2.6), sharey=True, layout="constrained")
     for axis, (name, sizes) in zip(axes, SIZES.items(), strict=True):
         for kind, costs in found.items():
-            spent = costs[name]
-            label = f"{kind}: {exponent(sizes[-3:], spent[-3:]):.2f}"
-            axis.loglog(
-                sizes[: len(spent)], [1e3 * s for s in spent], marker="o", ms=3, label=label
-            )
-        axis.set_xlabel(name)
-        axis.legend(fontsize="small", title="exponent, last three", title_fontsize="small")
+            axis.loglog(sizes, [1e3 * s for s in costs[name]], marker="o", ms=3, label=kind)
+        slopes = ", ".join(f"{exponent(sizes[-3:], c[name][-3:]):.2f}" for c in found.values())
+        axis.set_title(f"{name}\nlast exponents {slopes}", fontsize="medium")
+        axis.xaxis.set_minor_locator(NullLocator())
+        ticks = [f"{n // 1000}k" if n >= 1000 else f"{n}" for n in sizes]
+        axis.set_xticks(sizes, ticks)
     axes[0].set_ylabel("CPU ms a step")
+    axes[0].legend()
     figure.savefig(path, dpi=80)
 
 

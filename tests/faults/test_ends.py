@@ -25,6 +25,19 @@ objective: {kind: elbo, kl_weight: {kind: linear, steps: 20}}
 tokenizer: {kind: bpe, vocab_size: 270}
 train: {epochs: 6, batch_size: 16, validation_samples: 1, learning_rate: 0.05, patience: 4}
 """
+STAGES = """
+model:
+  encoders: [{name: text, kind: lstm, hidden: 8, noise: {kind: drop}}]
+  latents: [{name: z, kind: gaussian, dim: 3, batch_norm: 0.6, given: [text]}]
+  decoders: [{name: text, kind: transformer, heads: 1, hidden: 8, layers: 1, given: [z]}]
+pretrain:
+  objective: {kind: elbo, kl_weight: 0}
+  train: {epochs: 3, keep: last}
+  transfer: [encoders, latents]
+objective: {kind: mutual_information, hidden: 8}
+tokenizer: {kind: word, vocab_size: 20}
+train: {epochs: 4, batch_size: 16, optimizer: sgd, schedule: plateau, lagging: {}, workers: 1}
+"""
 FULL = "error: the disk is full; what was saved before is whole"
 WORDS = "the a cat dog bird sees likes finds small red old house tree river".split()
 
@@ -103,20 +116,33 @@ def assert_one_line(answer: Answer, code: int, begins: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Iterator[Project]:
-    place = tmp_path_factory.mktemp("faults")
+def nursery(tmp_path_factory) -> Iterator[Nursery]:
+    made = Nursery(tmp_path_factory.mktemp("nursery"))
+    yield made
+    made.close()
+
+
+def made_project(nursery: Nursery, place: Path, recipe: str) -> Project:
+    """A project whose uninterrupted run has ended."""
     draw = random.Random(1)
     texts = [" ".join(draw.choices(WORDS, k=draw.randint(1, 9))) for _ in range(60)]
     (place / "texts.txt").write_text("\n".join(texts) + "\n")
-    (place / "small.yaml").write_text(RECIPE)
-    nursery = Nursery(place / "nursery")
-    try:
-        began = time.monotonic()
-        answer = begin(nursery, place, place / "whole").wait()
-        assert answer.code == 0, answer.err
-        yield Project(place, nursery, answer.operations, time.monotonic() - began)
-    finally:
-        nursery.close()
+    (place / "small.yaml").write_text(recipe)
+    began = time.monotonic()
+    answer = begin(nursery, place, place / "whole").wait()
+    assert answer.code == 0, answer.err
+    return Project(place, nursery, answer.operations, time.monotonic() - began)
+
+
+@pytest.fixture(scope="module")
+def project(nursery, tmp_path_factory) -> Project:
+    return made_project(nursery, tmp_path_factory.mktemp("one"), RECIPE)
+
+
+@pytest.fixture(scope="module")
+def stages(nursery, tmp_path_factory) -> Project:
+    """Two trainings, a critic, encoders that catch up, batch norm, noise and a worker."""
+    return made_project(nursery, tmp_path_factory.mktemp("two"), STAGES)
 
 
 def at_an_operation(project, folder: Path, draw: random.Random, number: int, end):
@@ -189,6 +215,17 @@ def test_fifty_kills(project, tmp_path):
         shutil.rmtree(tmp_path / f"{number}")
     print(f"{len(saving)} of 50 equal; {sum(saving)} were killed inside saving")
     assert sum(saving) >= 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(20))
+def test_all_that_a_run_may_have_is_resumed(stages, tmp_path, number):
+    draw = random.Random(100 + number)
+    moment = at_an_operation if number % 2 else at_any_time
+    if number < 10:
+        killed(stages, tmp_path / "run", moment, draw)
+    else:
+        interrupted(stages, tmp_path / "run", moment, draw)
 
 
 @pytest.mark.slow
