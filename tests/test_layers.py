@@ -23,6 +23,7 @@ LAYERS = [
         "crossentropy",
         "plan",
         "checkpoints",
+        "sharding",
     },
     {"families", "encoders", "decoders"},
     {"model", "objectives"},

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,16 +84,38 @@ PROGRAM = textwrap.dedent(
     import test_runs
     from textvae.runs import train_run
 
-    train_run(test_runs.recipe({arguments}), test_runs.corpus(), Path({folder!r}))
+    folder = Path({folder!r})
+    train_run(test_runs.recipe({arguments}), test_runs.corpus(), folder, folder.exists())
     """
 )
+TWO_RANKS = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone")
+DIVIDED = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_AUTO_WRAP_POLICY": "NO_WRAP"}
+"""What `accelerate launch --use_fsdp --fsdp_version 2` says to its processes."""
 
 
-def launch(folder: Path, arguments: str = "", launcher: tuple[str, ...] = ()) -> subprocess.Popen:
+def pretend_to_be_gpus() -> None:
+    """Make accelerate divide the weights of CPU processes, which it does on GPUs alone."""
+    from accelerate.state import DistributedType, PartialState
+
+    begin = PartialState.__init__
+
+    def begin_as_gpu(self, *args, **kwargs):
+        begin(self, *args, **kwargs)
+        if self.distributed_type == DistributedType.MULTI_CPU:
+            self.distributed_type = DistributedType.MULTI_GPU
+
+    PartialState.__init__ = begin_as_gpu
+
+
+def launch(
+    folder: Path, arguments: str = "", launcher: tuple[str, ...] = (), divided: bool = False
+) -> subprocess.Popen:
+    """Train in a folder, or go on with the run in it."""
     program = folder.with_suffix(".py")
-    tests = str(Path(__file__).parent)
-    program.write_text(PROGRAM.format(tests=tests, arguments=arguments, folder=str(folder)))
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    text = PROGRAM.format(tests=str(Path(__file__).parent), arguments=arguments, folder=str(folder))
+    text = text.replace("\nfolder", "\ntest_runs.pretend_to_be_gpus()\nfolder") if divided else text
+    program.write_text(text)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | (DIVIDED if divided else {})
     command = [sys.executable, *launcher, str(program)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -340,15 +363,30 @@ def test_accumulation_gives_the_same_steps(tmp_path):
         torch.testing.assert_close(parts[name], value, atol=2e-4, rtol=1e-3)
 
 
-def test_two_ranks_equal_one_on_the_same_global_batch(tmp_path):
+@pytest.mark.parametrize("divided", [False, True], ids=["ddp", "fsdp"])
+def test_two_ranks_equal_one_on_the_same_global_batch(tmp_path, divided):
     train_run(recipe(latent=False), corpus(), tmp_path / "one")
-    launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone")
-    process = launch(tmp_path / "two", "latent=False", launcher)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+    two_ranks(tmp_path / "two", "latent=False", divided)
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert one.keys() == two.keys()
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, atol=2e-4, rtol=1e-3)
+
+
+def two_ranks(folder: Path, arguments: str, divided: bool) -> None:
+    process = launch(folder, arguments, TWO_RANKS, divided)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def test_a_divided_run_goes_on_as_if_never_stopped(tmp_path):
+    two_ranks(tmp_path / "whole", "", True)
+    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
+    newest = checkpoints(tmp_path / "stopped/checkpoints")[-1]
+    shutil.rmtree(newest)
+    (tmp_path / "stopped/model.safetensors").unlink()
+    two_ranks(tmp_path / "stopped", "", True)
+    assert_equal(tmp_path / "whole", tmp_path / "stopped")
 
 
 def test_bfloat16_trains_where_the_cpu_computes_it(uninterrupted, tmp_path, monkeypatch):

@@ -307,6 +307,9 @@ class VAE(PreTrainedModel):
         """The field that a decoder reconstructs."""
         return next(n["field"] for n in self.config.nodes("decoders") if n["name"] == decoder)
 
+    def get_input_embeddings(self) -> None:  # type: ignore[override]
+        """None: every encoder and decoder has an embedding of its own."""
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         # Only these functions are safe: they skip weights that from_pretrained has loaded.

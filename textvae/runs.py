@@ -126,16 +126,15 @@ def train_alone(
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stopped.is_set():
         raise InterruptedRunError(how_to_go_on(folder))
-    if recipe.train.keep == "best":
-        trainer.load_best()
+    model = trainer.finished_model()
     # A critic has done its work; the finished model holds none of its weights.
-    del trainer.vae.objective
-    trainer.vae.objective = None
+    del model.objective
+    model.objective = None
     if process_rank() == 0:
         with written_whole(folder) as beside, quiet_transformers():
-            trainer.vae.save_pretrained(beside)
+            model.save_pretrained(beside)
             tokenizer.save_pretrained(str(beside))
-    return trainer.vae, tokenizer
+    return model, tokenizer
 
 
 def pretrained(

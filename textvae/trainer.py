@@ -20,7 +20,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from textvae.checkpoints import CheckpointError, checkpoints, damage, discard, put_in_place
@@ -42,6 +42,13 @@ from textvae.lagging import (
 )
 from textvae.model import VAE
 from textvae.plan import LaggingPlan, TrainingPlan
+from textvae.sharding import (
+    gathered,
+    set_optimizer,
+    set_weights,
+    whole_optimizer,
+    whole_weights,
+)
 
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "sgd": "sgd"}
 LEARNING_RATE_SCHEDULES = {
@@ -163,6 +170,8 @@ class VAETrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
+        if self.is_fsdp_enabled and self.accelerator.state.fsdp_plugin.fsdp_version != 2:
+            raise ValueError("weights are divided among processes with --fsdp_version 2 alone")
 
     def get_train_dataloader(self) -> DataLoader:
         """Our batches as they are; accelerate would shard them a second time."""
@@ -269,7 +278,8 @@ class VAETrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Validate: every process reads all of it, with the same noise, so all agree."""
         lagging = self.plan.lagging is not None
-        metrics = validate(self.vae, self.valid, self.plan.validation_samples, lagging)
+        with gathered(self.vae):
+            metrics = validate(self.vae, self.valid, self.plan.validation_samples, lagging)
         if not math.isfinite(metrics["loss"]):
             terms = ", ".join(f"{name} {metrics[name]:g}" for name in ("reconstruction", "kl"))
             raise NonFiniteLossError(
@@ -289,6 +299,11 @@ class VAETrainer(Trainer):
         """The objective's KL weight at this step; None if it has none."""
         schedule = getattr(self.vae.objective, "kl_weight", None)
         return None if schedule is None else schedule(self.state.global_step)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the model; of one divided among processes all of it."""
+        state = whole_weights(self.vae) if self.is_fsdp_enabled else None
+        self._save(output_dir, state)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         # Without the pickled arguments that transformers puts beside the weights.
@@ -323,17 +338,23 @@ class VAETrainer(Trainer):
         """The place of the checkpoint of a step."""
         return self.folder / f"checkpoint-{step}"
 
-    def load_best(self) -> None:
-        """Give the model the weights with the best validation.
+    def finished_model(self) -> VAE:
+        """The trained model: with the weights of the best validation, or the last ones.
 
         Raises:
             CheckpointError: they were damaged since they were saved.
         """
-        best = self.checkpoint(self.state.best_global_step)
-        problem = damage(best)
+        if self.plan.keep == "last" and not self.is_fsdp_enabled:
+            return self.vae
+        best = self.plan.keep == "best"
+        step = self.state.best_global_step if best else self.state.global_step
+        kept = self.checkpoint(step)
+        problem = damage(kept)
         if problem is not None:
-            raise CheckpointError(f"{best}, the best checkpoint, is lost: {problem}; --resume")
-        self._load_from_checkpoint(str(best))
+            raise CheckpointError(f"{kept}, the best checkpoint, is lost: {problem}; --resume")
+        model = VAE(self.vae.config) if self.is_fsdp_enabled else self.vae
+        model.load_state_dict(read_weights(kept), strict=not self.is_fsdp_enabled)
+        return model
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Load a checkpoint's weights, of safetensors only.
@@ -341,11 +362,15 @@ class VAETrainer(Trainer):
         Raises:
             CheckpointError: they are not there or do not fit.
         """
-        file = Path(resume_from_checkpoint) / "model.safetensors"
+        weights = read_weights(Path(resume_from_checkpoint))
         try:
-            self.vae.load_state_dict(load_file(file))
-        except (OSError, RuntimeError, SafetensorError) as error:
-            raise CheckpointError(f"{file} cannot be used: {str(error).splitlines()[0]}") from None
+            if self.is_fsdp_enabled:
+                set_weights(self.vae, weights)
+            else:
+                self.vae.load_state_dict(weights)
+        except RuntimeError as error:
+            problem = str(error).splitlines()[0]
+            raise CheckpointError(f"{resume_from_checkpoint} cannot be used: {problem}") from None
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Load the rest of a checkpoint; torch unpickles tensors and plain values only.
@@ -354,17 +379,53 @@ class VAETrainer(Trainer):
             CheckpointError: there is something else in it.
         """
         try:
-            super()._load_optimizer_and_scheduler(checkpoint)
+            if checkpoint is not None and self.is_fsdp_enabled:
+                self.load_divided_optimizer(Path(checkpoint))
+            else:
+                super()._load_optimizer_and_scheduler(checkpoint)
         except (UnpicklingError, AttributeError, KeyError, RuntimeError, TypeError, ValueError):
             raise CheckpointError(
                 f"{checkpoint}: optimizer.pt or scheduler.pt holds no state of this training"
             ) from None
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self.is_fsdp_enabled:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        assert self.optimizer is not None and self.lr_scheduler is not None
+        state = whole_optimizer(self.vae, self.optimizer)
+        if self.args.should_save:
+            torch.save(state, Path(output_dir) / OPTIMIZER_NAME)
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def load_divided_optimizer(self, checkpoint: Path) -> None:
+        """Load the optimizer and the schedule of a model that is divided among processes."""
+        assert self.optimizer is not None and self.lr_scheduler is not None
+        optimizer, schedule = (
+            torch.load(checkpoint / name, map_location="cpu", weights_only=True)
+            for name in (OPTIMIZER_NAME, SCHEDULER_NAME)
+        )
+        set_optimizer(self.vae, self.optimizer, optimizer)
+        self.lr_scheduler.load_state_dict(schedule)
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Nothing: the noise of a step follows from the seed."""
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         """Nothing: the noise of a step follows from the seed."""
+
+
+def read_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint, of safetensors only.
+
+    Raises:
+        CheckpointError: they are not there or damaged.
+    """
+    file = checkpoint / "model.safetensors"
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file} cannot be used: {str(error).splitlines()[0]}") from None
 
 
 class Patience(TrainerCallback):
