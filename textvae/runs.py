@@ -126,8 +126,7 @@ def train_alone(
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stopped.is_set():
         raise InterruptedRunError(how_to_go_on(folder))
-    if recipe.train.keep == "best":
-        trainer.load_best()
+    trainer.load_kept()
     # A critic has done its work; the finished model holds none of its weights.
     del trainer.vae.objective
     trainer.vae.objective = None

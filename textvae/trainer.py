@@ -5,13 +5,14 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from transformers import (
     Trainer,
@@ -41,7 +42,7 @@ from textvae.lagging import (
     split_parameters,
 )
 from textvae.model import VAE
-from textvae.plan import LaggingPlan, TrainingPlan
+from textvae.plan import AveragingPlan, LaggingPlan, TrainingPlan
 
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "sgd": "sgd"}
 LEARNING_RATE_SCHEDULES = {
@@ -51,6 +52,8 @@ LEARNING_RATE_SCHEDULES = {
     "plateau": "reduce_lr_on_plateau",
 }
 EVENTS = ("log", "validation")
+AVERAGED = "averaged.safetensors"
+"""File of a checkpoint that holds the mean of the weights."""
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -163,6 +166,11 @@ class VAETrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
+        self.average: AveragedModel | None = None
+        if plan.averaging is not None:
+            self.average = averaged(model, plan.averaging)
+            before = plan.epochs - (plan.averaging.epochs or plan.epochs)
+            self.add_callback(AverageWeights(self.average, model, before * self.batches.steps))
 
     def get_train_dataloader(self) -> DataLoader:
         """Our batches as they are; accelerate would shard them a second time."""
@@ -269,7 +277,7 @@ class VAETrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Validate: every process reads all of it, with the same noise, so all agree."""
         lagging = self.plan.lagging is not None
-        metrics = validate(self.vae, self.valid, self.plan.validation_samples, lagging)
+        metrics = validate(self.candidate, self.valid, self.plan.validation_samples, lagging)
         if not math.isfinite(metrics["loss"]):
             terms = ", ".join(f"{name} {metrics[name]:g}" for name in ("reconstruction", "kl"))
             raise NonFiniteLossError(
@@ -284,6 +292,13 @@ class VAETrainer(Trainer):
         place = {"step": self.state.global_step, "epoch": self.state.epoch or 0.0}
         self.report("validation", {**metrics, **place})
         return logs
+
+    @property
+    def candidate(self) -> VAE:
+        """The model to validate and to keep: the mean of the weights, where there is one."""
+        if self.average is None or not self.average.n_averaged:
+            return self.vae
+        return cast(VAE, self.average.module)
 
     def current_kl_weight(self) -> float | None:
         """The objective's KL weight at this step; None if it has none."""
@@ -318,34 +333,43 @@ class VAETrainer(Trainer):
             # The step says which is the best; a path would be wrong once the run is moved.
             self.state.best_model_checkpoint = None
             self.state.save_to_json(str(beside / TRAINER_STATE_NAME))
+            if self.average is not None and self.average.n_averaged:
+                # On a GPU the weights of an LSTM are parts of one tensor.
+                mean = self.average.state_dict().items()
+                save_file({name: w.cpu().clone() for name, w in mean}, beside / AVERAGED)
 
     def checkpoint(self, step: int | None) -> Path:
         """The place of the checkpoint of a step."""
         return self.folder / f"checkpoint-{step}"
 
-    def load_best(self) -> None:
-        """Give the model the weights with the best validation.
+    def load_kept(self) -> None:
+        """Give the model the weights that the plan keeps: the best validation's, or the last.
 
         Raises:
             CheckpointError: they were damaged since they were saved.
         """
-        best = self.checkpoint(self.state.best_global_step)
-        problem = damage(best)
-        if problem is not None:
-            raise CheckpointError(f"{best}, the best checkpoint, is lost: {problem}; --resume")
-        self._load_from_checkpoint(str(best))
+        if self.plan.keep == "best":
+            best = self.checkpoint(self.state.best_global_step)
+            problem = damage(best)
+            if problem is not None:
+                raise CheckpointError(f"{best}, the best checkpoint, is lost: {problem}; --resume")
+            self._load_from_checkpoint(str(best))
+        self.vae.load_state_dict(self.candidate.state_dict())
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Load a checkpoint's weights, of safetensors only.
+        """Load a checkpoint's weights and their mean, of safetensors only.
 
         Raises:
             CheckpointError: they are not there or do not fit.
         """
-        file = Path(resume_from_checkpoint) / "model.safetensors"
-        try:
-            self.vae.load_state_dict(load_file(file))
-        except (OSError, RuntimeError, SafetensorError) as error:
-            raise CheckpointError(f"{file} cannot be used: {str(error).splitlines()[0]}") from None
+        folder = Path(resume_from_checkpoint)
+        load_weights(self.vae, folder / "model.safetensors")
+        if self.average is None:
+            return
+        if (folder / AVERAGED).exists():
+            load_weights(self.average, folder / AVERAGED)
+        else:
+            self.average.n_averaged.zero_()
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Load the rest of a checkpoint; torch unpickles tensors and plain values only.
@@ -365,6 +389,48 @@ class VAETrainer(Trainer):
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         """Nothing: the noise of a step follows from the seed."""
+
+
+def load_weights(module: nn.Module, file: Path) -> None:
+    """Give a module the weights of a file.
+
+    Raises:
+        CheckpointError: they are not there or do not fit.
+    """
+    try:
+        module.load_state_dict(load_file(file))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"{file} cannot be used: {str(error).splitlines()[0]}") from None
+
+
+def averaged(model: VAE, plan: AveragingPlan) -> AveragedModel:
+    """A mean of a model's weights, of none so far; buffers are the newest."""
+    exponential = plan.kind == "exponential"
+    return AveragedModel(
+        model, multi_avg_fn=get_ema_multi_avg_fn(plan.decay) if exponential else None
+    )
+
+
+class AverageWeights(TrainerCallback):
+    """Takes the weights after each step into their mean.
+
+    Args:
+        average: the mean.
+        model: whose weights they are.
+        first: steps whose weights do not count.
+    """
+
+    def __init__(self, average: AveragedModel, model: VAE, first: int):
+        self.average = average
+        self.model = model
+        self.first = first
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take the weights of a finished step."""
+        if state.global_step > self.first:
+            self.average.update_parameters(self.model)
 
 
 class Patience(TrainerCallback):
