@@ -21,6 +21,7 @@ LAYERS = [
         "transformer",
         "recurrent",
         "crossentropy",
+        "mixture",
         "refinement",
         "plan",
         "checkpoints",
