@@ -32,6 +32,15 @@ ENCODERS = (
         )
     }
     | {
+        "lstm-last-normed": {
+            "kind": "lstm",
+            "hidden": 6,
+            "layers": 2,
+            "layer_norm": True,
+            "locked": True,
+        }
+    }
+    | {
         f"transformer-{pooling}": {
             "kind": "transformer",
             "hidden": 8,
@@ -53,6 +62,11 @@ DECODERS = {
     "lstm": {"kind": "lstm", "hidden": 6, "embedding": 5},
     "lstm-tied": {"kind": "lstm", "hidden": 6, "tied": True},
     "lstm-deep": {"kind": "lstm", "hidden": 6, "layers": 3},
+    "lstm-narrow": {"kind": "lstm", "hidden": 6, "embedding": 5, "tied": True},
+    "lstm-normed": {"kind": "lstm", "hidden": 6, "layers": 2, "layer_norm": True},
+    "lstm-locked": {"kind": "lstm", "hidden": 6, "layers": 2, "locked": True},
+    "lstm-mixture": {"kind": "lstm", "hidden": 6, "embedding": 5, "tied": True, "mixtures": 3},
+    "lstm-mixture-untied": {"kind": "lstm", "hidden": 6, "mixtures": 2},
     "lstm-inputless": {"kind": "lstm", "hidden": 6, "word_dropout": 1.0},
     "transformer": {"kind": "transformer", "hidden": 8, "layers": 1, "heads": 2, "dropout": 0.0},
     "transformer-tied": {

@@ -7,9 +7,11 @@ import torch
 from conftest import DECODERS, VOCAB, ids
 from torch.nn import functional as F
 
+from textvae import crossentropy
 from textvae.decoders import Decoder
 from textvae.decoders.text import State
-from textvae.noise import drop_words
+from textvae.noise import drop_word_types, drop_words
+from textvae.recurrent import drop_features
 from textvae.vocabulary import BOS, EOS, PAD, UNK
 
 # The same sums in another order: float32 rounding.
@@ -143,14 +145,120 @@ def test_tied_or_not(spec):
     names = dict(decoder.named_parameters())
     assert ("output.weight" in names) != spec.get("tied", False)
     states = torch.randn(2, spec["hidden"])
-    if spec.get("tied"):
-        expected = states @ decoder.embedding.weight.T + decoder.bias
+    if spec.get("tied") and decoder.mixture is None:
+        # Whatever is as wide as an embedding is projected with it.
+        narrow = states if decoder.narrow is None else decoder.narrow(states)
+        expected = narrow @ decoder.embedding.weight.T + decoder.bias
         torch.testing.assert_close(decoder.logits(states), expected)
 
 
-def test_a_tied_projection_needs_one_width():
-    with pytest.raises(ValueError, match=r"embedding = hidden \(got 5 and 6\)"):
-        make({"kind": "lstm", "hidden": 6, "embedding": 5, "tied": True})
+def test_one_matrix_for_both_ends_of_another_size_than_the_states():
+    decoder = make({"kind": "lstm", "hidden": 6, "embedding": 5, "tied": True})
+    assert decoder.narrow.weight.shape == (5, 6) and decoder.output is None
+    wide = make({"kind": "lstm", "hidden": 6, "embedding": 5})
+    assert wide.narrow is None and wide.output.weight.shape == (VOCAB, 6)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_mixture_is_a_weighted_sum_of_softmaxes(tied):
+    decoder = make({"kind": "lstm", "hidden": 6, "embedding": 5, "tied": tied, "mixtures": 3})
+    mixture, (weight, bias) = decoder.mixture, decoder.projection
+    states, targets = torch.randn(4, 6), torch.tensor([5, 1, 7, 5])
+    share = F.softmax(F.linear(states, mixture.weights.weight, mixture.weights.bias), -1)
+    expected = torch.zeros(4, VOCAB)
+    for c in range(3):
+        rows = slice(5 * c, 5 * (c + 1))
+        part = F.linear(states, mixture.states.weight[rows], mixture.states.bias[rows]).tanh()
+        expected += share[:, c, None] * F.softmax(F.linear(part, weight, bias), -1)
+    torch.testing.assert_close(decoder.logits(states).exp(), expected)
+    losses = decoder.cross_entropy(states, targets)
+    torch.testing.assert_close(losses, -expected[range(4), targets].log())
+    parameters = [*decoder.mixture.parameters(), weight]
+    ours = torch.autograd.grad(losses.sum(), parameters)
+    through_all = F.nll_loss(decoder.logits(states), targets, reduction="sum")
+    for one, other in zip(ours, torch.autograd.grad(through_all, parameters), strict=True):
+        torch.testing.assert_close(one, other, **ROUNDING)
+
+
+def test_a_mixture_never_has_more_logits_than_a_chunk(monkeypatch):
+    seen, project = [], crossentropy.project
+
+    def counted(*given):
+        seen.append(project(*given))
+        return seen[-1]
+
+    monkeypatch.setattr(crossentropy, "CHUNK", 60)
+    monkeypatch.setattr(crossentropy, "project", counted)
+    decoder = make({"kind": "lstm", "hidden": 6, "mixtures": 3})
+    decoder(torch.randn(1, 2, H)).log_prob(ids(4, 6)).sum().backward()
+    assert len(seen) > 2 and max(logits.numel() for logits in seen) <= 60
+
+
+def test_locked_dropout_drops_the_same_features_at_every_token():
+    states = torch.ones(20, 7, 50)
+    dropped = drop_features(states, 0.4, True, locked=True)
+    assert torch.equal(dropped, dropped[:, :1].expand_as(states))
+    assert dropped.unique().tolist() == pytest.approx([0.0, 1 / 0.6])
+    # Five standard deviations of a binomial of 1000.
+    assert (dropped[:, 0] == 0).float().mean() == pytest.approx(0.4, abs=0.08)
+    assert not torch.equal(dropped[0], dropped[1]), "each text by itself"
+    assert torch.equal(drop_features(states, 0.4, False, locked=True), states)
+    loose = drop_features(states, 0.4, True, locked=False)
+    assert not torch.equal(loose, loose[:, :1].expand_as(states))
+
+
+def test_locked_dropout_is_at_all_three_places():
+    """Embeddings, between layers, before the projection: constant along a text of one word."""
+    decoder = make({"kind": "lstm", "hidden": 40, "layers": 2, "locked": True, "dropout": 0.5})
+    decoder.train()
+    text = torch.full((3, 6), 5)
+    embedded = decoder.embed(text)
+    assert torch.equal(embedded, embedded[:, :1].expand_as(embedded)) and (embedded == 0).any()
+    states, _ = decoder.run(text, decoder.start(torch.randn(3, H)))
+    zero = states == 0
+    assert torch.equal(zero, zero[:, :1].expand_as(zero)) and 0.2 < zero.float().mean() < 0.8
+    between = []
+    decoder.lstm.layers[1].register_forward_pre_hook(lambda _, given: between.append(given[0] == 0))
+    decoder.run(text, decoder.start(torch.randn(3, H)))
+    (zero,) = between
+    assert torch.equal(zero, zero[:, :1].expand_as(zero)) and 0.2 < zero.float().mean() < 0.8
+
+
+def test_embedding_dropout_drops_words_wherever_they_stand():
+    ones, texts = torch.ones(50, 20, 3), torch.randint(100, (50, 20))
+    dropped = drop_word_types(ones, texts, 0.3, 100)
+    gone = {int(word) for word in texts[dropped[..., 0] == 0]}
+    assert 10 < len(gone) < 55
+    for word in range(100):
+        assert (dropped[texts == word] == (0.0 if word in gone else 1 / 0.7)).all()
+    assert torch.equal(drop_word_types(ones, texts, 0.0, 100), ones)
+    decoder = make({"kind": "lstm", "hidden": 6, "embedding_dropout": 0.5})
+    text, context = ids(8), torch.randn(1, 1, H)
+    assert torch.equal(decoder(context).log_prob(text), decoder(context).log_prob(text))
+    decoder.train()
+    assert len({decoder(context).log_prob(text).item() for _ in range(4)}) > 1
+
+
+def test_layer_norm_is_of_what_each_layer_says():
+    decoder = make({"kind": "lstm", "hidden": 6, "layers": 2, "layer_norm": True})
+    for name, parameter in decoder.lstm.norms.named_parameters():
+        torch.nn.init.constant_(parameter, float(name.endswith("weight")))
+    states = decoder.hidden(ids(5)[:, :-1], torch.randn(1, H))
+    torch.testing.assert_close(states.mean(-1), torch.zeros(1, 6), atol=1e-5, rtol=0)
+    # The normaliser adds 1e-5 to a variance of about 0.05.
+    torch.testing.assert_close(states.var(-1, correction=0), torch.ones(1, 6), atol=0.01, rtol=0)
+
+
+def test_a_stack_without_norms_is_an_lstm_of_several_layers():
+    plain, stack = (make({**DECODERS["lstm-locked"], "locked": locked}) for locked in (False, True))
+    for layer in (0, 1):
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            target = getattr(stack.lstm.layers[layer], f"{name}_l0")
+            target.data.copy_(getattr(plain.lstm, f"{name}_l{layer}"))
+    for part in ("embedding", "output", "initial"):
+        getattr(stack, part).load_state_dict(getattr(plain, part).state_dict())
+    texts, context = ids(4, 2), torch.randn(1, 2, H)
+    torch.testing.assert_close(stack(context).log_prob(texts), plain(context).log_prob(texts))
 
 
 def test_heads_must_share_the_width():

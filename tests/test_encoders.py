@@ -127,6 +127,23 @@ def test_an_lstm_has_as_many_layers_and_directions_as_asked():
     assert encoder.lstm.num_layers == 2 and encoder.embedding.embedding_dim == 4
 
 
+@pytest.mark.parametrize("option", [{"layer_norm": True}, {"locked": True, "layers": 2}])
+def test_what_a_bidirectional_lstm_lacks_is_refused(option):
+    with pytest.raises(ValueError, match="a bidirectional encoder has no layer_norm"):
+        Encoder.build({"kind": "lstm", "bidirectional": True, **option}, vocab_size=VOCAB)
+
+
+def test_an_encoder_drops_words_and_features():
+    spec = {"kind": "lstm", "hidden": 8, "layers": 2, "locked": True, "dropout": 0.5}
+    texts = ids(4, 6)
+    for changed in (spec, {"kind": "lstm", "hidden": 8, "embedding_dropout": 0.5}):
+        encoder = Encoder.build(changed, vocab_size=VOCAB)
+        found = [encoder(texts).pooled for _ in range(3)]
+        assert not torch.equal(found[0], found[1]) or not torch.equal(found[0], found[2])
+        encoder.eval()
+        assert torch.equal(encoder(texts).pooled, encoder(texts).pooled)
+
+
 def test_heads_must_share_the_width():
     with pytest.raises(ValueError, match=r"multiple of 2 \* heads \(got 6 and 2\)"):
         Encoder.build({"kind": "transformer", "hidden": 6, "heads": 2}, vocab_size=VOCAB)

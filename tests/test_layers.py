@@ -21,6 +21,8 @@ LAYERS = [
         "transformer",
         "recurrent",
         "crossentropy",
+        "mixture",
+        "refinement",
         "plan",
         "checkpoints",
         "sharding",

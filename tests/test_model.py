@@ -353,9 +353,15 @@ MISTAKES = {
         {"decoders": [{**TEXT, "features": 3, "vocab_size": 9}]},
         ["decoders.text.features: unknown key", "decoders.text.vocab_size: unknown key"],
     ),
-    "a tied output of another width": (
-        {"decoders": [{**TEXT, "embedding": 4, "tied": True}]},
-        ["decoders.text: a tied output needs embedding = hidden (got 4 and 6)"],
+    "layer norm of two directions": (
+        {
+            "encoders": [{**TEXT, "bidirectional": True, "layer_norm": True}],
+            "decoders": [TEXT],
+        },
+        [
+            "encoders.text: a bidirectional encoder has no layer_norm, and no locked dropout "
+            "between layers"
+        ],
     ),
     "heads that do not share the width": (
         {"encoders": [{"name": "text", "kind": "transformer", "hidden": 6}], "decoders": [TEXT]},

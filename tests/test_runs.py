@@ -1,5 +1,6 @@
 """Training in a folder: resumes to the bit, equal under ranks and accumulation, refuses misuse."""
 
+import math
 import os
 import random
 import shutil
@@ -12,15 +13,26 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainerCallback
 
+from textvae import runs
 from textvae.checkpoints import checkpoints
+from textvae.data.batching import Sentences
 from textvae.data.readers import Corpus, DataError, read_corpus
+from textvae.data.tokenizers import load_tokenizer
 from textvae.objectives.elbo import ELBO
 from textvae.recipes import read_recipe
 from textvae.registry import SpecError
-from textvae.runs import InterruptedRunError, RunError, build_model, fingerprint, train_run
+from textvae.runs import (
+    InterruptedRunError,
+    RunError,
+    build_model,
+    fingerprint,
+    run_callbacks,
+    train_run,
+)
 from textvae.sentence import load_model
-from textvae.trainer import NonFiniteLossError
+from textvae.trainer import AVERAGED, NonFiniteLossError, validate
 
 WORDS = "the a cat dog bird sees likes finds small red old house tree river".split()
 
@@ -322,6 +334,95 @@ def test_a_critic_is_resumed_with_the_model_and_left_out_of_the_finished_one(tmp
     assert load_model(whole / last).state_dict().keys() == kept.keys()
     model.objective = ELBO()
     assert model(step=0, text=torch.tensor([[1, 5, 2]])).value.isfinite()
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """The models that runs build, in their order."""
+    models = []
+
+    def build(*arguments):
+        models.append(build_model(*arguments))
+        return models[-1]
+
+    monkeypatch.setattr(runs, "build_model", build)
+    return models
+
+
+MEANS = {
+    "exponential": {"decay": 0.8},
+    "uniform": {"kind": "uniform", "epochs": 2},
+    "late": {"decay": 0.5, "epochs": 1},
+}
+
+
+@pytest.mark.parametrize("kind", MEANS)
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_mean_of_the_weights_is_validated_and_kept(kind, keep, built, tmp_path):
+    averaging, seen, losses = MEANS[kind], [], {}
+
+    def report(event, values):
+        if event == "step":
+            seen.append({name: value.clone() for name, value in built[0].state_dict().items()})
+        if event == "validation":
+            losses[values["step"]] = values["loss"]
+
+    plan = recipe(averaging=averaging, keep=keep)
+    model, _ = train_run(plan, corpus(), tmp_path / "run", report=report)
+    first = {"exponential": 0, "uniform": 8, "late": 16}[kind]
+    best = min(losses, key=losses.__getitem__) if keep == "best" else 24
+    assert best > first, "what is kept is a mean"
+    for name, value in weights(tmp_path / "run").items():
+        mean = seen[first][name]
+        for number, weight in enumerate(w[name] for w in seen[first + 1 : best]):
+            share = 1 / (number + 2) if kind == "uniform" else 1 - averaging["decay"]
+            mean = mean + share * (weight - mean)
+        torch.testing.assert_close(value, mean)
+        assert not torch.equal(value, seen[best - 1][name])
+    valid = Sentences.encoded(load_tokenizer(tmp_path / "run"), corpus().valid)
+    assert validate(model, valid, 1)["loss"] == pytest.approx(losses[best], abs=1e-4)
+
+
+@pytest.mark.parametrize("step", [5, 11, 21])
+def test_the_mean_of_the_weights_is_resumed(step, tmp_path):
+    averaging = {"kind": "uniform", "epochs": 2}
+
+    def press(event, values):
+        if event == "step" and values["step"] == step:
+            signal.raise_signal(signal.SIGINT)
+
+    train_run(recipe(averaging=averaging), corpus(), tmp_path / "whole")
+    with pytest.raises(InterruptedRunError):
+        train_run(recipe(averaging=averaging), corpus(), tmp_path / "run", report=press)
+    held = (tmp_path / "run" / "checkpoints" / f"checkpoint-{step}" / AVERAGED).exists()
+    assert held == (step > 8)
+    train_run(recipe(averaging=averaging), corpus(), tmp_path / "run", resume=True)
+    assert_equal(tmp_path / "whole", tmp_path / "run")
+    last = Path("checkpoints/checkpoint-24")
+    means = [load_file(tmp_path / name / last / AVERAGED) for name in ("whole", "run")]
+    assert means[0]["n_averaged"] == 16
+    assert all(torch.equal(means[1][name], value) for name, value in means[0].items())
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_the_learning_rate_rises_and_falls_step_by_step(schedule, monkeypatch, tmp_path):
+    rates = []
+
+    class Rates(TrainerCallback):
+        def on_step_begin(self, args, state, control, optimizer=None, **kwargs):
+            rates.append(optimizer.param_groups[0]["lr"])
+
+    monkeypatch.setattr(runs, "run_callbacks", lambda *given: [*run_callbacks(*given), Rates()])
+    plan = {"schedule": schedule, "warmup_steps": 6, "learning_rate": 0.01}
+    train_run(recipe(**plan, optimizer="adamw", weight_decay=0.1), corpus(), tmp_path / "run")
+    way = [(step - 6) / 18 for step in range(6, 24)]
+    after = {
+        "constant": [1.0 for _ in way],
+        "linear": [1 - share for share in way],
+        "cosine": [0.5 * (1 + math.cos(math.pi * share)) for share in way],
+    }[schedule]
+    expected = [step / 6 for step in range(6)] + after
+    assert rates == pytest.approx([0.01 * rate for rate in expected])
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any, ClassVar, cast
 
 import torch
@@ -13,9 +14,11 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers import initialization as init
 
 from textvae.decoders import Decoder
-from textvae.encoders import Encoder, Features
+from textvae.encoders import Encoder, Features, pooled_only
 from textvae.families import Family
 from textvae.outputs import Latent, Loss, VAEOutput
+from textvae.plan import read_section
+from textvae.refinement import Refinement, refine
 from textvae.registry import Component, SpecError, check_value, suggest
 
 Node = dict[str, Any]
@@ -46,6 +49,8 @@ class VAEConfig(PreTrainedConfig):
             training loss alone, -weight E_q log p(x | z), which no figure counts.
         init_range: every weight starts uniform in [-init_range, init_range]; when None, each kind
             of layer has its usual start.
+        refinement: arguments of a `Refinement`: steps that improve each text's posterior, in
+            training and in evaluation; None for the encoders' posterior as it is.
         recipe: name of the recipe it was made from, for messages.
     """
 
@@ -56,6 +61,7 @@ class VAEConfig(PreTrainedConfig):
     latents: list[dict] | None = None
     decoders: list[dict] | None = None
     init_range: float | int | None = None
+    refinement: dict | None = None
     recipe: str | None = None
     is_encoder_decoder: bool = False
     tie_word_embeddings: bool = False
@@ -104,6 +110,7 @@ class VAE(PreTrainedModel):
         if problems:
             raise SpecError(problems)
         self.objective: Callable[[VAEOutput, int], Loss] | None = None
+        self.refinement = None if config.refinement is None else Refinement(**config.refinement)
         sizes: dict[str, int] = {}
         self.encoders, self.latents = nn.ModuleDict(), nn.ModuleDict()
         self.priors, self.decoders = nn.ModuleDict(), nn.ModuleDict()
@@ -139,7 +146,9 @@ class VAE(PreTrainedModel):
         if self.objective is None:
             raise ValueError("the model has no objective: set model.objective, e.g. to ELBO()")
         samples = getattr(self.objective, "samples", 1)
-        out = self.infer(samples, **fields)
+        schedule = getattr(self.objective, "kl_weight", None)
+        features = self.read(fields, 1.0 if schedule is None else schedule(step))
+        out = self.infer_from(features, fields, samples)
         loss = self.objective(out, step)  # type: ignore[operator]
         for name, said in out.auxiliary.items():
             term = -said.mean()
@@ -159,7 +168,7 @@ class VAE(PreTrainedModel):
     def infer_from(
         self, features: Mapping[str, Features], fields: dict[str, Tensor], samples: int
     ) -> VAEOutput:
-        """`infer` of a batch that the encoders have read; more samples read it no further."""
+        """`infer` of a batch that was read; more samples read it no further."""
         batch = len(next(iter(fields.values())))
         latents = self.draw(features, samples, batch)
         values = {name: latent.value for name, latent in latents.items()}
@@ -178,7 +187,7 @@ class VAE(PreTrainedModel):
         """K posterior samples of each latent in turn, each given those before it.
 
         Args:
-            features: of the encoders, by name.
+            features: as `read` gives them.
             samples: K.
             batch: B.
             use_mean: the posterior means in place of samples; K is then 1.
@@ -187,10 +196,11 @@ class VAE(PreTrainedModel):
         latents: dict[str, Latent] = {}
         for node in self.config.nodes("latents"):
             values = {name: latent.value for name, latent in latents.items()}
-            posterior = self.latents[node["name"]](self.context(node, features, values))
+            family = cast(Family, self.latents[node["name"]])
+            posterior = family.distribution(self.proposal(node, features, values))
             drawn = posterior.expand((samples, batch))
             if use_mean:
-                value = cast(Family, self.latents[node["name"]]).centre(drawn)
+                value = family.centre(drawn)
             else:
                 value = drawn.rsample() if drawn.has_rsample else drawn.sample()
             prior = self.prior(node, features, values, posterior.batch_shape, value)
@@ -203,14 +213,15 @@ class VAE(PreTrainedModel):
         values: dict[str, Tensor] = {}
         posteriors = {}
         for node in self.config.nodes("latents"):
-            posterior = self.latents[node["name"]](self.context(node, features, values)[0])
-            values[node["name"]] = cast(Family, self.latents[node["name"]]).centre(posterior)[None]
+            family = cast(Family, self.latents[node["name"]])
+            posterior = family.distribution(self.proposal(node, features, values)[0])
+            values[node["name"]] = family.centre(posterior)[None]
             posteriors[node["name"]] = posterior
         return posteriors
 
     def sample_prior(self, count: int, **fields: Tensor) -> dict[str, Tensor]:
         """Samples of each latent from its prior, (1, count, D); fields for learned priors."""
-        features = self.read(fields)
+        features = self.encoder_features(fields)
         values: dict[str, Tensor] = {}
         like = next(self.parameters())
         for node in self.config.nodes("latents"):
@@ -270,13 +281,82 @@ class VAE(PreTrainedModel):
         """Names of the decoders whose likelihood counts: all but the auxiliary."""
         return [name for name in self.decoders if name not in self.auxiliary]
 
-    def read(self, fields: Mapping[str, Tensor]) -> dict[str, Features]:
+    def read(self, fields: Mapping[str, Tensor], kl_weight: float = 1.0) -> dict[str, Features]:
+        """All that the observed batch says of its latents.
+
+        The features of each encoder whose field is there, by its name; with `refinement` also each
+        latent's variational parameters after its steps, (B, P), as the features of that name.
+
+        Args:
+            fields: observed batch by field name.
+            kl_weight: of the KL in what the steps maximise, E_q log p(x | z) - weight KL.
+
+        Raises:
+            ValueError: there is refinement, and a field that is decoded is missing.
+        """
+        features = self.encoder_features(fields)
+        if self.refinement is None:
+            return features
+        missing = {self.field_of(name) for name in self.main_decoders} - fields.keys()
+        if missing:
+            raise ValueError(f"refinement of posteriors needs the fields {sorted(missing)}")
+        return features | self.refined(self.refinement, features, fields, kl_weight)
+
+    def encoder_features(self, fields: Mapping[str, Tensor]) -> dict[str, Features]:
         """The features of each encoder whose field is there, by encoder name."""
         return {
             node["name"]: self.encoders[node["name"]](fields[node["field"]])
             for node in self.config.nodes("encoders")
             if node["field"] in fields
         }
+
+    def refined(
+        self,
+        plan: Refinement,
+        features: dict[str, Features],
+        fields: Mapping[str, Tensor],
+        kl_weight: float,
+    ) -> dict[str, Features]:
+        """The variational parameters of each latent after the steps of a plan, by its name.
+
+        In evaluation the noise of the steps is the same each time: a batch has one posterior.
+        """
+        nodes = self.config.nodes("latents")
+        proposals = [self.proposal(node, features, {})[0] for node in nodes]
+        sizes = [proposal.shape[-1] for proposal in proposals]
+        device = proposals[0].device.type
+        half, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+        # cuDNN computes no gradient of an LSTM in evaluation mode.
+        native = device == "cuda" and not self.training
+
+        def named(parameters: Tensor) -> dict[str, Features]:
+            parts = parameters.split(sizes, dim=-1)
+            return {
+                node["name"]: pooled_only(part) for node, part in zip(nodes, parts, strict=True)
+            }
+
+        def loss(parameters: Tensor) -> Tensor:
+            with ExitStack() as stack:
+                stack.enter_context(torch.autocast(device, dtype, enabled=half))
+                if native:
+                    stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+                out = self.infer_from(features | named(parameters), dict(fields), plan.samples)
+            return (kl_weight * out.kl - out.reconstruction).mean(0)
+
+        given = [found.pooled for found in features.values()]
+        weights = [*self.decoders.parameters(), *self.priors.parameters()]
+        seeds = torch.randint(2**62, (plan.steps,)) if self.training else torch.arange(plan.steps)
+        start = torch.cat(proposals, dim=-1)
+        return named(refine(plan, loss, start, [*given, *weights], seeds.tolist()))
+
+    def proposal(
+        self, node: Node, features: Mapping[str, Features], values: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Variational parameters of a latent, (K or 1, B, P): the refined, or the encoders'."""
+        if node["name"] in features:
+            return features[node["name"]].pooled[None]
+        family = cast(Family, self.latents[node["name"]])
+        return family.proposal(self.context(node, features, values))
 
     def context(
         self, node: Node, features: Mapping[str, Features], values: Mapping[str, Tensor]
@@ -368,10 +448,29 @@ def check_graph(config: VAEConfig) -> list[str]:
                 sources.append(name)
         if group == "encoders":
             sources += names
+    problems += refinement_problems(config)
     nodes = [node for node in config.decoders or [] if isinstance(node, dict)]
     if all(node.get("auxiliary") is not None for node in nodes):
         problems.append("decoders: at least one is needed that is not auxiliary")
     return problems
+
+
+def refinement_problems(config: VAEConfig) -> list[str]:
+    """The mistakes in `refinement`, and what of the graph it cannot refine, one line each."""
+    if config.refinement is None:
+        return []
+    problems = read_section(Refinement, config.refinement, "refinement")[1]
+    nodes = [node for node in config.latents or [] if isinstance(node, dict)]
+    if not nodes:
+        problems.append("refinement: the model has no latent")
+    names = {node.get("name") for node in nodes}
+    return problems + [
+        f"refinement: {node.get('name')} is given the latent {name!r}; only latents that are "
+        f"given encoders can be refined"
+        for node in nodes
+        for name in node.get("given") or []
+        if name in names
+    ]
 
 
 def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:

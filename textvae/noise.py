@@ -114,3 +114,18 @@ def drop_words(ids: Tensor, rate: float) -> Tensor:
     Source: Bowman et al. 2016, section 3.1, arXiv:1511.06349 (their keep rate k is 1 - rate).
     """
     return ids if rate == 0.0 else ids.masked_fill(chosen_words(ids, rate), UNK)
+
+
+def drop_word_types(embedded: Tensor, ids: Tensor, rate: float, vocab_size: int) -> Tensor:
+    """Embeddings, (..., E), of ids, (...), with a share of all words made zero, the others scaled.
+
+    A word is dropped wherever it stands in the batch. This is dropout of the embedding matrix by
+    rows; `drop_words` replaces words at single places.
+
+    Source: Gal & Ghahramani 2016, section 4.2, arXiv:1512.05287; for a whole batch as in Merity et
+    al. 2018, section 4.3, arXiv:1708.02182.
+    """
+    if rate == 0.0:
+        return embedded
+    kept = embedded.new_empty(vocab_size).bernoulli_(1 - rate) / (1 - rate)
+    return embedded * kept[ids][..., None]

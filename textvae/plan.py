@@ -73,6 +73,27 @@ class LaggingPlan(Section):
     window: PositiveInt = 15
 
 
+class AveragingPlan(Section):
+    """A mean of the weights after each step, which is validated and kept in place of the last ones.
+
+    Training itself goes on with the weights as they are.
+
+    Args:
+        kind: "exponential", a weight of 1 - decay for the newest, or "uniform", the same for all.
+        decay: of "exponential".
+        epochs: last epochs of the plan whose weights count; None for all. Until then, and where
+            training stops before, there is no mean.
+
+    Source: Polyak & Juditsky 1992 (uniform; over the last epochs as Izmailov et al. 2018,
+    arXiv:1803.05407, and Merity et al. 2018, arXiv:1708.02182, there from a step that validation
+    triggers).
+    """
+
+    kind: Literal["exponential", "uniform"] = "exponential"
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    epochs: PositiveInt | None = None
+
+
 class TrainingPlan(Section):
     """How to train.
 
@@ -92,6 +113,7 @@ class TrainingPlan(Section):
         workers: processes that put batches together; 0 for none. Changes no result.
         keep: the model of the "best" validation bound, or the "last": where the loss is another.
         lagging: encoders that catch up before each step; None for one update of all.
+        averaging: a mean of the weights that is validated and kept; None for the weights alone.
         seed: of initial weights, order and noise.
     """
 
@@ -110,6 +132,7 @@ class TrainingPlan(Section):
     workers: NonNegativeInt = 0
     keep: Literal["best", "last"] = "best"
     lagging: LaggingPlan | None = None
+    averaging: AveragingPlan | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
 
 

@@ -20,7 +20,7 @@ from textvae.plan import (
 )
 from textvae.registry import SpecError, suggest
 
-MODEL_KEYS = ("encoders", "latents", "decoders", "init_range")
+MODEL_KEYS = ("encoders", "latents", "decoders", "init_range", "refinement")
 SECTIONS = {"tokenizer": TokenizerPlan, "data": DataPlan, "train": TrainingPlan}
 KEYS = ("paper", "summary", "model", "pretrain", "objective", *SECTIONS, "claim")
 
@@ -33,7 +33,7 @@ class Recipe:
         name: the file's name without its ending.
         paper: author, year, title and arXiv id.
         summary: one line: what it is.
-        model: arguments of a `VAEConfig`: encoders, latents, decoders, init_range.
+        model: arguments of a `VAEConfig`: encoders, latents, decoders, init_range, refinement.
         objective: specification of an objective.
         tokenizer: which tokenizer to train.
         data: where the texts come from.
@@ -250,6 +250,9 @@ def model_problems(model: Mapping[str, Any]) -> list[str]:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (number and 0 < value < math.inf):
                 problems.append(f"model.{key}: must be a number above 0 (got {value!r})")
+        elif key == "refinement":
+            if value is not None and not isinstance(value, Mapping):
+                problems.append(f"model.{key}: must be a mapping (got {value!r})")
         elif value is not None and not (
             isinstance(value, list) and all(isinstance(node, Mapping) for node in value)
         ):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -31,18 +31,22 @@ def gathered(model: nn.Module) -> Iterator[None]:
             model.reshard()
 
 
-def whole_weights(model: nn.Module) -> dict[str, Tensor]:
+def whole_weights(model: nn.Module) -> dict[str, Any]:
     """The weights of a divided model; every process must ask."""
     return get_model_state_dict(model, options=WHOLE)
 
 
-def set_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Give a divided model its weights, which every process has read.
+def set_weights(model: nn.Module, weights: dict[str, Any], strict: bool) -> None:
+    """Give a model its weights; every process of a divided one has read them.
 
     Raises:
         RuntimeError: names or shapes differ.
     """
-    set_model_state_dict(model, weights, options=StateDictOptions(full_state_dict=True))
+    if isinstance(model, FSDPModule):
+        options = StateDictOptions(full_state_dict=True, strict=strict)
+        set_model_state_dict(model, weights, options=options)
+    else:
+        model.load_state_dict(weights, strict=strict)
 
 
 def whole_optimizer(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:

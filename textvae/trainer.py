@@ -5,13 +5,14 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from transformers import (
     Trainer,
@@ -40,8 +41,8 @@ from textvae.lagging import (
     similar_texts,
     split_parameters,
 )
-from textvae.model import VAE
-from textvae.plan import LaggingPlan, TrainingPlan
+from textvae.model import VAE, VAEConfig
+from textvae.plan import AveragingPlan, LaggingPlan, TrainingPlan
 from textvae.sharding import (
     gathered,
     set_optimizer,
@@ -58,6 +59,8 @@ LEARNING_RATE_SCHEDULES = {
     "plateau": "reduce_lr_on_plateau",
 }
 EVENTS = ("log", "validation")
+WEIGHTS, AVERAGED = "model.safetensors", "averaged.safetensors"
+"""Files of a checkpoint: the weights, and their mean."""
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -170,8 +173,16 @@ class VAETrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
-        if self.is_fsdp_enabled and self.accelerator.state.fsdp_plugin.fsdp_version != 2:
+        plugin: Any = getattr(self.accelerator.state, "fsdp_plugin", None)
+        if plugin is not None and plugin.fsdp_version != 2:
             raise ValueError("weights are divided among processes with --fsdp_version 2 alone")
+        if plugin is not None and plan.averaging is not None:
+            raise ValueError("train.averaging: not with weights divided among processes (FSDP)")
+        self.average: AveragedModel | None = None
+        if plan.averaging is not None:
+            self.average = averaged(model, plan.averaging)
+            before = plan.epochs - (plan.averaging.epochs or plan.epochs)
+            self.add_callback(AverageWeights(self.average, model, before * self.batches.steps))
 
     def get_train_dataloader(self) -> DataLoader:
         """Our batches as they are; accelerate would shard them a second time."""
@@ -279,7 +290,7 @@ class VAETrainer(Trainer):
         """Validate: every process reads all of it, with the same noise, so all agree."""
         lagging = self.plan.lagging is not None
         with gathered(self.vae):
-            metrics = validate(self.vae, self.valid, self.plan.validation_samples, lagging)
+            metrics = validate(self.candidate, self.valid, self.plan.validation_samples, lagging)
         if not math.isfinite(metrics["loss"]):
             terms = ", ".join(f"{name} {metrics[name]:g}" for name in ("reconstruction", "kl"))
             raise NonFiniteLossError(
@@ -294,6 +305,13 @@ class VAETrainer(Trainer):
         place = {"step": self.state.global_step, "epoch": self.state.epoch or 0.0}
         self.report("validation", {**metrics, **place})
         return logs
+
+    @property
+    def candidate(self) -> VAE:
+        """The model to validate and to keep: the mean of the weights, where there is one."""
+        if self.average is None or not self.average.n_averaged:
+            return self.vae
+        return cast(VAE, self.average.module)
 
     def current_kl_weight(self) -> float | None:
         """The objective's KL weight at this step; None if it has none."""
@@ -333,44 +351,51 @@ class VAETrainer(Trainer):
             # The step says which is the best; a path would be wrong once the run is moved.
             self.state.best_model_checkpoint = None
             self.state.save_to_json(str(beside / TRAINER_STATE_NAME))
+            if self.average is not None and self.average.n_averaged:
+                # On a GPU the weights of an LSTM are parts of one tensor.
+                mean = self.average.state_dict().items()
+                save_file({name: w.cpu().clone() for name, w in mean}, beside / AVERAGED)
 
     def checkpoint(self, step: int | None) -> Path:
         """The place of the checkpoint of a step."""
         return self.folder / f"checkpoint-{step}"
 
     def finished_model(self) -> VAE:
-        """The trained model: with the weights of the best validation, or the last ones.
+        """The model with the weights that the plan keeps: the best validation's, or the last.
 
         Raises:
             CheckpointError: they were damaged since they were saved.
         """
-        if self.plan.keep == "last" and not self.is_fsdp_enabled:
-            return self.vae
         best = self.plan.keep == "best"
-        step = self.state.best_global_step if best else self.state.global_step
-        kept = self.checkpoint(step)
-        problem = damage(kept)
-        if problem is not None:
-            raise CheckpointError(f"{kept}, the best checkpoint, is lost: {problem}; --resume")
-        model = VAE(self.vae.config) if self.is_fsdp_enabled else self.vae
-        model.load_state_dict(read_weights(kept), strict=not self.is_fsdp_enabled)
-        return model
+        if best or self.is_fsdp_enabled:
+            step = self.state.best_global_step if best else self.state.global_step
+            kept = self.checkpoint(step)
+            problem = damage(kept)
+            if problem is not None:
+                raise CheckpointError(f"{kept}, the best checkpoint, is lost: {problem}; --resume")
+            if self.is_fsdp_enabled:
+                # Each process has a part of the trained one.
+                model = VAE(cast(VAEConfig, self.vae.config))
+                load_weights(model, kept / WEIGHTS, strict=False)
+                return model
+            self._load_from_checkpoint(str(kept))
+        self.vae.load_state_dict(self.candidate.state_dict())
+        return self.vae
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Load a checkpoint's weights, of safetensors only.
+        """Load a checkpoint's weights and their mean, of safetensors only.
 
         Raises:
             CheckpointError: they are not there or do not fit.
         """
-        weights = read_weights(Path(resume_from_checkpoint))
-        try:
-            if self.is_fsdp_enabled:
-                set_weights(self.vae, weights)
-            else:
-                self.vae.load_state_dict(weights)
-        except RuntimeError as error:
-            problem = str(error).splitlines()[0]
-            raise CheckpointError(f"{resume_from_checkpoint} cannot be used: {problem}") from None
+        folder = Path(resume_from_checkpoint)
+        load_weights(self.vae, folder / WEIGHTS)
+        if self.average is None:
+            return
+        if (folder / AVERAGED).exists():
+            load_weights(self.average, folder / AVERAGED)
+        else:
+            self.average.n_averaged.zero_()
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Load the rest of a checkpoint; torch unpickles tensors and plain values only.
@@ -392,21 +417,21 @@ class VAETrainer(Trainer):
         if not self.is_fsdp_enabled:
             super()._save_optimizer_and_scheduler(output_dir)
             return
-        assert self.optimizer is not None and self.lr_scheduler is not None
-        state = whole_optimizer(self.vae, self.optimizer)
+        parts: Any = self
+        state = whole_optimizer(self.vae, parts.optimizer)
         if self.args.should_save:
             torch.save(state, Path(output_dir) / OPTIMIZER_NAME)
-            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+            torch.save(parts.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
     def load_divided_optimizer(self, checkpoint: Path) -> None:
         """Load the optimizer and the schedule of a model that is divided among processes."""
-        assert self.optimizer is not None and self.lr_scheduler is not None
+        parts: Any = self
         optimizer, schedule = (
             torch.load(checkpoint / name, map_location="cpu", weights_only=True)
             for name in (OPTIMIZER_NAME, SCHEDULER_NAME)
         )
-        set_optimizer(self.vae, self.optimizer, optimizer)
-        self.lr_scheduler.load_state_dict(schedule)
+        set_optimizer(self.vae, parts.optimizer, optimizer)
+        parts.lr_scheduler.load_state_dict(schedule)
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Nothing: the noise of a step follows from the seed."""
@@ -415,17 +440,46 @@ class VAETrainer(Trainer):
         """Nothing: the noise of a step follows from the seed."""
 
 
-def read_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """The weights of a checkpoint, of safetensors only.
+def load_weights(module: nn.Module, file: Path, strict: bool = True) -> None:
+    """Give a module, perhaps one that is divided among processes, the weights of a file.
 
     Raises:
-        CheckpointError: they are not there or damaged.
+        CheckpointError: they are not there or do not fit.
     """
-    file = checkpoint / "model.safetensors"
     try:
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
+        set_weights(module, load_file(file), strict)
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{file} cannot be used: {str(error).splitlines()[0]}") from None
+
+
+def averaged(model: VAE, plan: AveragingPlan) -> AveragedModel:
+    """A mean of a model's weights, of none so far; buffers are the newest."""
+    exponential = plan.kind == "exponential"
+    return AveragedModel(
+        model, multi_avg_fn=get_ema_multi_avg_fn(plan.decay) if exponential else None
+    )
+
+
+class AverageWeights(TrainerCallback):
+    """Takes the weights after each step into their mean.
+
+    Args:
+        average: the mean.
+        model: whose weights they are.
+        first: steps whose weights do not count.
+    """
+
+    def __init__(self, average: AveragedModel, model: VAE, first: int):
+        self.average = average
+        self.model = model
+        self.first = first
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take the weights of a finished step."""
+        if state.global_step > self.first:
+            self.average.update_parameters(self.model)
 
 
 class Patience(TrainerCallback):

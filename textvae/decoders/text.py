@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from textvae.crossentropy import linear_cross_entropy
 from textvae.decoders.base import Decoder
-from textvae.noise import drop_words
-from textvae.recurrent import run_lstm
+from textvae.mixture import SoftmaxMixture
+from textvae.noise import drop_word_types, drop_words
+from textvae.recurrent import drop_features, make_lstm, run_lstm
 from textvae.registry import Probability, Rate
 from textvae.transformer import Block, check_heads, sinusoids
 from textvae.vocabulary import PAD
@@ -49,14 +50,28 @@ class TokenDecoder(Decoder):
     dropout: float
     word_dropout: float
 
-    def make_vocabulary(self, vocab_size: int, embedding: int, width: int, tied: bool) -> None:
-        """Make the input embedding and the projection to the vocabulary."""
-        if tied and embedding != width:
-            raise ValueError(
-                f"a tied output needs embedding = hidden (got {embedding} and {width})"
-            )
+    def __init__(self) -> None:
+        super().__init__()
+        self.narrow: nn.Linear | None = None
+        self.mixture: SoftmaxMixture | None = None
+        self.embedding_dropout = 0.0
+        self.locked = False
+
+    def make_vocabulary(
+        self, vocab_size: int, embedding: int, width: int, tied: bool, mixtures: int = 1
+    ) -> None:
+        """Make the input embedding and the projection to the vocabulary.
+
+        States are made as wide as an embedding first, where that is what is projected: by a layer,
+        or for each of several softmaxes.
+        """
         self.embedding = nn.Embedding(vocab_size, embedding)
-        self.output = None if tied else nn.Linear(width, vocab_size)
+        if mixtures > 1:
+            self.mixture = SoftmaxMixture(width, embedding, mixtures)
+        elif tied and embedding != width:
+            self.narrow = nn.Linear(width, embedding)
+        projected = width if mixtures == 1 else embedding
+        self.output = None if tied else nn.Linear(projected, vocab_size)
         self.bias = nn.Parameter(torch.zeros(vocab_size)) if tied else None
 
     def forward(self, context: Tensor) -> "TokenDistribution":
@@ -77,11 +92,19 @@ class TokenDecoder(Decoder):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities, (..., V), float32, of output states, (..., F)."""
-        return F.linear(hidden, *self.projection).float()
+        if self.mixture is not None:
+            return self.mixture.logits(hidden, *self.projection)
+        return F.linear(self.narrowed(hidden), *self.projection).float()
 
     def cross_entropy(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """-log p of each target, (M,), nats, from output states, (M, F)."""
-        return linear_cross_entropy(hidden, *self.projection, targets)
+        if self.mixture is not None:
+            return self.mixture.cross_entropy(hidden, *self.projection, targets)
+        return linear_cross_entropy(self.narrowed(hidden), *self.projection, targets)
+
+    def narrowed(self, hidden: Tensor) -> Tensor:
+        """Output states, (..., F), as they are projected, (..., E)."""
+        return hidden if self.narrow is None else self.narrow(hidden)
 
     @property
     def projection(self) -> tuple[Tensor, Tensor | None]:
@@ -91,10 +114,14 @@ class TokenDecoder(Decoder):
         return self.output.weight, self.output.bias
 
     def embed(self, inputs: Tensor) -> Tensor:
-        """Embeddings of input ids after word dropout (in training) and dropout."""
+        """Embeddings of input ids, (N, T), after the dropout of words, word types and features."""
         if self.training or self.word_dropout == 1.0:
             inputs = drop_words(inputs, self.word_dropout)
-        return F.dropout(self.embedding(inputs), self.dropout, self.training)
+        embedded = self.embedding(inputs)
+        if self.training:
+            size = self.embedding.num_embeddings
+            embedded = drop_word_types(embedded, inputs, self.embedding_dropout, size)
+        return drop_features(embedded, self.dropout, self.training, self.locked)
 
 
 class TokenDistribution(Distribution):
@@ -151,7 +178,11 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         layers: number of layers.
         dropout: rate on embeddings, between layers and before the projection.
         word_dropout: share of input words replaced by `<unk>` in training; 1 is inputless.
-        tied: project with the embedding matrix.
+        tied: project with the embedding matrix; states of another size pass a layer first.
+        embedding_dropout: share of all words whose input embedding is zero for a training batch.
+        locked: whether `dropout` drops the same features at every token of a text.
+        layer_norm: whether the output states of each layer are normalised.
+        mixtures: softmaxes that the output mixes.
 
     Source: Bowman et al. 2016, section 3, arXiv:1511.06349; context at every step and h_0 as in
     He et al. 2019, arXiv:1901.05534.
@@ -167,20 +198,21 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         dropout: Rate = 0.0,
         word_dropout: Probability = 0.0,
         tied: bool = False,
+        embedding_dropout: Rate = 0.0,
+        locked: bool = False,
+        layer_norm: bool = False,
+        mixtures: PositiveInt = 1,
     ):
         super().__init__()
         self.features = features
         self.dropout = dropout
         self.word_dropout = word_dropout
-        self.make_vocabulary(vocab_size, embedding or hidden, hidden, tied)
+        self.embedding_dropout = embedding_dropout
+        self.locked = locked
+        self.make_vocabulary(vocab_size, embedding or hidden, hidden, tied, mixtures)
         self.initial = nn.Linear(features, layers * hidden) if features else None
-        self.lstm = nn.LSTM(
-            (embedding or hidden) + features,
-            hidden,
-            layers,
-            batch_first=True,
-            dropout=dropout if layers > 1 else 0.0,
-        )
+        size = (embedding or hidden) + features
+        self.lstm = make_lstm(size, hidden, layers, dropout, locked, layer_norm)
 
     def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
         """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""
@@ -210,7 +242,7 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         h, c = (m.transpose(0, 1).contiguous().to(joined.dtype) for m in (h, c))
         states, (h, c) = run_lstm(self.lstm, joined, (h, c))
         memory = (h.transpose(0, 1), c.transpose(0, 1), context)
-        states = F.dropout(states, self.dropout, self.training)
+        states = drop_features(states, self.dropout, self.training, self.locked)
         return states, State(memory, state.position + inputs.shape[1])
 
 

@@ -22,6 +22,11 @@ class Features:
     mask: Tensor
 
 
+def pooled_only(pooled: Tensor) -> Features:
+    """Features of which only one vector per text, (B, H), is left: they have no position."""
+    return Features(pooled, pooled[:, None][:, :0], pooled[:, :0].bool())
+
+
 class Encoder(Component, nn.Module):
     """Observed field -> features."""
 

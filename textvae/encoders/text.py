@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from textvae.encoders.base import Encoder, Features
-from textvae.noise import NO_NOISE, Noise
-from textvae.recurrent import run_lstm
+from textvae.noise import NO_NOISE, Noise, drop_word_types
+from textvae.recurrent import drop_features, make_lstm, run_lstm
 from textvae.registry import Rate
 from textvae.transformer import Block, check_heads, sinusoids
 from textvae.vocabulary import PAD
@@ -45,6 +45,12 @@ class LSTMEncoder(TextEncoder, kind="lstm"):
         pooling: `last` state of each direction, or `max` or `mean` over the positions.
         dropout: rate on embeddings and between layers.
         noise: what happens to the words in training.
+        embedding_dropout: share of all words whose embedding is zero for a training batch.
+        locked: whether `dropout` drops the same features at every token of a text.
+        layer_norm: whether the output states of each layer are normalised.
+
+    Raises:
+        ValueError: layer norm, or locked dropout between layers, of a bidirectional LSTM.
 
     >>> encoder = LSTMEncoder(vocab_size=10, hidden=4)
     >>> encoder(torch.tensor([[1, 5, 2, 0], [1, 6, 7, 2]])).pooled.shape
@@ -61,26 +67,34 @@ class LSTMEncoder(TextEncoder, kind="lstm"):
         pooling: Pooling = "last",
         dropout: Rate = 0.0,
         noise: Noise = NO_NOISE,
+        embedding_dropout: Rate = 0.0,
+        locked: bool = False,
+        layer_norm: bool = False,
     ):
         super().__init__()
+        if bidirectional and (layer_norm or (locked and layers > 1)):
+            raise ValueError(
+                "a bidirectional encoder has no layer_norm, and no locked dropout between layers"
+            )
         self.noise = noise
         self.pooling: Pooling = pooling
         self.dropout = dropout
+        self.embedding_dropout = embedding_dropout
+        self.locked = locked
         self.features = hidden * (2 if bidirectional else 1)
         self.embedding = nn.Embedding(vocab_size, embedding or hidden)
-        self.lstm = nn.LSTM(
-            embedding or hidden,
-            hidden,
-            layers,
-            batch_first=True,
-            bidirectional=bidirectional,
-            dropout=dropout if layers > 1 else 0.0,
+        self.lstm = make_lstm(
+            embedding or hidden, hidden, layers, dropout, locked, layer_norm, bidirectional
         )
 
     def read(self, ids: Tensor) -> Features:
         """The features of token ids as they are."""
         mask = ids != PAD
-        embedded = F.dropout(self.embedding(ids), self.dropout, self.training)
+        embedded = self.embedding(ids)
+        if self.training:
+            size = self.embedding.num_embeddings
+            embedded = drop_word_types(embedded, ids, self.embedding_dropout, size)
+        embedded = drop_features(embedded, self.dropout, self.training, self.locked)
         if self.lstm.bidirectional:
             # Unpacked, the backward direction would start on padding.
             packed = pack_padded_sequence(

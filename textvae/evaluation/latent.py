@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from textvae.encoders import Features
+from textvae.encoders import Features, pooled_only
 from textvae.families import Family
 from textvae.model import VAE
 from textvae.outputs import Latent
@@ -169,7 +169,8 @@ def cross_log_prob(
     total = torch.zeros((), dtype=torch.float64, device=model.device)
     for node in model.config.nodes("latents"):
         # A latent that is given another has one posterior for each pair of sample and text.
-        posterior = model.latents[node["name"]](model.context(node, features, paired))
+        family = cast(Family, model.latents[node["name"]])
+        posterior = family.distribution(model.proposal(node, features, paired))
         total = total + log_prob_of_pairs(posterior, values[node["name"]])
     return total
 
@@ -200,11 +201,7 @@ def blocks(features: Mapping[str, Tensor]) -> Iterator[dict[str, Features]]:
     count = len(next(iter(features.values())))
     for start in range(0, count, BLOCK):
         parts = {name: pooled[start : start + BLOCK] for name, pooled in features.items()}
-        yield {
-            # No position: what is left of a text is its pooled vector.
-            name: Features(part, part[:, None][:, :0], part[:, :0].bool())
-            for name, part in parts.items()
-        }
+        yield {name: pooled_only(part) for name, part in parts.items()}
 
 
 def size_of(block: Mapping[str, Features]) -> int:

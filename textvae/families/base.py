@@ -25,6 +25,17 @@ class Family(Component, nn.Module):
 
     def forward(self, context: Tensor) -> Distribution:
         """The distribution for each context, (..., H): batch shape (...), event (D,)."""
+        return self.distribution(self.proposal(context))
+
+    def proposal(self, context: Tensor) -> Tensor:
+        """What the head says of each context, (..., H): lambda, (..., P), float32, unconstrained.
+
+        These are the variational parameters that `Refinement` moves.
+        """
+        raise NotImplementedError
+
+    def distribution(self, proposal: Tensor) -> Distribution:
+        """The distribution of variational parameters, (..., P): batch shape (...), event (D,)."""
         raise NotImplementedError
 
     def default_prior(self, batch_shape: torch.Size, like: Tensor) -> Distribution:

@@ -32,15 +32,21 @@ class Gaussian(Family, kind="gaussian"):
         self.head = nn.Linear(features, 2 * dim)
         self.normalizer = None if batch_norm is None else BatchNormalizer(dim, batch_norm)
 
-    def forward(self, context: Tensor) -> Distribution:
-        """The distribution for each context, (..., H): batch shape (...), event (D,).
+    def proposal(self, context: Tensor) -> Tensor:
+        """mu and log sigma^2 of each context, (..., H), side by side: (..., 2 D).
 
         Raises:
             ValueError: batch normalisation is trained with a batch of one text.
         """
-        mean, log_variance = in_float32(self.head, context).chunk(2, dim=-1)
-        if self.normalizer is not None:
-            mean = self.normalizer(mean)
+        said = in_float32(self.head, context)
+        if self.normalizer is None:
+            return said
+        mean, log_variance = said.chunk(2, dim=-1)
+        return torch.cat([self.normalizer(mean), log_variance], dim=-1)
+
+    def distribution(self, proposal: Tensor) -> Distribution:
+        """N(mu, diag(sigma^2)) of mu and log sigma^2, (..., 2 D)."""
+        mean, log_variance = proposal.chunk(2, dim=-1)
         return diagonal_normal(mean, (0.5 * log_variance).exp())
 
     def default_prior(self, batch_shape: torch.Size, like: Tensor) -> Distribution:

@@ -53,9 +53,13 @@ class Spherical(Family, kind="vmf"):
             + self.kappa * mean_length(self.dim, self.kappa)
         )
 
-    def forward(self, context: Tensor) -> Distribution:
-        """The distribution for each context, (..., H): batch shape (...), event (D,)."""
-        return VonMisesFisher(unit(in_float32(self.head, context)), self.kappa)
+    def proposal(self, context: Tensor) -> Tensor:
+        """A vector in the direction of mu for each context, (..., H): (..., D)."""
+        return in_float32(self.head, context)
+
+    def distribution(self, proposal: Tensor) -> Distribution:
+        """The distribution around the directions of vectors, (..., D)."""
+        return VonMisesFisher(unit(proposal), self.kappa)
 
     def centre(self, posterior: Distribution) -> Tensor:
         """mu, (..., D): the mean lies inside the sphere, where there are no latents."""
