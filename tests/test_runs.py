@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 from textvae.checkpoints import checkpoints
 from textvae.data.readers import Corpus, DataError, read_corpus
 from textvae.objectives.elbo import ELBO
+from textvae.pretrained import load_model
 from textvae.recipes import read_recipe
 from textvae.registry import SpecError
 from textvae.runs import InterruptedRunError, RunError, build_model, fingerprint, train_run
-from textvae.sentence import load_model
 from textvae.trainer import NonFiniteLossError
 
 WORDS = "the a cat dog bird sees likes finds small red old house tree river".split()

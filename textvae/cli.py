@@ -9,6 +9,7 @@ import typer
 
 from textvae.console import (
     COLLAPSED,
+    IMAGES_COLLAPSED,
     TrainingDisplay,
     emit,
     error_lines,
@@ -20,6 +21,7 @@ from textvae.console import (
 
 if TYPE_CHECKING:
     from textvae.generation import Decoding
+    from textvae.image import ImageVAE
     from textvae.sentence import SentenceVAE
 
 # typer carries its own click since 0.29; this finds the base of usage errors in either.
@@ -62,6 +64,12 @@ MaxTokens = Annotated[int, typer.Option("--max-tokens", help="Longest sentence, 
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe; repeatable."),
+]
+Picture = Annotated[
+    Path | None, typer.Option("--out", help="PNG file of images; default: in the run's folder.")
+]
+Label = Annotated[
+    int | None, typer.Option("--label", min=0, help="Class, for image models that are given it.")
 ]
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe name or YAML file.")]
 
@@ -113,7 +121,7 @@ def train(
     if finished is not None:
         emit(finished.summary, as_json, finished.text())
         if finished.figures["collapsed"]:
-            say(f"warning: {COLLAPSED}")
+            say(f"warning: {IMAGES_COLLAPSED if finished.pictures else COLLAPSED}")
 
 
 @app.command(epilog="Examples: `textvae sample`; `textvae sample runs/x -n 5 --temperature 0.7`.")
@@ -126,13 +134,22 @@ def sample(
     top_p: TopP = 1.0,
     beams: Annotated[int, typer.Option(help="Beam width; above 1: no sampling of tokens.")] = 1,
     max_tokens: MaxTokens = 128,
+    label: Label = None,
+    out: Picture = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Sentences from the prior."""
+    """Sentences or images from the prior; images are the means of p(x | z), in one PNG."""
     from textvae.generation import Decoding
 
+    folder = located(model or named)
+    if (images := image_model(folder, device)) is not None:
+        from textvae.pictures import sample_picture
+
+        result, text = sample_picture(images, folder, count, seed, label, out)
+        return emit(result, as_json, text)
+    for_images_only(label=label, out=out)
     if beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
         raise ValueError("--beams goes without --temperature, --top-k and --top-p: no sampling")
     decoding = Decoding(beams <= 1, temperature, top_k, top_p, beams, max_tokens)
@@ -145,18 +162,30 @@ def sample(
     epilog='Example: `textvae interpolate "the food was great ." "i hated the film ." --steps 8`.'
 )
 def interpolate(
-    first: Annotated[str, typer.Argument(help="Sentence at the start.")],
-    second: Annotated[str, typer.Argument(help="Sentence at the end.")],
+    first: Annotated[
+        str, typer.Argument(help="Sentence, PNG or test image's number at the start.")
+    ],
+    second: Annotated[str, typer.Argument(help="The same, at the end.")],
     steps: Annotated[int, typer.Option(help="Sentences, both ends included.")] = 8,
     slerp: Annotated[
         bool, typer.Option("--slerp", help="Great circle in place of a line.")
     ] = False,
     beams: Annotated[int, typer.Option(help="Beam width; 1: greedy.")] = 1,
+    label: Label = None,
+    out: Picture = None,
     model: Model = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Sentences between two posterior means; the ends are the two reconstructions."""
+    """Sentences or images between two posterior means; the ends are the two reconstructions."""
+    folder = located(model)
+    if (images := image_model(folder, device)) is not None:
+        from textvae.pictures import interpolation_picture
+
+        ends = (first, second)
+        result, text = interpolation_picture(images, folder, ends, steps, slerp, label, out)
+        return emit(result, as_json, text)
+    for_images_only(label=label, out=out)
     vae = load(model, device)
     sentences = vae.interpolate(first, second, steps, slerp, decoding(beams))
     dead = is_dead(vae, model, [first, second])
@@ -170,13 +199,24 @@ def interpolate(
 
 @app.command(epilog='Example: `textvae reconstruct "the food was great ." --beams 5`.')
 def reconstruct(
-    texts: Annotated[list[str], typer.Argument(help="Sentences.")],
+    texts: Annotated[
+        list[str], typer.Argument(help="Sentences, PNG files or numbers of test images.")
+    ],
     beams: Annotated[int, typer.Option(help="Beam width; 1: greedy.")] = 1,
+    label: Label = None,
+    out: Picture = None,
     model: Model = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """The sentence that the model decodes from each sentence's posterior mean."""
+    """The sentence or image that the model decodes from each one's posterior mean."""
+    folder = located(model)
+    if (images := image_model(folder, device)) is not None:
+        from textvae.pictures import reconstruction_picture
+
+        result, text = reconstruction_picture(images, folder, texts, label, out)
+        return emit(result, as_json, text)
+    for_images_only(label=label, out=out)
     vae = load(model, device)
     decoded = vae.reconstruct(texts, decoding(beams))
     if is_dead(vae, model, texts):
@@ -201,11 +241,22 @@ def encode(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Posterior means and standard deviations of texts, for downstream use."""
+    """Posterior means and standard deviations of texts or images, for downstream use."""
     from textvae.data.readers import read_split
     from textvae.exports import LATENTS, check_out, write_latents
 
     check_out(out, LATENTS)
+    folder = located(model)
+    if (images := image_model(folder, device)) is not None:
+        from textvae.pictures import latents_of_source
+
+        means, scales, notes = latents_of_source(images, folder, file)
+        for note in notes:
+            say(f"note: {note}")
+        write_latents(out, None, means, scales)
+        result = {"images": len(means), "dimensions": means.shape[1], "out": str(out)}
+        text = f"{len(means):,} images, {means.shape[1]} dimensions -> {out}"
+        return emit(result, as_json, text)
     texts, notes = read_split(file, text_column=text_column)
     for note in notes:
         # A skipped line moves the rows: they are numbered as the texts, not as the lines.
@@ -312,13 +363,29 @@ def evaluate(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Likelihood, perplexity and what the latent holds of held-out texts."""
+    """Likelihood, perplexity and what the latent holds of held-out texts or images."""
     from textvae.exports import JSON, check_out, write_json
-    from textvae.reports import entropy_of, evaluation_text, figure_notes, subset, training_texts
+    from textvae.reports import (
+        entropy_of,
+        evaluation_text,
+        figure_notes,
+        held_out_images,
+        image_subset,
+        subset,
+        training_texts,
+    )
 
     if out is not None:
         check_out(out, JSON)
     folder = located(model or named)
+    if (images := image_model(folder, device)) is not None:
+        rows, notes = held_out_images(folder, data)
+        say(f"note: {notes[0]}")
+        measured = asdict(images.evaluate(image_subset(rows, limit, seed), samples, seed))
+        if out is not None:
+            write_json(out, measured | {"notes": figure_notes(measured)})
+        result = measured | {"notes": figure_notes(measured)}
+        return emit(result, as_json, evaluation_text(measured))
     texts = subset(held_out(folder, data, text_column), limit, seed)
     vae = load(folder, device)
     training, notes = training_texts(folder) if generation else (None, [])
@@ -501,10 +568,37 @@ def located(model: str | None) -> str:
 
 
 def load(model: str | None, device: str | None) -> "SentenceVAE":
-    """The model asked for, or the last run, on a device."""
-    from textvae.sentence import SentenceVAE
+    """The text model asked for, or the last run, on a device.
 
-    return SentenceVAE.from_pretrained(located(model), check_device(device))
+    Raises:
+        ValueError: it is a model of images.
+    """
+    from textvae.image import ImageVAE, open_model
+
+    folder = located(model)
+    opened = open_model(folder, check_device(device))
+    if isinstance(opened, ImageVAE):
+        raise ValueError(f"{folder} is a model of images: this command is for models of texts")
+    return opened
+
+
+def image_model(folder: str, device: str | None) -> "ImageVAE | None":
+    """The image model in a folder or under a hub name; None where it is one of texts."""
+    from textvae.image import ImageVAE, is_image_model
+
+    device = check_device(device)
+    return ImageVAE.from_pretrained(folder, device) if is_image_model(folder) else None
+
+
+def for_images_only(**options: Any) -> None:
+    """Refuse options that mean nothing for texts.
+
+    Raises:
+        ValueError: naming the first that was given.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"--{name} is for models of images")
 
 
 def check_device(device: str | None) -> str:

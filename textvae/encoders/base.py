@@ -22,6 +22,11 @@ class Features:
     mask: Tensor
 
 
+def without_positions(pooled: Tensor) -> Features:
+    """Features that are one vector per row, (B, H), and nothing else."""
+    return Features(pooled, pooled[:, None][:, :0], pooled[:, :0].bool())
+
+
 class Encoder(Component, nn.Module):
     """Observed field -> features."""
 

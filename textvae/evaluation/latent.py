@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from textvae.encoders import Features
+from textvae.encoders import Features, without_positions
 from textvae.families import Family
 from textvae.model import VAE
 from textvae.outputs import Latent
@@ -200,11 +200,8 @@ def blocks(features: Mapping[str, Tensor]) -> Iterator[dict[str, Features]]:
     count = len(next(iter(features.values())))
     for start in range(0, count, BLOCK):
         parts = {name: pooled[start : start + BLOCK] for name, pooled in features.items()}
-        yield {
-            # No position: what is left of a text is its pooled vector.
-            name: Features(part, part[:, None][:, :0], part[:, :0].bool())
-            for name, part in parts.items()
-        }
+        # No position: what is left of a text is its pooled vector.
+        yield {name: without_positions(part) for name, part in parts.items()}
 
 
 def size_of(block: Mapping[str, Features]) -> int:
@@ -247,6 +244,11 @@ def active_units(means: Tensor, threshold: float = ACTIVE) -> int:
     if len(means) < 2:
         return 0
     return int((means.var(0) > threshold).sum())
+
+
+def is_deterministic(model: VAE) -> bool:
+    """Whether some latent is a point without a density: nothing said of it is a bound."""
+    return any(cast(Family, family).deterministic for family in model.latents.values())
 
 
 def is_collapsed(kl: float, active: int | None = None) -> bool:
