@@ -82,6 +82,32 @@ DECODERS = {
 }
 """Every decoder: a new kind adds a row, without dropout."""
 
+IMAGE_ENCODERS = {
+    "mlp": {"kind": "mlp", "hidden": [6, 5], "activation": "leaky_relu"},
+    "conv": {"kind": "conv", "channels": [2, 3], "hidden": 6},
+    "resnet": {"kind": "resnet", "channels": [2, 3], "hidden": 6, "blocks": 2},
+}
+IMAGE_DECODERS = {
+    "mlp": {"kind": "mlp", "hidden": [6, 5], "likelihood": {"kind": "bernoulli"}},
+    "conv": {
+        "kind": "conv",
+        "channels": [2, 3],
+        "hidden": 6,
+        "likelihood": {"kind": "gaussian", "variance": "pixel"},
+    },
+    "resnet": {
+        "kind": "resnet",
+        "channels": [2, 3],
+        "hidden": 6,
+        "likelihood": {"kind": "logistic", "mixture": 2, "levels": 4},
+    },
+}
+"""Those of images: a new kind adds a row."""
+
+TEXT_ENCODERS = sorted({spec["kind"] for spec in ENCODERS.values()})
+TEXT_DECODERS = sorted({spec["kind"] for spec in DECODERS.values()})
+"""The kinds that read and write texts."""
+
 TEXT = {"name": "text", "kind": "lstm", "hidden": 6}
 Z = {"name": "z", "kind": "gaussian", "dim": 3, "given": ["text"]}
 GRAPHS = {
