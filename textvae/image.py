@@ -144,7 +144,7 @@ class ImageVAE(PretrainedVAE):
             "images", np.asarray(images), None if labels is None else np.asarray(labels)
         )
         self.check(values)
-        if self.pixels == "static":
+        if self.pixels in ("static", "dynamic"):
             values = binarized(values, 0)
         columns: dict[str, Any] = {self.field: Images(values, self.pixels)}  # type: ignore[arg-type]
         for field in self.label_fields:

@@ -17,7 +17,7 @@ import numpy as np
 from textvae.data.fields import MISSING, Fields, Images, Labels, binarized
 from textvae.data.readers import SPLITS, first_line, nearest_name
 from textvae.data.texts import DataError
-from textvae.plan import ImagePlan
+from textvae.plan import ImagePlan, Pixels
 
 ALLOWED = "a folder with idx files or PNGs, an .npz, idx or .png file, or a hub name"
 PICTURES = (".png",)
@@ -95,7 +95,7 @@ def read_image_corpus(plan: ImagePlan, seed: int = 0) -> ImageCorpus:
     labelled = [labels for _, labels in splits.values() if labels is not None]
     classes = 1 + max((int(labels.max(initial=MISSING)) for labels in labelled), default=MISSING)
     fields = {
-        name: as_fields(*splits[name], plan.pixels, classes, number + seed)
+        name: as_fields(*splits[name], plan.pixels, classes, number + seed, name != "train")
         for number, name in enumerate(SPLITS)
         if name in splits
     }
@@ -116,21 +116,31 @@ def read_image_split(plan: ImagePlan) -> tuple[Fields, list[str]]:
     images, labels = splits[chosen]
     classes = 1 + (MISSING if labels is None else int(labels.max(initial=MISSING)))
     number = list(SPLITS).index(chosen)
-    fields = as_fields(images, labels, plan.pixels, classes, number)
+    fields = as_fields(images, labels, plan.pixels, classes, number, held_out=True)
     return fields, [f"{source}: the {chosen} images"]
 
 
 def as_fields(
-    images: np.ndarray, labels: np.ndarray | None, pixels: Any, classes: int, seed: int
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    pixels: Pixels,
+    classes: int,
+    seed: int,
+    held_out: bool,
 ) -> Fields:
-    """Images and labels as fields; without labels in any split there is no such field."""
+    """Images and labels as fields; without labels in any split there is no such field.
+
+    The bits of held-out images are drawn here once, also under `dynamic`: drawing a bit anew
+    leaves it as it is, so every figure is of the same ones.
+    """
     if pixels != "grey" and images.dtype != np.uint8:
         low, high = float(images.min()), float(images.max())
         if low < 0 or high > 1:
             raise DataError(
                 f"data.pixels: {pixels} needs images in [0, 1] (got {low:g} to {high:g})"
             )
-    values = binarized(images, seed) if pixels == "static" else images
+    once = pixels == "static" or (pixels == "dynamic" and held_out)
+    values = binarized(images, seed) if once else images
     columns: dict[str, Any] = {"image": Images(values, pixels)}
     if classes > 0:
         found = np.full(len(images), MISSING) if labels is None else labels
