@@ -45,7 +45,7 @@ LAYERS = [
         "diagnosis",
         "comparison",
     },
-    {"training"},
+    {"training", "codecs"},
     {"verify"},
     {"cli"},
     # The names of the package are imported when they are first used.

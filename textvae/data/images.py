@@ -7,7 +7,7 @@ import hashlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,18 +63,21 @@ class ImageCorpus:
         return sha.hexdigest()
 
 
-def read_image_corpus(plan: ImagePlan, seed: int = 0) -> ImageCorpus:
+def read_image_corpus(
+    plan: ImagePlan, seed: int = 0, given: Mapping[str, Split] | None = None
+) -> ImageCorpus:
     """The images that a recipe's data section names; part of train validates if nothing else does.
 
     Args:
         plan: the data section.
         seed: chooses the images held out, and draws static bits.
+        given: images of each split that were read before, in place of its source.
 
     Raises:
         DataError: anything that cannot be read as asked; names the file.
     """
     source = plan.source or "scikit-learn's 8 x 8 digits"
-    splits = read_splits(plan)
+    splits = dict(given or read_splits(plan))
     if "train" not in splits:
         raise DataError(f"{source}: has no train images (found: {', '.join(splits)})")
     notes: list[str] = []
