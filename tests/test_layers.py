@@ -45,7 +45,8 @@ LAYERS = [
         "diagnosis",
         "comparison",
     },
-    {"training", "codecs"},
+    {"training", "codecs", "atlas"},
+    {"classification"},
     {"verify"},
     {"cli"},
     # The names of the package are imported when they are first used.

@@ -20,6 +20,7 @@ from textvae.console import (
 )
 
 if TYPE_CHECKING:
+    from textvae.data.images import ImageCorpus
     from textvae.generation import Decoding
     from textvae.image import ImageVAE
     from textvae.sentence import SentenceVAE
@@ -471,6 +472,130 @@ def compare(
         say("note: these are of different texts and do not compare; --data measures them anew")
 
 
+@app.command(epilog="Example: `textvae latent runs/kingma2014_image --out pictures`.")
+def latent(
+    model: ModelArgument = None,
+    named: Model = None,
+    data: Data = None,
+    limit: Annotated[
+        int | None, typer.Option(min=4, help="Use this many images of each split.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures; default: latent in the run.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Pictures of an image model's latent space: scatter, manifold, traversal, and figures."""
+    from textvae.atlas import Atlas, atlas_text
+    from textvae.data.images import read_image_corpus
+    from textvae.reports import image_plan, image_subset
+
+    folder = located(model or named)
+    corpus = read_image_corpus(image_plan(folder, data))
+    splits = (corpus.train, corpus.test or corpus.valid)
+    images = load_images(folder, device)
+    train, test = (images.rows(image_subset(rows, limit, seed)) for rows in splits)
+    result = Atlas(images, train, test, seed).write(out or Path(folder) / "latent")
+    emit(result, as_json, atlas_text(result))
+
+
+@app.command(
+    epilog="Examples: `textvae codecs`; `textvae codecs --data mnist --dim 2 --dim 20 "
+    "--autoencoders`."
+)
+def codecs(
+    data: Data = None,
+    dim: Annotated[
+        list[int] | None, typer.Option(help="Size of a linear code; repeatable; default: 2 and 20.")
+    ] = None,
+    autoencoders: Annotated[
+        bool, typer.Option("--autoencoders", help="Train the four autoencoders too, in runs/.")
+    ] = False,
+    set_: Set = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the autoencoders' runs.")
+    ] = Path("runs/codecs"),
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Selection and PCA, and autoencoders in four forms, on training and test images."""
+    from textvae.classification import arrays, joined
+    from textvae.codecs import autoencoder_rows, codecs_text, linear_rows
+
+    corpus = grey_images(data)
+    train, test = joined(corpus), arrays(corpus.test or corpus.valid)
+    linear = linear_rows(train, test, dim or [2, 20])
+    trained: list[dict[str, Any]] = []
+    if autoencoders:
+        display = TrainingDisplay()
+        try:
+            trained = autoencoder_rows(
+                train[0], test[0], output, set_ or [], display, check_device(device)
+            )
+        finally:
+            display.close()
+    result = {"source": corpus.source, "linear": linear, "autoencoders": trained}
+    emit(result, as_json, codecs_text(linear, trained))
+
+
+@app.command(
+    epilog="Examples: `textvae classify`; `textvae classify kingma2014_image --data mnist "
+    "--labels 10000 --labels 1000 --labels 100`."
+)
+def classify(
+    recipe: Annotated[str, typer.Argument(help="Recipe of the VAE.")] = "kingma2014_image",
+    data: Data = None,
+    labels: Annotated[
+        list[int] | None, typer.Option(help="Number of labels; repeatable; default: 300 and 100.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Classifiers of each kind.")] = 3,
+    set_: Set = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the VAE's run.")] = Path(
+        "runs/classify"
+    ),
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """A classifier on pixels beside the same with features of a VAE of the unlabelled images."""
+    from textvae.classification import classification_text, semi_supervised
+
+    corpus, display = grey_images(data), TrainingDisplay()
+    counts, where = labels or [300, 100], check_device(device)
+    try:
+        rows = semi_supervised(
+            corpus, recipe, output, counts, seeds, None, set_ or [], display, where
+        )
+    finally:
+        display.close()
+    emit(rows, as_json, classification_text(rows))
+
+
+@app.command(epilog="Example: `textvae judge runs/sohn2015_image -n 1000`.")
+def judge(
+    model: ModelArgument = None,
+    named: Model = None,
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=1, help="Samples of each label.")
+    ] = 100,
+    data: Data = None,
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """How many samples of a conditional image model carry their label, for a classifier."""
+    from textvae.classification import judged_labels
+    from textvae.reports import image_plan
+
+    folder = located(model or named)
+    images = load_images(folder, device)
+    corpus = grey_images(data or image_plan(folder).source)
+    result = judged_labels(images, corpus, count, seed)
+    rows = [(name.replace("_", " "), value) for name, value in result.items() if name != "by_label"]
+    emit(result, as_json, table(rows))
+
+
 @app.command(epilog="Example: `textvae recipes --json`.")
 def recipes(
     as_json: Json = False,
@@ -588,6 +713,27 @@ def image_model(folder: str, device: str | None) -> "ImageVAE | None":
 
     device = check_device(device)
     return ImageVAE.from_pretrained(folder, device) if is_image_model(folder) else None
+
+
+def load_images(folder: str, device: str | None) -> "ImageVAE":
+    """The image model in a folder or under a hub name.
+
+    Raises:
+        ValueError: it is a model of texts.
+    """
+    found = image_model(folder, device)
+    if found is None:
+        load(folder, device)  # what is wrong with it is said first
+        raise ValueError(f"{folder} is a model of texts: this command is for models of images")
+    return found
+
+
+def grey_images(source: str | None) -> "ImageCorpus":
+    """The images of a source as they are; scikit-learn's digits where none is named."""
+    from textvae.data.images import read_image_corpus
+    from textvae.plan import ImagePlan
+
+    return read_image_corpus(ImagePlan(modality="image", source=source))
 
 
 def for_images_only(**options: Any) -> None:
