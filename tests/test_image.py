@@ -7,13 +7,12 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from conftest import IMAGE_DECODERS, IMAGE_ENCODERS, vae
+from conftest import IMAGE_DECODERS, IMAGE_ENCODERS, IMAGE_RECIPE, digits, vae
 from PIL import Image
 from transformers import AutoModel
 
 from textvae.cli import main
 from textvae.data.fields import Fields
-from textvae.data.images import ImageCorpus, read_image_corpus
 from textvae.image import ImageVAE, open_model
 from textvae.objectives.elbo import ELBO
 from textvae.pictures import grid
@@ -133,28 +132,8 @@ def test_texts_and_images_are_not_mistaken():
         )
 
 
-RECIPE = {
-    "model": {
-        "encoders": [{"name": "image", "kind": "mlp", "hidden": [32]}],
-        "latents": [{"name": "z", "kind": "gaussian", "dim": 4, "given": ["image"]}],
-        "decoders": [
-            {
-                "name": "image",
-                "kind": "mlp",
-                "hidden": [32],
-                "likelihood": {"kind": "bernoulli"},
-                "given": ["z"],
-            }
-        ],
-    },
-    "objective": {"kind": "elbo"},
-    "data": {"modality": "image", "pixels": "dynamic"},
-    "train": {"epochs": 4, "batch_size": 32, "clip": 0, "learning_rate": 3e-3},
-}
-
-
 def test_an_image_recipe_reads_back_equal_and_has_no_tokenizer(tmp_path):
-    recipe = read_recipe(RECIPE, "digits")
+    recipe = read_recipe(IMAGE_RECIPE, "digits")
     assert "tokenizer" not in recipe.document() and isinstance(recipe.data, ImagePlan)
     (tmp_path / "digits.yaml").write_text(recipe.yaml(), encoding="utf-8")
     assert load_recipe(str(tmp_path / "digits.yaml")) == recipe
@@ -164,34 +143,14 @@ def test_an_image_recipe_reads_back_equal_and_has_no_tokenizer(tmp_path):
         ({"data": {"modality": "sound"}}, "data.modality: unknown key"),
     ]:
         with pytest.raises(SpecError, match=message):
-            read_recipe({**RECIPE, **change}, "digits")
+            read_recipe({**IMAGE_RECIPE, **change}, "digits")
 
 
 def test_a_likelihood_without_a_density_for_the_pixels_is_refused():
-    decoder = {**RECIPE["model"]["decoders"][0], "likelihood": {"kind": "beta"}}
-    document = {**RECIPE, "model": {**RECIPE["model"], "decoders": [decoder]}}
+    decoder = {**IMAGE_RECIPE["model"]["decoders"][0], "likelihood": {"kind": "beta"}}
+    document = {**IMAGE_RECIPE, "model": {**IMAGE_RECIPE["model"], "decoders": [decoder]}}
     with pytest.raises(SpecError, match=r"beta needs data.pixels: dequantized \(got dynamic\)"):
         check_model(read_recipe(document, "digits"))
-
-
-def digits(train=256, **settings) -> ImageCorpus:
-    whole = read_image_corpus(ImagePlan(modality="image", **settings))
-    few = [whole.train.select(np.arange(train)), whole.valid.select(np.arange(40))]
-    return ImageCorpus(*few, whole.test.select(np.arange(60)), "the first digits", [])
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run in a folder, as the command makes it."""
-    folder = tmp_path_factory.mktemp("image")
-    recipe = folder / "digits.yaml"
-    recipe.write_text(read_recipe(RECIPE, "digits").yaml(), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        with pytest.raises(SystemExit) as left:
-            main(["train", str(recipe), "--output", "run", "--device", "cpu"])
-    assert not left.value.code
-    return folder / "run"
 
 
 def answer(capsys, *arguments):
@@ -201,18 +160,18 @@ def answer(capsys, *arguments):
     return left.value.code, out, err
 
 
-def test_training_learns_and_leaves_pictures(run):
-    results = json.loads((run / "results.json").read_text())
+def test_training_learns_and_leaves_pictures(image_run):
+    results = json.loads((image_run / "results.json").read_text())
     figures = results["figures"]
     start = 64 * np.log(2)
     assert figures["reconstruction"] < 0.75 * start and figures["images"] == 300
     assert figures["pixels"].startswith("dynamically binarised") and not figures["collapsed"]
     for name in ("reconstructions", "samples", "interpolation"):
-        assert Image.open(run / f"{name}.png").size[0] > 50
+        assert Image.open(image_run / f"{name}.png").size[0] > 50
 
 
 def test_a_run_resumes_to_the_same_weights_with_dynamic_pixels(tmp_path):
-    recipe = read_recipe({**RECIPE, "train": {"epochs": 2, "batch_size": 64}}, "digits")
+    recipe = read_recipe({**IMAGE_RECIPE, "train": {"epochs": 2, "batch_size": 64}}, "digits")
     whole, _ = train_run(recipe, digits(pixels="dynamic"), tmp_path / "a", device="cpu")
 
     def stop(event, values):
@@ -226,8 +185,8 @@ def test_a_run_resumes_to_the_same_weights_with_dynamic_pixels(tmp_path):
         assert torch.equal(value, again.state_dict()[name]), name
 
 
-def test_the_face(run):
-    found = open_model(run)
+def test_the_face(image_run):
+    found = open_model(image_run)
     assert isinstance(found, ImageVAE) and found.shape == (1, 8, 8) and found.dim == 4
     rows = digits(pixels="dynamic").test
     bits = np.stack([batch["image"] for _, batch in rows.in_length_order()])[0]
@@ -258,9 +217,9 @@ def test_the_face(run):
         (np.zeros((8, 8)), "images must be"),
     ],
 )
-def test_bad_images_are_one_line(images, message, run):
+def test_bad_images_are_one_line(images, message, image_run):
     with pytest.raises(ValueError, match=message):
-        open_model(run).encode(images)
+        open_model(image_run).encode(images)
 
 
 def test_a_conditional_model_asks_for_labels():
@@ -276,28 +235,32 @@ def test_a_conditional_model_asks_for_labels():
         found.sample(3)
 
 
-def test_commands_write_pictures_and_figures(run, tmp_path, capsys, monkeypatch):
+def test_commands_write_pictures_and_figures(image_run, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, out, _ = answer(capsys, "evaluate", str(run), "--samples", "5", "--json")
+    code, out, _ = answer(capsys, "evaluate", str(image_run), "--samples", "5", "--json")
     figures = json.loads(out)
     assert not code and figures["images"] == 300 and figures["samples"] == 5
     assert "dynamically binarised" in figures["notes"]["nll"]
     assert figures["nll"] < -figures["elbo"] and figures["active_units"] == 4
-    code, out, _ = answer(capsys, "sample", str(run), "-n", "9", "--out", "s.png")
+    code, out, _ = answer(capsys, "sample", str(image_run), "-n", "9", "--out", "s.png")
     assert not code and "9 images -> s.png" in out
     pixels = np.asarray(Image.open("s.png"))
     assert pixels.shape == (280 // 8 * 28, 280 // 8 * 28, 3)
-    code, _, _ = answer(capsys, "interpolate", "3", "8", "--model", str(run), "--out", "i.png")
+    code, _, _ = answer(
+        capsys, "interpolate", "3", "8", "--model", str(image_run), "--out", "i.png"
+    )
     assert not code and Image.open("i.png").size[0] > Image.open("i.png").size[1]
     Image.fromarray(np.uint8(255 * np.random.rand(8, 8))).save("a.png")
     code, _, _ = answer(
-        capsys, "interpolate", "a.png", "a.png", "--model", str(run), "--out", "j.png"
+        capsys, "interpolate", "a.png", "a.png", "--model", str(image_run), "--out", "j.png"
     )
     assert not code
-    code, _, _ = answer(capsys, "reconstruct", "1", "2", "--model", str(run), "--out", "r.png")
+    code, _, _ = answer(
+        capsys, "reconstruct", "1", "2", "--model", str(image_run), "--out", "r.png"
+    )
     assert not code
     np.savez("some.npz", images=np.uint8(255 * np.random.rand(7, 8, 8)))
-    code, _, _ = answer(capsys, "encode", "some.npz", "--model", str(run), "--out", "z.npz")
+    code, _, _ = answer(capsys, "encode", "some.npz", "--model", str(image_run), "--out", "z.npz")
     assert not code and np.load("z.npz")["mean"].shape == (7, 4)
 
 
@@ -318,20 +281,20 @@ def test_commands_write_pictures_and_figures(run, tmp_path, capsys, monkeypatch)
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
-    arguments, message, run, tmp_path, capsys, monkeypatch
+    arguments, message, image_run, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(np.zeros((4, 4), np.uint8)).save("small.png")
     np.savez("bad.npz", images=np.full((20, 8, 8), 2.0))
     before = sorted(path.name for path in tmp_path.iterdir())
-    inside = sorted(path.name for path in run.iterdir())
-    code, out, err = answer(capsys, *(a.format(run=run) for a in arguments))
+    inside = sorted(path.name for path in image_run.iterdir())
+    code, out, err = answer(capsys, *(a.format(run=image_run) for a in arguments))
     assert code == 2 and not out
     lines = [line for line in err.splitlines() if not line.startswith("note:")]
     assert len(lines) == 1 and lines[0].startswith("error: ")
     assert re.search(message, lines[0]), lines[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == before
-    assert sorted(path.name for path in run.iterdir()) == inside
+    assert sorted(path.name for path in image_run.iterdir()) == inside
 
 
 def test_a_grid_shows_each_image_in_its_place():
@@ -345,7 +308,9 @@ def test_a_grid_shows_each_image_in_its_place():
     assert (small[4:6, 1:3] == 0).all() and (small[4:6, 4:6] == 128).all()
 
 
-def test_fields_without_labels_work_without_a_label(run):
+def test_fields_without_labels_work_without_a_label(image_run):
     rows = digits(pixels="dynamic").test
     bare = Fields({"image": rows.columns["image"]})
-    np.testing.assert_array_equal(open_model(run).encode(bare), open_model(run).encode(rows))
+    np.testing.assert_array_equal(
+        open_model(image_run).encode(bare), open_model(image_run).encode(rows)
+    )

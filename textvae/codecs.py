@@ -57,6 +57,8 @@ def squared_error(codec: Codec, images: np.ndarray) -> float:
 class Selection:
     """Keeps the m pixels that vary most; back by least squares, W = argmin ||X_S W - X||^2.
 
+    X is centred for the way back, as PCA's is.
+
     Args:
         dim: m.
 
@@ -73,7 +75,9 @@ class Selection:
         rows, self.shape = flat(images), images.shape[1:]
         fits_in(self.dim, rows)
         self.chosen = np.sort(np.argsort(-rows.var(0), kind="stable")[: self.dim])
-        self.back = np.linalg.lstsq(rows[:, self.chosen], rows, rcond=None)[0]
+        self.mean = rows.mean(0)
+        centred = rows - self.mean
+        self.back = np.linalg.lstsq(centred[:, self.chosen], centred, rcond=None)[0]
         return self
 
     def encode(self, images: np.ndarray) -> np.ndarray:
@@ -82,7 +86,8 @@ class Selection:
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Images, (N, C, H, W), of codes, (N, m)."""
-        return (codes @ self.back).reshape(-1, *self.shape)
+        centred = codes - self.mean[self.chosen]
+        return (self.mean + centred @ self.back).reshape(-1, *self.shape)
 
 
 class PCA:

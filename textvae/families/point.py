@@ -80,7 +80,7 @@ class PointMass(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Zero, (...)."""
-        return value.new_zeros(value.shape[:-1])
+        return value.new_zeros(torch.broadcast_shapes(value.shape[:-1], self.batch_shape))
 
 
 class Unscored(Distribution):
@@ -107,4 +107,4 @@ class Unscored(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Zero, (...)."""
-        return value.new_zeros(value.shape[:-1])
+        return value.new_zeros(torch.broadcast_shapes(value.shape[:-1], self.batch_shape))
