@@ -11,8 +11,12 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal
 
+from textvae.cli import main
+from textvae.data.images import ImageCorpus, read_image_corpus
 from textvae.model import VAE, VAEConfig
 from textvae.outputs import Latent, VAEOutput
+from textvae.plan import ImagePlan
+from textvae.recipes import read_recipe
 from textvae.vocabulary import BOS, EOS, PAD
 
 VOCAB = 12
@@ -95,6 +99,32 @@ DECODERS = {
     "skip-deep": {"kind": "skip_lstm", "hidden": 6, "layers": 3, "tied": True},
 }
 """Every decoder: a new kind adds a row, without dropout."""
+
+IMAGE_ENCODERS = {
+    "mlp": {"kind": "mlp", "hidden": [6, 5], "activation": "leaky_relu"},
+    "conv": {"kind": "conv", "channels": [2, 3], "hidden": 6},
+    "resnet": {"kind": "resnet", "channels": [2, 3], "hidden": 6, "blocks": 2},
+}
+IMAGE_DECODERS = {
+    "mlp": {"kind": "mlp", "hidden": [6, 5], "likelihood": {"kind": "bernoulli"}},
+    "conv": {
+        "kind": "conv",
+        "channels": [2, 3],
+        "hidden": 6,
+        "likelihood": {"kind": "gaussian", "variance": "pixel"},
+    },
+    "resnet": {
+        "kind": "resnet",
+        "channels": [2, 3],
+        "hidden": 6,
+        "likelihood": {"kind": "logistic", "mixture": 2, "levels": 4},
+    },
+}
+"""Those of images: a new kind adds a row."""
+
+TEXT_ENCODERS = sorted({spec["kind"] for spec in ENCODERS.values()})
+TEXT_DECODERS = sorted({spec["kind"] for spec in DECODERS.values()})
+"""The kinds that read and write texts."""
 
 TEXT = {"name": "text", "kind": "lstm", "hidden": 6}
 Z = {"name": "z", "kind": "gaussian", "dim": 3, "given": ["text"]}
@@ -269,3 +299,44 @@ def output(kl=(), reconstruction=0.0, samples=1, batch=1):
 def standard_error(draws: torch.Tensor) -> SimpleNamespace:
     """Mean of draws, (N, ...), and its standard error."""
     return SimpleNamespace(mean=draws.mean(0), error=draws.std(0) / len(draws) ** 0.5)
+
+
+IMAGE_RECIPE: dict = {
+    "model": {
+        "encoders": [{"name": "image", "kind": "mlp", "hidden": [32]}],
+        "latents": [{"name": "z", "kind": "gaussian", "dim": 4, "given": ["image"]}],
+        "decoders": [
+            {
+                "name": "image",
+                "kind": "mlp",
+                "hidden": [32],
+                "likelihood": {"kind": "bernoulli"},
+                "given": ["z"],
+            }
+        ],
+    },
+    "objective": {"kind": "elbo"},
+    "data": {"modality": "image", "pixels": "dynamic"},
+    "train": {"epochs": 4, "batch_size": 32, "clip": 0, "learning_rate": 3e-3},
+}
+"""A small model of the 8 x 8 digits."""
+
+
+def digits(train=256, **settings) -> ImageCorpus:
+    whole = read_image_corpus(ImagePlan(modality="image", **settings))
+    few = [whole.train.select(np.arange(train)), whole.valid.select(np.arange(40))]
+    return ImageCorpus(*few, whole.test.select(np.arange(60)), "the first digits", [])
+
+
+@pytest.fixture(scope="session")
+def image_run(tmp_path_factory):
+    """A run in a folder, as the command makes it."""
+    folder = tmp_path_factory.mktemp("image")
+    recipe = folder / "digits.yaml"
+    recipe.write_text(read_recipe(IMAGE_RECIPE, "digits").yaml(), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        with pytest.raises(SystemExit) as left:
+            main(["train", str(recipe), "--output", "run", "--device", "cpu"])
+    assert not left.value.code
+    return folder / "run"

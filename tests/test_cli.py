@@ -779,7 +779,7 @@ def test_models_that_are_not_there(refused, tmp_path, monkeypatch):
     def offline(*arguments, **options):
         raise OSError("no network")
 
-    monkeypatch.setattr("textvae.sentence.snapshot_download", offline)
+    monkeypatch.setattr("textvae.pretrained.snapshot_download", offline)
     (tmp_path / "texts.txt").write_text("a\n")
     (tmp_path / "runs/begun").mkdir(parents=True)
     (tmp_path / "runs/begun/recipe.yaml").write_text("")

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 import torch
-from conftest import DECODERS, VOCAB, ids
+from conftest import DECODERS, IMAGE_DECODERS, TEXT_DECODERS, VOCAB, ids
 from torch.nn import functional as F
 
 from textvae import crossentropy
@@ -19,12 +19,13 @@ ROUNDING = {"atol": 1e-5, "rtol": 1e-5}
 H, K = 3, 2
 
 
-READERS = sorted(set(Decoder.kinds) - {"bag"})
+READERS = sorted(set(TEXT_DECODERS) - {"bag"})
 """The kinds whose next token depends on those before it."""
 
 
 def test_every_kind_has_a_row():
-    assert {spec["kind"] for spec in DECODERS.values()} == set(Decoder.kinds)
+    rows = [*DECODERS.values(), *IMAGE_DECODERS.values()]
+    assert {spec["kind"] for spec in rows} == set(Decoder.kinds)
 
 
 @pytest.fixture(params=DECODERS.values(), ids=DECODERS)
@@ -268,7 +269,7 @@ def test_heads_must_share_the_width():
 
 @pytest.mark.parametrize(
     ("kind", "noise"),
-    [*product(Decoder.kinds, ["dropout"]), *product(READERS, ["word_dropout"])],
+    [*product(TEXT_DECODERS, ["dropout"]), *product(READERS, ["word_dropout"])],
 )
 def test_noise_differs_between_calls_and_is_absent_outside_training(kind, noise):
     decoder = make({"kind": kind, "hidden": 8, "dropout": 0.0, noise: 0.5})

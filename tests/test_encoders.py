@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import ENCODERS, VOCAB, ids
+from conftest import ENCODERS, IMAGE_ENCODERS, TEXT_ENCODERS, VOCAB, ids
 from torch import nn
 
 from textvae.encoders import Encoder
@@ -16,7 +16,8 @@ ROUNDING = {"atol": 1e-5, "rtol": 1e-5}
 
 
 def test_every_kind_has_a_row():
-    assert {spec["kind"] for spec in ENCODERS.values()} == set(Encoder.kinds)
+    rows = [*ENCODERS.values(), *IMAGE_ENCODERS.values()]
+    assert {"label", *(spec["kind"] for spec in rows)} == set(Encoder.kinds)
 
 
 @pytest.fixture(params=ENCODERS.values(), ids=ENCODERS)
@@ -81,7 +82,7 @@ def test_padding_does_not_learn(encoder):
     assert encoder.embedding.weight.grad[PAD].abs().sum() == 0
 
 
-@pytest.mark.parametrize("kind", Encoder.kinds)
+@pytest.mark.parametrize("kind", TEXT_ENCODERS)
 def test_dropout_is_noise_in_training_only(kind):
     encoder = Encoder.build({"kind": kind, "hidden": 8, "dropout": 0.5}, vocab_size=VOCAB)
     text = ids(4)

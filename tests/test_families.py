@@ -103,7 +103,25 @@ ROWS = {
 
 
 def test_every_kind_has_a_row():
-    assert {row.spec["kind"] for row in ROWS.values()} == set(Family.kinds)
+    # A point has no density to judge: see its own test.
+    assert {"point", *(row.spec["kind"] for row in ROWS.values())} == set(Family.kinds)
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_a_point_is_its_head_and_costs_nothing(bounded):
+    family = Family.build({"kind": "point", "dim": 3, "bounded": bounded}, features=H)
+    context = 5 * torch.randn(2, 64, H)
+    q = family(context)
+    assert torch.equal(q.rsample(), q.mean)
+    prior = family.default_prior(q.batch_shape, context)
+    drawn = family.default_prior(torch.Size((1, 1)), context).expand((1, 1000)).sample()
+    assert drawn.shape == (1, 1000, 3)
+    latent = Latent(q.rsample(), q, prior)
+    assert not latent.kl().any() and latent.kl().shape == latent.log_ratio().shape == (2, 64)
+    assert not q.stddev.any() and (q.mean.var((0, 1)) > 0.05).all()
+    assert (q.mean.abs().max() < 1) == (drawn.abs().max() < 1) == bounded
+    q.rsample().square().mul(torch.rand(2, 64, 3)).sum().backward()
+    assert family.head.weight.grad.abs().sum() > 0
 
 
 @pytest.fixture(params=ROWS.values(), ids=ROWS)

@@ -4,11 +4,14 @@ import copy
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from textvae.data.images import ImageCorpus, read_image_corpus
 from textvae.data.readers import Corpus
-from textvae.data.tokenizers import load_tokenizer
+from textvae.image import open_model
+from textvae.plan import ImagePlan
 from textvae.recipes import (
     apply_override,
     check_model,
@@ -21,10 +24,10 @@ from textvae.recipes import (
 )
 from textvae.registry import SpecError
 from textvae.runs import build_model, train_run
-from textvae.sentence import SentenceVAE
 
 NAMES = sorted(path.stem for path in Path(__file__).parent.parent.glob("configs/*.yaml"))
 SMALL = {"hidden": 8, "embedding": 8, "heads": 2, "layers": 1, "dim": 4}
+SMALL_IMAGE = {"hidden": [8]}
 SMALLEST: dict = {
     "model": {"decoders": [{"name": "text", "kind": "lstm"}]},
     "objective": {"kind": "elbo"},
@@ -38,6 +41,13 @@ def corpus() -> Corpus:
     return Corpus(texts[:48], texts[48:], [], "made by the test", [])
 
 
+def images(plan: ImagePlan) -> ImageCorpus:
+    """The first of the 8 x 8 digits, read as a recipe asks."""
+    whole = read_image_corpus(plan)
+    train, valid = whole.train.select(np.arange(48)), whole.valid.select(np.arange(12))
+    return ImageCorpus(train, valid, None, "made by the test", [])
+
+
 def shrunk(name: str):
     """The recipe with small sizes, three steps long: everything else as published."""
     document = copy.deepcopy(load_recipe(name).document())
@@ -45,9 +55,11 @@ def shrunk(name: str):
     for model in (document["model"], pretrain.get("model", {})):
         for group in ("encoders", "latents", "decoders"):
             for node in model.get(group) or []:
-                node.update({key: size for key, size in SMALL.items() if key in node})
+                small = SMALL | (SMALL_IMAGE if node["kind"] == "mlp" else {"channels": [2, 3]})
+                node.update({key: size for key, size in small.items() if key in node})
     pretrain.get("train", {}).pop("epochs", None)
-    document["tokenizer"]["vocab_size"] = 300
+    if "tokenizer" in document:
+        document["tokenizer"]["vocab_size"] = 300
     document["train"] |= {"epochs": 1, "batch_size": 16, "validation_samples": 1}
     return read_recipe(document, name)
 
@@ -80,17 +92,24 @@ def test_recipe_trains_three_steps_and_reloads_equal(name, tmp_path):
             steps.append(values["step"])
 
     folder = tmp_path / "run"
-    model, _ = train_run(recipe, corpus(), folder, report=report, device="cpu")
+    of_images = isinstance(recipe.data, ImagePlan)
+    data = images(recipe.data) if of_images else corpus()
+    model, tokenizer = train_run(recipe, data, folder, report=report, device="cpu")
     assert steps == [1, 2, 3] * (2 if recipe.pretrain else 1)
-    start = build_model(recipe, len(load_tokenizer(folder))).state_dict()
+    known = (0, data.facts) if of_images else (len(tokenizer), None)
+    start = build_model(recipe, *known).state_dict()
     start = {key: value for key, value in start.items() if not key.startswith("objective.")}
     trained = model.state_dict()
     assert trained.keys() == start.keys()
     still = [key for key in start if torch.equal(start[key], trained[key])]
     assert not still, f"did not move: {still}"
-    loaded = SentenceVAE.from_pretrained(folder)
+    loaded = open_model(folder)
     assert all(torch.equal(value, trained[key]) for key, value in loaded.model.state_dict().items())
-    assert len(loaded.sample(3, seed=0)) == 3
+    if of_images:
+        labels = [1, 2, 3] if loaded.classes else None
+        assert loaded.sample(3, seed=0, labels=labels).shape == (3, 1, 8, 8)
+    else:
+        assert len(loaded.sample(3, seed=0)) == 3
 
 
 PRETRAIN = {"objective": {"kind": "elbo"}, "transfer": ["encoders"]}

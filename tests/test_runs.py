@@ -21,6 +21,7 @@ from textvae.data.batching import Sentences
 from textvae.data.readers import Corpus, DataError, read_corpus
 from textvae.data.tokenizers import load_tokenizer
 from textvae.objectives.elbo import ELBO
+from textvae.pretrained import load_model
 from textvae.recipes import read_recipe
 from textvae.registry import SpecError
 from textvae.runs import (
@@ -31,7 +32,6 @@ from textvae.runs import (
     run_callbacks,
     train_run,
 )
-from textvae.sentence import load_model
 from textvae.trainer import AVERAGED, NonFiniteLossError, validate
 
 WORDS = "the a cat dog bird sees likes finds small red old house tree river".split()

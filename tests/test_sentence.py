@@ -13,7 +13,8 @@ from textvae.evaluation.latent import information
 from textvae.evaluation.likelihood import likelihood
 from textvae.evaluation.text import reconstruction
 from textvae.generation import Decoding
-from textvae.sentence import SentenceVAE, great_circle, line
+from textvae.pretrained import great_circle, line
+from textvae.sentence import SentenceVAE
 from textvae.vocabulary import UNK
 
 WORDS = ["the", "a", "dog", "cat", "river", "sees", "finds", "small", "red", "old"]
@@ -127,7 +128,7 @@ def test_a_hub_name_is_fetched_and_loaded(monkeypatch, tmp_path):
         asked.append(name)
         return str(tmp_path / "saved")
 
-    monkeypatch.setattr("textvae.sentence.snapshot_download", fetch)
+    monkeypatch.setattr("textvae.pretrained.snapshot_download", fetch)
     monkeypatch.chdir(tmp_path)
     loaded = SentenceVAE.from_pretrained("somebody/sentences")
     assert asked == ["somebody/sentences"]
@@ -266,7 +267,7 @@ def test_to_evaluate_the_encoder_reads_a_text_once():
 
 
 def test_many_texts_need_fewer_samples_each(model, monkeypatch):
-    monkeypatch.setattr("textvae.sentence.LATENT_SAMPLES", 100)
+    monkeypatch.setattr("textvae.pretrained.LATENT_SAMPLES", 100)
     assert model.evaluate(texts(40), samples=1).latent_samples == 2
     assert model.evaluate(texts(400), samples=1).latent_samples == 1
 

@@ -1,4 +1,4 @@
-"""Text-generation variational autoencoders.
+"""Variational autoencoders of texts, and of images.
 
 The names below are imported when they are first used, so that `import textvae` stays fast.
 """
@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from textvae.generation import Decoding
+    from textvae.image import ImageVAE
     from textvae.model import VAE, VAEConfig
     from textvae.recipes import Recipe, load_recipe
     from textvae.sentence import SentenceVAE
 
 __version__ = "0.1.0"
-__all__ = ["VAE", "Decoding", "Recipe", "SentenceVAE", "VAEConfig", "load_recipe"]
+__all__ = ["VAE", "Decoding", "ImageVAE", "Recipe", "SentenceVAE", "VAEConfig", "load_recipe"]
 
 MODULES = {
     "Decoding": "generation",
+    "ImageVAE": "image",
     "Recipe": "recipes",
     "SentenceVAE": "sentence",
     "VAE": "model",

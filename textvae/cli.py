@@ -9,6 +9,7 @@ import typer
 
 from textvae.console import (
     COLLAPSED,
+    IMAGES_COLLAPSED,
     TrainingDisplay,
     emit,
     error_lines,
@@ -19,7 +20,9 @@ from textvae.console import (
 )
 
 if TYPE_CHECKING:
+    from textvae.data.images import ImageCorpus
     from textvae.generation import Decoding
+    from textvae.image import ImageVAE
     from textvae.sentence import SentenceVAE
 
 # typer carries its own click since 0.29; this finds the base of usage errors in either.
@@ -62,6 +65,12 @@ MaxTokens = Annotated[int, typer.Option("--max-tokens", help="Longest sentence, 
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe; repeatable."),
+]
+Picture = Annotated[
+    Path | None, typer.Option("--out", help="PNG file of images; default: in the run's folder.")
+]
+Label = Annotated[
+    int | None, typer.Option("--label", min=0, help="Class, for image models that are given it.")
 ]
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe name or YAML file.")]
 
@@ -113,7 +122,7 @@ def train(
     if finished is not None:
         emit(finished.summary, as_json, finished.text())
         if finished.figures["collapsed"]:
-            say(f"warning: {COLLAPSED}")
+            say(f"warning: {IMAGES_COLLAPSED if finished.pictures else COLLAPSED}")
 
 
 @app.command(epilog="Examples: `textvae sample`; `textvae sample runs/x -n 5 --temperature 0.7`.")
@@ -126,13 +135,22 @@ def sample(
     top_p: TopP = 1.0,
     beams: Annotated[int, typer.Option(help="Beam width; above 1: no sampling of tokens.")] = 1,
     max_tokens: MaxTokens = 128,
+    label: Label = None,
+    out: Picture = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Sentences from the prior."""
+    """Sentences or images from the prior; images are the means of p(x | z), in one PNG."""
     from textvae.generation import Decoding
 
+    folder = located(model or named)
+    if (images := image_model(folder, device)) is not None:
+        from textvae.pictures import sample_picture
+
+        result, text = sample_picture(images, folder, count, seed, label, out)
+        return emit(result, as_json, text)
+    for_images_only(label=label, out=out)
     if beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
         raise ValueError("--beams goes without --temperature, --top-k and --top-p: no sampling")
     decoding = Decoding(beams <= 1, temperature, top_k, top_p, beams, max_tokens)
@@ -145,18 +163,30 @@ def sample(
     epilog='Example: `textvae interpolate "the food was great ." "i hated the film ." --steps 8`.'
 )
 def interpolate(
-    first: Annotated[str, typer.Argument(help="Sentence at the start.")],
-    second: Annotated[str, typer.Argument(help="Sentence at the end.")],
+    first: Annotated[
+        str, typer.Argument(help="Sentence, PNG or test image's number at the start.")
+    ],
+    second: Annotated[str, typer.Argument(help="The same, at the end.")],
     steps: Annotated[int, typer.Option(help="Sentences, both ends included.")] = 8,
     slerp: Annotated[
         bool, typer.Option("--slerp", help="Great circle in place of a line.")
     ] = False,
     beams: Annotated[int, typer.Option(help="Beam width; 1: greedy.")] = 1,
+    label: Label = None,
+    out: Picture = None,
     model: Model = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Sentences between two posterior means; the ends are the two reconstructions."""
+    """Sentences or images between two posterior means; the ends are the two reconstructions."""
+    folder = located(model)
+    if (images := image_model(folder, device)) is not None:
+        from textvae.pictures import interpolation_picture
+
+        ends = (first, second)
+        result, text = interpolation_picture(images, folder, ends, steps, slerp, label, out)
+        return emit(result, as_json, text)
+    for_images_only(label=label, out=out)
     vae = load(model, device)
     sentences = vae.interpolate(first, second, steps, slerp, decoding(beams))
     dead = is_dead(vae, model, [first, second])
@@ -170,13 +200,24 @@ def interpolate(
 
 @app.command(epilog='Example: `textvae reconstruct "the food was great ." --beams 5`.')
 def reconstruct(
-    texts: Annotated[list[str], typer.Argument(help="Sentences.")],
+    texts: Annotated[
+        list[str], typer.Argument(help="Sentences, PNG files or numbers of test images.")
+    ],
     beams: Annotated[int, typer.Option(help="Beam width; 1: greedy.")] = 1,
+    label: Label = None,
+    out: Picture = None,
     model: Model = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """The sentence that the model decodes from each sentence's posterior mean."""
+    """The sentence or image that the model decodes from each one's posterior mean."""
+    folder = located(model)
+    if (images := image_model(folder, device)) is not None:
+        from textvae.pictures import reconstruction_picture
+
+        result, text = reconstruction_picture(images, folder, texts, label, out)
+        return emit(result, as_json, text)
+    for_images_only(label=label, out=out)
     vae = load(model, device)
     decoded = vae.reconstruct(texts, decoding(beams))
     if is_dead(vae, model, texts):
@@ -201,11 +242,22 @@ def encode(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Posterior means and standard deviations of texts, for downstream use."""
+    """Posterior means and standard deviations of texts or images, for downstream use."""
     from textvae.data.readers import read_split
     from textvae.exports import LATENTS, check_out, write_latents
 
     check_out(out, LATENTS)
+    folder = located(model)
+    if (images := image_model(folder, device)) is not None:
+        from textvae.pictures import latents_of_source
+
+        means, scales, notes = latents_of_source(images, folder, file)
+        for note in notes:
+            say(f"note: {note}")
+        write_latents(out, None, means, scales)
+        result = {"images": len(means), "dimensions": means.shape[1], "out": str(out)}
+        text = f"{len(means):,} images, {means.shape[1]} dimensions -> {out}"
+        return emit(result, as_json, text)
     texts, notes = read_split(file, text_column=text_column)
     for note in notes:
         # A skipped line moves the rows: they are numbered as the texts, not as the lines.
@@ -312,13 +364,29 @@ def evaluate(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Likelihood, perplexity and what the latent holds of held-out texts."""
+    """Likelihood, perplexity and what the latent holds of held-out texts or images."""
     from textvae.exports import JSON, check_out, write_json
-    from textvae.reports import entropy_of, evaluation_text, figure_notes, subset, training_texts
+    from textvae.reports import (
+        entropy_of,
+        evaluation_text,
+        figure_notes,
+        held_out_images,
+        image_subset,
+        subset,
+        training_texts,
+    )
 
     if out is not None:
         check_out(out, JSON)
     folder = located(model or named)
+    if (images := image_model(folder, device)) is not None:
+        rows, notes = held_out_images(folder, data)
+        say(f"note: {notes[0]}")
+        measured = asdict(images.evaluate(image_subset(rows, limit, seed), samples, seed))
+        if out is not None:
+            write_json(out, measured | {"notes": figure_notes(measured)})
+        result = measured | {"notes": figure_notes(measured)}
+        return emit(result, as_json, evaluation_text(measured))
     texts = subset(held_out(folder, data, text_column), limit, seed)
     vae = load(folder, device)
     training, notes = training_texts(folder) if generation else (None, [])
@@ -402,6 +470,130 @@ def compare(
     emit([{"run": name, **f} for name, f in figures.items()], as_json, comparison_table(figures))
     if differing_texts(figures):
         say("note: these are of different texts and do not compare; --data measures them anew")
+
+
+@app.command(epilog="Example: `textvae latent runs/kingma2014_image --out pictures`.")
+def latent(
+    model: ModelArgument = None,
+    named: Model = None,
+    data: Data = None,
+    limit: Annotated[
+        int | None, typer.Option(min=4, help="Use this many images of each split.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures; default: latent in the run.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Pictures of an image model's latent space: scatter, manifold, traversal, and figures."""
+    from textvae.atlas import Atlas, atlas_text
+    from textvae.data.images import read_image_corpus
+    from textvae.reports import image_plan, image_subset
+
+    folder = located(model or named)
+    corpus = read_image_corpus(image_plan(folder, data))
+    splits = (corpus.train, corpus.test or corpus.valid)
+    images = load_images(folder, device)
+    train, test = (images.rows(image_subset(rows, limit, seed)) for rows in splits)
+    result = Atlas(images, train, test, seed).write(out or Path(folder) / "latent")
+    emit(result, as_json, atlas_text(result))
+
+
+@app.command(
+    epilog="Examples: `textvae codecs`; `textvae codecs --data mnist --dim 2 --dim 20 "
+    "--autoencoders`."
+)
+def codecs(
+    data: Data = None,
+    dim: Annotated[
+        list[int] | None, typer.Option(help="Size of a linear code; repeatable; default: 2 and 20.")
+    ] = None,
+    autoencoders: Annotated[
+        bool, typer.Option("--autoencoders", help="Train the four autoencoders too, in runs/.")
+    ] = False,
+    set_: Set = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the autoencoders' runs.")
+    ] = Path("runs/codecs"),
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Selection and PCA, and autoencoders in four forms, on training and test images."""
+    from textvae.classification import arrays, joined
+    from textvae.codecs import autoencoder_rows, codecs_text, linear_rows
+
+    corpus = grey_images(data)
+    train, test = joined(corpus), arrays(corpus.test or corpus.valid)
+    linear = linear_rows(train, test, dim or [2, 20])
+    trained: list[dict[str, Any]] = []
+    if autoencoders:
+        display = TrainingDisplay()
+        try:
+            trained = autoencoder_rows(
+                train[0], test[0], output, set_ or [], display, check_device(device)
+            )
+        finally:
+            display.close()
+    result = {"source": corpus.source, "linear": linear, "autoencoders": trained}
+    emit(result, as_json, codecs_text(linear, trained))
+
+
+@app.command(
+    epilog="Examples: `textvae classify`; `textvae classify kingma2014_image --data mnist "
+    "--labels 10000 --labels 1000 --labels 100`."
+)
+def classify(
+    recipe: Annotated[str, typer.Argument(help="Recipe of the VAE.")] = "kingma2014_image",
+    data: Data = None,
+    labels: Annotated[
+        list[int] | None, typer.Option(help="Number of labels; repeatable; default: 300 and 100.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Classifiers of each kind.")] = 3,
+    set_: Set = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the VAE's run.")] = Path(
+        "runs/classify"
+    ),
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """A classifier on pixels beside the same with features of a VAE of the unlabelled images."""
+    from textvae.classification import classification_text, semi_supervised
+
+    corpus, display = grey_images(data), TrainingDisplay()
+    counts, where = labels or [300, 100], check_device(device)
+    try:
+        rows = semi_supervised(
+            corpus, recipe, output, counts, seeds, None, set_ or [], display, where
+        )
+    finally:
+        display.close()
+    emit(rows, as_json, classification_text(rows))
+
+
+@app.command(epilog="Example: `textvae judge runs/sohn2015_image -n 1000`.")
+def judge(
+    model: ModelArgument = None,
+    named: Model = None,
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=1, help="Samples of each label.")
+    ] = 100,
+    data: Data = None,
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """How many samples of a conditional image model carry their label, for a classifier."""
+    from textvae.classification import judged_labels
+    from textvae.reports import image_plan
+
+    folder = located(model or named)
+    images = load_images(folder, device)
+    corpus = grey_images(data or image_plan(folder).source)
+    result = judged_labels(images, corpus, count, seed)
+    rows = [(name.replace("_", " "), value) for name, value in result.items() if name != "by_label"]
+    emit(result, as_json, table(rows))
 
 
 @app.command(epilog="Example: `textvae recipes --json`.")
@@ -501,10 +693,58 @@ def located(model: str | None) -> str:
 
 
 def load(model: str | None, device: str | None) -> "SentenceVAE":
-    """The model asked for, or the last run, on a device."""
-    from textvae.sentence import SentenceVAE
+    """The text model asked for, or the last run, on a device.
 
-    return SentenceVAE.from_pretrained(located(model), check_device(device))
+    Raises:
+        ValueError: it is a model of images.
+    """
+    from textvae.image import ImageVAE, open_model
+
+    folder = located(model)
+    opened = open_model(folder, check_device(device))
+    if isinstance(opened, ImageVAE):
+        raise ValueError(f"{folder} is a model of images: this command is for models of texts")
+    return opened
+
+
+def image_model(folder: str, device: str | None) -> "ImageVAE | None":
+    """The image model in a folder or under a hub name; None where it is one of texts."""
+    from textvae.image import ImageVAE, is_image_model
+
+    device = check_device(device)
+    return ImageVAE.from_pretrained(folder, device) if is_image_model(folder) else None
+
+
+def load_images(folder: str, device: str | None) -> "ImageVAE":
+    """The image model in a folder or under a hub name.
+
+    Raises:
+        ValueError: it is a model of texts.
+    """
+    found = image_model(folder, device)
+    if found is None:
+        load(folder, device)  # what is wrong with it is said first
+        raise ValueError(f"{folder} is a model of texts: this command is for models of images")
+    return found
+
+
+def grey_images(source: str | None) -> "ImageCorpus":
+    """The images of a source as they are; scikit-learn's digits where none is named."""
+    from textvae.data.images import read_image_corpus
+    from textvae.plan import ImagePlan
+
+    return read_image_corpus(ImagePlan(modality="image", source=source))
+
+
+def for_images_only(**options: Any) -> None:
+    """Refuse options that mean nothing for texts.
+
+    Raises:
+        ValueError: naming the first that was given.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"--{name} is for models of images")
 
 
 def check_device(device: str | None) -> str:

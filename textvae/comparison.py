@@ -18,17 +18,19 @@ COLUMNS = {
     "active_units": "active",
     "samples": "samples",
     "sentences": "sentences",
+    "images": "images",
 }
 
 
 def comparison_table(runs: Mapping[str, Mapping[str, Any]]) -> str:
     """One row for each run, by name; a figure that was not measured is a dash."""
     rows = []
+    kept = [key for key in COLUMNS if any(key in figures for figures in runs.values())]
     for name, figures in runs.items():
         active = f"{figures['active_units']}/{figures['dimensions']}"
         shown = {**figures, "active_units": active if figures["dimensions"] else "-"}
-        rows.append((name, *(shown.get(key, "-") for key in COLUMNS)))
-    return table(rows, ["", *COLUMNS.values()])
+        rows.append((name, *(shown.get(key, "-") for key in kept)))
+    return table(rows, ["", *(COLUMNS[key] for key in kept)])
 
 
 def names_of(runs: Sequence[str]) -> list[str]:
@@ -38,8 +40,9 @@ def names_of(runs: Sequence[str]) -> list[str]:
 
 
 def differing_texts(runs: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether figures are of different texts, so that they do not compare."""
-    return len({(figures["sentences"], figures["words"]) for figures in runs.values()}) > 1
+    """Whether figures are of different texts or images, so that they do not compare."""
+    kinds = ("sentences", "words", "images", "pixels", "likelihood")
+    return len({tuple(figures.get(kind) for kind in kinds) for figures in runs.values()}) > 1
 
 
 def draw_comparison(runs: Mapping[str, Mapping[str, Any]], out: Path) -> None:

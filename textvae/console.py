@@ -13,6 +13,11 @@ COLLAPSED = (
     "(--set decoders.text.word_dropout=0.6)."
 )
 
+IMAGES_COLLAPSED = (
+    "the latent is collapsed: every image gets the same z. Try free bits "
+    "(--set objective.free_bits=4) or a lower KL weight (--set objective.kl_weight=0.3)."
+)
+
 
 def say(text: str = "") -> None:
     """Print a line for a person, on standard error: standard output holds results only."""
@@ -105,6 +110,7 @@ class TrainingDisplay:
 
     def __init__(self, quiet: bool = False):
         self.quiet = quiet
+        self.row = "sentence"
         self.progress: Any = None
         self.task: Any = None
 
@@ -126,9 +132,14 @@ class TrainingDisplay:
 
         self.close()  # of a first training
         console = Console(stderr=True)
+        of_text = bool(values["vocabulary"])
+        self.row = "sentence" if of_text else "image"
+        kind, ids = (
+            ("texts", f"{values['vocabulary']:,} token ids, ") if of_text else ("images", "")
+        )
         say(
-            f"training on {values['train']:,} texts, validating on {values['valid']:,}; "
-            f"{values['vocabulary']:,} token ids, {values['parameters']:,} parameters, "
+            f"training on {values['train']:,} {kind}, validating on {values['valid']:,}; "
+            f"{ids}{values['parameters']:,} parameters, "
             f"{values['epochs']} epochs, {values['device']}"
         )
         self.progress = Progress(
@@ -167,7 +178,7 @@ class TrainingDisplay:
             parts.append(f"KL weight {values['kl_weight']:.2f}")
         say("  ".join(parts))
         if values.get("collapsed"):
-            say("warning: the latent is collapsed: every sentence gets the same z so far")
+            say(f"warning: the latent is collapsed: every {self.row} gets the same z so far")
 
     def note(self, values: Mapping[str, Any]) -> None:
         """A remark."""
@@ -176,7 +187,7 @@ class TrainingDisplay:
     def finished(self, values: Mapping[str, Any]) -> None:
         """Training is over; what follows needs no bar."""
         self.close()
-        say("measuring held-out texts ...")
+        say(f"measuring held-out {'texts' if self.row == 'sentence' else 'images'} ...")
 
     def close(self) -> None:
         """Take the bar away."""

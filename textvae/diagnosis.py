@@ -10,6 +10,7 @@ from typing import Any
 from textvae.console import table
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.evaluation.latent import ACTIVE
+from textvae.plan import DataPlan
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.sentence import Evaluation, SentenceVAE
 
@@ -289,9 +290,10 @@ REMEDIES = (FREE_BITS, RATE, AHEAD, HIDDEN, MATCHED, POOLED)
 
 @cache
 def recipes_with_latents() -> list[Recipe]:
-    """The shipped recipes that are no language models."""
+    """The shipped recipes of texts that are no language models."""
     loaded = [load_recipe(name) for name in shipped_recipes()]
-    return [recipe for recipe in loaded if recipe.model.get("latents")]
+    of_texts = [recipe for recipe in loaded if isinstance(recipe.data, DataPlan)]
+    return [recipe for recipe in of_texts if recipe.model.get("latents")]
 
 
 def why(recipe: Recipe) -> list[str]:

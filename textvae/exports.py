@@ -39,17 +39,19 @@ def written_beside(out: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
-def write_latents(out: Path, texts: Sequence[str], means: np.ndarray, scales: np.ndarray) -> None:
+def write_latents(
+    out: Path, texts: Sequence[str] | None, means: np.ndarray, scales: np.ndarray
+) -> None:
     """Write posterior means and scales, (N, D) each, in the format of the file's ending.
 
-    .npy holds the means; .npz `mean` and `scale`; .parquet one row for each text.
+    .npy holds the means; .npz `mean` and `scale`; .parquet one row for each text, or image.
     """
     with written_beside(out) as beside:
         if out.suffix == ".parquet":
             import pyarrow
             from pyarrow import parquet
 
-            columns: dict[str, Any] = {"text": list(texts)}
+            columns: dict[str, Any] = {} if texts is None else {"text": list(texts)}
             for name, values in (("mean", means), ("scale", scales)):
                 columns |= {f"{name}_{d}": values[:, d] for d in range(values.shape[1])}
             parquet.write_table(pyarrow.table(columns), beside)

@@ -19,7 +19,7 @@ from textvae.families import Family
 from textvae.outputs import Latent, Loss, VAEOutput
 from textvae.plan import read_section
 from textvae.refinement import Refinement, refine
-from textvae.registry import Component, SpecError, check_value, suggest
+from textvae.registry import Component, SpecError, arguments, check_value, suggest
 
 Node = dict[str, Any]
 GRAPH_KEYS = {
@@ -30,10 +30,12 @@ GRAPH_KEYS = {
 RESERVED = ("step", "samples")
 BASES: dict[str, type[Component]] = {"encoders": Encoder, "latents": Family, "decoders": Decoder}
 SUPPLIED = {
-    "encoders": {"vocab_size"},
+    "encoders": {"vocab_size", "shape", "classes"},
     "latents": {"features"},
-    "decoders": {"vocab_size", "features"},
+    "decoders": {"vocab_size", "shape", "classes", "features"},
 }
+MODALITIES = {"shape": "image", "classes": "label"}
+"""What a component asks for of a field that is no text, and what such a field is called."""
 
 
 @strict
@@ -42,6 +44,8 @@ class VAEConfig(PreTrainedConfig):
 
     Args:
         vocab_size: number of token ids V of the text fields.
+        observed: what is known of each field that is no text: the `shape`, [C, H, W], of an image
+            and how its `pixels` are read; the number of `classes` of a label.
         encoders: `{name, kind, field, ...}`; `field` is the name when not given.
         latents: `{name, kind, given, prior, ...}`; `given` names encoders and earlier latents;
             `prior: {given: [...]}` makes the prior a network of those instead of the default.
@@ -57,6 +61,7 @@ class VAEConfig(PreTrainedConfig):
     model_type = "textvae"
 
     vocab_size: int = 0
+    observed: dict | None = None
     encoders: list[dict] | None = None
     latents: list[dict] | None = None
     decoders: list[dict] | None = None
@@ -65,6 +70,12 @@ class VAEConfig(PreTrainedConfig):
     recipe: str | None = None
     is_encoder_decoder: bool = False
     tie_word_embeddings: bool = False
+
+    def facts(self, node: Node) -> dict[str, Any]:
+        """What a node's component may ask for of its field."""
+        known = (self.observed or {}).get(node["field"], {})
+        chosen = {name: known[name] for name in MODALITIES if name in known}
+        return chosen or {"vocab_size": self.vocab_size}
 
     def nodes(self, group: str) -> list[Node]:
         """The nodes of `encoders`, `latents` or `decoders`, with their graph keys filled in."""
@@ -106,7 +117,7 @@ class VAE(PreTrainedModel):
 
     def __init__(self, config: VAEConfig):
         super().__init__(config)
-        problems = check_graph(config)
+        problems = check_graph(config) or check_fields(config)
         if problems:
             raise SpecError(problems)
         self.objective: Callable[[VAEOutput, int], Loss] | None = None
@@ -115,7 +126,7 @@ class VAE(PreTrainedModel):
         self.encoders, self.latents = nn.ModuleDict(), nn.ModuleDict()
         self.priors, self.decoders = nn.ModuleDict(), nn.ModuleDict()
         for node in config.nodes("encoders"):
-            encoder = build_node("encoders", node, vocab_size=config.vocab_size)
+            encoder = build_node("encoders", node, **config.facts(node))
             self.encoders[node["name"]] = encoder
             sizes[node["name"]] = encoder.features
         for node in config.nodes("latents"):
@@ -129,7 +140,7 @@ class VAE(PreTrainedModel):
         for node in config.nodes("decoders"):
             features = sum(sizes[given] for given in node["given"])
             self.decoders[node["name"]] = build_node(
-                "decoders", node, vocab_size=config.vocab_size, features=features
+                "decoders", node, features=features, **config.facts(node)
             )
         self.sizes = sizes
         """Size of each encoder's features and of each latent, by name."""
@@ -400,15 +411,25 @@ class VAE(PreTrainedModel):
         elif isinstance(module, nn.Embedding):
             limit = 0.1 if width is None else width
             init.uniform_(module.weight, -limit, limit)
-        elif isinstance(module, nn.Linear | nn.LSTM):
-            size = module.hidden_size if isinstance(module, nn.LSTM) else module.in_features
-            limit = 1 / math.sqrt(max(size, 1)) if width is None else width
+        elif isinstance(module, nn.Linear | nn.LSTM | nn.Conv2d | nn.ConvTranspose2d):
+            limit = 1 / math.sqrt(max(inputs_of(module), 1)) if width is None else width
             for parameter in module.parameters(recurse=False):
                 init.uniform_(parameter, -limit, limit)
         else:
             for name, parameter in module.named_parameters(recurse=False):
                 if name == "bias":
                     init.zeros_(parameter)
+
+
+def inputs_of(layer: nn.Linear | nn.LSTM | nn.Conv2d | nn.ConvTranspose2d) -> float:
+    """Number of inputs that one output of a layer adds up; of an LSTM, the size of its state."""
+    if isinstance(layer, nn.LSTM):
+        return layer.hidden_size
+    if isinstance(layer, nn.Linear):
+        return layer.in_features
+    inputs = layer.in_channels * math.prod(layer.kernel_size)
+    # Each output of a transposed convolution sees one in `stride` of the kernel's places.
+    return inputs / math.prod(layer.stride) if isinstance(layer, nn.ConvTranspose2d) else inputs
 
 
 def build_node(group: str, node: Node, **context: Any) -> Any:
@@ -471,6 +492,24 @@ def refinement_problems(config: VAEConfig) -> list[str]:
         for name in node.get("given") or []
         if name in names
     ]
+
+
+def check_fields(config: VAEConfig) -> list[str]:
+    """The nodes whose field is of another modality than their kind reads or writes."""
+    problems = []
+    for group in ("encoders", "decoders"):
+        for node in config.nodes(group):
+            known = config.facts(node)
+            wanted, _ = arguments(BASES[group].kinds[node["kind"]])
+            for name in SUPPLIED[group] - {"features"}:
+                if name in wanted and name not in known:
+                    what = MODALITIES.get(name, "text")
+                    others = ", ".join(sorted(config.observed or {})) or "texts only"
+                    problems.append(
+                        f"{group}.{node['name']}: {node['kind']} needs {what}s, and the data has "
+                        f"no {what} field {node['field']!r} (it has: {others})"
+                    )
+    return problems
 
 
 def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:

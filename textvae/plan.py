@@ -57,6 +57,31 @@ class DataPlan(Section):
     max_tokens: Annotated[int, Field(ge=3)] = 256
 
 
+Pixels = Literal["grey", "dequantized", "static", "dynamic"]
+"""How a model sees images: as they are, with uniform noise, as bits drawn once or each time."""
+
+
+class ImagePlan(Section):
+    """Where the images come from, in place of texts.
+
+    Args:
+        modality: "image".
+        source: folder, file or `datasets` name; None for scikit-learn's 8 x 8 digits.
+        image_column: column of a hub data set that holds the images.
+        label_column: column that holds their labels; without it there are none.
+        valid_fraction: share of the training images held out where there are no others.
+        pixels: "grey" as they are, "dequantized", or binarised: "static" once, "dynamic" anew
+            each time.
+    """
+
+    modality: Literal["image"]
+    source: str | None = None
+    image_column: str = "image"
+    label_column: str = "label"
+    valid_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    pixels: Pixels = "grey"
+
+
 class LaggingPlan(Section):
     """Encoders that catch up: many updates of theirs before each one of the decoders.
 

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def plot_positions(result: Mapping[str, Any], title: str, out: Path) -> None:
@@ -117,4 +120,67 @@ def plot_rate_distortion(
     axes.set_xlabel("rate: KL (nats per sentence)")
     axes.set_ylabel("distortion: reconstruction loss (nats per sentence)")
     figure.legend(loc="outside right upper", fontsize=8)
+    figure.savefig(out, dpi=150)
+
+
+def plot_scatter(
+    places: "np.ndarray", labels: "np.ndarray", names: Sequence[str], out: Path
+) -> None:
+    """A PNG of points, (N, 2), coloured by label, (N,); -1 is grey.
+
+    Args:
+        places: of the posterior means.
+        labels: of the images.
+        names: of the two axes.
+        out: file to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 6), layout="constrained")
+    axes = figure.subplots()
+    for label in sorted(set(labels.tolist())):
+        chosen = places[labels == label]
+        colour = "0.6" if label < 0 else f"C{label % 10}"
+        axes.plot(chosen[:, 0], chosen[:, 1], ".", markersize=2, color=colour, label=str(label))
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xlabel(names[0])
+    axes.set_ylabel(names[1])
+    if labels.max() >= 0:
+        figure.legend(loc="outside right upper", fontsize=8, markerscale=5, title="label")
+    figure.savefig(out, dpi=150)
+
+
+def plot_ellipses(
+    places: "np.ndarray",
+    scales: "np.ndarray",
+    labels: "np.ndarray",
+    names: Sequence[str],
+    out: Path,
+    most: int = 500,
+) -> None:
+    """A PNG of posteriors as ellipses of one standard deviation; points are dots.
+
+    Args:
+        places: posterior means, (N, 2).
+        scales: posterior standard deviations, (N, 2).
+        labels: of the images, (N,); -1 is grey.
+        names: of the two axes.
+        out: file to write.
+        most: ellipses.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Ellipse
+
+    figure = Figure(figsize=(6.5, 6), layout="constrained")
+    axes = figure.subplots()
+    for place, scale, label in zip(places[:most], scales[:most], labels[:most], strict=True):
+        colour = "0.6" if label < 0 else f"C{label % 10}"
+        ellipse = Ellipse((place[0], place[1]), 2 * scale[0], 2 * scale[1], alpha=0.35)
+        ellipse.set(facecolor=colour, edgecolor=colour)
+        axes.add_patch(ellipse)
+        axes.plot(place[0], place[1], ".", markersize=1.5, color=colour)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.autoscale_view()
+    axes.set_xlabel(names[0])
+    axes.set_ylabel(names[1])
     figure.savefig(out, dpi=150)

@@ -13,6 +13,7 @@ import yaml
 from textvae.plan import (
     Claim,
     DataPlan,
+    ImagePlan,
     PretrainingPlan,
     TokenizerPlan,
     TrainingPlan,
@@ -22,6 +23,8 @@ from textvae.registry import SpecError, suggest
 
 MODEL_KEYS = ("encoders", "latents", "decoders", "init_range", "refinement")
 SECTIONS = {"tokenizer": TokenizerPlan, "data": DataPlan, "train": TrainingPlan}
+IMAGE_SECTIONS = {"data": ImagePlan, "train": TrainingPlan}
+"""The sections of a recipe whose data section says `modality: image`."""
 KEYS = ("paper", "summary", "model", "pretrain", "objective", *SECTIONS, "claim")
 
 
@@ -35,8 +38,8 @@ class Recipe:
         summary: one line: what it is.
         model: arguments of a `VAEConfig`: encoders, latents, decoders, init_range, refinement.
         objective: specification of an objective.
-        tokenizer: which tokenizer to train.
-        data: where the texts come from.
+        tokenizer: which tokenizer to train; not for images.
+        data: where the texts or images come from.
         train: how to train.
         claim: what was published, as comparisons.
         pretrain: a first training that this one begins with; None for none.
@@ -48,10 +51,15 @@ class Recipe:
     model: dict[str, Any]
     objective: dict[str, Any]
     tokenizer: TokenizerPlan
-    data: DataPlan
+    data: DataPlan | ImagePlan
     train: TrainingPlan
     claim: tuple[Claim, ...] = ()
     pretrain: PretrainingPlan | None = None
+
+    @property
+    def sections(self) -> Mapping[str, type]:
+        """The sections that it has, by name."""
+        return IMAGE_SECTIONS if isinstance(self.data, ImagePlan) else SECTIONS
 
     def document(self) -> dict[str, Any]:
         """The recipe as it would stand in a file, every default filled in."""
@@ -61,7 +69,7 @@ class Recipe:
             "model": self.model,
             **({"pretrain": self.pretrain.model_dump()} if self.pretrain else {}),
             "objective": self.objective,
-            **{name: getattr(self, name).model_dump() for name in SECTIONS},
+            **{name: getattr(self, name).model_dump() for name in self.sections},
             "claim": [claim.model_dump() for claim in self.claim],
         }
 
@@ -182,8 +190,12 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
         problems.append(f"model: must be a mapping (got {model!r})")
         model = {}
     problems += model_problems(model)
-    sections: dict[str, Any] = {}
-    for key, section in SECTIONS.items():
+    given = document.get("data", {})
+    for_images = isinstance(given, Mapping) and given.get("modality") == "image"
+    sections: dict[str, Any] = {"tokenizer": TokenizerPlan()}
+    if for_images and "tokenizer" in document:
+        problems.append("tokenizer: images have none")
+    for key, section in (IMAGE_SECTIONS if for_images else SECTIONS).items():
         sections[key], mistakes = read_section(section, document.get(key, {}), key)
         problems += mistakes
     pretrain = document.get("pretrain")
@@ -272,6 +284,8 @@ def check_model(recipe: Recipe) -> None:
 
     problems = check_graph(VAEConfig(**recipe.model))
     problems += Objective.check(recipe.objective, ("sizes",), "objective")
+    if isinstance(recipe.data, ImagePlan):
+        problems += pixel_problems(recipe.model, recipe.data.pixels)
     if recipe.pretrain is not None:
         stage = first_stage(recipe)
         try:
@@ -280,6 +294,23 @@ def check_model(recipe: Recipe) -> None:
             problems += [f"pretrain.{problem}" for problem in error.problems]
     if problems:
         raise SpecError(problems)
+
+
+def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:
+    """The likelihoods of a model that have no density for such pixels, one line each."""
+    from textvae.likelihoods import PixelLikelihood
+
+    problems = []
+    for node in model.get("decoders") or []:
+        spec = node.get("likelihood")
+        kind = PixelLikelihood.kinds.get(spec.get("kind", "")) if isinstance(spec, dict) else None
+        allowed = getattr(kind, "pixels", (pixels,))
+        if pixels not in allowed:
+            problems.append(
+                f"decoders.{node.get('name')}.likelihood: {spec['kind']} needs data.pixels: "
+                f"{' or '.join(allowed)} (got {pixels})"
+            )
+    return problems
 
 
 def apply_override(document: dict[str, Any], override: str) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from textvae.console import shown, table
+from textvae.data.fields import Fields
+from textvae.data.images import read_image_corpus, read_image_split
 from textvae.data.readers import Corpus, Rows, read_corpus, read_split
 from textvae.data.texts import Texts
 from textvae.evaluation.latent import ACTIVE
-from textvae.plan import DataPlan
+from textvae.plan import DataPlan, ImagePlan
 from textvae.recipes import Recipe, shipped
 from textvae.runs import RESULTS, RunError, saved_recipe
 
@@ -36,15 +38,64 @@ def held_out_texts(model: str, data: str | None, text_column: str = "text") -> R
     """
     if data is not None:
         return read_split(data, text_column=text_column)
-    corpus = read_data(saved_recipe(Path(model)).data)
+    corpus = read_data(text_plan(model))
     split = "test" if corpus.test else "validation"
     return Rows(corpus.test or corpus.valid, [f"{corpus.source}: the {split} texts"])
+
+
+def text_plan(model: str) -> DataPlan:
+    """The data section of a run of texts.
+
+    Raises:
+        RunError: the folder holds no run, or one of images.
+    """
+    plan = saved_recipe(Path(model)).data
+    if isinstance(plan, ImagePlan):
+        raise RunError(f"{model} is a model of images: this is for models of texts")
+    return plan
+
+
+def image_plan(model: str, data: str | None = None) -> ImagePlan:
+    """The data section of a run of images, with another source if one is named.
+
+    Raises:
+        RunError: the folder holds no run, or one of texts.
+    """
+    plan = saved_recipe(Path(model)).data
+    if not isinstance(plan, ImagePlan):
+        raise RunError(f"{model} is a model of texts: this is for models of images")
+    return plan if data is None else plan.model_copy(update={"source": data})
+
+
+def held_out_images(model: str, data: str | None = None) -> tuple[Fields, list[str]]:
+    """Images of `data`, or the test (else validation) images of what the model was trained on.
+
+    The first note says which they are.
+
+    Raises:
+        DataError: the images cannot be read.
+        RunError: the model's folder is no run of images.
+    """
+    plan = image_plan(model, data)
+    if data is None:
+        corpus = read_image_corpus(plan)
+        split = "validation" if corpus.test is None else "test"
+        return corpus.test or corpus.valid, [f"{corpus.source}: the {split} images"]
+    return read_image_split(plan)
+
+
+def image_subset(rows: Fields, limit: int | None, seed: int = 0) -> Fields:
+    """At most `limit` of the images, drawn with a seed, in their order."""
+    if limit is None or limit >= len(rows):
+        return rows
+    chosen = np.random.default_rng(seed).choice(len(rows), limit, replace=False)
+    return rows.select(np.sort(chosen))
 
 
 def training_texts(model: str) -> tuple[Texts | list[str] | None, list[str]]:
     """What a run was trained on, or None with a note why that is not known."""
     try:
-        return read_data(saved_recipe(Path(model)).data).train, []
+        return read_data(text_plan(model)).train, []
     except (ValueError, OSError) as error:
         return None, [f"copies are not counted, the training texts are not there: {error}"]
 
@@ -70,7 +121,7 @@ def entropy_of(model: str, data: str | None) -> dict[str, float]:
     folder = data
     if folder is None:
         try:
-            folder = saved_recipe(Path(model)).data.source or str(shipped("data"))
+            folder = text_plan(model).source or str(shipped("data"))
         except ValueError:
             return {}
     path = Path(folder) / "corpus.json"
@@ -108,33 +159,48 @@ def figure_notes(figures: Mapping[str, Any]) -> dict[str, str]:
 def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     """Name, words, value and note of each figure of likelihood and latents."""
     f = figures
-    many = f"{f['sentences']:,} sentences"
+    unit = "image" if "images" in f else "sentence"
+    many = f"{f[f'{unit}s']:,} {unit}s"
     exact = not f["dimensions"]
     bound = "exact: no latent" if exact else f"importance-weighted, {f['samples']} samples"
-    rows = [("nll", "nll", f["nll"], f"nats per sentence, {bound}, {many}")]
+    if unit == "image":
+        many += f"; {f['likelihood']} likelihood, {f['pixels']}"
+        if (f["likelihood"], f["pixels"]) == ("bernoulli", "grey pixels"):
+            many += ": a cross-entropy, no density"
+    rows = [("nll", "nll", f["nll"], f"nats per {unit}, {bound}, {many}")]
+    if f.get("deterministic"):
+        rows = [
+            ("reconstruction", "reconstruction", f["reconstruction"], f"nats per image, {many}")
+        ]
+        return [*rows, ("active_units", "active units", f["active_units"], active_note(f))]
     if "entropy" in f:
         limit = "nats per sentence, exact, of the corpus's source"
         rows.append(("entropy", "entropy", f["entropy"], limit))
         rows.append(("", "nll - entropy", f["nll"] - f["entropy"], "nats above the limit"))
-    words, tokens = f"exp(nll / word), {f['words']:,} words", f"exp(nll / token), {f['tokens']:,}"
-    rows += [
-        ("word_perplexity", "word perplexity", f["word_perplexity"], words),
-        ("token_perplexity", "token perplexity", f["token_perplexity"], f"{tokens} tokens"),
-    ]
+    if unit == "image":
+        name = "bits_per_dimension"
+        rows.append((name, "bits per dimension", f[name], "nll / (pixels * ln 2)"))
+    else:
+        words, tokens = f"exp(nll / word), {f['words']:,} words", f"{f['tokens']:,} tokens"
+        rows += [
+            ("word_perplexity", "word perplexity", f["word_perplexity"], words),
+            (
+                "token_perplexity",
+                "token perplexity",
+                f["token_perplexity"],
+                f"exp(nll / token), {tokens}",
+            ),
+        ]
     if exact:
         return rows
-    mean = f"nats per sentence, {f['samples']} samples"
-    index = f"all {f['sentences']:,} posteriors, {f['latent_samples']} samples of each"
+    mean = f"nats per {unit}, {f['samples']} samples"
+    index = f"all {f[f'{unit}s']:,} posteriors, {f['latent_samples']} samples of each"
     ceiling = f"of at most {f['mutual_information_ceiling']:.2f} = ln N nats"
-    active = f"of {f['dimensions']}, variance of posterior mean > {ACTIVE}"
-    if f["dimensions"] > 1:
-        ranked = [f"{value:.3f}" for value in sorted(f["variances"], reverse=True)]
-        active += f" (largest {ranked[0]}, median {ranked[len(ranked) // 2]})"
     return [
         *rows,
         ("elbo", "elbo", f["elbo"], mean),
         ("reconstruction", "reconstruction", f["reconstruction"], f"{mean}, -E_q log p(x | z)"),
-        ("kl", "KL", f["kl"], "nats per sentence, KL(q(z | x) || p(z))"),
+        ("kl", "KL", f["kl"], f"nats per {unit}, KL(q(z | x) || p(z))"),
         (
             "mutual_information",
             "mutual information",
@@ -147,8 +213,17 @@ def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
             f["marginal_kl"],
             "nats, KL(q(z) || p(z)); as the line above",
         ),
-        ("active_units", "active units", f["active_units"], active),
+        ("active_units", "active units", f["active_units"], active_note(f)),
     ]
+
+
+def active_note(figures: Mapping[str, Any]) -> str:
+    """The denominator of the active units, and how much dimensions vary."""
+    note = f"of {figures['dimensions']}, variance of posterior mean > {ACTIVE}"
+    if figures["dimensions"] > 1:
+        ranked = [f"{value:.3f}" for value in sorted(figures["variances"], reverse=True)]
+        note += f" (largest {ranked[0]}, median {ranked[len(ranked) // 2]})"
+    return note
 
 
 def generation_text(generation: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,16 @@ from textvae.checkpoints import (
     quiet_transformers,
     written_whole,
 )
-from textvae.data.batching import Sentences
+from textvae.data.batching import Examples
 from textvae.data.cache import encoded_sentences, trained_tokenizer
+from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.readers import Corpus
 from textvae.data.texts import add_text, sha_of
 from textvae.data.tokenizers import load_tokenizer
+from textvae.likelihoods import PixelLikelihood
 from textvae.model import VAE, VAEConfig
 from textvae.objectives import Objective
-from textvae.plan import PretrainingPlan
+from textvae.plan import DataPlan, PretrainingPlan
 from textvae.recipes import Recipe, first_stage, parse_yaml, read_recipe
 from textvae.registry import SpecError
 from textvae.trainer import VAETrainer, process_rank
@@ -45,34 +48,42 @@ class InterruptedRunError(Exception):
     """Training stopped on request; its checkpoint is saved."""
 
 
-def build_model(recipe: Recipe, vocab_size: int) -> VAE:
+def build_model(
+    recipe: Recipe, vocab_size: int = 0, observed: dict[str, dict[str, Any]] | None = None
+) -> VAE:
     """The recipe's model with its objective; initial weights depend on the recipe's seed alone.
+
+    Args:
+        recipe: that describes it.
+        vocab_size: number of token ids V of text fields.
+        observed: what is known of other fields, see `VAEConfig`.
 
     Raises:
         SpecError: a node or the objective cannot be built; every mistake is named.
     """
     with torch.random.fork_rng():
         torch.manual_seed(recipe.train.seed)
-        model = VAE(VAEConfig(vocab_size=vocab_size, recipe=recipe.name, **recipe.model))
+        known = {"vocab_size": vocab_size, "observed": observed, "recipe": recipe.name}
+        model = VAE(VAEConfig(**known, **recipe.model))
         model.objective = Objective.build(recipe.objective, sizes=model.sizes)
     return model
 
 
 def train_run(
     recipe: Recipe,
-    corpus: Corpus,
+    corpus: Corpus | ImageCorpus,
     folder: Path,
     resume: bool = False,
     report: Report = lambda event, values: None,
     device: str | None = None,
-) -> tuple[VAE, PreTrainedTokenizerFast]:
+) -> tuple[VAE, PreTrainedTokenizerFast | None]:
     """Train a recipe on a corpus in a folder; the best model by validation bound is kept.
 
     Interrupted at any moment and resumed, it ends with the same model, bit for bit on the CPU.
 
     Args:
         recipe: what to train and how.
-        corpus: texts; `valid` must not be empty.
+        corpus: texts or images; `valid` must not be empty.
         folder: of the run; new, unless `resume`.
         resume: go on from the newest undamaged checkpoint, or from the start if there is none.
         report: called with an event and its values: begin, note, step, log, validation.
@@ -90,8 +101,13 @@ def train_run(
 
 
 def train_alone(
-    recipe: Recipe, corpus: Corpus, folder: Path, resume: bool, report: Report, device: str | None
-) -> tuple[VAE, PreTrainedTokenizerFast]:
+    recipe: Recipe,
+    corpus: Corpus | ImageCorpus,
+    folder: Path,
+    resume: bool,
+    report: Report,
+    device: str | None,
+) -> tuple[VAE, PreTrainedTokenizerFast | None]:
     """`train_run` in a folder that no other process writes to."""
 
     def note(text: str) -> None:
@@ -100,29 +116,26 @@ def train_alone(
     checkpoint = open_folder(recipe, corpus, folder, resume, report)
     if resume and (folder / WEIGHTS).exists():
         note(f"{folder} had finished: what is left is to measure it again")
-    tokenizer = run_tokenizer(recipe, corpus, folder, resume, note)
-    train = encoded_sentences(tokenizer, corpus.train, note, recipe.data.max_tokens)
-    if left_out := len(corpus.train) - len(train):
-        note(f"{left_out} texts of over {recipe.data.max_tokens} tokens left out")
-    valid = encoded_sentences(tokenizer, corpus.valid, note)
-    model = build_model(recipe, len(tokenizer))
+    rows = prepared(recipe, corpus, folder, resume, note)
+    tokenizer, facts = rows.tokenizer, (rows.vocab_size, rows.observed)
+    model = build_model(recipe, *facts)
     if recipe.pretrain is not None:
         # First with untrained weights: a part that does not fit is refused before any training.
-        stage = build_model(first_stage(recipe), len(tokenizer))
+        stage = build_model(first_stage(recipe), *facts)
         begin_with(model, stage.state_dict(), recipe.pretrain)
         begin_with(model, pretrained(recipe, corpus, folder, report, device), recipe.pretrain)
     with interruptible() as stopped, quiet_transformers():
         trainer = VAETrainer(
             model,
             recipe.train,
-            train,
-            valid,
+            rows.train,
+            rows.valid,
             folder / "checkpoints",
             report,
             device,
             run_callbacks(folder, stopped, report),
         )
-        report("begin", description(model, tokenizer, train, valid, trainer))
+        report("begin", description(model, rows, trainer))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stopped.is_set():
         raise InterruptedRunError(how_to_go_on(folder))
@@ -133,12 +146,71 @@ def train_alone(
     if process_rank() == 0:
         with written_whole(folder) as beside, quiet_transformers():
             model.save_pretrained(beside)
-            tokenizer.save_pretrained(str(beside))
+            if tokenizer is not None:
+                tokenizer.save_pretrained(str(beside))
     return model, tokenizer
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What a run reads: rows to train and validate on, and what a model must know of them.
+
+    Args:
+        train: to train on.
+        valid: to validate on.
+        tokenizer: of the texts; None for images.
+        observed: what is known of each field that is no text, see `VAEConfig`.
+    """
+
+    train: Examples
+    valid: Examples
+    tokenizer: PreTrainedTokenizerFast | None
+    observed: dict[str, dict[str, Any]] | None = None
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids V; 0 for images."""
+        return 0 if self.tokenizer is None else len(self.tokenizer)
+
+
+def prepared(
+    recipe: Recipe,
+    corpus: Corpus | ImageCorpus,
+    folder: Path,
+    resume: bool,
+    note: Callable[[str], None],
+) -> Prepared:
+    """The rows of a corpus as a model reads them."""
+    if isinstance(corpus, ImageCorpus):
+        check_range(recipe, corpus)
+        return Prepared(corpus.train, corpus.valid, None, corpus.facts)
+    assert isinstance(recipe.data, DataPlan), "texts come from a data section for texts"
+    tokenizer = run_tokenizer(recipe, corpus, folder, resume, note)
+    train = encoded_sentences(tokenizer, corpus.train, note, recipe.data.max_tokens)
+    if left_out := len(corpus.train) - len(train):
+        note(f"{left_out} texts of over {recipe.data.max_tokens} tokens left out")
+    valid = encoded_sentences(tokenizer, corpus.valid, note)
+    return Prepared(train, valid, tokenizer)
+
+
+def check_range(recipe: Recipe, corpus: ImageCorpus) -> None:
+    """Refuse images outside [0, 1] under a likelihood that has no density for them.
+
+    Raises:
+        DataError: naming the likelihood and the range.
+    """
+    kinds = [dict(node.get("likelihood") or {}).get("kind") for node in recipe.model["decoders"]]
+    bounded = [k for k in kinds if k in PixelLikelihood.kinds and PixelLikelihood.kinds[k].bounded]  # type: ignore[attr-defined]
+    for rows in (corpus.train, corpus.valid):
+        check_unit_interval(rows.columns["image"].values, bounded, corpus.source)  # type: ignore[attr-defined]
+
+
 def pretrained(
-    recipe: Recipe, corpus: Corpus, folder: Path, report: Report, device: str | None
+    recipe: Recipe,
+    corpus: Corpus | ImageCorpus,
+    folder: Path,
+    report: Report,
+    device: str | None,
 ) -> Mapping[str, Tensor]:
     """The weights that the recipe's first training ends with, by name.
 
@@ -232,7 +304,7 @@ def alone_in(folder: Path, resume: bool) -> Iterator[None]:
 
 
 def open_folder(
-    recipe: Recipe, corpus: Corpus, folder: Path, resume: bool, report: Report
+    recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, resume: bool, report: Report
 ) -> Path | None:
     """Make or reopen a run's folder; the checkpoint to go on from, if any.
 
@@ -252,7 +324,7 @@ def open_folder(
     return checkpoint
 
 
-def check_folder(recipe: Recipe, corpus: Corpus, folder: Path, resume: bool) -> None:
+def check_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, resume: bool) -> None:
     """Refuse to train over another run, or to resume what is not there.
 
     Raises:
@@ -271,7 +343,8 @@ def check_folder(recipe: Recipe, corpus: Corpus, folder: Path, resume: bool) -> 
     if saved_recipe(folder).document() != recipe.document():
         raise RunError(f"{folder} holds a run of another recipe; --resume takes no changes")
     if read_state(folder).get("fingerprint") != fingerprint(corpus):
-        raise RunError(f"{folder} was trained on other texts than {corpus.source} now holds")
+        what = "images" if isinstance(corpus, ImageCorpus) else "texts"
+        raise RunError(f"{folder} was trained on other {what} than {corpus.source} now holds")
 
 
 def is_vacant(folder: Path) -> bool:
@@ -279,7 +352,7 @@ def is_vacant(folder: Path) -> bool:
     return {path.name for path in folder.iterdir()} <= {STATE, f".{RECIPE}"}
 
 
-def make_folder(recipe: Recipe, corpus: Corpus, folder: Path) -> None:
+def make_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path) -> None:
     """A new run's folder. The recipe comes last: a folder that has it is a run."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {
@@ -330,21 +403,15 @@ def run_tokenizer(
     return tokenizer
 
 
-def description(
-    model: VAE,
-    tokenizer: PreTrainedTokenizerFast,
-    train: Sentences,
-    valid: Sentences,
-    trainer: VAETrainer,
-) -> dict[str, Any]:
+def description(model: VAE, rows: Prepared, trainer: VAETrainer) -> dict[str, Any]:
     """What a run is about, for the report's "begin"."""
     return {
         "parameters": sum(
             p.numel() for name, p in model.named_parameters() if not name.startswith("objective.")
         ),
-        "vocabulary": len(tokenizer),
-        "train": len(train),
-        "valid": len(valid),
+        "vocabulary": rows.vocab_size,
+        "train": len(rows.train),
+        "valid": len(rows.valid),
         "steps": trainer.batches.steps * trainer.plan.epochs,
         "epochs": trainer.plan.epochs,
         "device": str(trainer.args.device),
@@ -414,8 +481,10 @@ def interruptible() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def fingerprint(corpus: Corpus) -> str:
-    """A SHA-256 of the training and validation texts."""
+def fingerprint(corpus: Corpus | ImageCorpus) -> str:
+    """A SHA-256 of the training and validation texts or images."""
+    if isinstance(corpus, ImageCorpus):
+        return corpus.fingerprint()
     sha = sha_of(corpus.train)
     sha.update(b"\0")
     for text in corpus.valid:

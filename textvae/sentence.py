@@ -1,6 +1,5 @@
 """The few-line public face: texts in, latents and texts out."""
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,30 +9,15 @@ from typing import cast
 
 import numpy as np
 import torch
-from huggingface_hub import snapshot_download
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from textvae.checkpoints import (
-    MANIFEST,
-    CheckpointError,
-    damage,
-    quiet_transformers,
-    written_whole,
-)
+from textvae.checkpoints import CheckpointError, quiet_transformers, written_whole
 from textvae.data.batching import Sentences
-from textvae.data.readers import SURROGATE, nearest_name
+from textvae.data.readers import SURROGATE
 from textvae.data.tokenizers import decode_ids, load_tokenizer, tokenizer_kind
 from textvae.decoders.text import TokenDecoder
-from textvae.evaluation.latent import (
-    ACTIVE,
-    Shuffled,
-    information,
-    is_collapsed,
-    posterior_moments,
-)
+from textvae.evaluation.latent import Shuffled, is_collapsed
 from textvae.evaluation.likelihood import likelihood, perplexity
 from textvae.evaluation.positions import (
     PositionLosses,
@@ -42,16 +26,13 @@ from textvae.evaluation.positions import (
     recovery,
 )
 from textvae.evaluation.text import Generation, compare_styles, reconstruction, smoothness
-from textvae.families import Family
 from textvae.generation import Decoding, generate
-from textvae.model import VAE, VAEConfig
+from textvae.model import VAE
+from textvae.pretrained import FeatureKind, Figures, PretrainedVAE, load_vae
 from textvae.vocabulary import PAD
 
 ROWS = 256
 """Most sentences generated at once."""
-
-LATENT_SAMPLES = 20_000
-"""Posterior samples that mutual information is estimated from: 1 to 10 of each text."""
 
 SHUFFLED = 64
 """Most sentences that are given each other's latents."""
@@ -60,56 +41,28 @@ LINE_STEPS = 8
 """Steps of the interpolations that are judged."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Figures):
     """Figures over held-out texts, each with its denominator.
 
     Args:
-        nll: importance-weighted -log p(x), nats per text, with `samples` samples.
-        elbo: evidence lower bound, nats per text.
-        reconstruction: -E_q log p(x | z), nats per text.
-        kl: KL(q(z | x) || p(z)), nats per text.
         word_perplexity: exp(nll of all texts / words).
         token_perplexity: exp(nll of all texts / tokens); depends on the tokenizer.
-        mutual_information: I(x; z) over all N texts under q, nats; see `Information`.
-        mutual_information_ceiling: ln N, which no estimate from N texts exceeds.
-        marginal_kl: KL(q(z) || p(z)), nats: KL less mutual information, from the same samples.
-        latent_samples: samples of each posterior for these two.
-        active_units: dimensions whose posterior mean varies over the texts (variance > 0.01).
-        dimensions: of all latents.
-        variances: of each dimension's posterior mean over the texts.
-        kls: KL of each dimension, nats; None where a posterior does not factorise.
-        collapsed: the posterior equals the prior for all that matters.
         sentences: number of texts N.
         words: whitespace-separated words, one end of sentence for each text included.
         tokens: predicted tokens, ends of sentence included.
-        samples: K of the importance-weighted bound.
         generation: what the model writes, if that was asked for.
     """
 
-    nll: float
-    elbo: float
-    reconstruction: float
-    kl: float
     word_perplexity: float
     token_perplexity: float
-    mutual_information: float
-    mutual_information_ceiling: float
-    marginal_kl: float
-    latent_samples: int
-    active_units: int
-    dimensions: int
-    variances: tuple[float, ...]
-    kls: tuple[float, ...] | None
-    collapsed: bool
     sentences: int
     words: int
     tokens: int
-    samples: int
     generation: Generation | None = None
 
 
-class SentenceVAE:
+class SentenceVAE(PretrainedVAE):
     """A text VAE with its tokenizer.
 
     >>> vae = SentenceVAE.from_pretrained("runs/bowman2016")  # doctest: +SKIP
@@ -122,7 +75,7 @@ class SentenceVAE:
     """
 
     def __init__(self, model: VAE, tokenizer: PreTrainedTokenizerFast):
-        self.model = model.eval()
+        super().__init__(model)
         self.tokenizer = tokenizer
 
     @classmethod
@@ -134,10 +87,8 @@ class SentenceVAE:
         Raises:
             CheckpointError: there is none, it is of another kind, or it is damaged.
         """
-        place = local_folder(folder)
-        if (place / MANIFEST).exists() and (problem := damage(place)):
-            raise CheckpointError(f"{folder} holds no sound model: {problem} (see {MANIFEST})")
-        model, tokenizer = load_model(place), load_tokenizer(place)
+        model, place = load_vae(folder)
+        tokenizer = load_tokenizer(place)
         if len(tokenizer) != model.config.vocab_size:
             raise CheckpointError(
                 f"{folder} is damaged: its tokenizer has {len(tokenizer)} ids, its model "
@@ -164,16 +115,6 @@ class SentenceVAE:
         if len(found) != 1:
             raise ValueError(f"one text decoder is needed (the model has {len(found)})")
         return found[0]
-
-    @property
-    def dim(self) -> int:
-        """Size D of all latents together; 0 for a language model."""
-        return sum(self.sizes)
-
-    @property
-    def sizes(self) -> list[int]:
-        """Size of each latent, in the order of the graph."""
-        return [int(family.dim) for family in self.model.latents.values()]  # type: ignore[arg-type]
 
     def sentences(self, texts: Sequence[str]) -> Sentences:
         """The texts as token ids.
@@ -203,14 +144,14 @@ class SentenceVAE:
         Raises:
             ValueError: the model is a language model: it has no latent.
         """
-        self.require_latent()
-        order, batches = zip(*self.sentences(texts).in_length_order(), strict=True)
-        moments = posterior_moments(self.model, batches)
-        back = np.argsort(np.concatenate(order))
-        means = torch.cat([mean for mean, _ in moments.values()], -1).numpy()[back]
-        if not return_scales:
-            return means
-        return means, torch.cat([scale for _, scale in moments.values()], -1).numpy()[back]
+        means, scales = self.moments(self.sentences(texts))
+        return (means, scales) if return_scales else means
+
+    def features(
+        self, texts: Sequence[str], kind: FeatureKind = "mean", seed: int = 0
+    ) -> np.ndarray:
+        """Features of texts for another model, (N, H), see `features_of`."""
+        return self.features_of(self.sentences(texts), kind, seed)
 
     def decode(
         self, z: np.ndarray | Tensor, decoding: Decoding | None = None, seed: int | None = None
@@ -231,16 +172,12 @@ class SentenceVAE:
         self, z: np.ndarray | Tensor, decoding: Decoding | None = None, seed: int | None = None
     ) -> list[list[int]]:
         """Token ids, end of sentence and padding included, of each latent; as `decode`."""
-        latents = torch.as_tensor(np.asarray(z), dtype=torch.float32, device=self.model.device)
-        if latents.ndim != 2 or latents.shape[1] != self.dim:
-            raise ValueError(f"z must be (N, {self.dim}) (got {tuple(latents.shape)})")
-        parts = latents.split(self.sizes, dim=-1) if self.sizes else ()
-        values = {name: part[None] for name, part in zip(self.model.latents, parts, strict=True)}
+        values = self.values_of(z)
         decoding = decoding or Decoding()
         if tokenizer_kind(self.tokenizer) != "word":
             # Subwords spell every word: no unknown token stands in a training text.
             decoding = replace(decoding, allow_unknown=False)
-        (context,) = self.model.contexts(values, {}, len(latents)).values()
+        (context,) = self.model.contexts(values, {}, len(np.asarray(z))).values()
         found: list[list[int]] = []
         with torch.random.fork_rng(enabled=seed is not None):
             if seed is not None:
@@ -297,14 +234,8 @@ class SentenceVAE:
 
         Source: Bowman et al. 2016, section 5.2 (homotopies), arXiv:1511.06349.
         """
-        if steps < 2:
-            raise ValueError(f"an interpolation has at least 2 steps (got {steps})")
-        ends = torch.from_numpy(np.asarray(self.encode([first, second])))
-        share = torch.linspace(0, 1, steps)[:, None]
-        families = [cast(Family, family) for family in self.model.latents.values()]
-        on_sphere = any(family.spherical for family in families)
-        between = great_circle if spherical or on_sphere else line
-        return self.decode(between(ends[0], ends[1], share), decoding)
+        ends = np.asarray(self.encode([first, second]))
+        return self.decode(self.between(ends, steps, spherical), decoding)
 
     def nearest(self, query: str, texts: Sequence[str], count: int = 5) -> list[tuple[str, float]]:
         """The texts whose posterior means are nearest to the query's, with their distance."""
@@ -334,32 +265,15 @@ class SentenceVAE:
         """
         sentences = self.sentences(texts)
         # Few texts and many samples at once: the encoder then runs once for many samples.
-        batches = [b for _, b in sentences.in_length_order(512 if samples > 8 else 4096)]
-        estimate = likelihood(self.model, batches, samples=samples, seed=seed)
-        each = min(10, max(1, LATENT_SAMPLES // len(sentences)))
-        latent = information(self.model, estimate.features, each, seed)
-        kl = estimate.kl.mean().item()
-        active = sum(variance > ACTIVE for variance in latent.variances)
+        max_tokens = 512 if samples > 8 else 4096
+        figures, estimate = self.figures(sentences, samples, seed, max_tokens)
         return Evaluation(
-            nll=estimate.nll.mean().item(),
-            elbo=estimate.elbo.mean().item(),
-            reconstruction=estimate.reconstruction.mean().item(),
-            kl=kl,
+            **figures,
             word_perplexity=perplexity(estimate.nll, sentences.words),
             token_perplexity=perplexity(estimate.nll, sentences.targets),
-            mutual_information=latent.mutual_information,
-            mutual_information_ceiling=math.log(len(sentences)),
-            marginal_kl=latent.marginal_kl,
-            latent_samples=latent.samples,
-            active_units=active,
-            dimensions=self.dim,
-            variances=latent.variances,
-            kls=latent.kls,
-            collapsed=bool(self.dim) and is_collapsed(kl, active),
             sentences=len(sentences),
             words=sentences.words,
             tokens=sentences.targets,
-            samples=estimate.samples,
             generation=self.judge_generation(texts, training, seed=seed) if generation else None,
         )
 
@@ -477,114 +391,7 @@ class SentenceVAE:
         batches = [batch for _, batch in self.sentences(texts).in_length_order()]
         return is_collapsed(likelihood(self.model, batches, samples=1).kl.mean().item())
 
-    def require_latent(self) -> None:
-        """Refuse what a language model cannot do.
-
-        Raises:
-            ValueError: the model has no latent.
-        """
-        if not self.dim:
-            raise ValueError("the model has no latent: it is a language model")
-
 
 def before_padding(row: Sequence[int]) -> list[int]:
     """Token ids without the padding after them."""
     return [token for token in row if token != PAD]
-
-
-def line(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-    """Points on the straight line, (N, D), at shares of the way, (N, 1)."""
-    return start + (end - start) * share
-
-
-def great_circle(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-    """Points on the arc from start to end, (N, D), whose length changes evenly with the share.
-
-    Source: White 2016, section 2.1, arXiv:1609.04468; the norm is interpolated too.
-    """
-    lengths = start.norm(), end.norm()
-    if min(lengths) == 0:
-        return line(start, end, share)
-    unit = start / lengths[0], end / lengths[1]
-    angle = torch.dot(*unit).clamp(-1, 1).arccos()
-    if angle.sin() < 1e-6:
-        return line(start, end, share)
-    direction = (
-        torch.sin((1 - share) * angle) * unit[0] + torch.sin(share * angle) * unit[1]
-    ) / angle.sin()
-    return direction * line(lengths[0], lengths[1], share)
-
-
-def local_folder(name: str | PathLike[str]) -> Path:
-    """The folder itself, or where the files of a model on the hub lie once they are here.
-
-    Raises:
-        CheckpointError: neither is there.
-    """
-    folder = Path(name)
-    if folder.exists():
-        return folder
-    try:
-        return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors"]))
-    except (OSError, ValueError) as error:
-        text = str(error).strip().split("\n")[0]
-        raise CheckpointError(
-            f"{name}: no such folder{nearest_name(folder)}, and no model that the hub gives now "
-            f"({text})"
-        ) from None
-
-
-def load_model(folder: Path) -> VAE:
-    """The model in a folder, every weight accounted for; its config describes a graph, no more.
-
-    transformers would follow other keys of a config, as far as to code on the hub.
-
-    Raises:
-        CheckpointError: there is none, it is of another kind, or it is damaged.
-    """
-    if not (folder / "config.json").is_file():
-        begun = (folder / "recipe.yaml").is_file()
-        hint = " (training has not finished: --resume)" if begun else ""
-        raise CheckpointError(f"{folder} holds no model: config.json is missing{hint}")
-    try:
-        config = read_config(folder)
-        stored = load_file(folder / "model.safetensors")
-        with torch.random.fork_rng(devices=[]):
-            model = VAE(config)
-    except CheckpointError:
-        raise
-    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
-        text = str(error).strip().split("\n")[0]
-        raise CheckpointError(f"{folder} holds no sound model: {text}") from None
-    # A checkpoint holds the weights of its objective too.
-    weights = {name: w for name, w in stored.items() if not name.startswith("objective.")}
-    own = model.state_dict()
-    wrong = {
-        "missing": own.keys() - weights.keys(),
-        "unknown": weights.keys() - own.keys(),
-        "of another shape": [
-            name for name in own.keys() & weights.keys() if own[name].shape != weights[name].shape
-        ],
-    }
-    found = [f"{', '.join(sorted(names))} ({what})" for what, names in wrong.items() if names]
-    if found:
-        raise CheckpointError(f"{folder} is damaged: its weights do not match: {'; '.join(found)}")
-    model.load_state_dict(weights)
-    return model
-
-
-def read_config(folder: Path) -> VAEConfig:
-    """The graph that a folder's config.json describes.
-
-    Raises:
-        CheckpointError: it is of another kind.
-        ValueError: it is no JSON, or describes no graph.
-    """
-    try:
-        document = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (ValueError, TypeError, RecursionError):
-        raise ValueError("config.json is not a valid JSON file") from None
-    kind = document.get("model_type")
-    if kind != VAEConfig.model_type:
-        raise CheckpointError(f"{folder} holds a {kind!r} model, not one of ours")
-    return VAEConfig(**{key: document[key] for key in VAEConfig.__annotations__ if key in document})

@@ -25,11 +25,12 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_N
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from textvae.checkpoints import CheckpointError, checkpoints, damage, discard, put_in_place
-from textvae.data.batching import Sentences, ShuffledBatches
+from textvae.data.batching import Examples, ShuffledBatches
 from textvae.evaluation.latent import (
     active_units,
     information,
     is_collapsed,
+    is_deterministic,
     posterior_means,
 )
 from textvae.evaluation.likelihood import likelihood
@@ -129,8 +130,8 @@ class VAETrainer(Trainer):
     Args:
         model: with its objective set.
         plan: how to train.
-        train: sentences to train on.
-        valid: held-out sentences, read after each epoch; they choose the model that is kept.
+        train: sentences or images to train on.
+        valid: held-out ones, read after each epoch; they choose the model that is kept.
         folder: for checkpoints.
         report: called with an event, one of `EVENTS`, and its values.
         device: "cpu" to stay off a GPU that is there.
@@ -141,8 +142,8 @@ class VAETrainer(Trainer):
         self,
         model: VAE,
         plan: TrainingPlan,
-        train: Sentences,
-        valid: Sentences,
+        train: Examples,
+        valid: Examples,
         folder: Path,
         report: Callable[[str, Mapping[str, Any]], None] = lambda event, values: None,
         device: str | None = None,
@@ -153,7 +154,7 @@ class VAETrainer(Trainer):
         self.plan = plan
         self.folder = folder
         self.vae = model
-        self.valid = valid
+        self.train_rows, self.valid = train, valid
         self.report = report
         self.batches = ShuffledBatches(
             train.lengths, plan.batch_size, plan.seed, plan.accumulation, process_rank(), world
@@ -211,7 +212,8 @@ class VAETrainer(Trainer):
         self.micro_step = (self.micro_step + 1) % self.args.gradient_accumulation_steps
         place = (self.state.global_step * self.batches.accumulation + self.micro_step) * 4096
         torch.manual_seed(self.plan.seed * 1_000_000_007 + place + self.batches.rank)
-        loss = super().training_step(model, inputs, num_items_in_batch)
+        drawn = self.train_rows.drawn(inputs)
+        loss = super().training_step(model, drawn, num_items_in_batch)
         if lagging is not None:
             drop_gradients(split_parameters(self.vae)[0])
         return loss
@@ -235,8 +237,9 @@ class VAETrainer(Trainer):
                 self.by_length, batches.batch_size, seed, batches.rank, batches.world
             )
             rows = [self.train_dataset[index] for index in chosen]  # type: ignore[index]
-            inputs = self._prepare_inputs(self.data_collator(rows))
             seed_noise(*seed, batches.rank)
+            drawn = self.train_rows.drawn(self.data_collator(rows))
+            inputs = self._prepare_inputs(drawn)
             with self.compute_loss_context_manager():
                 loss = model(step=step, **inputs).value
             self.accelerator.backward(loss)
@@ -519,13 +522,13 @@ class OrderOfEpoch(TrainerCallback):
 
 
 def validate(
-    model: VAE, sentences: Sentences, samples: int, mutual: bool = False
+    model: VAE, sentences: Examples, samples: int, mutual: bool = False
 ) -> dict[str, float]:
-    """Means over held-out texts: loss (negative ELBO), nll, reconstruction, kl; active units.
+    """Means over held-out rows: loss (negative ELBO), nll, reconstruction, kl; active units.
 
     Args:
         model: is left in evaluation mode.
-        sentences: held out.
+        sentences: held out, or images.
         samples: of each posterior.
         mutual: mutual information too, whose time is the square of the number of texts.
     """
@@ -540,7 +543,9 @@ def validate(
     if len(model.latents):
         active = active_units(posterior_means(model, estimate.features))
         metrics["active_units"] = float(active)
-        metrics["collapsed"] = float(is_collapsed(metrics["kl"], active))
+        # A point has no rate: it is dead when it does not vary.
+        rate = math.inf if is_deterministic(model) else metrics["kl"]
+        metrics["collapsed"] = float(is_collapsed(rate, active))
         if mutual:
             said = information(model, estimate.features, samples=1)
             metrics["mutual_information"] = said.mutual_information

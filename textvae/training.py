@@ -9,10 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from textvae.data.readers import DataError
-from textvae.plan import DataPlan
+from textvae.data.fields import Fields
+from textvae.data.images import ImageCorpus, read_image_corpus
+from textvae.data.readers import Corpus, DataError
+from textvae.image import ImageVAE
+from textvae.pictures import write_first_pictures
+from textvae.plan import DataPlan, ImagePlan
 from textvae.recipes import Recipe, check_model, load_recipe
-from textvae.reports import entropy_of, evaluation_text, read_data, subset
+from textvae.reports import entropy_of, evaluation_text, image_subset, read_data, subset
 from textvae.runs import (
     RECIPE,
     RESULTS,
@@ -44,6 +48,7 @@ class Finished:
         samples: sentences from the prior.
         interpolation: sentences between two held-out texts; empty without a latent.
         seconds: that training took, this time.
+        pictures: files of an image model: reconstructions, samples, an interpolation.
     """
 
     folder: Path
@@ -52,6 +57,7 @@ class Finished:
     samples: list[str]
     interpolation: list[str]
     seconds: float
+    pictures: tuple[str, ...] = ()
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -64,10 +70,14 @@ class Finished:
         if self.reconstructions:
             lines = [f"  {text}\n    -> {back}" for text, back in self.reconstructions]
             parts.append("\n".join(["reconstructions (greedy, from the posterior mean)", *lines]))
-        parts.append("\n".join(["samples from the prior", *(f"  {s}" for s in self.samples)]))
+        if self.samples:
+            lines = [f"  {sentence}" for sentence in self.samples]
+            parts.append("\n".join(["samples from the prior", *lines]))
         if self.interpolation:
             lines = [f"  {sentence}" for sentence in self.interpolation]
             parts.append("\n".join(["an interpolation", *lines]))
+        if self.pictures:
+            parts.append("\n".join(["pictures", *(f"  {picture}" for picture in self.pictures)]))
         parts.append(f"saved in {self.folder} after {self.seconds:.0f} s of training")
         return "\n\n".join(parts)
 
@@ -124,7 +134,8 @@ def resume(
         asked = saved if recipe is None else load_recipe(recipe, overrides)
         asked = with_data(asked, data, text_column)
         if data is None:
-            asked = with_data(asked, saved.data.source, saved.data.text_column)
+            column = getattr(saved.data, "text_column", None)
+            asked = with_data(asked, saved.data.source, column)
         if asked.document() != saved.document():
             raise RunError(f"{folder} holds another run than the one asked for; --output names it")
     return run(saved, folder, True, report, device)
@@ -148,8 +159,10 @@ def with_data(recipe: Recipe, data: str | None, text_column: str | None) -> Reci
     if data is not None:
         changes["source"] = str(Path(data).resolve()) if Path(data).exists() else data
     if text_column is not None:
+        if isinstance(recipe.data, ImagePlan):
+            raise RunError(f"--text-column: {recipe.name} is for images")
         changes["text_column"] = text_column
-    plan = DataPlan.model_validate({**recipe.data.model_dump(), **changes})
+    plan = type(recipe.data).model_validate({**recipe.data.model_dump(), **changes})
     return Recipe(**{**vars(recipe), "data": plan})
 
 
@@ -164,10 +177,10 @@ def run(
         InterruptedRunError: Ctrl-C; the message says how to go on.
         ValueError: the data or the folder cannot be used; see `train_run`.
     """
-    corpus = read_data(recipe.data)
+    corpus = corpus_of(recipe.data)
     for note in corpus.notes:
         report("note", {"text": note})
-    if not corpus.valid:
+    if not len(corpus.valid):
         raise DataError(f"{corpus.source}: no text to validate on")
     began = time.monotonic()
     try:
@@ -177,14 +190,24 @@ def run(
         if process_rank() > 0:
             return None
         report("finished", {})
-        texts = subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
-        finished = look(SentenceVAE(model, tokenizer), texts, folder, seconds)
+        if isinstance(corpus, ImageCorpus):
+            rows = image_subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
+            finished = look_at_images(ImageVAE(model), rows, folder, seconds)
+        else:
+            assert tokenizer is not None, "texts have one"
+            texts = subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
+            finished = look(SentenceVAE(model, tokenizer), texts, folder, seconds)
         text = json.dumps(finished.summary, indent=1, ensure_ascii=False)
         (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
     except KeyboardInterrupt:
         # A second Ctrl-C, or one before the first step or after the last.
         raise InterruptedRunError(how_to_go_on(folder)) from None
     return finished
+
+
+def corpus_of(plan: DataPlan | ImagePlan) -> Corpus | ImageCorpus:
+    """The texts or images that a recipe's data section names."""
+    return read_image_corpus(plan) if isinstance(plan, ImagePlan) else read_data(plan)
 
 
 @contextmanager
@@ -235,3 +258,10 @@ def look(vae: SentenceVAE, texts: list[str], folder: Path, seconds: float) -> Fi
         interpolation=between,
         seconds=seconds,
     )
+
+
+def look_at_images(vae: ImageVAE, rows: Fields, folder: Path, seconds: float) -> Finished:
+    """Held-out figures, and pictures of reconstructions, samples and an interpolation."""
+    figures = asdict(vae.evaluate(rows, SUMMARY_SAMPLES))
+    pictures = tuple(str(path) for path in write_first_pictures(vae, rows, folder))
+    return Finished(folder, figures, [], [], [], seconds, pictures)

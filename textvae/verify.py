@@ -11,12 +11,13 @@ from typing import Any, get_args
 from textvae import training
 from textvae.console import table
 from textvae.exports import written_beside
-from textvae.plan import Claim
+from textvae.image import ImageEvaluation, ImageVAE, open_model
+from textvae.plan import Claim, DataPlan
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import SpecError, suggest
-from textvae.reports import entropy_of, held_out_texts, training_texts
+from textvae.reports import entropy_of, held_out_images, held_out_texts, training_texts
 from textvae.runs import Report, RunError, saved_recipe
-from textvae.sentence import Evaluation, SentenceVAE
+from textvae.sentence import Evaluation
 
 STORED = Path("docs/results.json")
 
@@ -125,7 +126,7 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
     Raises:
         SpecError: a metric that is not measured, or the other recipe has no stored figures.
     """
-    known = list(metric_names(Evaluation))
+    known = [*metric_names(Evaluation), *metric_names(ImageEvaluation)]
     problems = []
     for number, claim in enumerate(claims):
         if claim.metric not in known:
@@ -204,23 +205,45 @@ def verify_recipe(
     compared = ("model", "pretrain", "objective")
     if any(getattr(trained, part) != getattr(recipe, part) for part in compared):
         raise RunError(f"{model} is a run of another model or objective than {recipe.name!r}")
-    vae = SentenceVAE.from_pretrained(model, device or "cpu")
-    texts = held_out_texts(model, data, text_column).texts
-    generation = any(claim.metric.startswith("generation.") for claim in recipe.claim)
-    seen = training_texts(model)[0] if generation else None
-    figures = asdict(vae.evaluate(texts, samples, 0, generation, seen))
-    figures |= entropy_of(model, data)
+    figures = measured(model, recipe, data, samples, text_column, device)
     verdict = Verdict(recipe.name, figures, check_claims(recipe.claim, figures, stored))
     if record is not None:
         entry = {
             "figures": figures,
             "holds": verdict.holds,
-            "data": Path(trained.data.source).name if trained.data.source else "shipped corpus",
+            "data": data_name(trained),
             "train": trained.train.model_dump(),
             "machine": machine(),
         }
         add_result(record, recipe.name, entry)
     return verdict
+
+
+def measured(
+    model: str,
+    recipe: Recipe,
+    data: str | None,
+    samples: int,
+    text_column: str,
+    device: str | None,
+) -> dict[str, Any]:
+    """The figures of a run on held-out texts or images."""
+    vae = open_model(model, device or "cpu")
+    if isinstance(vae, ImageVAE):
+        rows, _ = held_out_images(model, data)
+        return asdict(vae.evaluate(rows, samples, 0))
+    texts = held_out_texts(model, data, text_column).texts
+    generation = any(claim.metric.startswith("generation.") for claim in recipe.claim)
+    seen = training_texts(model)[0] if generation else None
+    figures = asdict(vae.evaluate(texts, samples, 0, generation, seen))
+    return figures | entropy_of(model, data)
+
+
+def data_name(recipe: Recipe) -> str:
+    """What the data of a recipe is called."""
+    if recipe.data.source:
+        return Path(recipe.data.source).name
+    return "shipped corpus" if isinstance(recipe.data, DataPlan) else "8 x 8 digits"
 
 
 def machine() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -24,6 +24,35 @@ CHUNK = 1000
 """Texts encoded together: enough for the tokenizer's threads, few enough to be small."""
 POOL = 50
 """Batches sorted by length together: enough that padding is rare, few enough to stay random."""
+
+
+class Examples(Protocol):
+    """What training and evaluation read: rows that batches are put together from."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Any:
+        """One row."""
+        ...
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """What each row costs, in tokens, (N,), int64; rows of like cost share a batch."""
+        ...
+
+    def collate(self, rows: Sequence[Any]) -> Batch:
+        """One batch of rows."""
+        ...
+
+    def drawn(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        """A batch as a step reads it: what is random in the data drawn, by torch's generator."""
+        ...
+
+    def in_length_order(self, max_tokens: int = 4096) -> Iterator[tuple[np.ndarray, Batch]]:
+        """Batches for evaluation, drawn the same each time, with the index of each row."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -82,10 +111,18 @@ class Sentences:
 
     def collate(self, rows: Sequence[np.ndarray]) -> Batch:
         """One padded batch, {field: (B, T)}, int64."""
+        return {self.field: self.stack(rows)}
+
+    def stack(self, rows: Sequence[np.ndarray]) -> Tensor:
+        """Texts padded to the longest, (B, T), int64."""
         padded = np.full((len(rows), max(map(len, rows))), PAD, dtype=np.int64)
         for number, row in enumerate(rows):
             padded[number, : len(row)] = row
-        return {self.field: torch.from_numpy(padded)}
+        return torch.from_numpy(padded)
+
+    def drawn(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        """The batch as it is: nothing in it is random."""
+        return batch
 
     def in_length_order(self, max_tokens: int = 4096) -> Iterator[tuple[np.ndarray, Batch]]:
         """Batches of similar length for evaluation, with the index of each of their texts.
@@ -93,17 +130,20 @@ class Sentences:
         Args:
             max_tokens: most tokens of a batch, padding included; a longer text is alone.
         """
-        order = np.argsort(self.lengths, kind="stable")
-        start = 0
-        while start < len(order):
-            stop = start + 1
-            while (
-                stop < len(order) and (stop + 1 - start) * self.lengths[order[stop]] <= max_tokens
-            ):
-                stop += 1
-            chosen = order[start:stop]
+        for chosen in batches_by_length(self.lengths, max_tokens):
             yield chosen, self.collate([self[index] for index in chosen])
-            start = stop
+
+
+def batches_by_length(lengths: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    """Indices of rows of similar length, at most `most` tokens with padding, or one row."""
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        stop = start + 1
+        while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= most:
+            stop += 1
+        yield order[start:stop]
+        start = stop
 
 
 def encoded_parts(

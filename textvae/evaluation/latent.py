@@ -246,6 +246,11 @@ def active_units(means: Tensor, threshold: float = ACTIVE) -> int:
     return int((means.var(0) > threshold).sum())
 
 
+def is_deterministic(model: VAE) -> bool:
+    """Whether some latent is a point without a density: nothing said of it is a bound."""
+    return any(cast(Family, family).deterministic for family in model.latents.values())
+
+
 def is_collapsed(kl: float, active: int | None = None) -> bool:
     """Whether the posterior equals the prior for all that matters: KL below 0.1 nats or no unit."""
     return kl < 0.1 or active == 0

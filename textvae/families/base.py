@@ -23,6 +23,9 @@ class Family(Component, nn.Module):
     spherical: ClassVar[bool] = False
     """Whether latents lie on a sphere: the way between two of them is then an arc."""
 
+    deterministic: ClassVar[bool] = False
+    """Whether a posterior is a single point, without a density: an autoencoder's code."""
+
     def forward(self, context: Tensor) -> Distribution:
         """The distribution for each context, (..., H): batch shape (...), event (D,)."""
         return self.distribution(self.proposal(context))
