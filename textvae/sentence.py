@@ -43,6 +43,7 @@ from textvae.evaluation.positions import (
 )
 from textvae.evaluation.text import Generation, compare_styles, reconstruction, smoothness
 from textvae.families import Family
+from textvae.features import EncoderModule, Kind, feature_sizes, latent_features
 from textvae.generation import Decoding, generate
 from textvae.model import VAE, VAEConfig
 from textvae.vocabulary import PAD
@@ -211,6 +212,44 @@ class SentenceVAE:
         if not return_scales:
             return means
         return means, torch.cat([scale for _, scale in moments.values()], -1).numpy()[back]
+
+    def features(self, texts: Sequence[str], kind: Kind = "mean", seed: int = 0) -> np.ndarray:
+        """Vectors for a classifier, (N, F), float32.
+
+        Args:
+            texts: N sentences, as the training texts were written.
+            kind: `mean` of the posterior, as `encode`; `hidden`, what the encoder says before the
+                latent's head; `sample` of the posterior; `layers`, every layer of the encoder and
+                the latent as the decoder sees it.
+            seed: of samples, which also depend on what texts are given together.
+
+        Raises:
+            ValueError: an unknown kind, or the model is a language model: it has no latent.
+        """
+        order, parts = [], []
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(seed)
+            for rows, batch in self.sentences(texts).in_length_order():
+                fields = {name: ids.to(self.model.device) for name, ids in batch.items()}
+                order.append(rows)
+                parts.append(latent_features(self.model, fields, kind).cpu())
+        return torch.cat(parts).numpy()[np.argsort(np.concatenate(order))]
+
+    def feature_sizes(self, kind: Kind = "mean") -> list[int]:
+        """Width of each vector that `features` puts side by side; their sum is F."""
+        return feature_sizes(self.model, kind)
+
+    def encoder_module(self, kind: Kind = "mean", frozen: bool = True) -> EncoderModule:
+        """What `features` computes as a part of your own network, from `token_ids`.
+
+        It is a copy: training it leaves this model as it is. See `EncoderModule`.
+        """
+        return EncoderModule(self.model, kind, frozen)
+
+    def token_ids(self, texts: Sequence[str]) -> Tensor:
+        """Padded token ids, (N, T), int64, as an encoder module reads them."""
+        sentences = self.sentences(texts)
+        return sentences.collate([sentences[i] for i in range(len(sentences))])[sentences.field]
 
     def decode(
         self, z: np.ndarray | Tensor, decoding: Decoding | None = None, seed: int | None = None

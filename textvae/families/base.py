@@ -35,6 +35,14 @@ class Family(Component, nn.Module):
         """The latent that stands for a posterior, (..., D): its mean, unless that is no latent."""
         return posterior.mean
 
+    def embed(self, value: Tensor) -> Tensor:
+        """What other nodes see of a latent, (..., D): the latent itself, unless it stands for more.
+
+        Args:
+            value: samples or centres, (..., D).
+        """
+        return value
+
 
 def in_float32(head: nn.Module, context: Tensor) -> Tensor:
     """The head's output computed in float32, also under bfloat16 autocast or with such weights."""
