@@ -901,3 +901,50 @@ def test_mistakes_of_ours_are_not_hidden(runs, monkeypatch, tmp_path):
     monkeypatch.setattr(SentenceVAE, "sample", wrong)
     with pytest.raises(ZeroDivisionError):
         main(["sample", str(runs / "lm")])
+
+
+# Probing.
+
+
+@pytest.fixture
+def labelled(tmp_path) -> Path:
+    """100 sentences with what they are about."""
+    path = tmp_path / "labelled.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for text in sentences():
+            about = next(word for word in ("soup", "film", "flight") if word in text)
+            writer.writerow([text, about])
+    return path
+
+
+def test_probe_prints_a_table_or_json(runs, textvae, labelled):
+    command = ("probe", runs / "vae", "--data", labelled, "--labels-per-class", 3, 5)
+    command += ("--kind", "hidden", "--subsets", 2)
+    answer = textvae(*command)
+    assert answer.code == 0, answer.err
+    assert "vae, hidden" in answer.out and "TF-IDF" in answer.out and "±" in answer.out
+    assert "tested on 50 of its texts, held out" in answer.err
+    result = textvae(*command, "--json").json
+    assert [s["labels_per_class"] for s in result["scores"]] == [3, 3, 3, 5, 5, 5]
+    assert result["classes"] == ["film", "flight", "soup"] and result["test_texts"] == 50
+    # The label is a word of the text.
+    assert result["scores"][-1]["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "said"),
+    [
+        ("text,label\nx,1\ny,\n", (), "line 3: the label is missing"),
+        ("text,label\nx,1\n,1\n", (), "line 3: the text is empty"),
+        ("text,label\n" + "x,1\n" * 9, ("--labels-per-class", 2), "two classes are needed"),
+        ("text,label\n" + "x,1\ny,2\n" * 9, ("--labels-per-class", 2, 50), "50 labels of each"),
+        ("text\nx\n", (), "no column 'label'"),
+        ("text,label\nx,1\n", ("--labels-per-class", "few"), "must be whole numbers"),
+        ("text,label\nx,1\n", ("--kind", "men"), "did you mean 'mean'"),
+    ],
+)
+def test_probe_refuses_labels_that_do_not_do(runs, refused, tmp_path, content, arguments, said):
+    (tmp_path / "bad.csv").write_text(content)
+    assert said in refused("probe", runs / "vae", "--data", "bad.csv", *arguments)

@@ -32,7 +32,7 @@ LAYERS = [
     {"recipes"},
     {"runs"},
     {"sentence", "study", "plots", "exports", "reports", "diagnosis", "comparison"},
-    {"sklearn", "sentence_transformer"},
+    {"sklearn", "sentence_transformer", "probing"},
     {"training"},
     {"verify"},
     {"cli"},
