@@ -32,7 +32,7 @@ LAYERS = [
     {"recipes"},
     {"runs"},
     {"sentence", "study", "plots", "exports", "reports", "diagnosis", "comparison"},
-    {"sklearn", "sentence_transformer", "probing"},
+    {"sklearn", "sentence_transformer", "probing", "topics"},
     {"training"},
     {"verify"},
     {"cli"},

@@ -454,6 +454,31 @@ def probe(
     emit(result, as_json, probe_text(result))
 
 
+@app.command(epilog="Examples: `textvae topics`; `textvae topics runs/x --data news.csv --words 8`")
+def topics(
+    model: ModelArgument = None,
+    named: Model = None,
+    data: Data = None,
+    words: Annotated[int, typer.Option(min=2, help="Words of each topic.")] = 10,
+    samples: Annotated[int, typer.Option(min=1, help="Importance samples of each text.")] = 20,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Look at this many texts, drawn with the seed.")
+    ] = None,
+    text_column: TextColumn = "text",
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Each topic's words with their coherence, and the perplexity, of a topic model."""
+    from textvae.reports import subset
+    from textvae.topics import study_topics, topics_text
+
+    folder = located(model or named)
+    texts = subset(held_out(folder, data, text_column), limit, seed)
+    result = study_topics(load(folder, device), texts, words, samples, seed)
+    emit(result, as_json, topics_text(result))
+
+
 def numbers(text: str, option: str) -> list[int]:
     """Whole numbers between commas.
 

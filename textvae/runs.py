@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file
@@ -26,6 +26,7 @@ from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.readers import Corpus
 from textvae.data.texts import add_text, sha_of
 from textvae.data.tokenizers import load_tokenizer
+from textvae.decoders import Decoder
 from textvae.model import VAE, VAEConfig
 from textvae.objectives import Objective
 from textvae.plan import PretrainingPlan
@@ -106,6 +107,9 @@ def train_alone(
         note(f"{left_out} texts of over {recipe.data.max_tokens} tokens left out")
     valid = encoded_sentences(tokenizer, corpus.valid, note)
     model = build_model(recipe, len(tokenizer))
+    counts = torch.from_numpy(train.counts(len(tokenizer)))
+    for decoder in model.decoders.values():
+        cast(Decoder, decoder).observe(counts, len(train))
     if recipe.pretrain is not None:
         # First with untrained weights: a part that does not fit is refused before any training.
         stage = build_model(first_stage(recipe), len(tokenizer))
@@ -324,7 +328,7 @@ def run_tokenizer(
     if resume and (place / "tokenizer.json").exists():
         return load_tokenizer(place)
     plan = recipe.tokenizer
-    tokenizer = trained_tokenizer(plan.kind, corpus.train, plan.vocab_size, note)
+    tokenizer = trained_tokenizer(plan.kind, corpus.train, plan.vocab_size, note, plan.stop_words)
     if process_rank() == 0:
         with written_whole(place) as beside:
             tokenizer.save_pretrained(str(beside))

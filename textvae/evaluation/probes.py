@@ -132,7 +132,7 @@ def classifier(train: Any, per_class: int, seed: int) -> Any:
     folds = min(FOLDS, per_class)
     repeats = int(np.clip(FITS // (folds * train.shape[0]), 1, REPEATS))
     regression = LogisticRegressionCV(
-        Cs=STRENGTHS,
+        Cs=STRENGTHS,  # type: ignore[arg-type]
         l1_ratios=(0.0,),  # type: ignore[arg-type]
         # The classes of a subset are of one size; macro-F1 of two classes fails in 1.9.
         scoring="accuracy",

@@ -20,6 +20,9 @@ class Family(Component, nn.Module):
     dim: int
     """Size D of one sample of the latent."""
 
+    unit: float = 1.0
+    """Standard deviation of a dimension under the default prior: what variances are measured in."""
+
     spherical: ClassVar[bool] = False
     """Whether latents lie on a sphere: the way between two of them is then an arc."""
 
