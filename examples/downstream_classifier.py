@@ -1,7 +1,7 @@
-"""Posterior means as features of a classifier: which factors does the latent carry?
+"""Latents in a scikit-learn pipeline: which factors of a sentence do they carry?
 
-Trains logistic regression on z for every factor of the shipped corpus and prints its accuracy
-beside the majority's. Needs scikit-learn and a trained model:
+Trains logistic regression on features of the texts for every factor of the shipped corpus and
+prints its accuracy beside the majority's. Needs a trained model:
 
     textvae train && python examples/downstream_classifier.py
 """
@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from textvae import SentenceVAE
 from textvae.recipes import shipped
+from textvae.sklearn import LatentFeatures
 
 
 def read(split: str, limit: int) -> tuple[list[str], list[dict[str, str]]]:
@@ -33,19 +33,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="runs/bowman2016")
     parser.add_argument("--limit", type=int, default=2000, help="sentences to train on")
+    parser.add_argument("--kind", default="mean", help="mean, hidden, sample or layers")
     arguments = parser.parse_args()
 
-    vae = SentenceVAE.from_pretrained(arguments.model)
     train_texts, train_labels = read("train", arguments.limit)
     test_texts, test_labels = read("test", arguments.limit)
-    train_z, test_z = vae.encode(train_texts), vae.encode(test_texts)
 
     print(f"{'factor':10} {'majority':>8} {'from z':>8}")
     for factor in train_labels[0]:
         known = [label[factor] for label in train_labels]
         asked = [label[factor] for label in test_labels]
-        classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        accuracy = classifier.fit(train_z, known).score(test_z, asked)
+        features = LatentFeatures(arguments.model, kind=arguments.kind)
+        classifier = make_pipeline(features, StandardScaler(), LogisticRegression(max_iter=1000))
+        accuracy = classifier.fit(train_texts, known).score(test_texts, asked)
         majority = Counter(known).most_common(1)[0][0]
         print(f"{factor:10} {asked.count(majority) / len(asked):8.3f} {accuracy:8.3f}")
 

@@ -59,6 +59,7 @@ ENCODERS = (
         f"bag-{pooling}": {"kind": "bag", "hidden": 6, "pooling": pooling}
         for pooling in ("max", "mean")
     }
+    | {f"counts-{layers}": {"kind": "counts", "hidden": 6, "layers": layers} for layers in (1, 2)}
 )
 """Every encoder: a new kind adds a row, without dropout."""
 
@@ -95,6 +96,7 @@ DECODERS = {
         "word_dropout": 1.0,
     },
     "bag": {"kind": "bag", "hidden": 6},
+    "topics": {"kind": "topics"},
     "skip": {"kind": "skip_lstm", "hidden": 6},
     "skip-deep": {"kind": "skip_lstm", "hidden": 6, "layers": 3, "tied": True},
 }

@@ -901,3 +901,70 @@ def test_mistakes_of_ours_are_not_hidden(runs, monkeypatch, tmp_path):
     monkeypatch.setattr(SentenceVAE, "sample", wrong)
     with pytest.raises(ZeroDivisionError):
         main(["sample", str(runs / "lm")])
+
+
+# Probing.
+
+
+@pytest.fixture
+def labelled(tmp_path) -> Path:
+    """100 sentences with what they are about."""
+    path = tmp_path / "labelled.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for text in sentences():
+            about = next(word for word in ("soup", "film", "flight") if word in text)
+            writer.writerow([text, about])
+    return path
+
+
+def test_probe_prints_a_table_or_json(runs, textvae, labelled):
+    command = ("probe", runs / "vae", "--data", labelled, "--kind", "hidden")
+    answer = textvae(*command, "--subsets", 2, "--labels-per-class", 3)
+    assert answer.code == 0, answer.err
+    assert "vae, hidden" in answer.out and "TF-IDF" in answer.out and "±" in answer.out
+    assert "tested on 50 of its texts, held out" in answer.err
+    result = textvae(*command, "--labels-per-class", 2, 8, "--subsets", 1, "--json").json
+    assert [s["labels_per_class"] for s in result["scores"]] == [2, 2, 2, 8, 8, 8]
+    assert result["classes"] == ["film", "flight", "soup"] and result["test_texts"] == 50
+    # The label is a word of the text.
+    assert result["scores"][-1]["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "said"),
+    [
+        ("text,label\nx,1\ny,\n", (), "line 3: the label is missing"),
+        ("text,label\nx,1\n,1\n", (), "line 3: the text is empty"),
+        ("text,label\n" + "x,1\n" * 9, ("--labels-per-class", 2), "two classes are needed"),
+        ("text,label\n" + "x,1\ny,2\n" * 9, ("--labels-per-class", 2, 50), "50 labels of each"),
+        ("text\nx\n", (), "no column 'label'"),
+        ("text,label\nx,1\n", ("--labels-per-class", "few"), "must be whole numbers"),
+        ("text,label\nx,1\n", ("--kind", "men"), "did you mean 'mean'"),
+    ],
+)
+def test_probe_refuses_labels_that_do_not_do(runs, refused, tmp_path, content, arguments, said):
+    (tmp_path / "bad.csv").write_text(content)
+    assert said in refused("probe", runs / "vae", "--data", "bad.csv", *arguments)
+
+
+# Topics.
+
+
+def test_topics_prints_a_table_or_json(runs, textvae, tmp_path, refused):
+    tiny = ("encoders.text.hidden=6", "latents.z.dim=3", "train.epochs=2", "train.batch_size=16")
+    command = ("train", "gururangan2019_vampire", "--data", runs / "texts.txt", "-o", "topics")
+    assert textvae(*command, *(f"--set={setting}" for setting in tiny)).code == 0
+    answer = textvae("topics", "topics", "--words", 3)
+    assert answer.code == 0 and "NPMI" in answer.out and "unigram" in answer.out
+    result = textvae("topics", "topics", "--words", 3, "--json").json
+    assert len(result["topics"]) == 3 and all(len(t["words"]) == 3 for t in result["topics"])
+    assert result["perplexity"]["words"] > result["perplexity"]["texts"] > 0
+    # No sentence comes back from a bag of words.
+    stored = json.loads((tmp_path / "topics/results.json").read_text())
+    assert stored["reconstructions"] == stored["interpolation"] == []
+    assert "one decoder of kind 'topics'" in refused("topics", runs / "vae")
+    setting = "--set=train.select=coherence"
+    command = ("train", "--data", runs / "texts.txt", setting, "-o", "none")
+    assert "one decoder of kind 'topics'" in refused(*command)

@@ -57,7 +57,7 @@ def test_every_word_matters_and_their_order_but_in_a_bag(encoder):
     for changed in [[1, 9, 6, 7, 8, 2], [1, 5, 6, 9, 8, 2], [1, 5, 6, 7, 9, 2]]:
         assert (encoder(torch.tensor([changed])).pooled - before).abs().max() > 1e-4
     moved = (encoder(torch.tensor([[1, 8, 6, 7, 5, 2]])).pooled - before).abs().max()
-    assert moved < 1e-6 if encoder.kind == "bag" else moved > 1e-4
+    assert moved < 1e-6 if encoder.kind in ("bag", "counts") else moved > 1e-4
 
 
 def test_noise_is_for_training_only(encoder):
@@ -148,3 +148,18 @@ def test_an_encoder_drops_words_and_features():
 def test_heads_must_share_the_width():
     with pytest.raises(ValueError, match=r"multiple of 2 \* heads \(got 6 and 2\)"):
         Encoder.build({"kind": "transformer", "hidden": 6, "heads": 2}, vocab_size=VOCAB)
+
+
+def test_counts_are_what_a_linear_layer_would_read():
+    encoder = Encoder.build({"kind": "counts", "hidden": 6, "layers": 2}, vocab_size=VOCAB).eval()
+    text = torch.tensor([[1, 5, 5, 3, 8, 2, 0, 0]])
+    counts = torch.zeros(1, VOCAB).index_put(
+        (torch.tensor([0, 0, 0]), torch.tensor([5, 3, 8])), torch.tensor([2.0, 1.0, 1.0])
+    )
+    first = (counts @ encoder.embedding.weight + encoder.bias).relu()
+    second = encoder.layers[0](first).relu()
+    found = encoder(text)
+    torch.testing.assert_close(found.layers, (first, second))
+    assert found.pooled is found.layers[-1]
+    empty = encoder(torch.tensor([[1, 2]])).layers[0]
+    torch.testing.assert_close(empty, encoder.bias[None].relu())

@@ -14,6 +14,7 @@ from textvae.evaluation.likelihood import likelihood
 from textvae.families import Family
 from textvae.families.copula import CopulaNormal
 from textvae.families.delta import least_rate
+from textvae.families.dirichlet import Proportions, Rounded
 from textvae.families.gaussian import BatchNormalizer
 from textvae.families.vmf import VonMisesFisher, log_bessel_series, log_normalizer, mean_length
 from textvae.model import VAE
@@ -32,6 +33,16 @@ def plane(reach: float, cells: int) -> tuple[torch.Tensor, float]:
     """Points in the middle of equal cells of a square around zero, (N, 2), and a cell's area."""
     points, length = line(-reach, reach, cells)
     return torch.cartesian_prod(points[:, 0], points[:, 0]), length**2
+
+
+def simplex(reach: float, cells: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Points (t, 1 - t) with t = sigmoid(u), u in the middle of equal cells; dt of each, (N, 1).
+
+    Near the ends, where densities may be infinite, the cells are as fine as they need be.
+    """
+    u, length = line(-reach, reach, cells)
+    points = torch.cat([u, -u], -1).sigmoid()
+    return points, points.prod(-1, keepdim=True).double() * length
 
 
 def circle(cells: int) -> tuple[torch.Tensor, float]:
@@ -63,7 +74,7 @@ class Row:
 
     spec: dict[str, Any]
     small: dict[str, Any]
-    cells: tuple[torch.Tensor, float]
+    cells: tuple[torch.Tensor, float | torch.Tensor]
     factorises: bool = False
     fixed_rate: bool = False
 
@@ -87,6 +98,22 @@ ROWS = {
         plane(15.0, 400),
     ),
     "copula": Row({"kind": "copula", "dim": 3}, {"kind": "copula", "dim": 2}, plane(15.0, 400)),
+    "logistic-normal": Row(
+        {"kind": "logistic_normal", "dim": 3},
+        {"kind": "logistic_normal", "dim": 1},
+        line(-30.0, 30.0, 60_000),
+        factorises=True,
+    ),
+    "dirichlet": Row(
+        {"kind": "dirichlet", "dim": 4},
+        {"kind": "dirichlet", "dim": 2, "concentration": 0.7},
+        simplex(80.0, 16_000),
+    ),
+    "dirichlet-rounded": Row(
+        {"kind": "dirichlet", "dim": 4, "gradient": "rounded"},
+        {"kind": "dirichlet", "dim": 2, "gradient": "rounded"},
+        simplex(80.0, 16_000),
+    ),
     "vmf": Row(
         {"kind": "vmf", "dim": 5, "kappa": 20.0},
         {"kind": "vmf", "dim": 2, "kappa": 20.0},
@@ -592,3 +619,82 @@ def test_a_posterior_on_the_sphere_stands_for_a_point_of_it():
     used = model.draw(model.read(fields), 1, 2, use_mean=True)["z"]
     torch.testing.assert_close(used.value[0], means)
     assert (used.posterior.mean.norm(dim=-1) < 0.95).all(), "the mean is no latent"
+
+
+def second_moment(alpha: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """E[sum_i c_i theta_i^2] under Dir(alpha), in closed form."""
+    total = alpha.sum(-1, keepdim=True)
+    return (weights * alpha * (alpha + 1) / (total * (total + 1))).sum(-1)
+
+
+def sampled_gradient(distribution, alpha, weights, draws=200_000):
+    drawn = distribution.rsample((draws,))
+    (gradient,) = torch.autograd.grad((weights * drawn.square()).sum() / draws, alpha)
+    return gradient
+
+
+def test_implicit_gradients_of_the_dirichlet_are_those_of_the_expectation():
+    alpha = torch.tensor([0.3, 1.0, 2.5, 8.0], requires_grad=True)
+    weights = torch.tensor([1.0, -2.0, 0.5, 3.0])
+    (exact,) = torch.autograd.grad(second_moment(alpha, weights), alpha)
+    found = sampled_gradient(Proportions(alpha), alpha, weights)
+    # The standard error of 200,000 draws is below a hundredth of the largest part.
+    torch.testing.assert_close(found, exact, atol=0.02 * exact.abs().max().item(), rtol=0)
+
+
+def test_rounded_gradients_point_the_right_way_and_are_too_small():
+    alpha = torch.tensor([0.6, 1.0, 2.5, 4.0], requires_grad=True)
+    weights = torch.tensor([1.0, -2.0, 0.5, 3.0])
+    (exact,) = torch.autograd.grad(second_moment(alpha, weights), alpha)
+    found = sampled_gradient(Rounded(alpha, gain=0.01), alpha, weights)
+    assert torch.cosine_similarity(found, exact, 0) > 0.8
+    assert found.norm() < 0.2 * exact.norm()
+    more = sampled_gradient(Rounded(alpha, gain=0.02), alpha, weights)
+    torch.testing.assert_close(more, 2 * found, rtol=0.05, atol=1e-4)
+
+
+def test_the_kl_of_dirichlets_is_the_formula():
+    a = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)
+    c = torch.full((3,), 0.7, dtype=torch.float64)
+    expected = (
+        torch.lgamma(a.sum())
+        - torch.lgamma(a).sum()
+        - torch.lgamma(c.sum())
+        + torch.lgamma(c).sum()
+        + ((a - c) * (torch.digamma(a) - torch.digamma(a.sum()))).sum()
+    )
+    torch.testing.assert_close(kl_divergence(Proportions(a), Proportions(c)), expected)
+
+
+def test_proportions_are_never_zero_nor_their_density_infinite():
+    q = Proportions(torch.full((1000, 50), 0.01))
+    value = q.rsample()
+    assert (value > 0).all() and q.log_prob(value).isfinite().all()
+    torch.testing.assert_close(value.sum(-1), torch.ones(1000))
+
+
+def test_units_of_proportions_are_deviations_of_the_prior():
+    family = Family.build({"kind": "dirichlet", "dim": 4, "concentration": 0.5}, features=H)
+    prior = family.default_prior(torch.Size(()), torch.zeros(()))
+    torch.testing.assert_close(prior.stddev, torch.full((4,), family.unit))
+
+
+def test_decoders_see_the_softmax_of_a_logistic_normal_with_dropout_in_training():
+    family = Family.build({"kind": "logistic_normal", "dim": 4, "dropout": 0.5}, features=H)
+    z = torch.randn(6, 4)
+    torch.testing.assert_close(family.eval().embed(z), z.softmax(-1))
+    first, second = (family.train().embed(z) for _ in range(2))
+    torch.testing.assert_close(first.sum(-1), torch.ones(6))
+    assert not torch.equal(first, second)
+    model = vae(
+        [TEXT],
+        [{"name": "z", "given": ["text"], "kind": "logistic_normal", "dim": 3}],
+        [{"name": "text", "kind": "topics", "given": ["z"]}],
+    )
+    (context,) = model.contexts({"z": z[None, :, :3]}, {}, 6).values()
+    torch.testing.assert_close(context[0], z[:, :3].softmax(-1))
+
+
+def test_a_dirichlet_needs_two_topics():
+    with pytest.raises(ValueError, match="dim 2 or more"):
+        Family.build({"kind": "dirichlet", "dim": 1}, features=H)

@@ -31,7 +31,7 @@ LAYERS = [
     },
     {"families", "encoders", "decoders"},
     {"model", "objectives"},
-    {"generation", "evaluation"},
+    {"generation", "evaluation", "features"},
     {"data"},
     {"trainer", "lagging"},
     {"recipes"},
@@ -48,6 +48,7 @@ LAYERS = [
         "diagnosis",
         "comparison",
     },
+    {"sklearn", "sentence_transformer", "probing", "topics"},
     {"training", "codecs", "atlas"},
     {"classification"},
     {"verify"},
@@ -157,7 +158,7 @@ def in_a_fresh_process(script: str):
     return json.loads(result.stdout)
 
 
-HEAVY = {"torch", "transformers", "datasets", "matplotlib", "numpy"}
+HEAVY = {"torch", "transformers", "datasets", "matplotlib", "numpy", "sklearn"}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_importing_imports_nothing_heavy(module, heavy):
 # Before, the libraries alone: what they change is not ours.
 STATE = """
 import importlib, json, os, pkgutil, random, sys
-import numpy, torch, transformers
+import numpy, sentence_transformers, torch, transformers
 from torch.distributions import Distribution
 
 def state():

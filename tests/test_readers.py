@@ -10,7 +10,7 @@ import tracemalloc
 
 import pytest
 
-from textvae.data.readers import DataError, read_corpus, read_split, read_texts
+from textvae.data.readers import DataError, read_corpus, read_labelled, read_split, read_texts
 
 TEXTS = ["one", "NA", "null", "two, three", 'a "quoted" word', "line\u2028sep\x0cform", "é😀"]
 
@@ -436,3 +436,71 @@ def test_importing_the_readers_imports_nothing_heavy():
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == ""
+
+
+# Labelled texts, and bags of words.
+
+
+def test_labels_stand_beside_their_texts_in_every_format(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [("the dog", "pets"), ("a, b", "letters")]
+    (tmp_path / "a.csv").write_text('label,text\npets,the dog\n\nletters,"a, b"\n')
+    (tmp_path / "b.tsv").write_text("text\tlabel\n" + "".join(f"{t}\t{n}\n" for t, n in rows))
+    entries = [json.dumps({"text": t, "label": n}) for t, n in rows]
+    (tmp_path / "c.jsonl").write_text("\n".join(entries) + "\n")
+    table = pyarrow.table({"text": [t for t, _ in rows], "label": [n for _, n in rows]})
+    parquet.write_table(table, tmp_path / "d.parquet")
+    for name in ("a.csv", "b.tsv", "c.jsonl", "d.parquet"):
+        found = read_labelled(str(tmp_path / name))
+        assert list(found) == ["train"]
+        assert list(zip(*found["train"], strict=True)) == rows, name
+
+
+def test_labels_may_be_numbers_and_splits_are_kept_apart(tmp_path):
+    for split, label in (("train", 3), ("test", True)):
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps({"s": "x y", "y": label}) + "\n")
+    found = read_labelled(str(tmp_path), text_column="s", label_column="y")
+    assert found == {"train": (["x y"], ["3"]), "test": (["x y"], ["True"])}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "text,label\nx,1\n,2\n", "line 3: the text is empty"),
+        ("a.csv", "text,label\nx,1\ny,\n", "line 3: the label is missing"),
+        ("a.csv", "text,lable\nx,1\n", "no column 'label' .known: text, lable"),
+        ("a.csv", "text,label\n", "holds no labelled text"),
+        ("a.jsonl", '{"text": "x", "label": null}\n', "line 1: the label is missing .got None"),
+        ("a.jsonl", '{"text": "x"}\n', "line 1: no column 'label'"),
+        ("a.txt", "x\n", "a .txt file holds no labels"),
+    ],
+)
+def test_rows_without_text_or_label_are_refused(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=said):
+        read_labelled(str(tmp_path / name))
+
+
+def test_bags_of_words_are_texts_of_their_words(tmp_path):
+    (tmp_path / "vocab.new").write_text("who 9\nout 5\npeople 2\n")
+    (tmp_path / "train.feat").write_text("1 2:1 1:3\n2\n1 3:2\n")
+    with gzip.open(tmp_path / "test.feat.gz", "wt") as file:
+        file.write("2 1:1\n")
+    corpus = read_corpus(str(tmp_path), valid_fraction=0)
+    assert list(corpus.train) == ["out who who who", "people people"]
+    assert corpus.test == ["who"] and "skipped 1 blank line" in corpus.notes[0]
+    labelled = read_labelled(str(tmp_path / "test.feat.gz"))
+    assert labelled["train"] == (["who"], ["2"])
+
+
+@pytest.mark.parametrize("pair", ["4:1", "0:1", "1", "1:x", "a:1", "1:-2"])
+def test_a_bag_that_is_none_is_refused(tmp_path, pair):
+    (tmp_path / "vocab.txt").write_text("who\nout\npeople\n")
+    (tmp_path / "a.feat").write_text(f"1 1:1 {pair}\n")
+    said = f"line 1: must be id:count with ids from 1 to 3 .got '{pair}'"
+    with pytest.raises(DataError, match=said):
+        read_texts(str(tmp_path / "a.feat"))
+    (tmp_path / "vocab.txt").unlink()
+    with pytest.raises(DataError, match=r"must stand beside it in vocab\.new or vocab\.txt"):
+        read_texts(str(tmp_path / "a.feat"))

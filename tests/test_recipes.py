@@ -11,6 +11,7 @@ import torch
 from textvae.data.images import ImageCorpus, read_image_corpus
 from textvae.data.readers import Corpus
 from textvae.image import open_model
+from textvae.objectives import Objective
 from textvae.plan import ImagePlan
 from textvae.recipes import (
     apply_override,
@@ -264,3 +265,16 @@ def test_graph_and_objective_are_checked_together():
         "decoders.text.hiden",
         "objective.free_bits",
     ]
+
+
+def test_stop_words_are_for_bags():
+    with pytest.raises(SpecError, match=r"tokenizer.*stop_words are for kind 'bag', not 'word'"):
+        read_recipe({**SMALLEST, "tokenizer": {"kind": "word", "stop_words": "english"}}, "r")
+
+
+def test_the_kl_weight_of_vampire_reaches_one_in_training():
+    recipe = load_recipe("gururangan2019_vampire")
+    schedule = Objective.build(recipe.objective, sizes={}).kl_weight
+    # On 10,000 texts, a tenth of what the paper trains on.
+    steps = recipe.train.epochs * 10_000 // recipe.train.batch_size
+    assert schedule(0) == 0 and schedule(steps // 4) == 1.0

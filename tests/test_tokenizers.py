@@ -260,3 +260,17 @@ def test_words_outside_the_vocabulary_and_literal_specials_are_unk(corpus):
 )
 def test_words_are_counted_with_the_end(text, count):
     assert count_words(text) == count
+
+
+def test_a_bag_keeps_content_words_in_lower_case_and_leaves_out_the_rest():
+    texts = ["The dog's 3 dogs, dog42 THE the!", "a Río rio of cats_and under"]
+    tokenizer = train_tokenizer("bag", texts, 300)
+    ids = encode_texts(tokenizer, [*texts, "unseen", "the"])
+    words = [tokenizer.convert_ids_to_tokens(row[1:-1]) for row in ids]
+    assert words[0] == ["the", "dog", "dogs", "dog", "the", "the"]
+    assert words[1] == ["río", "rio", "cats", "and", "under"]
+    assert words[2] == [] and words[3] == ["the"]
+    assert all(row[0] == BOS and row[-1] == EOS for row in ids)
+    without = train_tokenizer("bag", texts, 300, stop_words="english")
+    assert encode_texts(without, ["the under"]) == [[BOS, EOS]]
+    assert len(train_tokenizer("bag", texts, 6)) == 6

@@ -12,9 +12,19 @@ if TYPE_CHECKING:
     from textvae.model import VAE, VAEConfig
     from textvae.recipes import Recipe, load_recipe
     from textvae.sentence import SentenceVAE
+    from textvae.sentence_transformer import as_sentence_transformer
 
 __version__ = "0.1.0"
-__all__ = ["VAE", "Decoding", "ImageVAE", "Recipe", "SentenceVAE", "VAEConfig", "load_recipe"]
+__all__ = [
+    "VAE",
+    "Decoding",
+    "ImageVAE",
+    "Recipe",
+    "SentenceVAE",
+    "VAEConfig",
+    "as_sentence_transformer",
+    "load_recipe",
+]
 
 MODULES = {
     "Decoding": "generation",
@@ -23,6 +33,7 @@ MODULES = {
     "SentenceVAE": "sentence",
     "VAE": "model",
     "VAEConfig": "model",
+    "as_sentence_transformer": "sentence_transformer",
     "load_recipe": "recipes",
 }
 

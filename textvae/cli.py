@@ -596,6 +596,104 @@ def judge(
     emit(result, as_json, table(rows))
 
 
+@app.command(
+    epilog="Examples: `textvae probe runs/x --data labelled.csv --labels-per-class 5 50 500`; "
+    "`textvae probe runs/x runs/y --data train.tsv --test test.tsv --kind mean --kind hidden`."
+)
+def probe(
+    data: Annotated[
+        str, typer.Option("--data", "-d", help="Labelled texts: a table, or a folder with splits.")
+    ],
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL]...", help="Run folders or hub names; default: last run."),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(help="Labelled texts to test on; default: the test split, or half of data."),
+    ] = None,
+    labels_per_class: Annotated[
+        str, typer.Option(metavar="N...", help="How many labels of each class; several numbers.")
+    ] = "5,50,500",
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="mean, hidden, sample or layers; repeatable; default: mean."),
+    ] = None,
+    subsets: Annotated[int, typer.Option(min=1, help="Subsets of the labels of each size.")] = 5,
+    text_column: TextColumn = "text",
+    label_column: Annotated[
+        str, typer.Option("--label-column", help="Column that holds the labels.")
+    ] = "label",
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """How well a classifier does on the latents with few labels, beside one on the words."""
+    from textvae.comparison import names_of
+    from textvae.features import check_kind
+    from textvae.probing import labelled_data, probe_models, probe_text
+
+    for wanted in kind or []:
+        check_kind(wanted)
+    sizes = numbers(labels_per_class, "--labels-per-class")
+    folders = models or [located(None)]
+    train, held, notes = labelled_data(data, test, text_column, label_column, seed)
+    for note in notes:
+        say(f"note: {note}")
+    loaded = {n: load(f, device) for n, f in zip(names_of(folders), folders, strict=True)}
+    kinds: Any = kind or ["mean"]
+    result = probe_models(loaded, train, held, sizes, kinds, subsets, seed)
+    emit(result, as_json, probe_text(result))
+
+
+@app.command(epilog="Examples: `textvae topics`; `textvae topics runs/x --data news.csv --words 8`")
+def topics(
+    model: ModelArgument = None,
+    named: Model = None,
+    data: Data = None,
+    words: Annotated[int, typer.Option(min=2, help="Words of each topic.")] = 10,
+    samples: Annotated[int, typer.Option(min=1, help="Importance samples of each text.")] = 20,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Look at this many texts, drawn with the seed.")
+    ] = None,
+    text_column: TextColumn = "text",
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Each topic's words with their coherence, and the perplexity, of a topic model."""
+    from textvae.reports import subset
+    from textvae.topics import study_topics, topics_text
+
+    folder = located(model or named)
+    texts = subset(held_out(folder, data, text_column), limit, seed)
+    result = study_topics(load(folder, device), texts, words, samples, seed)
+    emit(result, as_json, topics_text(result))
+
+
+def numbers(text: str, option: str) -> list[int]:
+    """Whole numbers between commas.
+
+    Raises:
+        ValueError: there is something else.
+    """
+    parts = text.split(",")
+    if not all(part.isdecimal() for part in parts):
+        raise ValueError(f"{option}: must be whole numbers, as in 5 50 500 (got {text!r})")
+    return [int(part) for part in parts]
+
+
+def with_joined_numbers(arguments: list[str], option: str) -> list[str]:
+    """The arguments with the numbers that follow an option as one value, `5,50,500`."""
+    if option not in arguments:
+        return arguments
+    start = stop = arguments.index(option) + 1
+    while stop < len(arguments) and arguments[stop].isdecimal():
+        stop += 1
+    joined = [",".join(arguments[start:stop])] if stop > start else []
+    return [*arguments[:start], *joined, *arguments[stop:]]
+
+
 @app.command(epilog="Example: `textvae recipes --json`.")
 def recipes(
     as_json: Json = False,
@@ -782,8 +880,10 @@ def held_out(model: str, data: str | None, text_column: str) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input ends with one line and exit code 2."""
+    given = sys.argv[1:] if arguments is None else arguments
+    given = with_joined_numbers(given, "--labels-per-class")
     try:
-        code = app(args=arguments, prog_name="textvae", standalone_mode=False)
+        code = app(args=given, prog_name="textvae", standalone_mode=False)
         if code == 130:
             # What typer makes of Ctrl-C.
             say("stopped")

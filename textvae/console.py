@@ -176,6 +176,8 @@ class TrainingDisplay:
             parts.append(f"active units {values['active_units']:.0f}")
         if "kl_weight" in values and "active_units" in values:
             parts.append(f"KL weight {values['kl_weight']:.2f}")
+        if "npmi" in values:
+            parts.append(f"coherence {values['npmi']:.3f}")
         say("  ".join(parts))
         if values.get("collapsed"):
             say(f"warning: the latent is collapsed: every {self.row} gets the same z so far")

@@ -18,9 +18,9 @@ from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
 from textvae.evaluation.latent import is_deterministic
+from textvae.features import Kind
 from textvae.model import VAE
 from textvae.pretrained import (
-    FeatureKind,
     Figures,
     PretrainedVAE,
     load_vae,
@@ -181,7 +181,7 @@ class ImageVAE(PretrainedVAE):
     def features(
         self,
         images: np.ndarray | Fields,
-        kind: FeatureKind = "mean",
+        kind: Kind = "mean",
         seed: int = 0,
         labels: Sequence[int] | None = None,
     ) -> np.ndarray:

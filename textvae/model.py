@@ -374,7 +374,9 @@ class VAE(PreTrainedModel):
     ) -> Tensor:
         """What a node is given, side by side: (K, B, H), K = 1 when it comes from encoders only."""
         parts = [
-            values[name] if name in values else features[name].pooled[None]
+            cast(Family, self.latents[name]).embed(values[name])
+            if name in values
+            else features[name].pooled[None]
             for name in node["given"]
         ]
         samples = max(len(part) for part in parts)

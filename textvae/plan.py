@@ -1,7 +1,7 @@
 """The sections of a recipe that say how to read the data and how to train."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -12,6 +12,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
 from textvae.registry import suggest
@@ -33,12 +34,21 @@ class TokenizerPlan(Section):
     """Which tokenizer to train on the training texts.
 
     Args:
-        kind: SentencePiece "unigram" or "bpe" for any text; "word" for text already tokenized.
+        kind: SentencePiece "unigram" or "bpe" for any text; "word" for text already tokenized;
+            "bag" for topic models: content words only.
         vocab_size: number of token ids, special tokens included; fewer on a small corpus.
+        stop_words: words that a bag leaves out, "english" or None.
     """
 
-    kind: Literal["unigram", "bpe", "word"] = "unigram"
+    kind: Literal["unigram", "bpe", "word", "bag"] = "unigram"
     vocab_size: Annotated[int, Field(ge=5)] = 8000
+    stop_words: Literal["english"] | None = None
+
+    @model_validator(mode="after")
+    def _only_bags_leave_words_out(self) -> Self:
+        if self.stop_words is not None and self.kind != "bag":
+            raise ValueError(f"stop_words are for kind 'bag', not {self.kind!r}")
+        return self
 
 
 class DataPlan(Section):
@@ -136,7 +146,8 @@ class TrainingPlan(Section):
         patience: epochs without a better validation bound before training stops; None for never.
         validation_samples: posterior samples of each validation text.
         workers: processes that put batches together; 0 for none. Changes no result.
-        keep: the model of the "best" validation bound, or the "last": where the loss is another.
+        keep: the "best" model by validation, or the "last": where the loss is another.
+        select: what validation calls best: the "bound", or the "coherence" of topics.
         lagging: encoders that catch up before each step; None for one update of all.
         averaging: a mean of the weights that is validated and kept; None for the weights alone.
         seed: of initial weights, order and noise.
@@ -156,6 +167,7 @@ class TrainingPlan(Section):
     validation_samples: PositiveInt = 5
     workers: NonNegativeInt = 0
     keep: Literal["best", "last"] = "best"
+    select: Literal["bound", "coherence"] = "bound"
     lagging: LaggingPlan | None = None
     averaging: AveragingPlan | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0

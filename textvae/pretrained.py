@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from torch import Tensor
 from textvae.checkpoints import MANIFEST, CheckpointError, damage
 from textvae.data.batching import Examples
 from textvae.data.readers import nearest_name
-from textvae.encoders.label import LabelEncoder
 from textvae.evaluation.latent import (
     ACTIVE,
     information,
@@ -27,14 +26,11 @@ from textvae.evaluation.latent import (
 )
 from textvae.evaluation.likelihood import Likelihood, likelihood
 from textvae.families import Family
+from textvae.features import Kind, latent_features
 from textvae.model import VAE, VAEConfig
-from textvae.registry import suggest
 
 LATENT_SAMPLES = 20_000
 """Posterior samples that mutual information is estimated from: 1 to 10 of each text."""
-
-FeatureKind = Literal["mean", "hidden", "sample"]
-FEATURE_KINDS = ("mean", "hidden", "sample")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,39 +128,26 @@ class PretrainedVAE:
         return means, scales
 
     @torch.no_grad()
-    def features_of(self, rows: Examples, kind: FeatureKind = "mean", seed: int = 0) -> np.ndarray:
-        """Features of rows for another model, (N, H), float32.
+    def features_of(self, rows: Examples, kind: Kind = "mean", seed: int = 0) -> np.ndarray:
+        """Features of rows for another model, (N, F), float32.
 
         Args:
             rows: N of them.
-            kind: "mean" of the posterior; a "sample" of it; the "hidden" layer that the posterior
-                is read from, of all encoders but those of labels.
-            seed: of the samples.
+            kind: `mean` of the posterior, as `encode`; `hidden`, what the encoders say before the
+                latents' heads; `sample` of the posterior; `layers`, every layer of the encoders and
+                the latents as decoders see them.
+            seed: of samples, which also depend on what rows are given together.
 
         Raises:
-            ValueError: an unknown kind, or the model is a language model.
+            ValueError: an unknown kind, or the model is a language model: it has no latent.
         """
-        self.require_latent()
-        if kind not in FEATURE_KINDS:
-            raise ValueError(f"kind: unknown {kind!r} {suggest(str(kind), FEATURE_KINDS)}")
-        if kind == "mean":
-            return self.moments(rows)[0]
         order, parts = [], []
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             for chosen, batch in rows.in_length_order():
-                read = self.model.read({k: v.to(self.model.device) for k, v in batch.items()})
-                if kind == "hidden":
-                    found = [
-                        features.pooled.float()
-                        for name, features in read.items()
-                        if not isinstance(self.model.encoders[name], LabelEncoder)
-                    ]
-                else:
-                    drawn = self.model.draw(read, 1, len(chosen))
-                    found = [latent.value[0] for latent in drawn.values()]
+                fields = {name: value.to(self.model.device) for name, value in batch.items()}
                 order.append(chosen)
-                parts.append(torch.cat(found, -1).cpu())
+                parts.append(latent_features(self.model, fields, kind).cpu())
         return torch.cat(parts).numpy()[np.argsort(np.concatenate(order))]
 
     def between(self, ends: np.ndarray, steps: int, spherical: bool = False) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file
@@ -22,12 +22,13 @@ from textvae.checkpoints import (
     quiet_transformers,
     written_whole,
 )
-from textvae.data.batching import Examples
+from textvae.data.batching import Examples, Sentences
 from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.readers import Corpus
 from textvae.data.texts import add_text, sha_of
 from textvae.data.tokenizers import load_tokenizer
+from textvae.decoders import Decoder
 from textvae.likelihoods import PixelLikelihood
 from textvae.model import VAE, VAEConfig
 from textvae.objectives import Objective
@@ -119,6 +120,10 @@ def train_alone(
     rows = prepared(recipe, corpus, folder, resume, note)
     tokenizer, facts = rows.tokenizer, (rows.vocab_size, rows.observed)
     model = build_model(recipe, *facts)
+    if isinstance(rows.train, Sentences):
+        counts = torch.from_numpy(rows.train.counts(rows.vocab_size))
+        for decoder in model.decoders.values():
+            cast(Decoder, decoder).observe(counts, len(rows.train))
     if recipe.pretrain is not None:
         # First with untrained weights: a part that does not fit is refused before any training.
         stage = build_model(first_stage(recipe), *facts)
@@ -396,7 +401,7 @@ def run_tokenizer(
     if resume and (place / "tokenizer.json").exists():
         return load_tokenizer(place)
     plan = recipe.tokenizer
-    tokenizer = trained_tokenizer(plan.kind, corpus.train, plan.vocab_size, note)
+    tokenizer = trained_tokenizer(plan.kind, corpus.train, plan.vocab_size, note, plan.stop_words)
     if process_rank() == 0:
         with written_whole(place) as beside:
             tokenizer.save_pretrained(str(beside))

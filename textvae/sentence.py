@@ -26,9 +26,10 @@ from textvae.evaluation.positions import (
     recovery,
 )
 from textvae.evaluation.text import Generation, compare_styles, reconstruction, smoothness
+from textvae.features import EncoderModule, Kind, feature_sizes
 from textvae.generation import Decoding, generate
 from textvae.model import VAE
-from textvae.pretrained import FeatureKind, Figures, PretrainedVAE, load_vae
+from textvae.pretrained import Figures, PretrainedVAE, load_vae
 from textvae.vocabulary import PAD
 
 ROWS = 256
@@ -147,11 +148,25 @@ class SentenceVAE(PretrainedVAE):
         means, scales = self.moments(self.sentences(texts))
         return (means, scales) if return_scales else means
 
-    def features(
-        self, texts: Sequence[str], kind: FeatureKind = "mean", seed: int = 0
-    ) -> np.ndarray:
+    def features(self, texts: Sequence[str], kind: Kind = "mean", seed: int = 0) -> np.ndarray:
         """Features of texts for another model, (N, H), see `features_of`."""
         return self.features_of(self.sentences(texts), kind, seed)
+
+    def feature_sizes(self, kind: Kind = "mean") -> list[int]:
+        """Width of each vector that `features` puts side by side; their sum is F."""
+        return feature_sizes(self.model, kind)
+
+    def encoder_module(self, kind: Kind = "mean", frozen: bool = True) -> EncoderModule:
+        """What `features` computes as a part of your own network, from `token_ids`.
+
+        It is a copy: training it leaves this model as it is. See `EncoderModule`.
+        """
+        return EncoderModule(self.model, kind, frozen)
+
+    def token_ids(self, texts: Sequence[str]) -> Tensor:
+        """Padded token ids, (N, T), int64, as an encoder module reads them."""
+        sentences = self.sentences(texts)
+        return sentences.collate([sentences[i] for i in range(len(sentences))])[sentences.field]
 
     def decode(
         self, z: np.ndarray | Tensor, decoding: Decoding | None = None, seed: int | None = None

@@ -34,6 +34,7 @@ from textvae.evaluation.latent import (
     posterior_means,
 )
 from textvae.evaluation.likelihood import likelihood
+from textvae.evaluation.topics import npmi, topic_decoder
 from textvae.lagging import (
     Falling,
     drop_gradients,
@@ -59,6 +60,10 @@ LEARNING_RATE_SCHEDULES = {
     "cosine": "cosine",
     "plateau": "reduce_lr_on_plateau",
 }
+MONITORED = {"bound": "eval_loss", "coherence": "eval_npmi"}
+"""What a validation logs, by what chooses the best model."""
+TOPIC_WORDS = 10
+"""Words of each topic whose coherence is looked at."""
 EVENTS = ("log", "validation")
 WEIGHTS, AVERAGED = "model.safetensors", "averaged.safetensors"
 """Files of a checkpoint: the weights, and their mean."""
@@ -108,8 +113,8 @@ def training_arguments(
         use_cpu=on_cpu,
         eval_strategy="epoch",
         save_strategy="epoch",
-        metric_for_best_model="eval_loss",
-        greater_is_better=False,
+        metric_for_best_model=MONITORED[plan.select],
+        greater_is_better=plan.select == "coherence",
         remove_unused_columns=False,
         logging_steps=50,
         # The default logs a NaN as the running average; we stop on it instead.
@@ -162,7 +167,9 @@ class VAETrainer(Trainer):
         self.micro_step = 0
         self.terms: dict[str, Tensor] = {}
         self.terms_count = 0
-        stops = [Patience(plan.patience)] if plan.patience else []
+        if plan.select == "coherence":
+            topic_decoder(model)  # refused before any training
+        stops = [Patience(plan.patience, plan.select)] if plan.patience else []
         self.by_length = np.argsort(train.lengths, kind="stable") if plan.lagging else None
         super().__init__(
             model=model,
@@ -299,6 +306,12 @@ class VAETrainer(Trainer):
             raise NonFiniteLossError(
                 f"the validation loss is {metrics['loss']} after step {self.state.global_step} "
                 f"({terms}); a lower learning_rate or a smaller clip may help"
+            )
+        if self.plan.select == "coherence":
+            decoder = topic_decoder(self.vae)
+            topics = decoder.topic_words(min(TOPIC_WORDS, decoder.words)).cpu().numpy()
+            metrics["npmi"] = float(
+                npmi(topics, [self.valid[i] for i in range(len(self.valid))]).mean()
             )
         weight = self.current_kl_weight()
         metrics |= {} if weight is None else {"kl_weight": weight}
@@ -492,14 +505,17 @@ class Patience(TrainerCallback):
     training resumes, as that of transformers does.
     """
 
-    def __init__(self, patience: int):
+    def __init__(self, patience: int, select: str = "bound"):
         self.patience = patience
+        self.metric = MONITORED[select]
+        self.sign = -1 if select == "coherence" else 1
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Stop when patience is at its end."""
-        losses = [log["eval_loss"] for log in state.log_history if "eval_loss" in log]
+        logs = [log for log in state.log_history if self.metric in log]
+        losses = [self.sign * log[self.metric] for log in logs]
         if len(losses) - 1 - losses.index(min(losses)) >= self.patience:
             control.should_training_stop = True
 

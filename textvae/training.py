@@ -248,8 +248,9 @@ def look(vae: SentenceVAE, texts: list[str], folder: Path, seconds: float) -> Fi
     """Held-out figures, three reconstructions, three samples and an interpolation."""
     figures = asdict(vae.evaluate(texts, SUMMARY_SAMPLES)) | entropy_of(str(folder), None)
     few = texts[:3]
-    back = vae.reconstruct(few) if vae.dim else []
-    between = vae.interpolate(texts[0], texts[-1], 6) if vae.dim and len(texts) > 1 else []
+    decodes = bool(vae.dim) and vae.decoder.ordered
+    back = vae.reconstruct(few) if decodes else []
+    between = vae.interpolate(texts[0], texts[-1], 6) if decodes and len(texts) > 1 else []
     return Finished(
         folder=folder,
         figures=figures,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from textvae.data.texts import DataError
-from textvae.data.tokenizers import count_words, encode_texts
+from textvae.data.tokenizers import count_words, encode_texts, tokenizer_kind
 from textvae.vocabulary import PAD
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Sentences:
         ids: all token ids, begin and end of sentence included, int32 or uint16.
         offsets: where each text begins, and the end of the last, (S + 1,), int64.
         words: words of all texts, each with one end of sentence: the denominator of word
-            perplexity, the same for every tokenizer.
+            perplexity, the same for every tokenizer but `bag`, which counts the words it keeps.
         field: name of the field that a batch holds them in.
     """
 
@@ -108,6 +108,13 @@ class Sentences:
     def targets(self) -> int:
         """Tokens that are predicted: all but the begin of each text."""
         return len(self.ids) - len(self)
+
+    def counts(self, vocab_size: int) -> np.ndarray:
+        """How often each token id occurs in all texts, (V,), int64."""
+        total = np.zeros(vocab_size, np.int64)
+        for start in range(0, len(self.ids), 2**20):
+            total += np.bincount(self.ids[start : start + 2**20], minlength=vocab_size)
+        return total
 
     def collate(self, rows: Sequence[np.ndarray]) -> Batch:
         """One padded batch, {field: (B, T)}, int64."""
@@ -156,7 +163,9 @@ def encoded_parts(
         kept = [(text, row) for text, row in rows if len(row) <= max_tokens]
         lengths = [len(row) for _, row in kept]
         ids = chain.from_iterable(row for _, row in kept)
-        words = sum(count_words(text) for text, _ in kept)
+        words = sum(lengths) - len(kept)
+        if tokenizer_kind(tokenizer) != "bag":
+            words = sum(count_words(text) for text, _ in kept)
         yield np.fromiter(ids, np.int32, sum(lengths)), lengths, words
 
 

@@ -17,7 +17,7 @@ from filelock import FileLock
 from textvae.checkpoints import damage, written_whole
 from textvae.data.batching import Sentences, write_sentences
 from textvae.data.texts import Texts, sha_of
-from textvae.data.tokenizers import TokenizerKind, load_tokenizer, train_tokenizer
+from textvae.data.tokenizers import StopWords, TokenizerKind, load_tokenizer, train_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -36,14 +36,19 @@ def cache_folder() -> Path:
 
 
 def trained_tokenizer(
-    kind: TokenizerKind, texts: Texts | Sequence[str], vocab_size: int, note: Note
+    kind: TokenizerKind,
+    texts: Texts | Sequence[str],
+    vocab_size: int,
+    note: Note,
+    stop_words: StopWords | None = None,
 ) -> PreTrainedTokenizerFast:
     """`train_tokenizer`, or what it gave before for equal arguments."""
 
     def write(folder: Path) -> None:
-        train_tokenizer(kind, texts, vocab_size).save_pretrained(str(folder))
+        train_tokenizer(kind, texts, vocab_size, stop_words).save_pretrained(str(folder))
 
-    key = [sha_of(texts).hexdigest(), kind, vocab_size, version("sentencepiece")]
+    key: list[str | float] = [sha_of(texts).hexdigest(), kind, vocab_size, version("sentencepiece")]
+    key += [] if stop_words is None else [stop_words, version("scikit-learn")]
     return stored("tokenizer", key, write, load_tokenizer, note)
 
 

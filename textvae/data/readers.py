@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from textvae.data.texts import DataError, Reader, Texts, checked, hold_out
 
 MAX_CHARS = 100_000
-FORMATS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet")
-ALLOWED = ".txt, .csv, .tsv, .json, .jsonl (each also .gz) or .parquet"
+FORMATS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".feat", ".parquet")
+ALLOWED = ".txt, .csv, .tsv, .json, .jsonl, .feat (each also .gz) or .parquet"
 SPLITS = {
     "train": ("train", "training"),
     "valid": ("valid", "validation", "val", "dev"),
@@ -51,6 +51,13 @@ class Rows(NamedTuple):
 
     texts: list[str]
     notes: list[str]
+
+
+class Labelled(NamedTuple):
+    """Texts with the label of each, (N,) both."""
+
+    texts: list[str]
+    labels: list[str]
 
 
 def read_corpus(
@@ -129,6 +136,53 @@ def read_split(path: str, *, text_column: str = "text", split: str | None = None
         raise DataError(f"{path}: has no {chosen} split (found: {', '.join(readers)})")
     notes = [f"{path}: read the {chosen} split"]
     return Rows(list(readers[chosen](notes)), notes)
+
+
+def read_labelled(
+    source: str, *, text_column: str = "text", label_column: str = "label"
+) -> dict[str, Labelled]:
+    """The labelled texts of each split of a folder; one file is `train`.
+
+    Args:
+        source: as that of `read_corpus`, but no hub name and no .txt file.
+        text_column: where the text is.
+        label_column: where its label is: text, a whole number or a truth value.
+
+    Raises:
+        DataError: it cannot be read, a text is empty, or a label is missing; names the line.
+    """
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise DataError(f"{source}: no such file or folder{nearest_name(path)}")
+    files = split_files(path) if path.is_dir() else {"train": [path]}
+    found = {}
+    for split, paths in files.items():
+        rows = list(labelled_rows(paths, text_column, label_column))
+        found[split] = Labelled([text for text, _ in rows], [label for _, label in rows])
+    return found
+
+
+def labelled_rows(
+    paths: Iterable[Path], text_column: str, label_column: str
+) -> Iterator[tuple[str, str]]:
+    """The texts and labels of files; a row without either is a blank line."""
+    found = False
+    for path in paths:
+        if file_format(path.name) == ".txt":
+            raise DataError(f"{path}: a .txt file holds no labels (allowed: a table)")
+        cells = zip(iter_cells(path, text_column), iter_cells(path, label_column), strict=True)
+        for (number, text), (_, label) in cells:
+            where = f"{path}: {unit_of(path)} {number}"
+            if text == "" and label == "":
+                continue
+            if not isinstance(text, str) or not text.strip():
+                raise DataError(f"{where}: the text is empty")
+            if not isinstance(label, str | int) or not str(label).strip():
+                raise DataError(f"{where}: the label is missing (got {label!r})")
+            found = True
+            yield text.strip(), str(label).strip()
+    if not found:
+        raise DataError(f"{', '.join(map(str, paths))}: holds no labelled text")
 
 
 def split_readers(source: str, text_column: str, max_chars: int) -> dict[str, Reader]:
@@ -215,20 +269,34 @@ def read_file(path: Path, text_column: str, max_chars: int, notes: list[str]) ->
     Raises:
         DataError: it cannot be read, or holds something that is no text.
     """
+    yield from stripped(str(path), iter_cells(path, text_column), max_chars, unit_of(path), notes)
+
+
+def unit_of(path: Path) -> str:
+    """What the numbers of a file's cells count."""
+    return {".json": "entry", ".parquet": "row"}.get(file_format(path.name), "line")
+
+
+def iter_cells(path: Path, column: str) -> Iterator[tuple[int, Any]]:
+    """The numbered cells of one column of a file in any of the formats; .txt has only one.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     kind = file_format(path.name)
     if kind not in FORMATS:
         raise DataError(f"{path}: unknown file type {kind!r} (allowed: {ALLOWED})")
-    unit = {".json": "entry", ".parquet": "row"}.get(kind, "line")
     try:
         if kind == ".txt":
-            cells = iter_lines(path)
+            yield from iter_lines(path)
         elif kind in (".csv", ".tsv"):
-            cells = iter_csv(path, text_column, "," if kind == ".csv" else "\t")
+            yield from iter_csv(path, column, "," if kind == ".csv" else "\t")
         elif kind == ".parquet":
-            cells = iter_parquet(path, text_column)
+            yield from iter_parquet(path, column)
+        elif kind == ".feat":
+            yield from iter_counts(path, column)
         else:
-            cells = iter_json(path, text_column, unit)
-        yield from stripped(str(path), cells, max_chars, unit, notes)
+            yield from iter_json(path, column, unit_of(path))
     except gzip.BadGzipFile as error:
         raise DataError(f"{path}: is not a gzip file, though its name ends in .gz") from error
     except (EOFError, zlib.error) as error:
@@ -300,6 +368,36 @@ def iter_csv(path: Path, text_column: str, delimiter: str) -> Iterator[tuple[int
                 yield rows.line_num, row[index]
     except csv.Error as error:
         raise DataError(f"{path}: line {rows.line_num}: malformed csv ({error})") from error
+
+
+def iter_counts(path: Path, column: str) -> Iterator[tuple[int, str]]:
+    """The texts or labels of bags of words, `label id:count id:count ...` on each line.
+
+    A text is each of its words as often as it is counted, in the order of the line. The words
+    stand in `vocab.new` or `vocab.txt` in the same folder, one on each line, the first with id 1;
+    what follows a word on its line is ignored.
+    """
+    column_name(str(path), ("text", "label"), column)
+    names = ("vocab.new", "vocab.txt")
+    place = next((path.with_name(n) for n in names if path.with_name(n).is_file()), None)
+    if place is None:
+        raise DataError(f"{path}: its words must stand beside it in {' or '.join(names)}")
+    words = [line.split()[0] if line.strip() else "" for _, line in iter_lines(place)]
+    for number, line in iter_lines(path):
+        label, *pairs = line.split() or [""]
+        if column == "label":
+            yield number, label
+            continue
+        bag: list[str] = []
+        for pair in pairs:
+            index, _, count = pair.partition(":")
+            if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= len(words)):
+                raise DataError(
+                    f"{path}: line {number}: must be id:count with ids from 1 to {len(words)} "
+                    f"(got {pair[:40]!r})"
+                )
+            bag += [words[int(index) - 1]] * int(count)
+        yield number, " ".join(bag)
 
 
 def iter_json(path: Path, text_column: str, unit: str) -> Iterator[tuple[int, Any]]:

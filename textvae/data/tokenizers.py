@@ -16,10 +16,14 @@ from textvae.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
     from tokenizers import Tokenizer, normalizers
-    from tokenizers.models import BPE, Unigram
+    from tokenizers.models import BPE, Unigram, WordLevel
     from transformers import PreTrainedTokenizerFast
 
-TokenizerKind = Literal["unigram", "bpe", "word"]
+TokenizerKind = Literal["unigram", "bpe", "word", "bag"]
+StopWords = Literal["english"]
+
+CONTENT_WORD = r"[^\W\d_]{3,}"
+"""What a bag holds: runs of three letters or more, in lower case."""
 
 TRAINING_SENTENCES = 200_000
 """Unigram and BPE are trained on at most this many lines, drawn with seed 0.
@@ -44,19 +48,24 @@ CHUNK = re.compile(r".{1,1000}(?:\s|\Z)|.{1,1000}", re.DOTALL)
 
 
 def train_tokenizer(
-    kind: TokenizerKind, texts: Iterable[str], vocab_size: int
+    kind: TokenizerKind,
+    texts: Iterable[str],
+    vocab_size: int,
+    stop_words: StopWords | None = None,
 ) -> PreTrainedTokenizerFast:
     """A tokenizer whose ids 0 to 3 are pad, bos, eos and unk; a function of its arguments only.
 
     `unigram` and `bpe` round-trip every text exactly and never give unk. `word` is for texts that
     are tokenised already: it splits at whitespace, keeps the most frequent words, and the rest,
-    with the literals `<unk>`, `<s>`, `</s>` and `<pad>`, is unk.
+    with the literals `<unk>`, `<s>`, `</s>` and `<pad>`, is unk. `bag` is for topic models: it
+    keeps the most frequent runs of three letters or more, in lower case, and leaves out all else.
 
     Args:
         kind: how text is cut into tokens.
         texts: the training texts.
         vocab_size: the size wanted, special tokens included. A small corpus yields fewer:
             `len(tokenizer)` says how many.
+        stop_words: words that a `bag` leaves out: those of scikit-learn's list for English.
 
     Raises:
         ValueError: an unknown kind, no text, or a `vocab_size` that leaves room for no token.
@@ -70,6 +79,8 @@ def train_tokenizer(
         raise ValueError(f"unknown tokenizer kind {kind!r} (known: {known})")
     if isinstance(texts, str):
         raise TypeError("texts must be several strings, not one string")
+    if kind == "bag":
+        return wrap(bag_tokenizer(texts, vocab_size, stop_words), kind)
     if kind == "word":
         return wrap(word_tokenizer(texts, vocab_size), kind)
     return wrap(subword_tokenizer(train_sentencepiece(kind, texts, vocab_size), kind), kind)
@@ -88,7 +99,10 @@ def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> li
     backend.no_truncation()
     backend.no_padding()
     backend.encode_special_tokens = True
-    return [encoding.ids for encoding in backend.encode_batch_fast(list(texts))]
+    rows = [encoding.ids for encoding in backend.encode_batch_fast(list(texts))]
+    if tokenizer_kind(tokenizer) == "bag":
+        return [[i for i in row if i != UNK] for row in rows]
+    return rows
 
 
 def decode_ids(tokenizer: PreTrainedTokenizerFast, ids: Iterable[int]) -> str:
@@ -157,26 +171,54 @@ def wrap(tokenizer: Tokenizer, kind: TokenizerKind) -> PreTrainedTokenizerFast:
 
 def word_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """Whole words by falling count, ties in the order of their characters."""
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text.split())
-    if not counts:
-        raise ValueError("no text to train a tokenizer on")
-    if vocab_size <= len(SPECIAL_TOKENS):
-        raise ValueError(f"vocab_size must be at least 5 for kind 'word' (got {vocab_size})")
-    for token in SPECIAL_TOKENS:
-        counts.pop(token, None)
-    words = sorted(counts, key=lambda word: (-counts[word], word))
-    kept = [*SPECIAL_TOKENS, *words[: vocab_size - len(SPECIAL_TOKENS)]]
-    vocabulary = {word: i for i, word in enumerate(kept)}
+    tokenizer = Tokenizer(most_frequent(counts, vocab_size, "word"))
     pad, bos, eos, unk = SPECIAL_TOKENS
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=unk))
     literal = rf"(?<!\S)(?:{pad}|{bos}|{eos})(?!\S)"
     tokenizer.normalizer = normalizers.Replace(Regex(literal), unk)
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return tokenizer
+
+
+def bag_tokenizer(texts: Iterable[str], vocab_size: int, stop_words: StopWords | None) -> Tokenizer:
+    """Content words in lower case by falling count; the rest is unk, which encoding leaves out."""
+    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(re.findall(CONTENT_WORD, text.lower()))
+    if stop_words is not None:
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+        for word in ENGLISH_STOP_WORDS:
+            counts.pop(word, None)
+    tokenizer = Tokenizer(most_frequent(counts, vocab_size, "bag"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(CONTENT_WORD), "removed", invert=True)
+    return tokenizer
+
+
+def most_frequent(counts: Counter[str], vocab_size: int, kind: str) -> WordLevel:
+    """The special tokens and the most frequent words, ties in the order of their characters.
+
+    Raises:
+        ValueError: there is no word, or no room for one.
+    """
+    from tokenizers.models import WordLevel
+
+    if not counts:
+        raise ValueError("no text to train a tokenizer on")
+    if vocab_size <= len(SPECIAL_TOKENS):
+        raise ValueError(f"vocab_size must be at least 5 for kind {kind!r} (got {vocab_size})")
+    for token in SPECIAL_TOKENS:
+        counts.pop(token, None)
+    words = sorted(counts, key=lambda word: (-counts[word], word))
+    kept = [*SPECIAL_TOKENS, *words[: vocab_size - len(SPECIAL_TOKENS)]]
+    return WordLevel({word: i for i, word in enumerate(kept)}, unk_token=SPECIAL_TOKENS[UNK])
 
 
 def train_sentencepiece(

@@ -12,3 +12,11 @@ class Decoder(Component, nn.Module):
     def forward(self, context: Tensor) -> Distribution:
         """p(x | z) for each context, (K, B, H); its `log_prob` sums over one text's parts, nats."""
         raise NotImplementedError
+
+    def observe(self, counts: Tensor, texts: int) -> None:
+        """Take in, before training, how often each token id occurs in the training texts.
+
+        Args:
+            counts: of each token id, (V,).
+            texts: number of training texts.
+        """

@@ -43,6 +43,9 @@ class TokenDecoder(Decoder):
     training or out of it.
     """
 
+    ordered: ClassVar[bool] = True
+    """Whether it says anything of the order of words; else a single likeliest text means little."""
+
     features: int
     embedding: nn.Embedding
     output: nn.Linear | None

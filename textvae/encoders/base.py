@@ -15,11 +15,14 @@ class Features:
         pooled: one vector per text, (B, H).
         states: one vector per position, (B, L, H).
         mask: True where a position holds a token, (B, L), bool.
+        layers: what stands below the pooled vector, lowest first, (B, H) each; the pooled vector
+            is the last. Empty where an encoder has no such layers.
     """
 
     pooled: Tensor
     states: Tensor
     mask: Tensor
+    layers: tuple[Tensor, ...] = ()
 
 
 def pooled_only(pooled: Tensor) -> Features:

@@ -77,6 +77,8 @@ def posterior_moments(
 def posterior_means(model: VAE, features: Mapping[str, Tensor]) -> Tensor:
     """Posterior means of texts that the encoders have read, all latents side by side, (N, D).
 
+    They are in units of the family's prior, which is what their variance is compared with.
+
     Args:
         model: in evaluation mode.
         features: the pooled vector of each text, (N, H), by encoder.
@@ -84,7 +86,9 @@ def posterior_means(model: VAE, features: Mapping[str, Tensor]) -> Tensor:
     parts = []
     for block in blocks(features):
         latents = model.draw(block, 1, size_of(block), use_mean=True)
-        parts.append(torch.cat([latent.value[0] for latent in latents.values()], -1))
+        units = {name: cast(Family, model.latents[name]).unit for name in latents}
+        means = [latent.value[0] / units[name] for name, latent in latents.items()]
+        parts.append(torch.cat(means, -1))
     return torch.cat(parts).cpu()
 
 
@@ -237,7 +241,8 @@ class Shuffled:
 def active_units(means: Tensor, threshold: float = ACTIVE) -> int:
     """Number of dimensions whose posterior mean, (N, D), varies over the data.
 
-    #{d : Var_x(E_q[z_d | x]) > threshold}; 0 for a single text.
+    #{d : Var_x(E_q[z_d | x]) > threshold}; 0 for a single text. Where the prior's variance is not
+    one, as that of proportions, the means are in units of its deviation.
 
     Source: Burda et al. 2016, section 5.2, arXiv:1509.00519.
     """

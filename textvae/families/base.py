@@ -20,6 +20,9 @@ class Family(Component, nn.Module):
     dim: int
     """Size D of one sample of the latent."""
 
+    unit: float = 1.0
+    """Standard deviation of a dimension under the default prior: what variances are measured in."""
+
     spherical: ClassVar[bool] = False
     """Whether latents lie on a sphere: the way between two of them is then an arc."""
 
@@ -48,6 +51,14 @@ class Family(Component, nn.Module):
     def centre(self, posterior: Distribution) -> Tensor:
         """The latent that stands for a posterior, (..., D): its mean, unless that is no latent."""
         return posterior.mean
+
+    def embed(self, value: Tensor) -> Tensor:
+        """What other nodes see of a latent, (..., D): the latent itself, unless it stands for more.
+
+        Args:
+            value: samples or centres, (..., D).
+        """
+        return value
 
 
 def in_float32(head: nn.Module, context: Tensor) -> Tensor:

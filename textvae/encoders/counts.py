@@ -1,0 +1,64 @@
+"""Word counts of a text -> features, by a perceptron."""
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from textvae.encoders.base import Features
+from textvae.encoders.text import TextEncoder
+from textvae.noise import NO_NOISE, Noise, is_word
+from textvae.registry import Rate
+from textvae.vocabulary import PAD
+
+
+class CountsEncoder(TextEncoder, kind="counts"):
+    """h_1 = relu(W_1 c + b_1), h_l = relu(W_l h_l-1 + b_l) of a text's word counts c, (V,).
+
+    Begin, end and padding are not counted. All layers are kept as features.
+
+    Args:
+        vocab_size: number of token ids V.
+        hidden: width of each layer.
+        layers: number of layers.
+        dropout: rate after each layer.
+        noise: what happens to the words in training.
+
+    >>> encoder = CountsEncoder(vocab_size=10, hidden=4)
+    >>> encoder(torch.tensor([[1, 5, 5, 2], [1, 6, 2, 0]])).pooled.shape
+    torch.Size([2, 4])
+
+    Source: Miao et al. 2016, section 3, arXiv:1511.06038; Gururangan et al. 2019, section 3,
+    arXiv:1906.02242.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden: PositiveInt = 256,
+        layers: PositiveInt = 2,
+        dropout: Rate = 0.0,
+        noise: Noise = NO_NOISE,
+    ):
+        super().__init__()
+        self.noise = noise
+        self.dropout = dropout
+        self.features = hidden
+        # One row for each word: the product with counts is a sum over the words of a text.
+        self.embedding = nn.Embedding(vocab_size, hidden)
+        self.bias = nn.Parameter(torch.zeros(hidden))
+        self.layers = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers - 1))
+
+    def read(self, ids: Tensor) -> Features:
+        """The features of token ids as they are; the same at every position."""
+        weights = is_word(ids).to(self.embedding.weight.dtype)
+        total = F.embedding_bag(ids, self.embedding.weight, mode="sum", per_sample_weights=weights)
+        found = [self.active(total + self.bias)]
+        for layer in self.layers:
+            found.append(self.active(layer(found[-1])))
+        states = found[-1][:, None].expand(-1, ids.shape[1], -1)
+        return Features(found[-1], states, ids != PAD, tuple(found))
+
+    def active(self, values: Tensor) -> Tensor:
+        """A layer's output of its sums."""
+        return F.dropout(values.relu(), self.dropout, self.training)
