@@ -14,7 +14,7 @@ from textvae.registry import suggest
 from textvae.vocabulary import BOS, EOS
 
 Kind = Literal["mean", "hidden", "sample", "layers"]
-"""`mean`: posterior means; `hidden`: what encoders pool, before the latents' heads, labels left out;
+"""`mean`: posterior means; `hidden`: what encoders pool, before the latents' heads, without labels;
 `sample`: one posterior sample; `layers`: every layer of the encoders, then the latents as decoders
 see them (topic proportions, say)."""
 
