@@ -264,9 +264,17 @@ def test_commands_write_pictures_and_figures(image_run, tmp_path, capsys, monkey
     assert not code and np.load("z.npz")["mean"].shape == (7, 4)
 
 
+def test_runs_of_images_stand_in_one_table(image_run, capsys):
+    code, out, err = answer(capsys, "compare", str(image_run), "--json")
+    assert not code and not err and [row["images"] for row in json.loads(out)] == [300]
+    code, out, _ = answer(capsys, "compare", str(image_run))
+    assert not code and "images" in out and "perplexity" not in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["compare", "{run}", "--samples", "5"], "model of images"),
         (["sample", "{run}", "--label", "3"], "--label: the model is given no labels"),
         (["sample", "{run}", "--out", "a.jpg"], "--out must end in .png"),
         (["interpolate", "3", "3000", "--model", "{run}"], "numbered from 0"),

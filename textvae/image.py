@@ -34,9 +34,9 @@ ROWS = 512
 
 PIXELS = {
     "grey": "grey pixels",
-    "dequantized": "dequantised pixels, noise drawn with seed 0",
+    "dequantized": "dequantised pixels, held-out noise drawn with seed 0",
     "static": "statically binarised pixels",
-    "dynamic": "dynamically binarised pixels, evaluated on bits drawn with seed 0",
+    "dynamic": "dynamically binarised pixels, held-out bits drawn once",
 }
 """How images were read, in words."""
 

@@ -179,7 +179,10 @@ def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
         rows.append(("", "nll - entropy", f["nll"] - f["entropy"], "nats above the limit"))
     if unit == "image":
         name = "bits_per_dimension"
-        rows.append((name, "bits per dimension", f[name], "nll / (pixels * ln 2)"))
+        # Of densities it has no meaning of its own.
+        discrete = f["likelihood"] == "logistic" or "binarised" in f["pixels"]
+        bits = (name, "bits per dimension", f[name], "nll / (pixels * ln 2)")
+        rows += [bits] if discrete else []
     else:
         words, tokens = f"exp(nll / word), {f['words']:,} words", f"{f['tokens']:,} tokens"
         rows += [
