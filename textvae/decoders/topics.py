@@ -75,8 +75,8 @@ class TopicDecoder(TokenDecoder, kind="topics"):
         base = (self.background + self.correction).float()
         if self.topics is None or self.norm is None:
             return base.expand(*context.shape[:-1], -1)
-        scores = self.topics(context).float().flatten(0, -2)
-        return base + self.norm(scores).unflatten(0, context.shape[:-1])
+        scores = self.topics(context).flatten(0, -2)
+        return base + self.norm(scores).float().unflatten(0, context.shape[:-1])
 
     def token_logits(self, context: Tensor) -> Tensor:
         """Log-probabilities of the next token, (..., V), whatever came before."""
