@@ -256,6 +256,28 @@ def test_layer_norm_is_of_what_each_layer_says():
     torch.testing.assert_close(states.var(-1, correction=0), torch.ones(1, 6), atol=0.01, rtol=0)
 
 
+def test_dropped_weights_are_the_same_at_every_token():
+    decoder = make({"kind": "lstm", "hidden": 20, "weight_dropout": 0.4})
+    plain = make({"kind": "lstm", "hidden": 20})
+    texts, context = ids(6, 6), torch.randn(1, 2, H)
+    quiet = decoder(context).log_prob(texts)
+    assert torch.equal(decoder(context).log_prob(texts), quiet)
+    decoder.train()
+    said = decoder(context).log_prob(texts)
+    said.sum().backward()
+    assert not torch.equal(decoder(context).log_prob(texts), said)
+    # What was dropped has no gradient: the same LSTM with those weights zero says the same.
+    lstm = decoder.lstm.layers[0]
+    kept = lstm.weight_hh_l0.grad != 0
+    # Five standard deviations of a binomial of 1600.
+    assert kept.float().mean() == pytest.approx(0.6, abs=0.07)
+    plain.lstm.load_state_dict(lstm.state_dict())
+    plain.lstm.weight_hh_l0.data *= kept / 0.6
+    for part in ("embedding", "output", "initial"):
+        getattr(plain, part).load_state_dict(getattr(decoder, part).state_dict())
+    torch.testing.assert_close(plain(context).log_prob(texts), said, **ROUNDING)
+
+
 def test_a_stack_without_norms_is_an_lstm_of_several_layers():
     plain, stack = (make({**DECODERS["lstm-locked"], "locked": locked}) for locked in (False, True))
     for layer in (0, 1):

@@ -177,7 +177,8 @@ class PretrainingPlan(Section):
     """A first training whose weights the recipe's own training begins with.
 
     Args:
-        model: parts of the model that differ there: encoders, latents, decoders, init_range.
+        model: parts of the model that differ there: encoders, latents, decoders, init_range,
+            refinement.
         objective: of the first training.
         train: values of the section `train` that differ there.
         transfer: names of parts, `encoders.text`, whose weights go over, or a mapping from such a

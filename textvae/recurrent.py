@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 
@@ -43,10 +44,11 @@ def make_lstm(
     locked: bool,
     layer_norm: bool,
     bidirectional: bool = False,
+    weight_dropout: float = 0.0,
 ) -> "nn.LSTM | LSTMStack":
-    """An `nn.LSTM`, or an `LSTMStack` where something stands between layers that it lacks."""
-    if layer_norm or (locked and layers > 1):
-        return LSTMStack(inputs, hidden, layers, dropout, locked, layer_norm)
+    """An `nn.LSTM`, or an `LSTMStack` for what it lacks."""
+    if layer_norm or weight_dropout or (locked and layers > 1):
+        return LSTMStack(inputs, hidden, layers, dropout, locked, layer_norm, weight_dropout)
     return nn.LSTM(
         inputs,
         hidden,
@@ -70,14 +72,25 @@ class LSTMStack(nn.Module):
         dropout: rate between layers.
         locked: whether the same features are dropped at every token of a text.
         layer_norm: whether output states are normalised.
+        weight_dropout: share of the weights between states that are zero for a training batch, at
+            all of its tokens.
 
-    Source: Ba et al. 2016, arXiv:1607.06450 (layer norm; there inside the cell).
+    Source: Ba et al. 2016, arXiv:1607.06450 (layer norm; there inside the cell); Merity et al.
+    2018, section 2, arXiv:1708.02182 (dropped weights).
     """
 
     def __init__(
-        self, inputs: int, hidden: int, layers: int, dropout: float, locked: bool, layer_norm: bool
+        self,
+        inputs: int,
+        hidden: int,
+        layers: int,
+        dropout: float,
+        locked: bool,
+        layer_norm: bool,
+        weight_dropout: float,
     ):
         super().__init__()
+        self.weight_dropout = weight_dropout
         self.num_layers, self.hidden_size, self.bidirectional = layers, hidden, False
         self.dropout = dropout
         self.locked = locked
@@ -96,7 +109,12 @@ class LSTMStack(nn.Module):
             if number:
                 x = drop_features(x, self.dropout, self.training, self.locked)
             state = None if before is None else tuple(m[number : number + 1] for m in before)
-            x, after = lstm(x, state)
+            weights = {}
+            if self.training and self.weight_dropout:
+                weights["weight_hh_l0"] = F.dropout(
+                    lstm.get_parameter("weight_hh_l0"), self.weight_dropout
+                )
+            x, after = functional_call(lstm, weights, (x, state))
             last.append(after)
             if self.norms:
                 x = self.norms[number](x)

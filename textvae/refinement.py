@@ -34,7 +34,7 @@ class Refinement(Section):
         clip: largest norm of a text's gradient; 0 for none.
         samples: of the posterior at each step.
 
-    Source: Kim et al. 2018, algorithm 1, arXiv:1802.02550. Theirs are 20 steps at rate 1 with
+    Source: Kim et al. 2018, algorithm 1, arXiv:1802.02550. Their code takes 20 steps at rate 1 with
     momentum 0.5, of the mean over a batch; ours are of each text, whatever stands beside it.
     """
 

@@ -186,6 +186,7 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         locked: whether `dropout` drops the same features at every token of a text.
         layer_norm: whether the output states of each layer are normalised.
         mixtures: softmaxes that the output mixes.
+        weight_dropout: share of the weights between states that are zero for a training batch.
 
     Source: Bowman et al. 2016, section 3, arXiv:1511.06349; context at every step and h_0 as in
     He et al. 2019, arXiv:1901.05534.
@@ -205,6 +206,7 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         locked: bool = False,
         layer_norm: bool = False,
         mixtures: PositiveInt = 1,
+        weight_dropout: Rate = 0.0,
     ):
         super().__init__()
         self.features = features
@@ -215,7 +217,9 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         self.make_vocabulary(vocab_size, embedding or hidden, hidden, tied, mixtures)
         self.initial = nn.Linear(features, layers * hidden) if features else None
         size = (embedding or hidden) + features
-        self.lstm = make_lstm(size, hidden, layers, dropout, locked, layer_norm)
+        self.lstm = make_lstm(
+            size, hidden, layers, dropout, locked, layer_norm, weight_dropout=weight_dropout
+        )
 
     def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
         """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""

@@ -52,9 +52,13 @@ class Dirichlet(Family, kind="dirichlet"):
         self.gain = None if gradient == "implicit" else gain
         self.head = nn.Linear(features, dim)
 
-    def forward(self, context: Tensor) -> Distribution:
-        """The distribution for each context, (..., H): batch shape (...), event (D,)."""
-        alpha = F.softplus(in_float32(self.head, context)) + SMALLEST
+    def proposal(self, context: Tensor) -> Tensor:
+        """W h + b of each context, (..., H): (..., D), float32."""
+        return in_float32(self.head, context)
+
+    def distribution(self, proposal: Tensor) -> Distribution:
+        """The distribution of what the head says, (..., D): batch shape (...), event (D,)."""
+        alpha = F.softplus(proposal) + SMALLEST
         return Proportions(alpha) if self.gain is None else Rounded(alpha, self.gain)
 
     def default_prior(self, batch_shape: Size, like: Tensor) -> Distribution:

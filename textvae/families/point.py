@@ -34,10 +34,14 @@ class Point(Family, kind="point"):
         self.head = nn.Linear(features, dim)
         self.normalizer = BatchNormalizer(dim, 1.0) if bounded else None
 
-    def forward(self, context: Tensor) -> Distribution:
-        """The point for each context, (..., H): batch shape (...), event (D,)."""
+    def proposal(self, context: Tensor) -> Tensor:
+        """The code of each context, (..., H), before it is bounded: (..., D), float32."""
         code = in_float32(self.head, context)
-        return PointMass(code if self.normalizer is None else self.normalizer(code).tanh())
+        return code if self.normalizer is None else self.normalizer(code)
+
+    def distribution(self, proposal: Tensor) -> Distribution:
+        """The point of a code, (..., D): batch shape (...), event (D,)."""
+        return PointMass(proposal if self.normalizer is None else proposal.tanh())
 
     def default_prior(self, batch_shape: Size, like: Tensor) -> Distribution:
         """What stands for a prior, on the device of `like`."""
