@@ -635,7 +635,7 @@ BAD_SETTINGS = {
     "train.seed=-1": "train.seed",
     "train.seed=99999999999999999999": "train.seed: Input should be less than or equal to",
     "train.precision=half": "'float32' or 'bfloat16' (got 'half')",
-    "tokenizer.kind=words": "'unigram', 'bpe' or 'word' (got 'words')",
+    "tokenizer.kind=words": "'unigram', 'bpe', 'word' or 'bag' (got 'words')",
     "tokenizer.vocab_size=100": "vocab_size must be at least 261",
     "data.max_tokens=3": "every training text has more than data.max_tokens = 3",
     "objectve.free_bits=4": "did you mean 'objective'?",

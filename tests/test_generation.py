@@ -12,6 +12,9 @@ from textvae.generation import Decoding, beam_search, generate, permitted
 from textvae.vocabulary import BOS, EOS, PAD, UNK
 
 H = 3
+# A topic decoder has no order of words: its steps are tested beside its likelihood.
+SPECS = {name: spec for name, spec in DECODERS.items() if name != "topics"}
+KINDS = sorted(set(TEXT_DECODERS) - {"topics"})
 WORDS = slice(EOS, None)
 """Tokens that a sentence may contain."""
 
@@ -36,7 +39,7 @@ def varied(decoder, context, decoding):
     raise AssertionError("all sentences are of one length")
 
 
-@pytest.fixture(params=DECODERS.values(), ids=DECODERS)
+@pytest.fixture(params=SPECS.values(), ids=SPECS)
 def decoder(request):
     return make(request.param)
 
@@ -163,7 +166,7 @@ def test_a_beam_of_one_is_greedy(decoder):
     assert torch.equal(beam_search(decoder, context, Decoding(beams=1, max_tokens=15)), greedy)
 
 
-@pytest.mark.parametrize("kind", TEXT_DECODERS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_beam_that_holds_every_prefix_finds_the_most_probable_sentence(kind):
     decoder = make({"kind": kind, "hidden": 8}, vocab=6, scale=1.5)
     decoding = Decoding(beams=40, max_tokens=3)
@@ -178,7 +181,7 @@ def test_a_beam_that_holds_every_prefix_finds_the_most_probable_sentence(kind):
         assert sentences(generate(decoder, context[None], decoding)) == [best]
 
 
-@pytest.mark.parametrize("kind", TEXT_DECODERS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_beams_answer_nothing_less_probable_than_greedy(kind):
     # No law of beam search, but true of decoders as smooth as these.
     gains = []

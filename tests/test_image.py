@@ -204,7 +204,7 @@ def test_the_face(image_run):
     scales = found.encode(rows, return_scales=True)[1]
     distance = (drawn - z) / scales
     assert np.abs(distance).mean() == pytest.approx((2 / np.pi) ** 0.5, abs=0.1)
-    with pytest.raises(ValueError, match=r"kind: unknown 'first' .*known: hidden, mean, sample"):
+    with pytest.raises(ValueError, match=r"kind .*'first' .*known: hidden, layers, mean, sample"):
         found.features(rows, "first")
 
 

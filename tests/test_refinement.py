@@ -11,8 +11,8 @@ from textvae.evaluation.likelihood import likelihood
 from textvae.families import Family
 from textvae.model import VAEConfig, check_graph
 from textvae.objectives.elbo import ELBO, ImportanceWeighted
+from textvae.pretrained import load_model
 from textvae.refinement import Refinement, clipped, refine, replayed
-from textvae.sentence import load_model
 
 B, D = 4, 2
 SEEDS = list(range(100))
