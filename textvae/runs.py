@@ -302,10 +302,18 @@ def alone_in(folder: Path, resume: bool) -> Iterator[None]:
         raise RunError(
             f"{folder}: another process trains there; wait for it, or name another --output"
         ) from None
+    handles = [handle]
+
+    def let_go() -> None:
+        while handles:
+            os.close(handles.pop())
+
+    # A loader's worker outlives a killed parent by seconds, and would hold the folder as long.
+    os.register_at_fork(after_in_child=let_go)
     try:
         yield
     finally:
-        os.close(handle)
+        let_go()
 
 
 def open_folder(
