@@ -120,9 +120,10 @@ def train_alone(
     rows = prepared(recipe, corpus, folder, resume, note)
     tokenizer, facts = rows.tokenizer, (rows.vocab_size, rows.observed)
     model = build_model(recipe, *facts)
-    if isinstance(rows.train, Sentences):
+    observers = [d for d in model.decoders.values() if cast(Decoder, d).observes]
+    if observers and isinstance(rows.train, Sentences):
         counts = torch.from_numpy(rows.train.counts(rows.vocab_size))
-        for decoder in model.decoders.values():
+        for decoder in observers:
             cast(Decoder, decoder).observe(counts, len(rows.train))
     if recipe.pretrain is not None:
         # First with untrained weights: a part that does not fit is refused before any training.

@@ -395,7 +395,8 @@ class VAETrainer(Trainer):
                 load_weights(model, kept / WEIGHTS, strict=False)
                 return model
             self._load_from_checkpoint(str(kept))
-        self.vae.load_state_dict(self.candidate.state_dict())
+        if self.candidate is not self.vae:
+            self.vae.load_state_dict(self.candidate.state_dict())
         return self.vae
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:

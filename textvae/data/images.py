@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from textvae.data.fields import MISSING, Fields, Images, Labels, binarized
-from textvae.data.readers import SPLITS, first_line, nearest_name
+from textvae.data.readers import SPLITS, first_line, load_hub, nearest_name
 from textvae.data.texts import DataError
 from textvae.plan import ImagePlan, Pixels
 
@@ -343,16 +343,7 @@ def read_hub(source: str, image_column: str, label_column: str) -> dict[str, Spl
     missing = f"{source}: no such file or folder{nearest_name(path)}"
     if path.suffix or ("/" in source and path.parent.is_dir()):
         raise DataError(missing)
-    import datasets
-
-    name, _, config = source.partition(":")
-    try:
-        loaded = datasets.load_dataset(name, config or None)
-    except Exception as error:  # whatever datasets, the hub client or the network raises
-        raise DataError(
-            f"{missing}, and no data set that the hub gives now "
-            f"({type(error).__name__}: {first_line(error)})"
-        ) from None
+    loaded = load_hub(source, missing)
     splits: dict[str, Split] = {}
     for key, rows in loaded.items():
         split = WORDS.get(str(key).lower())

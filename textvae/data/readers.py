@@ -453,13 +453,16 @@ def iter_parquet(path: Path, text_column: str) -> Iterator[tuple[int, Any]]:
         raise DataError(f"{path}: is no readable parquet file ({first_line(error)})") from error
 
 
-def hub_readers(source: str, text_column: str, max_chars: int) -> dict[str, Reader]:
-    """What reads each split of a hub data set, given as `name` or `name:config`."""
-    path = Path(source).expanduser()
-    missing = f"{source}: no such file or folder{nearest_name(path)}"
-    in_a_folder = "/" in source and path.parent.is_dir()
-    if in_a_folder or not HUB_NAME.fullmatch(source) or file_format(source) in FORMATS:
-        raise DataError(missing)
+def load_hub(source: str, missing: str) -> Any:
+    """The splits of a hub data set, given as `name` or `name:config`.
+
+    Args:
+        source: its name.
+        missing: that there is no such file either, for the message.
+
+    Raises:
+        DataError: the hub does not give it, or `datasets` is not installed.
+    """
     try:
         import datasets
     except ImportError as error:
@@ -472,6 +475,17 @@ def hub_readers(source: str, text_column: str, max_chars: int) -> dict[str, Read
             f"{missing}, and no data set that the hub gives now "
             f"({type(error).__name__}: {first_line(error)})"
         ) from error
+    return loaded
+
+
+def hub_readers(source: str, text_column: str, max_chars: int) -> dict[str, Reader]:
+    """What reads each split of a hub data set, given as `name` or `name:config`."""
+    path = Path(source).expanduser()
+    missing = f"{source}: no such file or folder{nearest_name(path)}"
+    in_a_folder = "/" in source and path.parent.is_dir()
+    if in_a_folder or not HUB_NAME.fullmatch(source) or file_format(source) in FORMATS:
+        raise DataError(missing)
+    loaded = load_hub(source, missing)
     found = {
         split: next(word for word in words if word in loaded)
         for split, words in SPLITS.items()

@@ -1,5 +1,7 @@
 """What every decoder provides."""
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -12,6 +14,9 @@ class Decoder(Component, nn.Module):
     def forward(self, context: Tensor) -> Distribution:
         """p(x | z) for each context, (K, B, H); its `log_prob` sums over one text's parts, nats."""
         raise NotImplementedError
+
+    observes: ClassVar[bool] = False
+    """Whether `observe` has something to learn: counting reads every training text."""
 
     def observe(self, counts: Tensor, texts: int) -> None:
         """Take in, before training, how often each token id occurs in the training texts.

@@ -52,6 +52,8 @@ class TopicDecoder(TokenDecoder, kind="topics"):
         """Number of words in the vocabulary, the unknown one not counted."""
         return len(self.background) - UNK - 1
 
+    observes: ClassVar[bool] = True
+
     @torch.no_grad()
     def observe(self, counts: Tensor, texts: int) -> None:
         """Set b and the rate of ends: counts of token ids, (V,), of so many training texts.
