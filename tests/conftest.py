@@ -157,6 +157,14 @@ GRAPHS = {
         ],
         "decoders": [{**TEXT, "given": ["z", "top"]}],
     },
+    "classes": {
+        "encoders": [TEXT],
+        "latents": [
+            {"name": "y", "kind": "categorical", "dim": 3, "given": ["text"]},
+            {**Z, "given": ["text", "y"]},
+        ],
+        "decoders": [{**TEXT, "given": ["y", "z"]}],
+    },
     "bag-of-words loss": {
         "encoders": [TEXT],
         "latents": [Z],
@@ -253,7 +261,7 @@ class LinearGaussian:
 
     def __init__(self, x, shift=0.0, stretch=1.0, slope=0.8, noise=0.5):
         self.x, self.slope, self.noise = x, slope, noise
-        self.latents = {"z": None}
+        self.latents, self.copies = {"z": None}, 1
         self.device = x.device
         precision = 1 + (slope / noise) ** 2
         self.exact = normal(slope / noise**2 * x / precision, precision**-0.5)

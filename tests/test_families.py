@@ -130,8 +130,10 @@ ROWS = {
 
 
 def test_every_kind_has_a_row():
-    # A point has no density to judge: see its own test.
-    assert {"point", *(row.spec["kind"] for row in ROWS.values())} == set(Family.kinds)
+    # A point has no density to judge, and classes are counted: see their own tests.
+    assert {"point", "categorical", *(row.spec["kind"] for row in ROWS.values())} == set(
+        Family.kinds
+    )
 
 
 @pytest.mark.parametrize("bounded", [False, True])

@@ -275,7 +275,7 @@ def test_runs_of_images_stand_in_one_table(image_run, capsys):
     ("arguments", "message"),
     [
         (["compare", "{run}", "--samples", "5"], "model of images"),
-        (["sample", "{run}", "--label", "3"], "--label: the model is given no labels"),
+        (["sample", "{run}", "--label", "3"], "the model knows no label"),
         (["sample", "{run}", "--out", "a.jpg"], "--out must end in .png"),
         (["interpolate", "3", "3000", "--model", "{run}"], "numbered from 0"),
         (["interpolate", "3", "a.png", "--model", "{run}"], "not both"),

@@ -11,10 +11,11 @@ from PIL import Image
 from pydantic import ValidationError
 
 from textvae.data.batching import Sentences, ShuffledBatches
-from textvae.data.fields import MISSING, Fields, Images, Labels, binarized
+from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.images import read_image_corpus, read_image_split, read_png
 from textvae.data.texts import DataError
 from textvae.plan import ImagePlan
+from textvae.vocabulary import MISSING
 
 
 def plan(source=None, **settings):

@@ -17,7 +17,7 @@ class Replayed:
     """A model that answers every question from one output of many samples, in order."""
 
     def __init__(self, out):
-        self.out, self.latents, self.asked = out, out.latents, []
+        self.out, self.latents, self.asked, self.copies = out, out.latents, [], 1
 
     def read(self, fields):
         return {}

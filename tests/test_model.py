@@ -114,14 +114,14 @@ def test_an_init_range_bounds_every_weight_and_fills_it(decoder):
 
 
 def test_an_output_has_a_value_for_each_sample_and_text(model):
-    K = 5 if model.config.latents else 1
+    K = 5 * model.copies if model.config.latents else 1
     fields = fields_of(model, 4, 0, 2)
     out = model.infer(5, **fields)
     assert out.log_weight.shape == out.kl.shape == out.reconstruction.shape == (K, 3)
     for value in out.log_likelihood.values():
         assert value.shape == (K, 3) and value.dtype == torch.float32
     for latent in out.latents.values():
-        assert latent.value.shape[:2] == (5, 3) and latent.kl().shape == (5, 3)
+        assert latent.value.shape[:2] == (K, 3) and latent.kl().shape == (K, 3)
     assert list(out.log_likelihood) == model.main_decoders
     assert not out.auxiliary
     assert list(out.latents) == [node["name"] for node in model.config.latents or []]
@@ -137,7 +137,8 @@ def test_every_parameter_learns(model):
 
 def test_the_reconstruction_alone_teaches_every_posterior(model):
     """Without gradients through the samples only the KL would."""
-    model.infer(2, **fields_of(model, 4, 0, 2)).reconstruction.sum().backward()
+    out = model.infer(2, **fields_of(model, 4, 0, 2))
+    out.expected(out.reconstruction).sum().backward()
     for name, parameter in model.latents.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 

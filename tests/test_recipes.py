@@ -35,11 +35,13 @@ SMALLEST: dict = {
 }
 
 
-def corpus() -> Corpus:
+def corpus(labelled: bool = False) -> Corpus:
     draw = random.Random(0)
     words = ["the", "a", "dog", "cat", "river", "sees", "finds", "small", "red", "old"]
     texts = [" ".join(draw.choices(words, k=draw.randint(2, 8))) for _ in range(60)]
-    return Corpus(texts[:48], texts[48:], [], "made by the test", [])
+    labels = {"train": ["odd", "even", ""] * 16, "valid": ["odd", "even", ""] * 4}
+    known = labels if labelled else None
+    return Corpus(texts[:48], texts[48:], [], "made by the test", [], known)
 
 
 def images(plan: ImagePlan) -> ImageCorpus:
@@ -61,6 +63,7 @@ def shrunk(name: str):
     pretrain.get("train", {}).pop("epochs", None)
     if "tokenizer" in document:
         document["tokenizer"]["vocab_size"] = 300
+        document["data"] |= {"labelled": None, "repeat_labelled": 1}
     document["train"] |= {"epochs": 1, "batch_size": 16, "validation_samples": 1}
     return read_recipe(document, name)
 
@@ -94,10 +97,12 @@ def test_recipe_trains_three_steps_and_reloads_equal(name, tmp_path):
 
     folder = tmp_path / "run"
     of_images = isinstance(recipe.data, ImagePlan)
-    data = images(recipe.data) if of_images else corpus()
+    labelled = getattr(recipe.data, "label_column", None) is not None
+    data = images(recipe.data) if of_images else corpus(labelled)
     model, tokenizer = train_run(recipe, data, folder, report=report, device="cpu")
     assert steps == [1, 2, 3] * (2 if recipe.pretrain else 1)
-    known = (0, data.facts) if of_images else (len(tokenizer), None)
+    facts = {"label": {"classes": 2, "names": ["even", "odd"]}} if labelled else None
+    known = (0, data.facts) if of_images else (len(tokenizer), facts)
     start = build_model(recipe, *known).state_dict()
     start = {key: value for key, value in start.items() if not key.startswith("objective.")}
     trained = model.state_dict()

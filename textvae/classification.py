@@ -14,7 +14,10 @@ from textvae.codecs import Autoencoder, flat
 from textvae.console import table
 from textvae.data.fields import Labels
 from textvae.data.images import ImageCorpus
+from textvae.data.labels import numbered
+from textvae.data.readers import Labelled
 from textvae.image import ImageVAE
+from textvae.sentence import SentenceVAE
 
 BATCH = 100
 INPUTS = ("pixels", "pixels + mean", "pixels + hidden", "pixels + sample", "mean alone")
@@ -228,6 +231,45 @@ def judged_labels(
         "samples_per_label": count,
         "carry_the_label": float((found == asked).mean()),
         "by_label": [float((found[asked == c] == c).mean()) for c in range(vae.classes)],
+    }
+
+
+def judged_sentences(
+    vae: SentenceVAE, train: Labelled, test: Labelled, count: int, seed: int = 0
+) -> dict[str, Any]:
+    """How many sentences carry the label asked for, in the eyes of a classifier of real ones.
+
+    Args:
+        vae: a model that was taught labels.
+        train: real texts with labels, which the classifier, logistic regression on TF-IDF, learns
+            from.
+        test: others, to say how good it is.
+        count: sentences of each label.
+        seed: of the sentences.
+
+    Raises:
+        ValueError: the model was taught no labels, or the texts have others.
+    """
+    if not vae.tells_labels:
+        raise ValueError("the model was taught no labels: nothing can be asked for")
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    numbers = numbered(train.labels, vae.labels)
+    if missing := [name for n, name in enumerate(vae.labels) if n not in numbers]:
+        raise ValueError(f"no real text has the label {', '.join(missing)}")
+    words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]+")
+    judge = make_pipeline(words, LogisticRegression(max_iter=1000)).fit(train.texts, numbers)
+    shares = [
+        float((judge.predict(vae.sample(count, seed=seed, label=name)) == number).mean())
+        for number, name in enumerate(vae.labels)
+    ]
+    return {
+        "classifier_accuracy": float(judge.score(test.texts, numbered(test.labels, vae.labels))),
+        "samples_per_label": count,
+        "carry_the_label": float(np.mean(shares)),
+        "by_label": dict(zip(vae.labels, shares, strict=True)),
     }
 
 

@@ -135,7 +135,10 @@ def sample(
     top_p: TopP = 1.0,
     beams: Annotated[int, typer.Option(help="Beam width; above 1: no sampling of tokens.")] = 1,
     max_tokens: MaxTokens = 128,
-    label: Label = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", help="Class to write or draw, for models that were taught labels."),
+    ] = None,
     out: Picture = None,
     seed: Seed = 0,
     device: Device = None,
@@ -148,15 +151,17 @@ def sample(
     if (images := image_model(folder, device)) is not None:
         from textvae.pictures import sample_picture
 
-        result, text = sample_picture(images, folder, count, seed, label, out)
+        number = None if label is None else images.label_number(label)
+        result, text = sample_picture(images, folder, count, seed, number, out)
         return emit(result, as_json, text)
-    for_images_only(label=label, out=out)
+    for_images_only(out=out)
     if beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
         raise ValueError("--beams goes without --temperature, --top-k and --top-p: no sampling")
     decoding = Decoding(beams <= 1, temperature, top_k, top_p, beams, max_tokens)
     vae = load(model or named, device)
-    sentences = vae.sample(count, decoding, seed)
-    emit({"samples": sentences, "seed": seed}, as_json, "\n".join(sentences))
+    sentences = vae.sample(count, decoding, seed, label)
+    named_label = {} if label is None else {"label": label}
+    emit({"samples": sentences, "seed": seed, **named_label}, as_json, "\n".join(sentences))
 
 
 @app.command(
@@ -359,6 +364,10 @@ def evaluate(
             "duplicates, copies, n-gram perplexities beside those of real text, smoothness.",
         ),
     ] = False,
+    label_column: Annotated[
+        str | None,
+        typer.Option("--label-column", help="Column of labels: how often the model tells them."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the figures to.")] = None,
     seed: Seed = 0,
     device: Device = None,
@@ -371,6 +380,7 @@ def evaluate(
         evaluation_text,
         figure_notes,
         held_out_images,
+        held_out_labels,
         image_subset,
         subset,
         training_texts,
@@ -387,12 +397,16 @@ def evaluate(
             write_json(out, measured | {"notes": figure_notes(measured)})
         result = measured | {"notes": figure_notes(measured)}
         return emit(result, as_json, evaluation_text(measured))
-    texts = subset(held_out(folder, data, text_column), limit, seed)
+    texts, labels = subset(held_out(folder, data, text_column), limit, seed), None
+    if label_column is not None:
+        rows = held_out_labels(folder, data, text_column, label_column)
+        pairs = subset(list(zip(*rows, strict=True)), limit, seed)
+        texts, labels = ([pair[place] for pair in pairs] for place in (0, 1))
     vae = load(folder, device)
     training, notes = training_texts(folder) if generation else (None, [])
     for note in notes:
         say(f"note: {note}")
-    figures = asdict(vae.evaluate(texts, samples, seed, generation, training))
+    figures = asdict(vae.evaluate(texts, samples, seed, generation, training, labels))
     figures |= entropy_of(folder, data)
     result = {**figures, "notes": figure_notes(figures)}
     if out is not None:
@@ -572,7 +586,9 @@ def classify(
     emit(rows, as_json, classification_text(rows))
 
 
-@app.command(epilog="Example: `textvae judge runs/sohn2015_image -n 1000`.")
+@app.command(
+    epilog="Examples: `textvae judge runs/sohn2015_image -n 1000`; `textvae judge runs/m2 -n 200`."
+)
 def judge(
     model: ModelArgument = None,
     named: Model = None,
@@ -580,18 +596,26 @@ def judge(
         int, typer.Option("-n", "--count", min=1, help="Samples of each label.")
     ] = 100,
     data: Data = None,
+    text_column: TextColumn = "text",
+    label_column: Annotated[
+        str | None,
+        typer.Option("--label-column", help="Column of labels; default: that of the run."),
+    ] = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """How many samples of a conditional image model carry their label, for a classifier."""
-    from textvae.classification import judged_labels
-    from textvae.reports import image_plan
+    """How many samples of a model that was taught labels carry theirs, for a classifier."""
+    from textvae.classification import judged_labels, judged_sentences
+    from textvae.reports import image_plan, real_texts
 
     folder = located(model or named)
-    images = load_images(folder, device)
-    corpus = grey_images(data or image_plan(folder).source)
-    result = judged_labels(images, corpus, count, seed)
+    if (images := image_model(folder, device)) is not None:
+        corpus = grey_images(data or image_plan(folder).source)
+        result = judged_labels(images, corpus, count, seed)
+    else:
+        texts = real_texts(folder, data, text_column, label_column)
+        result = judged_sentences(load(folder, device), *texts, count, seed)
     rows = [(name.replace("_", " "), value) for name, value in result.items() if name != "by_label"]
     emit(result, as_json, table(rows))
 

@@ -178,6 +178,8 @@ class TrainingDisplay:
             parts.append(f"KL weight {values['kl_weight']:.2f}")
         if "npmi" in values:
             parts.append(f"coherence {values['npmi']:.3f}")
+        if "accuracy" in values:
+            parts.append(f"accuracy {values['accuracy']:.3f}")
         say("  ".join(parts))
         if values.get("collapsed"):
             say(f"warning: the latent is collapsed: every {self.row} gets the same z so far")

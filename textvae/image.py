@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from textvae.checkpoints import quiet_transformers, written_whole
-from textvae.data.fields import MISSING, Fields, Images, Labels, binarized
+from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.images import check_unit_interval, checked_split, size_text
 from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
@@ -28,6 +28,7 @@ from textvae.pretrained import (
     read_config,
 )
 from textvae.sentence import SentenceVAE
+from textvae.vocabulary import MISSING
 
 ROWS = 512
 """Most images decoded at once."""
@@ -247,7 +248,7 @@ class ImageVAE(PretrainedVAE):
         with torch.random.fork_rng(enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
-            drawn = self.model.sample_prior(count, **self.label_batch(labels, count))
+            drawn = self.model.sample_prior(count, None, **self.label_batch(labels, count))
         return torch.cat([value[0] for value in drawn.values()], -1).cpu().numpy()
 
     def sample(

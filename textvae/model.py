@@ -10,6 +10,7 @@ from huggingface_hub.dataclasses import strict
 from pydantic import PositiveFloat
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 
@@ -20,18 +21,19 @@ from textvae.outputs import Latent, Loss, VAEOutput
 from textvae.plan import read_section
 from textvae.refinement import Refinement, refine
 from textvae.registry import Component, SpecError, arguments, check_value, suggest
+from textvae.vocabulary import MISSING
 
 Node = dict[str, Any]
 GRAPH_KEYS = {
     "encoders": {"field"},
-    "latents": {"given", "prior"},
+    "latents": {"given", "prior", "field", "label_weight"},
     "decoders": {"field", "given", "auxiliary"},
 }
 RESERVED = ("step", "samples")
 BASES: dict[str, type[Component]] = {"encoders": Encoder, "latents": Family, "decoders": Decoder}
 SUPPLIED = {
     "encoders": {"vocab_size", "shape", "classes"},
-    "latents": {"features"},
+    "latents": {"features", "classes"},
     "decoders": {"vocab_size", "shape", "classes", "features"},
 }
 MODALITIES = {"shape": "image", "classes": "label"}
@@ -49,6 +51,9 @@ class VAEConfig(PreTrainedConfig):
         encoders: `{name, kind, field, ...}`; `field` is the name when not given.
         latents: `{name, kind, given, prior, ...}`; `given` names encoders and earlier latents;
             `prior: {given: [...]}` makes the prior a network of those instead of the default.
+            `field` names the label that says, in training and where it is not missing, what the
+            latent is; `label_weight: w` adds -w log q(label | x) to the loss, which no figure
+            counts.
         decoders: `{name, kind, field, given, ...}`; `auxiliary: weight` makes it a term of the
             training loss alone, -weight E_q log p(x | z), which no figure counts.
         init_range: every weight starts uniform in [-init_range, init_range]; when None, each kind
@@ -73,7 +78,7 @@ class VAEConfig(PreTrainedConfig):
 
     def facts(self, node: Node) -> dict[str, Any]:
         """What a node's component may ask for of its field."""
-        known = (self.observed or {}).get(node["field"], {})
+        known = (self.observed or {}).get(node.get("field"), {})
         chosen = {name: known[name] for name in MODALITIES if name in known}
         return chosen or {"vocab_size": self.vocab_size}
 
@@ -82,7 +87,7 @@ class VAEConfig(PreTrainedConfig):
         filled = []
         for node in getattr(self, group) or []:
             complete = dict(node)
-            if "field" in GRAPH_KEYS[group]:
+            if group != "latents":
                 complete.setdefault("field", node["name"])
             if "given" in GRAPH_KEYS[group]:
                 complete.setdefault("given", [])
@@ -132,10 +137,11 @@ class VAE(PreTrainedModel):
         for node in config.nodes("latents"):
             name = node["name"]
             features = sum(sizes[given] for given in node["given"])
-            self.latents[name] = build_node("latents", node, features=features)
+            classes = config.facts(node).get("classes")
+            self.latents[name] = build_node("latents", node, features=features, classes=classes)
             if "prior" in node:
                 features = sum(sizes[given] for given in node["prior"]["given"])
-                self.priors[name] = build_node("latents", node, features=features)
+                self.priors[name] = build_node("latents", node, features=features, classes=classes)
             sizes[name] = int(self.latents[name].dim)  # type: ignore[arg-type]
         for node in config.nodes("decoders"):
             features = sum(sizes[given] for given in node["given"])
@@ -161,9 +167,10 @@ class VAE(PreTrainedModel):
         features = self.read(fields, 1.0 if schedule is None else schedule(step))
         out = self.infer_from(features, fields, samples)
         loss = self.objective(out, step)  # type: ignore[operator]
+        weights = self.auxiliary | self.label_weights
         for name, said in out.auxiliary.items():
-            term = -said.mean()
-            value = loss.value + self.auxiliary[name] * term
+            term = -out.expected(said).mean()
+            value = loss.value + weights[name] * term
             loss = Loss(value, {**loss.terms, name: term.detach()})
         return loss
 
@@ -181,7 +188,7 @@ class VAE(PreTrainedModel):
     ) -> VAEOutput:
         """`infer` of a batch that was read; more samples read it no further."""
         batch = len(next(iter(fields.values())))
-        latents = self.draw(features, samples, batch)
+        latents = self.draw(features, samples, batch, enumerate_all=True)
         values = {name: latent.value for name, latent in latents.items()}
         wanted = list(self.decoders) if self.training else self.main_decoders
         said = {
@@ -189,11 +196,18 @@ class VAE(PreTrainedModel):
             for name, likelihood in self.likelihoods(values, features, batch, wanted).items()
         }
         auxiliary = {name: said.pop(name) for name in self.auxiliary if name in said}
+        if self.training:
+            auxiliary |= self.label_log_probs(features, fields)
         pooled = {name: found.pooled for name, found in features.items()}
         return VAEOutput(latents, said, fields, auxiliary, pooled)
 
     def draw(
-        self, features: Mapping[str, Features], samples: int, batch: int, use_mean: bool = False
+        self,
+        features: Mapping[str, Features],
+        samples: int,
+        batch: int,
+        use_mean: bool = False,
+        enumerate_all: bool = False,
     ) -> dict[str, Latent]:
         """K posterior samples of each latent in turn, each given those before it.
 
@@ -202,8 +216,12 @@ class VAE(PreTrainedModel):
             samples: K.
             batch: B.
             use_mean: the posterior means in place of samples; K is then 1.
+            enumerate_all: every class of a categorical latent in turn in place of samples; K is
+                then their number times as large.
         """
         samples = 1 if use_mean else samples
+        if enumerate_all:
+            samples *= self.copies
         latents: dict[str, Latent] = {}
         for node in self.config.nodes("latents"):
             values = {name: latent.value for name, latent in latents.items()}
@@ -212,11 +230,20 @@ class VAE(PreTrainedModel):
             drawn = posterior.expand((samples, batch))
             if use_mean:
                 value = family.centre(drawn)
+            elif enumerate_all and family.enumerated:
+                value = family.every_value(samples, batch, drawn.mean)
             else:
                 value = drawn.rsample() if drawn.has_rsample else drawn.sample()
             prior = self.prior(node, features, values, posterior.batch_shape, value)
-            latents[node["name"]] = Latent(value, posterior, prior)
+            counted = enumerate_all and not use_mean and family.enumerated
+            latents[node["name"]] = Latent(value, posterior, prior, counted)
         return latents
+
+    @property
+    def copies(self) -> int:
+        """What a sample is multiplied by where a latent is enumerated: its number of values."""
+        families = [cast(Family, family) for family in self.latents.values()]
+        return next((family.dim for family in families if family.enumerated), 1)
 
     def encode(self, **fields: Tensor) -> dict[str, Distribution]:
         """The posterior of each latent, batch shape (B,); later latents see the earlier means."""
@@ -230,12 +257,23 @@ class VAE(PreTrainedModel):
             posteriors[node["name"]] = posterior
         return posteriors
 
-    def sample_prior(self, count: int, **fields: Tensor) -> dict[str, Tensor]:
-        """Samples of each latent from its prior, (1, count, D); fields for learned priors."""
+    def sample_prior(
+        self, count: int, known: Mapping[str, Tensor] | None = None, **fields: Tensor
+    ) -> dict[str, Tensor]:
+        """Samples of each latent from its prior, (1, count, D).
+
+        Args:
+            count: of each latent.
+            known: values of some latents, (1, count, D), in place of samples.
+            **fields: for learned priors.
+        """
         features = self.encoder_features(fields)
         values: dict[str, Tensor] = {}
         like = next(self.parameters())
         for node in self.config.nodes("latents"):
+            if known and node["name"] in known:
+                values[node["name"]] = known[node["name"]]
+                continue
             shape = torch.Size((1, count))
             prior = self.prior(node, features, values, shape, like)
             values[node["name"]] = prior.expand(shape).sample()
@@ -288,6 +326,13 @@ class VAE(PreTrainedModel):
         return {n["name"]: n["auxiliary"] for n in nodes if n.get("auxiliary") is not None}
 
     @property
+    def label_weights(self) -> dict[str, float]:
+        """Weights of -log q(label | x), by `label_` and the name of the latent."""
+        nodes = self.config.nodes("latents")
+        found = {node["name"]: node.get("label_weight") for node in nodes}
+        return {f"label_{name}": weight for name, weight in found.items() if weight is not None}
+
+    @property
     def main_decoders(self) -> list[str]:
         """Names of the decoders whose likelihood counts: all but the auxiliary."""
         return [name for name in self.decoders if name not in self.auxiliary]
@@ -306,12 +351,42 @@ class VAE(PreTrainedModel):
             ValueError: there is refinement, and a field that is decoded is missing.
         """
         features = self.encoder_features(fields)
+        if self.training:
+            # Held out, the label is what is asked for: figures are of the texts alone.
+            features |= self.known(features, fields)
         if self.refinement is None:
             return features
         missing = {self.field_of(name) for name in self.main_decoders} - fields.keys()
         if missing:
             raise ValueError(f"refinement of posteriors needs the fields {sorted(missing)}")
         return features | self.refined(self.refinement, features, fields, kl_weight)
+
+    def known(
+        self, features: Mapping[str, Features], fields: Mapping[str, Tensor]
+    ) -> dict[str, Features]:
+        """The variational parameters of each latent whose label is there, (B, P), by its name."""
+        return {
+            node["name"]: pooled_only(
+                cast(Family, self.latents[node["name"]]).observed(
+                    self.head(node, features, {})[0], fields[node["field"]]
+                )
+            )
+            for node in self.config.nodes("latents")
+            if node.get("field") in fields
+        }
+
+    def label_log_probs(
+        self, features: Mapping[str, Features], fields: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """log q(label | x), (1, B), as `label_weights` names it; 0 where the label is missing."""
+        found = {}
+        for node in self.config.nodes("latents"):
+            if node.get("label_weight") is not None and node["field"] in fields:
+                labels = fields[node["field"]]
+                logits = self.head(node, features, {})[0]
+                loss = F.cross_entropy(logits, labels, ignore_index=MISSING, reduction="none")
+                found[f"label_{node['name']}"] = -loss[None]
+        return found
 
     def encoder_features(self, fields: Mapping[str, Tensor]) -> dict[str, Features]:
         """The features of each encoder whose field is there, by encoder name."""
@@ -366,6 +441,12 @@ class VAE(PreTrainedModel):
         """Variational parameters of a latent, (K or 1, B, P): the refined, or the encoders'."""
         if node["name"] in features:
             return features[node["name"]].pooled[None]
+        return self.head(node, features, values)
+
+    def head(
+        self, node: Node, features: Mapping[str, Features], values: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Variational parameters of a latent as the encoders have them, (K or 1, B, P)."""
         family = cast(Family, self.latents[node["name"]])
         return family.proposal(self.context(node, features, values))
 
@@ -471,7 +552,7 @@ def check_graph(config: VAEConfig) -> list[str]:
                 sources.append(name)
         if group == "encoders":
             sources += names
-    problems += refinement_problems(config)
+    problems += refinement_problems(config) + enumeration_problems(config)
     nodes = [node for node in config.decoders or [] if isinstance(node, dict)]
     if all(node.get("auxiliary") is not None for node in nodes):
         problems.append("decoders: at least one is needed that is not auxiliary")
@@ -496,8 +577,25 @@ def refinement_problems(config: VAEConfig) -> list[str]:
     ]
 
 
+def enumeration_problems(config: VAEConfig) -> list[str]:
+    """What of a graph's latents cannot be summed over, one line each."""
+    kinds = {
+        node.get("name"): Family.kinds.get(node.get("kind", ""))
+        for node in config.latents or []
+        if isinstance(node, dict)
+    }
+    names = [str(name) for name, kind in kinds.items() if getattr(kind, "enumerated", False)]
+    problems = []
+    if len(names) > 1:
+        problems.append(f"latents: one categorical latent at most (got {', '.join(names)})")
+    if names and config.refinement is not None:
+        problems.append(f"refinement: {names[0]} is categorical; others can be refined")
+    return problems
+
+
 def check_fields(config: VAEConfig) -> list[str]:
     """The nodes whose field is of another modality than their kind reads or writes."""
+    others = ", ".join(sorted(config.observed or {})) or "texts only"
     problems = []
     for group in ("encoders", "decoders"):
         for node in config.nodes(group):
@@ -506,11 +604,16 @@ def check_fields(config: VAEConfig) -> list[str]:
             for name in SUPPLIED[group] - {"features"}:
                 if name in wanted and name not in known:
                     what = MODALITIES.get(name, "text")
-                    others = ", ".join(sorted(config.observed or {})) or "texts only"
                     problems.append(
                         f"{group}.{node['name']}: {node['kind']} needs {what}s, and the data has "
                         f"no {what} field {node['field']!r} (it has: {others})"
                     )
+    for node in config.nodes("latents"):
+        if "field" in node and "classes" not in config.facts(node):
+            problems.append(
+                f"latents.{node['name']}: the data has no label field {node['field']!r} "
+                f"(it has: {others})"
+            )
     return problems
 
 
@@ -524,6 +627,8 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
         return [*problems, f"{path}.given: must be a list of names (got {given!r})"]
     if node.get("auxiliary") is not None:
         problems += check_value(PositiveFloat, node["auxiliary"], f"{path}.auxiliary")
+    if group == "latents":
+        problems += label_problems(node, path)
     if group == "latents" and not given:
         problems.append(f"{path}.given: a latent needs at least one encoder or earlier latent")
     if "prior" in node:
@@ -538,6 +643,22 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
         for name in given
         if name not in known
     ]
+
+
+def label_problems(node: Node, path: str) -> list[str]:
+    """The mistakes in what a latent's node says of a label, one line each."""
+    problems = []
+    if "field" in node:
+        kind = Family.kinds.get(node.get("kind", ""))
+        if kind is not None and "classes" not in arguments(kind)[0]:
+            problems.append(f"{path}.field: a {node['kind']} latent takes no label")
+        elif not isinstance(node["field"], str):
+            problems.append(f"{path}.field: must be a name (got {node['field']!r})")
+    if node.get("label_weight") is not None:
+        problems += check_value(PositiveFloat, node["label_weight"], f"{path}.label_weight")
+        if "field" not in node:
+            problems.append(f"{path}.label_weight: needs the field of the label")
+    return problems
 
 
 def is_list_of_names(given: Any) -> bool:

@@ -1,5 +1,6 @@
 """The contract between a model and an objective: what the distributions said of a batch."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +17,14 @@ class Latent:
         value: sample of the posterior, (K, B, D).
         posterior: q(z | x), batch shape (K or 1, B), event (D,).
         prior: p(z), batch shape as the posterior's.
+        enumerated: the samples are all D values of the latent in turn, each as often, and not
+            drawn; the posterior's weight of each is `weights`.
     """
 
     value: Tensor
     posterior: Distribution
     prior: Distribution
+    enumerated: bool = False
 
     def kl(self) -> Tensor:
         """KL(q || p) per text, (K, B), nats: exact where registered, else the log ratio.
@@ -34,8 +38,20 @@ class Latent:
         return exact.expand(self.value.shape[:2])
 
     def log_ratio(self) -> Tensor:
-        """log q(z | x) - log p(z) at the sample, (K, B), nats."""
-        return self.posterior.log_prob(self.value) - self.prior.log_prob(self.value)
+        """log q(z | x) - log p(z) at the sample, (K, B), nats.
+
+        Values that were enumerated come from a uniform q: each as often, what is impossible never.
+        """
+        log_prior = self.prior.log_prob(self.value)
+        if not self.enumerated:
+            return self.posterior.log_prob(self.value) - log_prior
+        log_uniform = -math.log(self.value.shape[-1])
+        return (log_uniform - log_prior).masked_fill(self.weights() == 0, torch.inf)
+
+    def weights(self) -> Tensor:
+        """q(z | x) of enumerated values, (K, B), which add up to one over K."""
+        each = self.posterior.mean * self.value
+        return each.sum(-1) * self.value.shape[-1] / len(self.value)
 
     def kl_per_dimension(self) -> Tensor:
         """KL of each dimension, (K, B, D), nats.
@@ -70,6 +86,13 @@ class VAEOutput:
     fields: dict[str, Any] = field(default_factory=dict)
     auxiliary: dict[str, Tensor] = field(default_factory=dict)
     features: dict[str, Tensor] = field(default_factory=dict)
+
+    def expected(self, values: Tensor) -> Tensor:
+        """E_q of what there is of each sample, (K, B): (B,)."""
+        for latent in self.latents.values():
+            if latent.enumerated:
+                return (latent.weights() * values).sum(0)
+        return values.mean(0)
 
     @property
     def reconstruction(self) -> Tensor:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from textvae.data.fields import MISSING, Fields
+from textvae.data.fields import Fields
 from textvae.data.images import read_png
 from textvae.exports import PICTURE, check_out, written_beside
 from textvae.image import ImageVAE
 from textvae.reports import held_out_images
+from textvae.vocabulary import MISSING
 
 SIDE = 280
 """Pixels that an image is at most enlarged to in a grid of few."""

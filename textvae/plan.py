@@ -57,14 +57,29 @@ class DataPlan(Section):
     Args:
         source: folder, file or `datasets` name; None for the shipped corpus.
         text_column: column of a table that holds the texts.
+        label_column: column of a table that holds their labels, the field `label` of a model;
+            where it is blank, a text has none. Without it there are no labels.
+        labelled: training texts whose label is kept, as many of each class as there can be, drawn
+            with `train.seed`; None for all.
+        repeat_labelled: times that a training text with a label is read in an epoch: where few
+            have one, batches without any would say nothing of labels.
         valid_fraction: share of the training texts held out where there is no validation file.
         max_tokens: longer texts are left out of training, and their number is said.
     """
 
     source: str | None = None
     text_column: str = "text"
+    label_column: str | None = None
+    labelled: PositiveInt | None = None
+    repeat_labelled: PositiveInt = 1
     valid_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
     max_tokens: Annotated[int, Field(ge=3)] = 256
+
+    @model_validator(mode="after")
+    def _labels_stand_in_a_column(self) -> Self:
+        if self.labelled is not None and self.label_column is None:
+            raise ValueError("labelled needs label_column")
+        return self
 
 
 Pixels = Literal["grey", "dequantized", "static", "dynamic"]
@@ -147,7 +162,8 @@ class TrainingPlan(Section):
         validation_samples: posterior samples of each validation text.
         workers: processes that put batches together; 0 for none. Changes no result.
         keep: the "best" model by validation, or the "last": where the loss is another.
-        select: what validation calls best: the "bound", or the "coherence" of topics.
+        select: what validation calls best: the "bound", the "coherence" of topics, or the
+            "accuracy" of labels.
         lagging: encoders that catch up before each step; None for one update of all.
         averaging: a mean of the weights that is validated and kept; None for the weights alone.
         seed: of initial weights, order and noise.
@@ -167,7 +183,7 @@ class TrainingPlan(Section):
     validation_samples: PositiveInt = 5
     workers: NonNegativeInt = 0
     keep: Literal["best", "last"] = "best"
-    select: Literal["bound", "coherence"] = "bound"
+    select: Literal["bound", "coherence", "accuracy"] = "bound"
     lagging: LaggingPlan | None = None
     averaging: AveragingPlan | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0

@@ -17,6 +17,7 @@ from torch import Tensor
 from textvae.checkpoints import MANIFEST, CheckpointError, damage
 from textvae.data.batching import Examples
 from textvae.data.readers import nearest_name
+from textvae.evaluation.labels import labelled_latent
 from textvae.evaluation.latent import (
     ACTIVE,
     information,
@@ -28,6 +29,7 @@ from textvae.evaluation.likelihood import Likelihood, likelihood
 from textvae.families import Family
 from textvae.features import Kind, latent_features
 from textvae.model import VAE, VAEConfig
+from textvae.registry import suggest
 
 LATENT_SAMPLES = 20_000
 """Posterior samples that mutual information is estimated from: 1 to 10 of each text."""
@@ -89,6 +91,38 @@ class PretrainedVAE:
     def sizes(self) -> list[int]:
         """Size of each latent, in the order of the graph."""
         return [int(family.dim) for family in self.model.latents.values()]  # type: ignore[arg-type]
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the classes of the label that it was taught or is given; empty without one."""
+        config = self.model.config
+        read = [
+            node.get("field") for name in ("encoders", "latents") for node in config.nodes(name)
+        ]
+        for field, facts in (config.observed or {}).items():
+            if "classes" in facts and field in read:
+                return list(facts.get("names") or map(str, range(facts["classes"])))
+        return []
+
+    def label_number(self, label: str) -> int:
+        """The number of a class, given as `positive` or, with its field or latent, `y=positive`.
+
+        Raises:
+            ValueError: the model knows no label, or not this one.
+        """
+        if not self.labels:
+            raise ValueError(f"the model knows no label (asked for {label!r})")
+        prefix, _, rest = label.partition("=")
+        if label not in self.labels and prefix in (*(labelled_latent(self.model) or ()), "label"):
+            label = rest
+        if label not in self.labels:
+            raise ValueError(f"unknown label {label!r} {suggest(label, self.labels)}")
+        return self.labels.index(label)
+
+    @property
+    def tells_labels(self) -> bool:
+        """Whether it was taught a label, and tells it of texts."""
+        return labelled_latent(self.model) is not None
 
     def require_latent(self) -> None:
         """Refuse what a language model cannot do.

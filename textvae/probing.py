@@ -29,7 +29,7 @@ def labelled_data(
     Raises:
         DataError: it cannot be read, or cannot be split.
     """
-    columns = {"text_column": text_column, "label_column": label_column}
+    columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column}
     splits = read_labelled(data, **columns)
     if "train" not in splits:
         raise DataError(f"{data}: has no train split (found: {', '.join(splits)})")

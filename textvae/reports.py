@@ -3,19 +3,21 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from textvae.console import shown, table
 from textvae.data.fields import Fields
 from textvae.data.images import read_image_corpus, read_image_split
-from textvae.data.readers import Corpus, Rows, read_corpus, read_split
+from textvae.data.readers import Corpus, Labelled, Rows, read_corpus, read_labelled, read_split
 from textvae.data.texts import Texts
 from textvae.evaluation.latent import ACTIVE
 from textvae.plan import DataPlan, ImagePlan
 from textvae.recipes import Recipe, shipped
 from textvae.runs import RESULTS, RunError, saved_recipe
+
+T = TypeVar("T")
 
 
 def read_data(plan: DataPlan) -> Corpus:
@@ -23,6 +25,7 @@ def read_data(plan: DataPlan) -> Corpus:
     return read_corpus(
         plan.source or str(shipped("data")),
         text_column=plan.text_column,
+        label_column=plan.label_column,
         valid_fraction=plan.valid_fraction,
     )
 
@@ -41,6 +44,50 @@ def held_out_texts(model: str, data: str | None, text_column: str = "text") -> R
     corpus = read_data(text_plan(model))
     split = "test" if corpus.test else "validation"
     return Rows(corpus.test or corpus.valid, [f"{corpus.source}: the {split} texts"])
+
+
+def held_out_labels(model: str, data: str | None, text_column: str, label_column: str) -> Labelled:
+    """`held_out_texts` with the label of each, blank where there is none.
+
+    Raises:
+        DataError: as there, or there are no labels.
+    """
+    plan = text_plan(model) if data is None else DataPlan(source=data, text_column=text_column)
+    source = plan.source or str(shipped("data"))
+    columns = {"text_column": plan.text_column, "label_column": label_column}
+    found = read_labelled(source, **columns, partly=True)
+    if data is None and not found.keys() & {"test", "valid"}:
+        corpus = read_data(plan.model_copy(update={"label_column": label_column}))
+        assert corpus.labels is not None, "asked for"
+        return Labelled(corpus.valid, corpus.labels["valid"])
+    return next(found[split] for split in ("test", "valid", "train") if split in found)
+
+
+def real_texts(
+    model: str, data: str | None, text_column: str, label_column: str | None
+) -> tuple[Labelled, Labelled]:
+    """All labelled texts to train a classifier on, and the test, else validation, texts.
+
+    Raises:
+        DataError: they cannot be read.
+        RunError: no column of labels is named, and the model's folder names none.
+    """
+    plan = text_plan(model) if data is None else DataPlan(source=data, text_column=text_column)
+    column = label_column or (plan.label_column if data is None else "label")
+    if column is None:
+        raise RunError(f"{model} was trained without labels: name their column (--label-column)")
+    corpus = read_data(plan.model_copy(update={"label_column": column, "labelled": None}))
+    assert corpus.labels is not None, "asked for"
+    split = "test" if corpus.test else "valid"
+    pairs = ((list(corpus.train), "train"), (getattr(corpus, split), split))
+    train, test = (known_rows(texts, corpus.labels[name]) for texts, name in pairs)
+    return train, test
+
+
+def known_rows(texts: list[str], labels: list[str]) -> Labelled:
+    """The texts that have a label, with it."""
+    rows = [(text, label) for text, label in zip(texts, labels, strict=True) if label]
+    return Labelled([text for text, _ in rows], [label for _, label in rows])
 
 
 def text_plan(model: str) -> DataPlan:
@@ -100,8 +147,8 @@ def training_texts(model: str) -> tuple[Texts | list[str] | None, list[str]]:
         return None, [f"copies are not counted, the training texts are not there: {error}"]
 
 
-def subset(texts: list[str], limit: int | None, seed: int = 0) -> list[str]:
-    """At most `limit` of the texts, drawn with a seed, in their order."""
+def subset(texts: list[T], limit: int | None, seed: int = 0) -> list[T]:
+    """At most `limit` of the texts, or of anything, drawn with a seed, in their order."""
     if limit is None or limit >= len(texts):
         return texts
     chosen = np.random.default_rng(seed).choice(len(texts), limit, replace=False)
@@ -193,6 +240,12 @@ def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
                 f["token_perplexity"],
                 f"exp(nll / token), {tokens}",
             ),
+        ]
+    if f.get("accuracy") is not None:
+        told = f"share of {f['labelled']:,} labelled sentences"
+        rows += [
+            ("accuracy", "accuracy", f["accuracy"], told),
+            ("macro_f1", "macro-F1", f["macro_f1"], "mean over the classes"),
         ]
     if exact:
         return rows

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -24,7 +25,9 @@ from textvae.checkpoints import (
 )
 from textvae.data.batching import Examples, Sentences
 from textvae.data.cache import encoded_sentences, trained_tokenizer
+from textvae.data.fields import Fields
 from textvae.data.images import ImageCorpus, check_unit_interval
+from textvae.data.labels import class_names, kept, numbered, with_labels
 from textvae.data.readers import Corpus
 from textvae.data.texts import add_text, sha_of
 from textvae.data.tokenizers import load_tokenizer
@@ -121,8 +124,8 @@ def train_alone(
     tokenizer, facts = rows.tokenizer, (rows.vocab_size, rows.observed)
     model = build_model(recipe, *facts)
     observers = [d for d in model.decoders.values() if cast(Decoder, d).observes]
-    if observers and isinstance(rows.train, Sentences):
-        counts = torch.from_numpy(rows.train.counts(rows.vocab_size))
+    if observers and (texts := sentences_of(rows.train)) is not None:
+        counts = torch.from_numpy(texts.counts(rows.vocab_size))
         for decoder in observers:
             cast(Decoder, decoder).observe(counts, len(rows.train))
     if recipe.pretrain is not None:
@@ -192,11 +195,51 @@ def prepared(
         return Prepared(corpus.train, corpus.valid, None, corpus.facts)
     assert isinstance(recipe.data, DataPlan), "texts come from a data section for texts"
     tokenizer = run_tokenizer(recipe, corpus, folder, resume, note)
-    train = encoded_sentences(tokenizer, corpus.train, note, recipe.data.max_tokens)
-    if left_out := len(corpus.train) - len(train):
-        note(f"{left_out} texts of over {recipe.data.max_tokens} tokens left out")
     valid = encoded_sentences(tokenizer, corpus.valid, note)
+    if corpus.labels is not None:
+        names = class_names(corpus.labels["train"])
+        texts, values = labelled_texts(recipe, corpus, tokenizer, names, note)
+        train = with_labels(encoded_sentences(tokenizer, texts, note), values, names)
+        held_out = numbered(corpus.labels["valid"], names)
+        return Prepared(train, with_labels(valid, held_out, names), tokenizer, train.facts)
+    train = encoded_sentences(tokenizer, corpus.train, note, recipe.data.max_tokens)
+    say_left_out(len(corpus.train) - len(train), recipe.data, note)
     return Prepared(train, valid, tokenizer)
+
+
+def say_left_out(count: int, plan: DataPlan, note: Callable[[str], None]) -> None:
+    """A note on texts that are too long, if there are some."""
+    if count:
+        note(f"{count} texts of over {plan.max_tokens} tokens left out")
+
+
+def labelled_texts(
+    recipe: Recipe,
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerFast,
+    names: list[str],
+    note: Callable[[str], None],
+) -> tuple[list[str], np.ndarray]:
+    """The training texts and the label of each, (N,), -1 for none, as the data section asks."""
+    plan = recipe.data
+    assert isinstance(plan, DataPlan) and corpus.labels is not None, "texts with labels"
+    lengths = encoded_sentences(tokenizer, corpus.train, note).lengths
+    short = np.flatnonzero(lengths <= plan.max_tokens)
+    say_left_out(len(lengths) - len(short), plan, note)
+    values = numbered(corpus.labels["train"], names)[short]
+    if plan.labelled is not None:
+        values = kept(values, plan.labelled, recipe.train.seed)
+    labelled = np.flatnonzero(values >= 0)
+    note(f"{len(labelled):,} training texts have a label: {', '.join(names)}")
+    rows = np.concatenate([np.arange(len(values)), np.tile(labelled, plan.repeat_labelled - 1)])
+    texts = list(corpus.train)
+    return [texts[short[row]] for row in rows], values[rows]
+
+
+def sentences_of(rows: Examples) -> Sentences | None:
+    """The texts among rows, if they have some."""
+    found = rows.columns.get("text") if isinstance(rows, Fields) else rows
+    return found if isinstance(found, Sentences) else None
 
 
 def check_range(recipe: Recipe, corpus: ImageCorpus) -> None:
@@ -504,6 +547,8 @@ def fingerprint(corpus: Corpus | ImageCorpus) -> str:
     for text in corpus.valid:
         add_text(sha, text)
     sha.update(b"\0")
+    for label in (label for split in (corpus.labels or {}).values() for label in split):
+        add_text(sha, label)
     return sha.hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import cast
@@ -14,9 +14,11 @@ from transformers import PreTrainedTokenizerFast
 
 from textvae.checkpoints import CheckpointError, quiet_transformers, written_whole
 from textvae.data.batching import Sentences
+from textvae.data.labels import numbered
 from textvae.data.readers import SURROGATE
 from textvae.data.tokenizers import decode_ids, load_tokenizer, tokenizer_kind
 from textvae.decoders.text import TokenDecoder
+from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
 from textvae.evaluation.latent import Shuffled, is_collapsed
 from textvae.evaluation.likelihood import likelihood, perplexity
 from textvae.evaluation.positions import (
@@ -49,6 +51,9 @@ class Evaluation(Figures):
     Args:
         word_perplexity: exp(nll of all texts / words).
         token_perplexity: exp(nll of all texts / tokens); depends on the tokenizer.
+        accuracy: share of labelled texts that are given their label; None without labels.
+        macro_f1: mean of the classes' F1; None without labels.
+        labelled: number of texts with a label.
         sentences: number of texts N.
         words: whitespace-separated words, one end of sentence for each text included.
         tokens: predicted tokens, ends of sentence included.
@@ -60,6 +65,9 @@ class Evaluation(Figures):
     sentences: int
     words: int
     tokens: int
+    accuracy: float | None = None
+    macro_f1: float | None = None
+    labelled: int = 0
     generation: Generation | None = None
 
 
@@ -148,6 +156,16 @@ class SentenceVAE(PretrainedVAE):
         means, scales = self.moments(self.sentences(texts))
         return (means, scales) if return_scales else means
 
+    def classify(self, texts: Sequence[str]) -> np.ndarray:
+        """q(label | x) of texts, (N, C), float32; the classes are `labels`, in that order.
+
+        Raises:
+            ValueError: the model was taught no label.
+        """
+        order, batches = zip(*self.sentences(texts).in_length_order(), strict=True)
+        found = class_probabilities(self.model, batches).numpy()
+        return found[np.argsort(np.concatenate(order))]
+
     def features(self, texts: Sequence[str], kind: Kind = "mean", seed: int = 0) -> np.ndarray:
         """Features of texts for another model, (N, H), see `features_of`."""
         return self.features_of(self.sentences(texts), kind, seed)
@@ -206,7 +224,11 @@ class SentenceVAE(PretrainedVAE):
         return self.decode(np.asarray(self.encode(texts)), decoding)
 
     def sample(
-        self, count: int = 1, decoding: Decoding | None = None, seed: int | None = None
+        self,
+        count: int = 1,
+        decoding: Decoding | None = None,
+        seed: int | None = None,
+        label: str | None = None,
     ) -> list[str]:
         """Sentences from the prior: z ~ p(z), then tokens drawn from p(x | z).
 
@@ -214,18 +236,32 @@ class SentenceVAE(PretrainedVAE):
             count: number of sentences.
             decoding: how to choose tokens; drawn from the whole distribution when not given.
             seed: of z and tokens; None leaves the random state as it is.
+            label: class that all of them are to have, for a model that was taught labels.
 
         Raises:
-            ValueError: count below 1.
+            ValueError: count below 1, or an unknown label.
         """
         if count < 1:
             raise ValueError(f"at least one sentence must be asked for (got {count})")
+        known = None if label is None else self.known_label(label, count)
         with torch.random.fork_rng(enabled=seed is not None), torch.no_grad():
             if seed is not None:
                 torch.manual_seed(seed)
-            drawn = [value[0] for value in self.model.sample_prior(count).values()]
+            drawn = [value[0] for value in self.model.sample_prior(count, known).values()]
             z = torch.cat(drawn, -1) if drawn else torch.zeros(count, 0)
             return self.decode(z.cpu(), decoding or Decoding(sample=True))
+
+    def known_label(self, label: str, count: int) -> dict[str, Tensor]:
+        """The values, (1, count, C), of the latent that is what labels say, by its name.
+
+        Raises:
+            ValueError: there is none, or the label is unknown.
+        """
+        number, found = self.label_number(label), labelled_latent(self.model)
+        if found is None:
+            raise ValueError(f"no latent stands for the label (asked for {label!r})")
+        one_hot = torch.eye(len(self.labels), device=self.model.device)[number]
+        return {found[0]: one_hot.expand(1, count, -1)}
 
     def interpolate(
         self,
@@ -265,6 +301,7 @@ class SentenceVAE(PretrainedVAE):
         seed: int = 0,
         generation: bool = False,
         training: Iterable[str] | None = None,
+        labels: Sequence[str] | None = None,
     ) -> Evaluation:
         """Likelihood, perplexity and what z holds of held-out texts; on request, what it writes.
 
@@ -274,14 +311,21 @@ class SentenceVAE(PretrainedVAE):
             seed: of all samples.
             generation: whether to decode, sample and interpolate too.
             training: texts that it was trained on, for `generation`; read more than once.
+            labels: of the texts, blank where there is none: how often it tells them. No other
+                figure depends on them.
 
         Raises:
-            ValueError: no text, samples below 1, or fewer than four texts to judge samples by.
+            ValueError: no text, samples below 1, labels it was not taught, or fewer than four
+                texts to judge samples by.
         """
         sentences = self.sentences(texts)
         # Few texts and many samples at once: the encoder then runs once for many samples.
         max_tokens = 512 if samples > 8 else 4096
         figures, estimate = self.figures(sentences, samples, seed, max_tokens)
+        if labels is not None:
+            numbers = torch.from_numpy(numbered(labels, self.labels))
+            told = classification(torch.from_numpy(self.classify(texts)), numbers)
+            figures |= asdict(told)
         return Evaluation(
             **figures,
             word_perplexity=perplexity(estimate.nll, sentences.words),

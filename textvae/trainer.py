@@ -26,6 +26,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from textvae.checkpoints import CheckpointError, checkpoints, damage, discard, put_in_place
 from textvae.data.batching import Examples, ShuffledBatches
+from textvae.evaluation.labels import label_accuracy, labelled_latent
 from textvae.evaluation.latent import (
     active_units,
     information,
@@ -60,7 +61,7 @@ LEARNING_RATE_SCHEDULES = {
     "cosine": "cosine",
     "plateau": "reduce_lr_on_plateau",
 }
-MONITORED = {"bound": "eval_loss", "coherence": "eval_npmi"}
+MONITORED = {"bound": "eval_loss", "coherence": "eval_npmi", "accuracy": "eval_accuracy"}
 """What a validation logs, by what chooses the best model."""
 TOPIC_WORDS = 10
 """Words of each topic whose coherence is looked at."""
@@ -114,7 +115,7 @@ def training_arguments(
         eval_strategy="epoch",
         save_strategy="epoch",
         metric_for_best_model=MONITORED[plan.select],
-        greater_is_better=plan.select == "coherence",
+        greater_is_better=plan.select != "bound",
         remove_unused_columns=False,
         logging_steps=50,
         # The default logs a NaN as the running average; we stop on it instead.
@@ -169,6 +170,9 @@ class VAETrainer(Trainer):
         self.terms_count = 0
         if plan.select == "coherence":
             topic_decoder(model)  # refused before any training
+        found = labelled_latent(model)
+        if plan.select == "accuracy" and (found is None or not has_labels(valid, found[1])):
+            raise ValueError("train.select: accuracy needs a latent that labels say, and labels")
         stops = [Patience(plan.patience, plan.select)] if plan.patience else []
         self.by_length = np.argsort(train.lengths, kind="stable") if plan.lagging else None
         super().__init__(
@@ -509,7 +513,7 @@ class Patience(TrainerCallback):
     def __init__(self, patience: int, select: str = "bound"):
         self.patience = patience
         self.metric = MONITORED[select]
-        self.sign = -1 if select == "coherence" else 1
+        self.sign = 1 if select == "bound" else -1
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -538,10 +542,18 @@ class OrderOfEpoch(TrainerCallback):
         self.batches.epoch = state.global_step // self.batches.steps
 
 
+def has_labels(rows: Examples, field: str) -> bool:
+    """Whether some of the rows have a label of this field."""
+    column = getattr(rows, "columns", {}).get(field)
+    return column is not None and bool((column.values >= 0).any())
+
+
 def validate(
     model: VAE, sentences: Examples, samples: int, mutual: bool = False
 ) -> dict[str, float]:
     """Means over held-out rows: loss (negative ELBO), nll, reconstruction, kl; active units.
+
+    Where the model was taught a label, also the share of rows that it gives theirs: accuracy.
 
     Args:
         model: is left in evaluation mode.
@@ -566,6 +578,8 @@ def validate(
         if mutual:
             said = information(model, estimate.features, samples=1)
             metrics["mutual_information"] = said.mutual_information
+    if (accuracy := label_accuracy(model, batches)) is not None:
+        metrics["accuracy"] = accuracy
     return metrics
 
 

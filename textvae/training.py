@@ -195,8 +195,11 @@ def run(
             finished = look_at_images(ImageVAE(model), rows, folder, seconds)
         else:
             assert tokenizer is not None, "texts have one"
-            texts = subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
-            finished = look(SentenceVAE(model, tokenizer), texts, folder, seconds)
+            split = "test" if corpus.test else "valid"
+            texts = subset(getattr(corpus, split), SUMMARY_SENTENCES)
+            labels = None if corpus.labels is None else corpus.labels[split]
+            labels = None if labels is None else subset(labels, SUMMARY_SENTENCES)
+            finished = look(SentenceVAE(model, tokenizer), texts, folder, seconds, labels)
         text = json.dumps(finished.summary, indent=1, ensure_ascii=False)
         (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
     except KeyboardInterrupt:
@@ -244,9 +247,13 @@ def all_or_nothing(folder: Path, report: Report) -> Iterator[Report]:
         raise
 
 
-def look(vae: SentenceVAE, texts: list[str], folder: Path, seconds: float) -> Finished:
+def look(
+    vae: SentenceVAE, texts: list[str], folder: Path, seconds: float, labels: list[str] | None
+) -> Finished:
     """Held-out figures, three reconstructions, three samples and an interpolation."""
-    figures = asdict(vae.evaluate(texts, SUMMARY_SAMPLES)) | entropy_of(str(folder), None)
+    told = labels if labels is not None and any(labels) and vae.tells_labels else None
+    figures = asdict(vae.evaluate(texts, SUMMARY_SAMPLES, labels=told))
+    figures |= entropy_of(str(folder), None)
     few = texts[:3]
     decodes = bool(vae.dim) and vae.decoder.ordered
     back = vae.reconstruct(few) if decodes else []

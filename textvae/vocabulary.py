@@ -3,3 +3,6 @@
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
 """Their spellings, in the order of their ids."""
+
+MISSING = -1
+"""The label of a row that has none."""

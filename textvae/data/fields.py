@@ -12,9 +12,6 @@ from textvae.data.batching import Batch, batches_by_length
 from textvae.data.texts import DataError
 from textvae.plan import Pixels
 
-MISSING = -1
-"""The label of a row that has none."""
-
 ROW_TOKENS = 8
 """What a row without text counts as in a batch of so many tokens: 512 images in 4,096."""
 
@@ -45,10 +42,12 @@ class Labels:
     Args:
         values: (N,), int64; -1 where it is missing.
         classes: number of classes.
+        names: of the classes, if they have some.
     """
 
     values: np.ndarray
     classes: int
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -65,7 +64,8 @@ class Labels:
     @property
     def facts(self) -> dict[str, Any]:
         """What a model must know of the field."""
-        return {"classes": self.classes}
+        named = {"names": list(self.names)} if self.names else {}
+        return {"classes": self.classes, **named}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from textvae.data.texts import DataError, Reader, Texts, checked, hold_out
+from textvae.data.texts import DataError, Reader, Texts, checked, held_out_places, hold_out
 
 MAX_CHARS = 100_000
 FORMATS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".feat", ".parquet")
@@ -36,7 +36,8 @@ SHARD = re.compile(r"-(\d+)(?=-of-(\d+)\.)", re.IGNORECASE)
 class Corpus:
     """The texts of each split, stripped and never empty; `valid` and `test` may have none.
 
-    `notes` are sentences for the user: what was skipped, what was split off.
+    `notes` are sentences for the user: what was skipped, what was split off. `labels` are those of
+    the texts of each split, blank where there is none; None where no column of them was named.
     """
 
     train: Texts | list[str]
@@ -44,6 +45,7 @@ class Corpus:
     test: list[str]
     source: str
     notes: list[str]
+    labels: dict[str, list[str]] | None = None
 
 
 class Rows(NamedTuple):
@@ -64,6 +66,7 @@ def read_corpus(
     source: str,
     *,
     text_column: str = "text",
+    label_column: str | None = None,
     valid_fraction: float = 0.05,
     seed: int = 0,
     max_chars: int = MAX_CHARS,
@@ -78,6 +81,7 @@ def read_corpus(
             a hub data set, `name` or `name:config`.
         text_column: where the text is in csv, tsv, json, parquet and hub data. Such a text keeps
             the line ends inside it.
+        label_column: where labels are; then all texts are kept in memory.
         valid_fraction: the share of train that is held out where there is no validation data.
         seed: chooses the texts held out.
         max_chars: a longer text is an error.
@@ -87,6 +91,8 @@ def read_corpus(
     """
     if not 0 <= valid_fraction < 1:
         raise DataError(f"valid_fraction: must be in [0, 1) (got {valid_fraction})")
+    if label_column is not None:
+        return labelled_corpus(source, text_column, label_column, valid_fraction, seed)
     readers = split_readers(source, text_column, max_chars)
     if "train" not in readers:
         raise DataError(f"{source}: has no train split (found: {', '.join(readers)})")
@@ -100,11 +106,43 @@ def read_corpus(
                 "or a validation file"
             )
         train, valid = hold_out(train, valid_fraction, seed)
-        notes.append(
-            f"no validation file: split off {100 * valid_fraction:g} % ({len(valid)} sentences) "
-            f"of train with seed {seed}"
-        )
+        notes.append(split_off(valid_fraction, len(valid), seed))
     return Corpus(train, valid, test, str(source), notes)
+
+
+def split_off(fraction: float, count: int, seed: int) -> str:
+    """What is said where there is no validation file."""
+    return (
+        f"no validation file: split off {100 * fraction:g} % ({count} sentences) "
+        f"of train with seed {seed}"
+    )
+
+
+def labelled_corpus(
+    source: str, text_column: str, label_column: str, valid_fraction: float, seed: int
+) -> Corpus:
+    """`read_corpus` with the label of each text, blank where there is none.
+
+    Raises:
+        DataError: as `read_corpus`, and `read_labelled`.
+    """
+    found = read_labelled(source, text_column=text_column, label_column=label_column, partly=True)
+    if "train" not in found:
+        raise DataError(f"{source}: has no train split (found: {', '.join(found)})")
+    notes = []
+    if "valid" not in found:
+        train = found["train"]
+        count = len(train.texts)
+        if count < 2:
+            raise DataError(f"{source}: one sentence cannot be split into train and valid")
+        held = held_out_places(count, valid_fraction, seed)
+        places = {"valid": held, "train": sorted(set(range(count)) - set(held))}
+        for split, chosen in places.items():
+            found[split] = Labelled(*([part[i] for i in chosen] for part in train))
+        notes.append(split_off(valid_fraction, len(held), seed))
+    texts = {split: found[split].texts if split in found else [] for split in SPLITS}
+    labels = {split: rows.labels for split, rows in found.items()}
+    return Corpus(**texts, source=str(source), notes=notes, labels=labels)
 
 
 def read_texts(path: str, *, text_column: str = "text", split: str | None = None) -> list[str]:
@@ -139,14 +177,16 @@ def read_split(path: str, *, text_column: str = "text", split: str | None = None
 
 
 def read_labelled(
-    source: str, *, text_column: str = "text", label_column: str = "label"
+    source: str, *, text_column: str = "text", label_column: str = "label", partly: bool = False
 ) -> dict[str, Labelled]:
     """The labelled texts of each split of a folder; one file is `train`.
 
     Args:
-        source: as that of `read_corpus`, but no hub name and no .txt file.
+        source: as that of `read_corpus`, but no hub name; the labels of `train.txt` are in
+            `train.labels.tsv` beside it.
         text_column: where the text is.
         label_column: where its label is: text, a whole number or a truth value.
+        partly: whether a text may be without a label, which is then blank.
 
     Raises:
         DataError: it cannot be read, a text is empty, or a label is missing; names the line.
@@ -157,32 +197,54 @@ def read_labelled(
     files = split_files(path) if path.is_dir() else {"train": [path]}
     found = {}
     for split, paths in files.items():
-        rows = list(labelled_rows(paths, text_column, label_column))
+        rows = list(labelled_rows(paths, text_column, label_column, partly))
         found[split] = Labelled([text for text, _ in rows], [label for _, label in rows])
     return found
 
 
 def labelled_rows(
-    paths: Iterable[Path], text_column: str, label_column: str
+    paths: Iterable[Path], text_column: str, label_column: str, partly: bool
 ) -> Iterator[tuple[str, str]]:
     """The texts and labels of files; a row without either is a blank line."""
     found = False
     for path in paths:
-        if file_format(path.name) == ".txt":
-            raise DataError(f"{path}: a .txt file holds no labels (allowed: a table)")
-        cells = zip(iter_cells(path, text_column), iter_cells(path, label_column), strict=True)
-        for (number, text), (_, label) in cells:
+        beside = labels_beside(path)
+        texts = ((n, t.strip("\r\n")) for n, t in iter_lines(path)) if beside else None
+        cells = itertools.zip_longest(
+            texts or iter_cells(path, text_column), iter_cells(beside or path, label_column)
+        )
+        for text_cell, label_cell in cells:
+            if text_cell is None or label_cell is None:
+                raise DataError(f"{beside}: must have a label for each text of {path.name}")
+            (number, text), (_, label) = text_cell, label_cell
             where = f"{path}: {unit_of(path)} {number}"
             if text == "" and label == "":
                 continue
             if not isinstance(text, str) or not text.strip():
                 raise DataError(f"{where}: the text is empty")
-            if not isinstance(label, str | int) or not str(label).strip():
+            label = "" if label is None and partly else label
+            if not isinstance(label, str | int) or not (str(label).strip() or partly):
                 raise DataError(f"{where}: the label is missing (got {label!r})")
             found = True
             yield text.strip(), str(label).strip()
     if not found:
         raise DataError(f"{', '.join(map(str, paths))}: holds no labelled text")
+
+
+def labels_beside(path: Path) -> Path | None:
+    """The table beside a .txt file that holds the labels of its lines; None for a table.
+
+    Raises:
+        DataError: a .txt file without one.
+    """
+    if file_format(path.name) != ".txt":
+        return None
+    stem = Path(path.name.removesuffix(".gz")).stem
+    names = [f"{stem}.labels.tsv", f"{stem}.labels.tsv.gz"]
+    found = next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
+    if found is None:
+        raise DataError(f"{path}: a .txt file holds no labels (allowed: a table, or {names[0]})")
+    return found
 
 
 def split_readers(source: str, text_column: str, max_chars: int) -> dict[str, Reader]:

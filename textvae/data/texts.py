@@ -58,9 +58,8 @@ def checked(source: str, read: Reader, notes: list[str]) -> Texts:
 
 def hold_out(texts: Texts, fraction: float, seed: int) -> tuple[Texts, list[str]]:
     """At least two texts without a random share, and that share, both in their order."""
-    size = min(max(1, round(fraction * len(texts))), len(texts) - 1)
     kept = bytearray(b"\1") * len(texts)
-    for index in random.Random(seed).sample(range(len(texts)), size):
+    for index in held_out_places(len(texts), fraction, seed):
         kept[index] = 0
     sha, held = hashlib.sha256(), []
     for text, keep in zip(texts, itertools.chain(kept, itertools.repeat(1)), strict=False):
@@ -68,10 +67,14 @@ def hold_out(texts: Texts, fraction: float, seed: int) -> tuple[Texts, list[str]
             add_text(sha, text)
         else:
             held.append(text)
-    rest = Texts(
-        texts.source, lambda: itertools.compress(texts.read(), kept), len(texts) - size, sha
-    )
+    rest = Texts(texts.source, lambda: itertools.compress(texts.read(), kept), sum(kept), sha)
     return rest, held
+
+
+def held_out_places(count: int, fraction: float, seed: int) -> list[int]:
+    """The places of a random share of `count` texts, at least one and not all, in order."""
+    size = min(max(1, round(fraction * count)), count - 1)
+    return sorted(random.Random(seed).sample(range(count), size))
 
 
 def add_text(sha: hashlib._Hash, text: str) -> None:

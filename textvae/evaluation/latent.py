@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -228,13 +228,11 @@ class Shuffled:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
 
-    def draw(
-        self, features: Mapping[str, Features], samples: int, batch: int, use_mean: bool = False
-    ) -> dict[str, Latent]:
+    def draw(self, *given: Any, **options: Any) -> dict[str, Latent]:
         """As the model draws, each text's values given to the next text."""
         return {
-            name: Latent(latent.value.roll(1, dims=1), latent.posterior, latent.prior)
-            for name, latent in self.model.draw(features, samples, batch, use_mean).items()
+            name: replace(latent, value=latent.value.roll(1, dims=1))
+            for name, latent in self.model.draw(*given, **options).items()
         }
 
 

@@ -45,13 +45,17 @@ def batch_likelihood(
     """
     samples = samples if len(model.latents) else 1
     batch = len(next(iter(fields.values())))
-    chunk = max(1, min(samples, max_rows // batch))
+    chunk = max(1, min(samples, max_rows // (batch * model.copies)))
     features = model.read(fields)
     total = reconstruction = kl = None
     for start in range(0, samples, chunk):
-        out = model.infer_from(features, fields, min(chunk, samples - start))
-        weight = torch.logsumexp(out.log_weight.double(), 0)
-        rebuilt, rate = out.reconstruction.double().sum(0), out.kl.double().sum(0)
+        size = min(chunk, samples - start)
+        out = model.infer_from(features, fields, size)
+        log_weight = out.log_weight.double()
+        # Values that are enumerated stand on the same axis as samples.
+        weight = torch.logsumexp(log_weight, 0) - math.log(len(log_weight) / size)
+        rebuilt = size * out.expected(out.reconstruction.double())
+        rate = size * out.expected(out.kl.double())
         total = weight if total is None else torch.logaddexp(total, weight)
         reconstruction = rebuilt if reconstruction is None else reconstruction + rebuilt
         kl = rate if kl is None else kl + rate

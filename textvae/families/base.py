@@ -29,6 +29,9 @@ class Family(Component, nn.Module):
     deterministic: ClassVar[bool] = False
     """Whether a posterior is a single point, without a density: an autoencoder's code."""
 
+    enumerated: ClassVar[bool] = False
+    """Whether the loss sums over all values of the latent in place of drawing some."""
+
     def forward(self, context: Tensor) -> Distribution:
         """The distribution for each context, (..., H): batch shape (...), event (D,)."""
         return self.distribution(self.proposal(context))
@@ -51,6 +54,22 @@ class Family(Component, nn.Module):
     def centre(self, posterior: Distribution) -> Tensor:
         """The latent that stands for a posterior, (..., D): its mean, unless that is no latent."""
         return posterior.mean
+
+    def observed(self, proposal: Tensor, labels: Tensor) -> Tensor:
+        """Variational parameters, (B, P), that say what is known: labels, (B,), -1 for missing.
+
+        Raises:
+            NotImplementedError: a label is no value of the latent.
+        """
+        raise NotImplementedError
+
+    def every_value(self, samples: int, batch: int, like: Tensor) -> Tensor:
+        """All values of an `enumerated` latent in turn, (K, B, D).
+
+        Raises:
+            NotImplementedError: there are too many to count.
+        """
+        raise NotImplementedError
 
     def embed(self, value: Tensor) -> Tensor:
         """What other nodes see of a latent, (..., D): the latent itself, unless it stands for more.

@@ -34,7 +34,7 @@ class Objective(Component):
 
 def parts(out: VAEOutput) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """-E_q log p(x | z) and the KL, means over samples and texts, (), and the terms of both."""
-    reconstruction, kl = -out.reconstruction.mean(), out.kl.mean()
+    reconstruction, kl = -out.expected(out.reconstruction).mean(), out.expected(out.kl).mean()
     terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
     return reconstruction, kl, {name: term.detach() for name, term in terms.items()}
 

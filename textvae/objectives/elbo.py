@@ -1,7 +1,8 @@
 """The evidence lower bound, its KL weight and free bits, and the importance-weighted bound."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from textvae.objectives.base import Objective, parts
 from textvae.outputs import Loss, VAEOutput
+from textvae.registry import suggest
 from textvae.schedules import Constant, Schedule
 
 Per = Literal["sentence", "dimension", "batch"]
@@ -26,6 +28,7 @@ class ELBO(Objective, kind="elbo"):
             each sentence, or of the mean KL of the `batch`. The last is not a sum over
             sentences, so there a batch in two halves is not the same as the whole.
         samples: samples K of each latent.
+        latent_weights: what multiplies the KL of a latent, by its name; 1 for those not named.
 
     Source: Bowman et al. 2016, section 3.1, arXiv:1511.06349 (weight); Kingma et al. 2016,
     appendix C.8, arXiv:1606.04934, and Li et al. 2019, section 3, arXiv:1909.00868 (free bits).
@@ -35,11 +38,19 @@ class ELBO(Objective, kind="elbo"):
     free_bits: NonNegativeFloat = 0.0
     free_bits_per: Per = "sentence"
     samples: PositiveInt = 1
+    latent_weights: dict[str, NonNegativeFloat] = field(default_factory=dict)
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
-        """The loss of a batch at an optimizer step: the mean over samples and texts."""
+        """The loss of a batch at an optimizer step: the mean over samples and texts.
+
+        Raises:
+            ValueError: `latent_weights` names a latent that is not there.
+        """
         reconstruction, kl, terms = parts(out)
-        rate = kl if self.free_bits == 0.0 else self.beyond_free_bits(out, out.kl).mean()
+        rate = kl
+        if self.free_bits or self.latent_weights:
+            each = weighted_kl(out, self.latent_weights)
+            rate = out.expected(self.beyond_free_bits(out, each)).mean()
         weight = self.kl_weight(step)
         return Loss(
             reconstruction + weight * rate,
@@ -47,14 +58,17 @@ class ELBO(Objective, kind="elbo"):
         )
 
     def beyond_free_bits(self, out: VAEOutput, kl: Tensor) -> Tensor:
-        """The KL with what is free replaced by a constant, (K, B) or (), nats."""
+        """The KL with what is free replaced by a constant, (K, B), nats."""
+        if self.free_bits == 0.0:
+            return kl
         if self.free_bits_per == "sentence":
             return kl.clamp(min=self.free_bits)
         if self.free_bits_per == "batch":
-            return kl.mean().clamp(min=self.free_bits)
+            return out.expected(kl).mean().clamp(min=self.free_bits).expand_as(kl)
         total = torch.zeros_like(kl)
-        for latent in out.latents.values():
-            total = total + latent.kl_per_dimension().clamp(min=self.free_bits).sum(-1)
+        for name, latent in out.latents.items():
+            each = latent.kl_per_dimension().clamp(min=self.free_bits).sum(-1)
+            total = total + self.latent_weights.get(name, 1.0) * each
         return total
 
 
@@ -74,8 +88,24 @@ class ImportanceWeighted(Objective, kind="importance_weighted"):
         """The loss of a batch: the mean over texts."""
         _, _, terms = parts(out)
         bound = importance_weighted_bound(out.log_weight).mean()
-        sampled = out.log_weight.mean().detach()
-        return Loss(-bound, terms | {"bound": bound.detach(), "elbo": sampled})
+        return Loss(-bound, terms | {"bound": bound.detach()})
+
+
+def weighted_kl(out: VAEOutput, weights: Mapping[str, float]) -> Tensor:
+    """The KL of all latents, each times its weight, (K, B), nats.
+
+    Raises:
+        ValueError: a weight of a latent that is not there.
+    """
+    for name in weights:
+        if name not in out.latents:
+            raise ValueError(
+                f"objective.latent_weights: unknown {name!r} {suggest(name, out.latents)}"
+            )
+    total = torch.zeros_like(out.reconstruction)
+    for name, latent in out.latents.items():
+        total = total + weights.get(name, 1.0) * latent.kl()
+    return total
 
 
 def importance_weighted_bound(log_weight: Tensor) -> Tensor:
