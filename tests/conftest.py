@@ -60,6 +60,7 @@ ENCODERS = (
         for pooling in ("max", "mean")
     }
     | {f"counts-{layers}": {"kind": "counts", "hidden": 6, "layers": layers} for layers in (1, 2)}
+    | {"counts-log": {"kind": "counts", "hidden": 6, "log_counts": True}}
 )
 """Every encoder: a new kind adds a row, without dropout."""
 

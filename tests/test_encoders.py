@@ -150,12 +150,15 @@ def test_heads_must_share_the_width():
         Encoder.build({"kind": "transformer", "hidden": 6, "heads": 2}, vocab_size=VOCAB)
 
 
-def test_counts_are_what_a_linear_layer_would_read():
-    encoder = Encoder.build({"kind": "counts", "hidden": 6, "layers": 2}, vocab_size=VOCAB).eval()
+@pytest.mark.parametrize("log_counts", [False, True])
+def test_counts_are_what_a_linear_layer_would_read(log_counts):
+    spec = {"kind": "counts", "hidden": 6, "layers": 2, "log_counts": log_counts}
+    encoder = Encoder.build(spec, vocab_size=VOCAB).eval()
     text = torch.tensor([[1, 5, 5, 3, 8, 2, 0, 0]])
     counts = torch.zeros(1, VOCAB).index_put(
         (torch.tensor([0, 0, 0]), torch.tensor([5, 3, 8])), torch.tensor([2.0, 1.0, 1.0])
     )
+    counts = counts.log1p() if log_counts else counts
     first = (counts @ encoder.embedding.weight + encoder.bias).relu()
     second = encoder.layers[0](first).relu()
     found = encoder(text)

@@ -5,7 +5,14 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from textvae.data.readers import Labelled
-from textvae.evaluation.probes import STRENGTHS, classifier, probe, stratified, word_features
+from textvae.evaluation.probes import (
+    STRENGTHS,
+    averaged_embeddings,
+    classifier,
+    probe,
+    stratified,
+    word_features,
+)
 from textvae.probing import halves, probe_models, probe_text
 
 LABELS = ["a", "b"] * 60
@@ -99,6 +106,33 @@ def test_words_are_counted_and_weighted():
     assert np.allclose(np.linalg.norm(found["TF-IDF"][0].toarray(), axis=1), 1)
 
 
+def test_words_of_the_same_company_have_the_same_vector():
+    train = ["eat the ripe apple today", "eat the ripe plum today", "drive my fast car", "."] * 5
+    test = ["apple", "plum", "car", "eat apple", "eat", "unseen", ""]
+    _, found = averaged_embeddings(train, test, dim=50)
+    assert found.shape == (7, 10)
+    apple, plum, car, both, eat, unseen, empty = found
+    np.testing.assert_allclose(apple, plum, atol=1e-8)
+    cosine = apple @ car / np.linalg.norm(apple) / np.linalg.norm(car)
+    assert np.linalg.norm(apple) > 0.1 and abs(cosine) < 1e-6
+    np.testing.assert_allclose(both, (eat + apple) / 2, atol=1e-12)
+    assert not unseen.any() and not empty.any()
+
+
+def test_words_are_near_within_the_window_and_their_text_only():
+    train = ["apple b c d e f plum", "car lorry"] * 3
+    vectors = averaged_embeddings(train, ["apple", "plum", "car"], dim=50)[1]
+    # Six words apart, and in another text: neither has the other in its company.
+    near = averaged_embeddings(train, ["apple", "plum", "car"], dim=50, window=6)[1]
+    assert vectors[0] @ vectors[2] == pytest.approx(0, abs=1e-8)
+    assert abs(near[0] - vectors[0][: len(near[0])]).sum() > 1e-3
+
+
+def test_too_few_words_have_no_embeddings():
+    with pytest.raises(ValueError, match="three words that occur twice"):
+        averaged_embeddings(["a b", "a b"], ["a"])
+
+
 def test_halves_keep_the_share_of_each_class():
     rows = Labelled([f"text {i}" for i in range(30)], ["a"] * 20 + ["b"] * 10)
     train, held = halves(rows, 0)
@@ -116,7 +150,8 @@ def test_models_stand_beside_the_words_in_one_table():
     train, test = halves(rows, 0)
     result = probe_models({"run": face()}, train, test, [5], ["hidden", "mean"], subsets=2)
     names = [score["features"] for score in result["scores"]]
-    assert names == ["run, hidden", "run, mean", "TF-IDF", "bag of words"]
+    words = ["TF-IDF", "bag of words", "averaged embeddings"]
+    assert names == ["run, hidden", "run, mean", *words]
     assert result["scores"][3]["accuracy"] > 0.7  # the number of words is in their counts
     text = probe_text(result)
     assert all(name in text for name in names) and "2 subsets" in text and "±" in text

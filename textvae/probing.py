@@ -6,7 +6,7 @@ from typing import Any
 from textvae.console import table
 from textvae.data.readers import Labelled, read_labelled
 from textvae.data.texts import DataError
-from textvae.evaluation.probes import check_labels, probe, word_features
+from textvae.evaluation.probes import averaged_embeddings, check_labels, probe, word_features
 from textvae.features import Kind
 from textvae.sentence import SentenceVAE
 
@@ -89,6 +89,7 @@ def probe_models(
             found = (vae.features(rows.texts, kind, seed) for rows in (train, test))
             features[f"{name}, {kind}"] = tuple(found)
     features |= word_features(train.texts, test.texts)
+    features["averaged embeddings"] = averaged_embeddings(train.texts, test.texts)
     scores = probe(features, train.labels, test.labels, per_class, subsets, seed)
     return {
         "classes": sorted(set(train.labels)),

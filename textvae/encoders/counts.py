@@ -23,6 +23,7 @@ class CountsEncoder(TextEncoder, kind="counts"):
         layers: number of layers.
         dropout: rate after each layer.
         noise: what happens to the words in training.
+        log_counts: log(1 + c) in place of c, so that long texts are not far from all others.
 
     >>> encoder = CountsEncoder(vocab_size=10, hidden=4)
     >>> encoder(torch.tensor([[1, 5, 5, 2], [1, 6, 2, 0]])).pooled.shape
@@ -39,9 +40,11 @@ class CountsEncoder(TextEncoder, kind="counts"):
         layers: PositiveInt = 2,
         dropout: Rate = 0.0,
         noise: Noise = NO_NOISE,
+        log_counts: bool = False,
     ):
         super().__init__()
         self.noise = noise
+        self.log_counts = log_counts
         self.dropout = dropout
         self.features = hidden
         # One row for each word: the product with counts is a sum over the words of a text.
@@ -52,6 +55,11 @@ class CountsEncoder(TextEncoder, kind="counts"):
     def read(self, ids: Tensor) -> Features:
         """The features of token ids as they are; the same at every position."""
         weights = is_word(ids).to(self.embedding.weight.dtype)
+        if self.log_counts:
+            # Each of c occurrences brings log(1 + c) / c.
+            empty = weights.new_zeros(len(ids), self.embedding.num_embeddings)
+            counts = empty.scatter_add(1, ids, weights).gather(1, ids)
+            weights = weights * counts.log1p() / counts.clamp(min=1)
         total = F.embedding_bag(ids, self.embedding.weight, mode="sum", per_sample_weights=weights)
         found = [self.active(total + self.bias)]
         for layer in self.layers:

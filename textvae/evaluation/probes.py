@@ -153,15 +153,71 @@ def judged(expected: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
     )
 
 
-def word_features(train: Sequence[str], test: Sequence[str]) -> dict[str, tuple[Any, Any]]:
-    """TF-IDF and bag-of-words features of texts, sparse; word weights are those of all of train.
+WORD = r"\w+|[^\w\s]+"
+"""A word is a run of letters and digits; a run of other characters is one too."""
 
-    A word is a run of letters and digits in lower case; a run of other characters is one too.
-    """
+
+def word_features(train: Sequence[str], test: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """TF-IDF and bag-of-words features of texts, sparse; word weights are those of all of train."""
     from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
     found: dict[str, tuple[Any, Any]] = {}
     for name, kind in (("TF-IDF", TfidfVectorizer), ("bag of words", CountVectorizer)):
-        words = kind(token_pattern=r"\w+|[^\w\s]+")
+        words = kind(token_pattern=WORD)
         found[name] = (words.fit_transform(train), words.transform(test))
     return found
+
+
+def averaged_embeddings(
+    train: Sequence[str], test: Sequence[str], dim: int = 100, window: int = 5
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of each text's word vectors, (N, D) and (M, D), float64; zero without known words.
+
+    The vectors are U sqrt(S) of the positive pointwise mutual information of words at most
+    `window` apart in train, whose labels are not looked at. They stand in for downloaded ones.
+
+    Args:
+        train: texts that the vectors are learnt from.
+        test: texts that are only read.
+        dim: most dimensions D; fewer where there are fewer words.
+        window: distance between two words that counts.
+
+    Raises:
+        ValueError: train has fewer than three different words that occur twice.
+
+    Source: Levy & Goldberg 2014, Neural Word Embedding as Implicit Matrix Factorization.
+    """
+    from scipy.sparse import coo_matrix, csr_matrix
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    words = CountVectorizer(token_pattern=WORD)
+    counts = words.fit_transform(train)
+    frequent = np.flatnonzero(np.asarray(counts.sum(0)).ravel() >= 2)
+    if len(frequent) < 3:
+        raise ValueError("averaged embeddings need at least three words that occur twice")
+    number = {words.get_feature_names_out()[place]: n for n, place in enumerate(frequent)}
+    analyze = words.build_analyzer()
+    # Words of different texts are never near: so many gaps stand between any two.
+    gap = [-1] * window
+    ids = np.array([number.get(w, -1) for text in train for w in [*analyze(text), *gap]])
+    ids[ids < 0] = len(number)
+    near = csr_matrix((len(number) + 1, len(number) + 1))
+    for distance in range(1, window + 1):
+        pairs = (ids[:-distance], ids[distance:])
+        near += coo_matrix((np.ones(len(pairs[0])), pairs), shape=near.shape).tocsr()
+    near = (near + near.T).tocsr()[:-1, :-1].tocoo()
+    totals = np.asarray(near.sum(1)).ravel()
+    expected = totals[near.row] * totals[near.col] / totals.sum()
+    positive = np.maximum(np.log(near.data / expected), 0)
+    information = csr_matrix((positive, (near.row, near.col)), shape=near.shape)
+    svd = TruncatedSVD(min(dim, len(number) - 1), algorithm="arpack", random_state=0).fit(
+        information
+    )
+    vectors = svd.components_.T * np.sqrt(svd.singular_values_)
+
+    def mean(texts: Sequence[str]) -> np.ndarray:
+        known = words.transform(texts)[:, frequent]
+        return (known @ vectors) / np.maximum(np.asarray(known.sum(1)), 1)
+
+    return mean(train), mean(test)
