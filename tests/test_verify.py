@@ -78,6 +78,11 @@ def test_a_claim_over_another_recipe(verify):
         code, out, _ = verify(over, options=("--record", file))
         assert code == (not holds)
         assert "(baseline +1)" in out
+    for figure, holds in ((1e6, True), (0.1, False)):
+        add_result(file, "baseline", {"figures": {"word_perplexity": figure}})
+        share = comparison(value=0.0, over="baseline", factor=0.95)
+        code, out, _ = verify(share, options=("--record", file))
+        assert code == (not holds) and f"<= {0.95 * figure:g} (0.95 x baseline)" in out
     code, _, err = verify(over, options=("--record", "none.json"))
     assert code == 2 and "'baseline' has no stored result" in err
     assert not Path("none.json").exists()

@@ -224,6 +224,7 @@ class Claim(Section):
         test: how ours must stand to `value`.
         value: in the metric's unit; with `over`, added to the other recipe's figure.
         over: recipe whose figure on the same data is the yardstick; None for `value` alone.
+        factor: with `over`, what multiplies the other recipe's figure.
         published: the published figure, where there is one.
         source: where it was published, and whether we could check it.
         data: name of the data set that the claim is about.
@@ -233,6 +234,7 @@ class Claim(Section):
     test: Literal["<=", ">="]
     value: float
     over: str | None = None
+    factor: PositiveFloat = 1.0
     published: float | None = None
     source: str
     data: str

@@ -81,13 +81,21 @@ class Verdict:
                 check.claim.metric,
                 check.ours,
                 f"{check.claim.test} {check.bound:g}"
-                + (f" ({check.claim.over} {check.claim.value:+g})" if check.claim.over else ""),
+                + (f" ({limit_of(check.claim)})" if check.claim.over else ""),
                 "-" if check.claim.published is None else f"{check.claim.published:g}",
                 check.holds,
             )
             for check in self.checks
         ]
         return table(rows, header)
+
+
+def limit_of(claim: Claim) -> str:
+    """What a figure is compared with, in words."""
+    if claim.over is None:
+        return f"{claim.value:g}"
+    times = "" if claim.factor == 1 else f"{claim.factor:g} x "
+    return f"{times}{claim.over}" + (f" {claim.value:+g}" if claim.value else "")
 
 
 def check_claims(
@@ -110,7 +118,7 @@ def check_claims(
         if claim.over is not None:
             yardstick = figure_of(stored[claim.over]["figures"], claim.metric)
             assert yardstick is not None, "checked above"
-            bound += yardstick
+            bound += claim.factor * yardstick
         ours = figure_of(figures, claim.metric)
         if ours is None:
             raise SpecError([f"claim: {claim.metric} was not measured for this model"])
@@ -307,8 +315,7 @@ def system_rows(recipe: Recipe, stored: Mapping[str, Any]) -> list[str]:
     figures = stored.get(recipe.name, {}).get("figures")
     rows = []
     for claim in recipe.claim:
-        over = f"{claim.over} {claim.value:+g}" if claim.over else f"{claim.value:g}"
-        said = f"{claim.metric} {claim.test} {over} on {claim.data}"
+        said = f"{claim.metric} {claim.test} {limit_of(claim)} on {claim.data}"
         published = "" if claim.published is None else f"{claim.published:g} ({claim.source})"
         ours, holds = "not yet measured", ""
         if figures is not None and figure_of(figures, claim.metric) is not None:
