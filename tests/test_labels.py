@@ -188,6 +188,14 @@ def test_a_model_without_labels_is_asked_for_none(place, textvae):
         assert answer.code == 2 and len(answer.errors) == 1 and "label" in answer.errors[0]
 
 
+def test_a_claim_about_accuracy_is_measured_with_the_labels(place, textvae):
+    claim = '\nclaim: [{metric: accuracy, test: ">=", value: 0.9, data: d, source: s}]\n'
+    (place / "claim.yaml").write_text(RECIPE + claim)
+    answer = textvae("verify", "claim.yaml", "--model", "run", "--samples", 2, "--json")
+    assert answer.code == 0 and answer.json["holds"]
+    assert answer.json["figures"]["labelled"] == 60
+
+
 def test_select_accuracy_needs_something_to_tell(place, textvae):
     settings = ["--set=train.select=accuracy", "--set=train.epochs=1"]
     answer = textvae("train", "lstm_lm", "--data", "data", "-o", "none", *settings)

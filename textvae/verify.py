@@ -15,7 +15,13 @@ from textvae.image import ImageEvaluation, ImageVAE, open_model
 from textvae.plan import Claim, DataPlan
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import SpecError, suggest
-from textvae.reports import entropy_of, held_out_images, held_out_texts, training_texts
+from textvae.reports import (
+    entropy_of,
+    held_out_images,
+    held_out_labels,
+    held_out_texts,
+    training_texts,
+)
 from textvae.runs import Report, RunError, saved_recipe
 from textvae.sentence import Evaluation
 
@@ -240,10 +246,13 @@ def measured(
     if isinstance(vae, ImageVAE):
         rows, _ = held_out_images(model, data)
         return asdict(vae.evaluate(rows, samples, 0))
-    texts = held_out_texts(model, data, text_column).texts
+    texts, labels = held_out_texts(model, data, text_column).texts, None
+    column = getattr(saved_recipe(Path(model)).data, "label_column", None)
+    if column is not None:
+        texts, labels = held_out_labels(model, data, text_column, column)
     generation = any(claim.metric.startswith("generation.") for claim in recipe.claim)
     seen = training_texts(model)[0] if generation else None
-    figures = asdict(vae.evaluate(texts, samples, 0, generation, seen))
+    figures = asdict(vae.evaluate(texts, samples, 0, generation, seen, labels))
     return figures | entropy_of(model, data)
 
 
