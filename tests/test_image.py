@@ -1,7 +1,9 @@
 """Image models: the graph, the public face and the commands, on the 8 x 8 digits."""
 
 import json
+import math
 import re
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -19,6 +21,7 @@ from textvae.pictures import grid
 from textvae.plan import ImagePlan
 from textvae.recipes import check_model, load_recipe, read_recipe
 from textvae.registry import SpecError
+from textvae.reports import evaluation_text
 from textvae.runs import train_run
 
 OBSERVED = {"image": {"shape": [1, 9, 6], "pixels": "grey"}, "label": {"classes": 4}}
@@ -322,3 +325,27 @@ def test_fields_without_labels_work_without_a_label(image_run):
     np.testing.assert_array_equal(
         open_model(image_run).encode(bare), open_model(image_run).encode(rows)
     )
+
+
+def test_logits_are_scored_under_another_density_that_has_some():
+    made = model(observed={"image": OBSERVED["image"]})
+    with torch.no_grad():
+        made.decoders["image"].layers[-1].weight.zero_()
+        made.decoders["image"].layers[-1].bias.fill_(2.0)
+    face, images = ImageVAE(made), np.random.default_rng(0).random((6, 9, 6))
+    own, other = (
+        face.evaluate(images, samples=3, likelihood=kind)
+        for kind in ("bernoulli", "continuous_bernoulli")
+    )
+    # log C(h) = log(h / tanh(h / 2)) of each of 54 pixels.
+    gain = 54 * math.log(2 / math.tanh(1))
+    assert own.nll - other.nll == pytest.approx(gain, rel=1e-5)
+    assert own.reconstruction - other.reconstruction == pytest.approx(gain, rel=1e-5)
+    assert own.kl == other.kl and own == face.evaluate(images, samples=3)
+    assert (other.likelihood, other.trained_likelihood) == ("continuous_bernoulli", "bernoulli")
+    assert face.decoder.likelihood.kind == "bernoulli"
+    assert "of a model trained with bernoulli" in evaluation_text(asdict(other))
+    with pytest.raises(ValueError, match="can be scored as either .got 'gaussian'"):
+        face.evaluate(images, likelihood="gaussian")
+    with pytest.raises(ValueError, match="for a gaussian model"):
+        ImageVAE(model(decoder="conv")).scored_as("bernoulli")

@@ -368,6 +368,10 @@ def evaluate(
         str | None,
         typer.Option("--label-column", help="Column of labels: how often the model tells them."),
     ] = None,
+    likelihood: Annotated[
+        str | None,
+        typer.Option(help="Density that scores an image model's logits; default: its own."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the figures to.")] = None,
     seed: Seed = 0,
     device: Device = None,
@@ -392,11 +396,13 @@ def evaluate(
     if (images := image_model(folder, device)) is not None:
         rows, notes = held_out_images(folder, data)
         say(f"note: {notes[0]}")
-        measured = asdict(images.evaluate(image_subset(rows, limit, seed), samples, seed))
+        rows = image_subset(rows, limit, seed)
+        measured = asdict(images.evaluate(rows, samples, seed, likelihood=likelihood))
         if out is not None:
             write_json(out, measured | {"notes": figure_notes(measured)})
         result = measured | {"notes": figure_notes(measured)}
         return emit(result, as_json, evaluation_text(measured))
+    for_images_only(likelihood=likelihood)
     texts, labels = subset(held_out(folder, data, text_column), limit, seed), None
     if label_column is not None:
         rows = held_out_labels(folder, data, text_column, label_column)

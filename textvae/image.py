@@ -1,5 +1,6 @@
 """The few-line public face of image models: images in, latents and images out."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
 from textvae.evaluation.latent import is_deterministic
 from textvae.features import Kind
+from textvae.likelihoods import PixelLikelihood
 from textvae.model import VAE
 from textvae.pretrained import (
     Figures,
@@ -32,6 +34,9 @@ from textvae.vocabulary import MISSING
 
 ROWS = 512
 """Most images decoded at once."""
+
+OF_LOGITS = ("bernoulli", "continuous_bernoulli")
+"""Densities whose parameter is one logit for each pixel."""
 
 PIXELS = {
     "grey": "grey pixels",
@@ -51,6 +56,8 @@ class ImageEvaluation(Figures):
         images: number of images N.
         pixels: how images were read: a likelihood means nothing without it.
         likelihood: kind of the density of a pixel.
+        trained_likelihood: kind that the model was trained with; the same unless another was asked
+            for.
         deterministic: whether the latent is a point: then nll, -elbo and reconstruction are one
             number and no bound, and KL, mutual information and marginal KL mean nothing.
     """
@@ -59,6 +66,7 @@ class ImageEvaluation(Figures):
     images: int
     pixels: str
     likelihood: str
+    trained_likelihood: str
     deterministic: bool
 
 
@@ -154,6 +162,27 @@ class ImageVAE(PretrainedVAE):
             self.check_labels(known)
             columns[field] = Labels(known, self.classes)
         return Fields(columns)
+
+    def scored_as(self, kind: str) -> "ImageVAE":
+        """A copy whose logits are those of another density, for comparison under the same one.
+
+        Raises:
+            ValueError: unknown, of other parameters than logits, or no density of these pixels.
+
+        Source: Loaiza-Ganem & Cunningham 2019, section 5.1, arXiv:1907.06845.
+        """
+        own = self.decoder.likelihood.kind
+        if {kind, own} - {*OF_LOGITS}:
+            raise ValueError(
+                f"the logits of {' and '.join(OF_LOGITS)} models can be scored as either "
+                f"(got {kind!r} for a {own} model)"
+            )
+        density = PixelLikelihood.build({"kind": kind})
+        if self.pixels not in density.pixels:
+            raise ValueError(f"{kind} is no density of {PIXELS[self.pixels]}")
+        face = ImageVAE(copy.deepcopy(self.model))
+        face.decoder.likelihood = density
+        return face
 
     def check(self, values: np.ndarray) -> None:
         """Refuse images, (N, C, H, W), of another size or outside the likelihood's range."""
@@ -295,6 +324,7 @@ class ImageVAE(PretrainedVAE):
         samples: int = 500,
         seed: int = 0,
         labels: Sequence[int] | None = None,
+        likelihood: str | None = None,
     ) -> ImageEvaluation:
         """Likelihood and what z holds of held-out images.
 
@@ -303,15 +333,21 @@ class ImageVAE(PretrainedVAE):
             samples: K of the importance-weighted bound.
             seed: of all samples.
             labels: of the images.
+            likelihood: kind of the density that scores the decoder's logits; its own by default.
+
+        Raises:
+            ValueError: see `rows`, and `scored_as`.
         """
-        rows = self.rows(images, labels)
-        figures, _ = self.figures(rows, samples, seed)
+        face = self if likelihood is None else self.scored_as(likelihood)
+        rows = face.rows(images, labels)
+        figures, _ = face.figures(rows, samples, seed)
         return ImageEvaluation(
             **figures,
             bits_per_dimension=figures["nll"] / (math.prod(self.shape) * math.log(2)),
             images=len(rows),
             pixels=PIXELS[self.pixels],
-            likelihood=self.decoder.likelihood.kind,
+            likelihood=face.decoder.likelihood.kind,
+            trained_likelihood=self.decoder.likelihood.kind,
             deterministic=is_deterministic(self.model),
         )
 

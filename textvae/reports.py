@@ -211,7 +211,9 @@ def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     exact = not f["dimensions"]
     bound = "exact: no latent" if exact else f"importance-weighted, {f['samples']} samples"
     if unit == "image":
-        many += f"; {f['likelihood']} likelihood, {f['pixels']}"
+        trained = f.get("trained_likelihood", f["likelihood"])
+        other = "" if trained == f["likelihood"] else f" of a model trained with {trained}"
+        many += f"; {f['likelihood']} likelihood{other}, {f['pixels']}"
         if (f["likelihood"], f["pixels"]) == ("bernoulli", "grey pixels"):
             many += ": a cross-entropy, no density"
     rows = [("nll", "nll", f["nll"], f"nats per {unit}, {bound}, {many}")]
