@@ -173,6 +173,8 @@ def averaged_embeddings(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The mean of each text's word vectors, (N, D) and (M, D), float64; zero without known words.
 
+    Where train has fewer than three different words that occur twice, there are none: D is 1.
+
     The vectors are U sqrt(S) of the positive pointwise mutual information of words at most
     `window` apart in train, whose labels are not looked at. They stand in for downloaded ones.
 
@@ -181,9 +183,6 @@ def averaged_embeddings(
         test: texts that are only read.
         dim: most dimensions D; fewer where there are fewer words.
         window: distance between two words that counts.
-
-    Raises:
-        ValueError: train has fewer than three different words that occur twice.
 
     Source: Levy & Goldberg 2014, Neural Word Embedding as Implicit Matrix Factorization.
     """
@@ -195,7 +194,7 @@ def averaged_embeddings(
     counts = words.fit_transform(train)
     frequent = np.flatnonzero(np.asarray(counts.sum(0)).ravel() >= 2)
     if len(frequent) < 3:
-        raise ValueError("averaged embeddings need at least three words that occur twice")
+        return np.zeros((len(train), 1)), np.zeros((len(test), 1))
     number = {words.get_feature_names_out()[place]: n for n, place in enumerate(frequent)}
     analyze = words.build_analyzer()
     # Words of different texts are never near: so many gaps stand between any two.
