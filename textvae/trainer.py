@@ -74,6 +74,11 @@ class NonFiniteLossError(ArithmeticError):
     """The loss became NaN or infinite; training stopped before the step was taken."""
 
 
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU has instructions for bfloat16; others compute it, several times slower."""
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def training_arguments(
     plan: TrainingPlan, folder: Path, world: int, device: str | None
 ) -> TrainingArguments:
@@ -90,8 +95,7 @@ def training_arguments(
     """
     half = plan.precision == "bfloat16"
     on_cpu = device == "cpu" or not torch.accelerator.is_available()
-    # Without its own instructions a CPU computes bfloat16 several times slower than float32.
-    if half and on_cpu and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if half and on_cpu and not cpu_has_bfloat16():
         raise ValueError(
             "train.precision: bfloat16 needs a GPU or a CPU that computes it (float32)"
         )
