@@ -16,6 +16,7 @@ from textvae.data.fields import Labels
 from textvae.data.images import ImageCorpus
 from textvae.data.labels import numbered
 from textvae.data.readers import Labelled
+from textvae.generation import Decoding
 from textvae.image import ImageVAE
 from textvae.sentence import SentenceVAE
 
@@ -235,7 +236,12 @@ def judged_labels(
 
 
 def judged_sentences(
-    vae: SentenceVAE, train: Labelled, test: Labelled, count: int, seed: int = 0
+    vae: SentenceVAE,
+    train: Labelled,
+    test: Labelled,
+    count: int,
+    seed: int = 0,
+    temperature: float = 1.0,
 ) -> dict[str, Any]:
     """How many sentences carry the label asked for, in the eyes of a classifier of real ones.
 
@@ -246,6 +252,7 @@ def judged_sentences(
         test: others, to say how good it is.
         count: sentences of each label.
         seed: of the sentences.
+        temperature: divides the logits of each token.
 
     Raises:
         ValueError: the model was taught no labels, or the texts have others.
@@ -261,13 +268,15 @@ def judged_sentences(
         raise ValueError(f"no real text has the label {', '.join(missing)}")
     words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]+")
     judge = make_pipeline(words, LogisticRegression(max_iter=1000)).fit(train.texts, numbers)
+    decoding = Decoding(sample=True, temperature=temperature)
     shares = [
-        float((judge.predict(vae.sample(count, seed=seed, label=name)) == number).mean())
+        float((judge.predict(vae.sample(count, decoding, seed, name)) == number).mean())
         for number, name in enumerate(vae.labels)
     ]
     return {
         "classifier_accuracy": float(judge.score(test.texts, numbered(test.labels, vae.labels))),
         "samples_per_label": count,
+        "temperature": temperature,
         "carry_the_label": float(np.mean(shares)),
         "by_label": dict(zip(vae.labels, shares, strict=True)),
     }

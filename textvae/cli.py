@@ -607,6 +607,7 @@ def judge(
         str | None,
         typer.Option("--label-column", help="Column of labels; default: that of the run."),
     ] = None,
+    temperature: Temperature = 1.0,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
@@ -621,7 +622,7 @@ def judge(
         result = judged_labels(images, corpus, count, seed)
     else:
         texts = real_texts(folder, data, text_column, label_column)
-        result = judged_sentences(load(folder, device), *texts, count, seed)
+        result = judged_sentences(load(folder, device), *texts, count, seed, temperature)
     rows = [(name.replace("_", " "), value) for name, value in result.items() if name != "by_label"]
     emit(result, as_json, table(rows))
 
