@@ -191,7 +191,7 @@ def averaged_embeddings(
     from sklearn.feature_extraction.text import CountVectorizer
 
     words = CountVectorizer(token_pattern=WORD)
-    counts = words.fit_transform(train)
+    counts: Any = words.fit_transform(train)
     frequent = np.flatnonzero(np.asarray(counts.sum(0)).ravel() >= 2)
     if len(frequent) < 3:
         return np.zeros((len(train), 1)), np.zeros((len(test), 1))
@@ -213,10 +213,11 @@ def averaged_embeddings(
     svd = TruncatedSVD(min(dim, len(number) - 1), algorithm="arpack", random_state=0).fit(
         information
     )
-    vectors = svd.components_.T * np.sqrt(svd.singular_values_)
+    vectors = np.asarray(svd.components_).T * np.sqrt(svd.singular_values_)
 
     def mean(texts: Sequence[str]) -> np.ndarray:
-        known = words.transform(texts)[:, frequent]
+        known: Any = words.transform(texts)
+        known = known[:, frequent]
         return (known @ vectors) / np.maximum(np.asarray(known.sum(1)), 1)
 
     return mean(train), mean(test)
