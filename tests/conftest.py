@@ -106,7 +106,13 @@ DECODERS = {
 IMAGE_ENCODERS = {
     "mlp": {"kind": "mlp", "hidden": [6, 5], "activation": "leaky_relu"},
     "conv": {"kind": "conv", "channels": [2, 3], "hidden": 6},
-    "resnet": {"kind": "resnet", "channels": [2, 3], "hidden": 6, "blocks": 2},
+    "resnet": {
+        "kind": "conv",
+        "channels": [2, 3],
+        "hidden": 6,
+        "blocks": 2,
+        "activation": "leaky_relu",  # a ReLU of so few channels may be dead
+    },
 }
 IMAGE_DECODERS = {
     "mlp": {"kind": "mlp", "hidden": [6, 5], "likelihood": {"kind": "bernoulli"}},
@@ -117,9 +123,11 @@ IMAGE_DECODERS = {
         "likelihood": {"kind": "gaussian", "variance": "pixel"},
     },
     "resnet": {
-        "kind": "resnet",
+        "kind": "conv",
         "channels": [2, 3],
         "hidden": 6,
+        "blocks": 1,
+        "activation": "leaky_relu",
         "likelihood": {"kind": "logistic", "mixture": 2, "levels": 4},
     },
 }

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -88,32 +88,7 @@ class MLPDecoder(ImageDecoder, kind="mlp"):
 class ConvolutionalDecoder(ImageDecoder, kind="conv"):
     """Two linear layers, then transposed convolutions that double the image.
 
-    Args:
-        shape: C, H, W of the images.
-        features: size H of the context.
-        likelihood: of a pixel.
-        channels: as the encoder's, the one next to the image first.
-        hidden: width of the first linear layer.
-        activation: after each layer but the last.
-    """
-
-    def __init__(
-        self,
-        shape: Sequence[int],
-        features: int,
-        likelihood: PixelLikelihood,
-        channels: Sizes,
-        hidden: PositiveInt = 256,
-        activation: Activation = "relu",
-    ):
-        super().__init__()
-        self.prepare(shape, features, likelihood)
-        sizes = [features, hidden]
-        self.layers = upwards(self.shape, sizes, channels, likelihood.heads, 0, activation)
-
-
-class ResidualDecoder(ImageDecoder, kind="resnet"):
-    """As `conv`, with residual blocks before each doubling.
+    With blocks it is a residual network.
 
     Args:
         shape: C, H, W of the images.
@@ -122,7 +97,7 @@ class ResidualDecoder(ImageDecoder, kind="resnet"):
         channels: as the encoder's, the one next to the image first.
         blocks: residual blocks before each doubling.
         hidden: width of the first linear layer.
-        activation: in the blocks and after the linear layers.
+        activation: after each layer but the last, and in the blocks.
     """
 
     def __init__(
@@ -131,36 +106,23 @@ class ResidualDecoder(ImageDecoder, kind="resnet"):
         features: int,
         likelihood: PixelLikelihood,
         channels: Sizes,
-        blocks: PositiveInt = 1,
+        blocks: NonNegativeInt = 0,
         hidden: PositiveInt = 256,
         activation: Activation = "relu",
     ):
         super().__init__()
-        self.prepare(shape, features, likelihood)
-        sizes = [features, hidden]
-        self.layers = upwards(self.shape, sizes, channels, likelihood.heads, blocks, activation)
-
-
-def upwards(
-    shape: tuple[int, int, int],
-    widths: Sequence[int],
-    channels: Sequence[int],
-    heads: int,
-    blocks: int,
-    activation: Activation,
-) -> nn.Sequential:
-    """Layers from contexts, (N, H), to `heads` outputs for each pixel, (N, heads * C, H, W)."""
-    sizes = halved(shape[1:], len(channels))[::-1]
-    depths = [*reversed(channels), heads * shape[0]]
-    layers: list[nn.Module] = [
-        perceptron([*widths, depths[0] * math.prod(sizes[0])], activation),
-        nn.Unflatten(1, (depths[0], *sizes[0])),
-    ]
-    for number in range(len(channels)):
-        if number:
-            layers.append(activation_layer(activation))
-        layers += [Residual(depths[number], activation) for _ in range(blocks)]
-        layers.append(
-            doubling(depths[number], depths[number + 1], sizes[number], sizes[number + 1])
-        )
-    return nn.Sequential(*layers)
+        colours, height, width = self.prepare(shape, features, likelihood)
+        sizes = halved((height, width), len(channels))[::-1]
+        depths = [*reversed(channels), likelihood.heads * colours]
+        layers: list[nn.Module] = [
+            perceptron([features, hidden, depths[0] * math.prod(sizes[0])], activation),
+            nn.Unflatten(1, (depths[0], *sizes[0])),
+        ]
+        for number in range(len(channels)):
+            if number:
+                layers.append(activation_layer(activation))
+            layers += [Residual(depths[number], activation) for _ in range(blocks)]
+            layers.append(
+                doubling(depths[number], depths[number + 1], sizes[number], sizes[number + 1])
+            )
+        self.layers = nn.Sequential(*layers)

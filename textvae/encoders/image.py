@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from textvae.convolution import (
@@ -62,66 +62,32 @@ class MLPEncoder(ImageEncoder, kind="mlp"):
 
 
 class ConvolutionalEncoder(ImageEncoder, kind="conv"):
-    """Convolutions that halve the image, then one linear layer.
+    """Convolutions that halve the image, then one linear layer; a residual network with blocks.
 
     Args:
         shape: C, H, W of the images.
         channels: of each halving.
+        blocks: residual blocks after each halving.
         hidden: width of the linear layer.
-        activation: after each layer.
+        activation: after each layer, and in the blocks.
     """
 
     def __init__(
         self,
         shape: Sequence[int],
         channels: Sizes,
+        blocks: NonNegativeInt = 0,
         hidden: PositiveInt = 256,
         activation: Activation = "relu",
     ):
         super().__init__()
         self.shape = tuple(shape)  # type: ignore[assignment]
         self.features = hidden
-        self.layers = downwards(self.shape, channels, hidden, 0, activation)
-
-
-class ResidualEncoder(ImageEncoder, kind="resnet"):
-    """Convolutions that halve the image, each followed by residual blocks; one linear layer.
-
-    Args:
-        shape: C, H, W of the images.
-        channels: of each halving.
-        blocks: residual blocks after each.
-        hidden: width of the linear layer.
-        activation: in the blocks and after the linear layer.
-    """
-
-    def __init__(
-        self,
-        shape: Sequence[int],
-        channels: Sizes,
-        blocks: PositiveInt = 1,
-        hidden: PositiveInt = 256,
-        activation: Activation = "relu",
-    ):
-        super().__init__()
-        self.shape = tuple(shape)  # type: ignore[assignment]
-        self.features = hidden
-        self.layers = downwards(self.shape, channels, hidden, blocks, activation)
-
-
-def downwards(
-    shape: tuple[int, int, int],
-    channels: Sequence[int],
-    hidden: int,
-    blocks: int,
-    activation: Activation,
-) -> nn.Sequential:
-    """Layers from images, (B, C, H, W), to features, (B, hidden)."""
-    height, width = halved(shape[1:], len(channels))[-1]
-    layers: list[nn.Module] = []
-    for before, after in zip([shape[0], *channels], channels, strict=False):
-        layers.append(nn.Conv2d(before, after, KERNEL, stride=2, padding=1))
-        layers += [Residual(after, activation) for _ in range(blocks)]
-        layers.append(activation_layer(activation))
-    layers += [nn.Flatten(), perceptron([channels[-1] * height * width, hidden], activation)]
-    return nn.Sequential(*layers)
+        height, width = halved(shape[1:], len(channels))[-1]
+        layers: list[nn.Module] = []
+        for before, after in zip([shape[0], *channels], channels, strict=False):
+            layers.append(nn.Conv2d(before, after, KERNEL, stride=2, padding=1))
+            layers += [Residual(after, activation) for _ in range(blocks)]
+            layers.append(activation_layer(activation))
+        layers += [nn.Flatten(), perceptron([channels[-1] * height * width, hidden], activation)]
+        self.layers = nn.Sequential(*layers)
