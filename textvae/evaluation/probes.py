@@ -195,7 +195,8 @@ def averaged_embeddings(
     frequent = np.flatnonzero(np.asarray(counts.sum(0)).ravel() >= 2)
     if len(frequent) < 3:
         return np.zeros((len(train), 1)), np.zeros((len(test), 1))
-    number = {words.get_feature_names_out()[place]: n for n, place in enumerate(frequent)}
+    names = words.get_feature_names_out()[frequent]
+    number = {name: n for n, name in enumerate(names)}
     analyze = words.build_analyzer()
     # Words of different texts are never near: so many gaps stand between any two.
     gap = [-1] * window
