@@ -83,7 +83,7 @@ class ConvolutionalEncoder(ImageEncoder, kind="conv"):
         super().__init__()
         self.shape = tuple(shape)  # type: ignore[assignment]
         self.features = hidden
-        height, width = halved(shape[1:], len(channels))[-1]
+        height, width = halved(self.shape[1:], len(channels))[-1]
         layers: list[nn.Module] = []
         for before, after in zip([shape[0], *channels], channels, strict=False):
             layers.append(nn.Conv2d(before, after, KERNEL, stride=2, padding=1))
