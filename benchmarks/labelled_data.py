@@ -61,7 +61,7 @@ def yelp(folder: Path, out: Path) -> None:
 
 def main() -> None:
     """Cut one data set."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=("ag", "yelp"))
     parser.add_argument("folder", type=Path, help="where the public files lie")
     parser.add_argument("out", type=Path, help="folder to write to")
