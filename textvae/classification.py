@@ -16,6 +16,7 @@ from textvae.data.fields import Labels
 from textvae.data.images import ImageCorpus
 from textvae.data.labels import numbered
 from textvae.data.readers import Labelled
+from textvae.evaluation.probes import WORD
 from textvae.generation import Decoding
 from textvae.image import ImageVAE
 from textvae.sentence import SentenceVAE
@@ -266,7 +267,7 @@ def judged_sentences(
     numbers = numbered(train.labels, vae.labels)
     if missing := [name for n, name in enumerate(vae.labels) if n not in numbers]:
         raise ValueError(f"no real text has the label {', '.join(missing)}")
-    words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]+")
+    words = TfidfVectorizer(token_pattern=WORD)
     judge = make_pipeline(words, LogisticRegression(max_iter=1000)).fit(train.texts, numbers)
     decoding = Decoding(sample=True, temperature=temperature)
     shares = [

@@ -246,9 +246,10 @@ def measured(
     if isinstance(vae, ImageVAE):
         rows, _ = held_out_images(model, data)
         return asdict(vae.evaluate(rows, samples, 0))
-    texts, labels = held_out_texts(model, data, text_column).texts, None
     column = getattr(saved_recipe(Path(model)).data, "label_column", None)
-    if column is not None:
+    if column is None:
+        texts, labels = held_out_texts(model, data, text_column).texts, None
+    else:
         texts, labels = held_out_labels(model, data, text_column, column)
     generation = any(claim.metric.startswith("generation.") for claim in recipe.claim)
     seen = training_texts(model)[0] if generation else None
