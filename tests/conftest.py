@@ -73,6 +73,8 @@ DECODERS = {
     "lstm-locked": {"kind": "lstm", "hidden": 6, "layers": 2, "locked": True},
     "lstm-mixture": {"kind": "lstm", "hidden": 6, "embedding": 5, "tied": True, "mixtures": 3},
     "lstm-mixture-untied": {"kind": "lstm", "hidden": 6, "mixtures": 2},
+    "lstm-adaptive": {"kind": "lstm", "hidden": 6, "embedding": 5, "tied": True, "cutoffs": [5, 7]},
+    "lstm-adaptive-untied": {"kind": "lstm", "hidden": 6, "cutoffs": [6]},
     "lstm-inputless": {"kind": "lstm", "hidden": 6, "word_dropout": 1.0},
     "transformer": {"kind": "transformer", "hidden": 8, "layers": 1, "heads": 2, "dropout": 0.0},
     "transformer-tied": {

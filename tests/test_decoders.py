@@ -152,7 +152,7 @@ def test_tied_or_not(spec):
         return
     assert ("output.weight" in names) != spec.get("tied", False)
     states = torch.randn(2, spec["hidden"])
-    if spec.get("tied") and decoder.mixture is None:
+    if spec.get("tied") and decoder.mixture is None and decoder.adaptive is None:
         # Whatever is as wide as an embedding is projected with it.
         narrow = states if decoder.narrow is None else decoder.narrow(states)
         expected = narrow @ decoder.embedding.weight.T + decoder.bias
@@ -185,6 +185,57 @@ def test_a_mixture_is_a_weighted_sum_of_softmaxes(tied):
     through_all = F.nll_loss(decoder.logits(states), targets, reduction="sum")
     for one, other in zip(ours, torch.autograd.grad(through_all, parameters), strict=True):
         torch.testing.assert_close(one, other, **ROUNDING)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_an_adaptive_softmax_gives_rare_words_their_share_of_a_cluster(tied):
+    decoder = make({"kind": "lstm", "hidden": 6, "tied": tied, "cutoffs": [4, 7, 100]})
+    adaptive, (weight, bias) = decoder.adaptive, decoder.projection
+    with torch.no_grad():
+        bias.normal_()
+    states, targets = torch.randn(7, 6), torch.tensor([3, 4, 6, 7, VOCAB - 1, 0, 4])
+    scores = F.linear(states, weight, bias).exp()
+    clusters = F.linear(states, adaptive.scores.weight, adaptive.scores.bias).exp()
+    assert clusters.shape == (7, 2), "a cutoff beyond the vocabulary makes no cluster"
+    total = scores[:, :4].sum(1) + clusters.sum(1)
+    expected = scores.clone()
+    for number, rows in enumerate((slice(4, 7), slice(7, VOCAB))):
+        expected[:, rows] *= clusters[:, number, None] / scores[:, rows].sum(1, keepdim=True)
+    expected /= total[:, None]
+    torch.testing.assert_close(expected.sum(1), torch.ones(7))
+    torch.testing.assert_close(decoder.logits(states).exp(), expected)
+    losses = decoder.cross_entropy(states, targets)
+    torch.testing.assert_close(losses, -expected[range(7), targets].log())
+    parameters = [*adaptive.parameters(), weight, bias]
+    ours = torch.autograd.grad(losses.sum(), parameters)
+    through_all = F.nll_loss(decoder.logits(states), targets, reduction="sum")
+    for one, other in zip(ours, torch.autograd.grad(through_all, parameters), strict=True):
+        torch.testing.assert_close(one, other, **ROUNDING)
+
+
+def test_an_adaptive_softmax_of_frequent_words_projects_to_the_head_alone(monkeypatch):
+    seen, project = [], crossentropy.project
+    monkeypatch.setattr(
+        crossentropy, "project", lambda *given: seen.append(project(*given)) or seen[-1]
+    )
+    decoder = make({"kind": "lstm", "hidden": 6, "cutoffs": [4]})
+    decoder.cross_entropy(torch.randn(9, 6), torch.tensor([1, 2, 3] * 3))
+    assert [logits.shape for logits in seen] == [(9, 5), (0, VOCAB - 4)]
+
+
+def test_cutoffs_beyond_the_vocabulary_leave_a_plain_softmax():
+    assert make({"kind": "lstm", "hidden": 6, "cutoffs": [VOCAB]}).adaptive is None
+
+
+@pytest.mark.parametrize("cutoffs", [[5, 5], [7, 5]])
+def test_cutoffs_rise(cutoffs):
+    with pytest.raises(ValueError, match="cutoffs must rise"):
+        make({"kind": "lstm", "hidden": 6, "cutoffs": cutoffs})
+
+
+def test_cutoffs_and_mixtures_exclude_each_other():
+    with pytest.raises(ValueError, match=r"cutoffs need mixtures: 1 \(got 2\)"):
+        make({"kind": "lstm", "hidden": 6, "cutoffs": [5], "mixtures": 2})
 
 
 def test_a_mixture_never_has_more_logits_than_a_chunk(monkeypatch):

@@ -32,7 +32,7 @@ class SoftmaxMixture(nn.Module):
         states = self.states(hidden).tanh().unflatten(-1, (self.components, -1))
         return states, self.weights(hidden).float().log_softmax(-1)
 
-    def logits(self, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def logits(self, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """log p of every token, (..., V), float32, of states, (..., F); one component at a time."""
         states, log_weights = self.read(hidden)
         total = torch.empty(0)
@@ -43,7 +43,7 @@ class SoftmaxMixture(nn.Module):
         return total
 
     def cross_entropy(
-        self, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
+        self, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
     ) -> Tensor:
         """-log p of each target, (M,), nats, from states, (M, F)."""
         states, log_weights = self.read(hidden)

@@ -1,5 +1,7 @@
 """Context -> distribution over token sequences, one token after the other."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
+from textvae.adaptive import AdaptiveSoftmax
 from textvae.crossentropy import linear_cross_entropy
 from textvae.decoders.base import Decoder
 from textvae.mixture import SoftmaxMixture
@@ -57,25 +60,41 @@ class TokenDecoder(Decoder):
         super().__init__()
         self.narrow: nn.Linear | None = None
         self.mixture: SoftmaxMixture | None = None
+        self.adaptive: AdaptiveSoftmax | None = None
         self.embedding_dropout = 0.0
         self.locked = False
 
     def make_vocabulary(
-        self, vocab_size: int, embedding: int, width: int, tied: bool, mixtures: int = 1
+        self,
+        vocab_size: int,
+        embedding: int,
+        width: int,
+        tied: bool,
+        mixtures: int = 1,
+        cutoffs: Sequence[int] = (),
     ) -> None:
         """Make the input embedding and the projection to the vocabulary.
 
         States are made as wide as an embedding first, where that is what is projected: by a layer,
         or for each of several softmaxes.
+
+        Raises:
+            ValueError: cutoffs that do not rise, or with several softmaxes.
         """
+        if any(low >= high for low, high in itertools.pairwise(cutoffs)):
+            raise ValueError(f"cutoffs must rise (got {list(cutoffs)})")
+        if cutoffs and mixtures > 1:
+            raise ValueError(f"cutoffs need mixtures: 1 (got {mixtures})")
         self.embedding = nn.Embedding(vocab_size, embedding)
         if mixtures > 1:
             self.mixture = SoftmaxMixture(width, embedding, mixtures)
         elif tied and embedding != width:
             self.narrow = nn.Linear(width, embedding)
-        projected = width if mixtures == 1 else embedding
+        projected = embedding if tied or mixtures > 1 else width
         self.output = None if tied else nn.Linear(projected, vocab_size)
         self.bias = nn.Parameter(torch.zeros(vocab_size)) if tied else None
+        inner = [cutoff for cutoff in cutoffs if cutoff < vocab_size]
+        self.adaptive = AdaptiveSoftmax(projected, vocab_size, inner) if inner else None
 
     def forward(self, context: Tensor) -> "TokenDistribution":
         """p(x | z) for each context, (K, B, H)."""
@@ -97,12 +116,16 @@ class TokenDecoder(Decoder):
         """Unnormalised log-probabilities, (..., V), float32, of output states, (..., F)."""
         if self.mixture is not None:
             return self.mixture.logits(hidden, *self.projection)
+        if self.adaptive is not None:
+            return self.adaptive.logits(self.narrowed(hidden), *self.projection)
         return F.linear(self.narrowed(hidden), *self.projection).float()
 
     def cross_entropy(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """-log p of each target, (M,), nats, from output states, (M, F)."""
         if self.mixture is not None:
             return self.mixture.cross_entropy(hidden, *self.projection, targets)
+        if self.adaptive is not None:
+            return self.adaptive.cross_entropy(self.narrowed(hidden), *self.projection, targets)
         return linear_cross_entropy(self.narrowed(hidden), *self.projection, targets)
 
     def narrowed(self, hidden: Tensor) -> Tensor:
@@ -110,9 +133,10 @@ class TokenDecoder(Decoder):
         return hidden if self.narrow is None else self.narrow(hidden)
 
     @property
-    def projection(self) -> tuple[Tensor, Tensor | None]:
+    def projection(self) -> tuple[Tensor, Tensor]:
         """Weight, (V, F), and bias, (V,), of the projection to the vocabulary."""
         if self.output is None:
+            assert self.bias is not None
             return self.embedding.weight, self.bias
         return self.output.weight, self.output.bias
 
@@ -186,6 +210,8 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         locked: whether `dropout` drops the same features at every token of a text.
         layer_norm: whether the output states of each layer are normalised.
         mixtures: softmaxes that the output mixes.
+        cutoffs: first ids of the clusters of rare words in an adaptive softmax; those beyond the
+            vocabulary do nothing, and without them it is a plain softmax.
         weight_dropout: share of the weights between states that are zero for a training batch.
 
     Source: Bowman et al. 2016, section 3, arXiv:1511.06349; context at every step and h_0 as in
@@ -207,6 +233,7 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         layer_norm: bool = False,
         mixtures: PositiveInt = 1,
         weight_dropout: Rate = 0.0,
+        cutoffs: list[PositiveInt] | None = None,
     ):
         super().__init__()
         self.features = features
@@ -214,7 +241,7 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         self.word_dropout = word_dropout
         self.embedding_dropout = embedding_dropout
         self.locked = locked
-        self.make_vocabulary(vocab_size, embedding or hidden, hidden, tied, mixtures)
+        self.make_vocabulary(vocab_size, embedding or hidden, hidden, tied, mixtures, cutoffs or ())
         self.initial = nn.Linear(features, layers * hidden) if features else None
         size = (embedding or hidden) + features
         self.lstm = make_lstm(
