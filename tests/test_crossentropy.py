@@ -14,6 +14,7 @@ def chunk(request, monkeypatch):
     size = {"one chunk": 10_000, "many chunks": 100, "a row each": 1}[request.param]
     monkeypatch.setattr(crossentropy, "CHUNK", size)
     monkeypatch.setattr(crossentropy, "PIECE", max(1, size // 3))
+    monkeypatch.setattr(crossentropy, "COLUMNS", max(1, size // 10))
 
 
 def example(dtype=torch.float32, bias=True):
