@@ -22,6 +22,7 @@ LAYERS = [
         "recurrent",
         "crossentropy",
         "mixture",
+        "adaptive",
         "refinement",
         "plan",
         "checkpoints",

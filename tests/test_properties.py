@@ -302,6 +302,8 @@ def values_of_schema(schema: dict[str, Any]) -> st.SearchStrategy:
     if schema["type"] == "integer":
         low = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
         return st.integers(low, min(schema.get("maximum", 5), 5))
+    if schema["type"] == "array":
+        return st.lists(values_of_schema(schema["items"]), max_size=2)
     assert schema["type"] == "number", schema
     low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
     high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
