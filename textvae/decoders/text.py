@@ -114,23 +114,24 @@ class TokenDecoder(Decoder):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities, (..., V), float32, of output states, (..., F)."""
-        if self.mixture is not None:
-            return self.mixture.logits(hidden, *self.projection)
-        if self.adaptive is not None:
-            return self.adaptive.logits(self.narrowed(hidden), *self.projection)
+        if self.softmax is not None:
+            return self.softmax.logits(self.narrowed(hidden), *self.projection)
         return F.linear(self.narrowed(hidden), *self.projection).float()
 
     def cross_entropy(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """-log p of each target, (M,), nats, from output states, (M, F)."""
-        if self.mixture is not None:
-            return self.mixture.cross_entropy(hidden, *self.projection, targets)
-        if self.adaptive is not None:
-            return self.adaptive.cross_entropy(self.narrowed(hidden), *self.projection, targets)
+        if self.softmax is not None:
+            return self.softmax.cross_entropy(self.narrowed(hidden), *self.projection, targets)
         return linear_cross_entropy(self.narrowed(hidden), *self.projection, targets)
 
     def narrowed(self, hidden: Tensor) -> Tensor:
         """Output states, (..., F), as they are projected, (..., E)."""
         return hidden if self.narrow is None else self.narrow(hidden)
+
+    @property
+    def softmax(self) -> SoftmaxMixture | AdaptiveSoftmax | None:
+        """What takes the place of one plain softmax over the vocabulary."""
+        return self.mixture or self.adaptive
 
     @property
     def projection(self) -> tuple[Tensor, Tensor]:
@@ -210,9 +211,9 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         locked: whether `dropout` drops the same features at every token of a text.
         layer_norm: whether the output states of each layer are normalised.
         mixtures: softmaxes that the output mixes.
+        weight_dropout: share of the weights between states that are zero for a training batch.
         cutoffs: first ids of the clusters of rare words in an adaptive softmax; those beyond the
             vocabulary do nothing, and without them it is a plain softmax.
-        weight_dropout: share of the weights between states that are zero for a training batch.
 
     Source: Bowman et al. 2016, section 3, arXiv:1511.06349; context at every step and h_0 as in
     He et al. 2019, arXiv:1901.05534.
