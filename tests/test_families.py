@@ -136,9 +136,9 @@ def test_every_kind_has_a_row():
     )
 
 
-@pytest.mark.parametrize("bounded", [False, True])
-def test_a_point_is_its_head_and_costs_nothing(bounded):
-    family = Family.build({"kind": "point", "dim": 3, "bounded": bounded}, features=H)
+@pytest.mark.parametrize("box", [None, 1.5])
+def test_a_point_is_its_head_and_costs_nothing(box):
+    family = Family.build({"kind": "point", "dim": 3, "box": box}, features=H)
     context = 5 * torch.randn(2, 64, H)
     q = family(context)
     assert torch.equal(q.rsample(), q.mean)
@@ -148,7 +148,9 @@ def test_a_point_is_its_head_and_costs_nothing(bounded):
     latent = Latent(q.rsample(), q, prior)
     assert not latent.kl().any() and latent.kl().shape == latent.log_ratio().shape == (2, 64)
     assert not q.stddev.any() and (q.mean.var((0, 1)) > 0.05).all()
-    assert (q.mean.abs().max() < 1) == (drawn.abs().max() < 1) == bounded
+    boxed = box is not None
+    assert (q.mean.abs().max() < 1.5) == (drawn.abs().max() < 1.5) == boxed
+    assert not boxed or (q.mean.abs().max() > 1 and drawn.abs().max() > 1), "all of the box is used"
     q.rsample().square().mul(torch.rand(2, 64, 3)).sum().backward()
     assert family.head.weight.grad.abs().sum() > 0
 

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, Uniform
 
@@ -21,18 +21,19 @@ class Point(Family, kind="point"):
     Args:
         features: size H of the context.
         dim: D.
-        bounded: codes lie in the box (-1, 1)^D: tanh of the batch-normalised head, see
-            `BatchNormalizer`. Without the normalisation the tanh saturates and training stalls at
-            the mean image.
+        box: R, codes lie in (-R, R)^D: R tanh of the batch-normalised head, see `BatchNormalizer`;
+            without it, anywhere. A small box without the normalisation saturates the tanh, and
+            training stalls at the mean image.
     """
 
     deterministic: ClassVar[bool] = True
 
-    def __init__(self, features: int, dim: PositiveInt = 32, bounded: bool = False):
+    def __init__(self, features: int, dim: PositiveInt = 32, box: PositiveFloat | None = None):
         super().__init__()
         self.dim = dim
         self.head = nn.Linear(features, dim)
-        self.normalizer = BatchNormalizer(dim, 1.0) if bounded else None
+        self.box = box
+        self.normalizer = BatchNormalizer(dim, 1.0) if box else None
 
     def proposal(self, context: Tensor) -> Tensor:
         """The code of each context, (..., H), before it is bounded: (..., D), float32."""
@@ -41,13 +42,13 @@ class Point(Family, kind="point"):
 
     def distribution(self, proposal: Tensor) -> Distribution:
         """The point of a code, (..., D): batch shape (...), event (D,)."""
-        return PointMass(proposal if self.normalizer is None else proposal.tanh())
+        return PointMass(self.box * proposal.tanh() if self.box else proposal)
 
     def default_prior(self, batch_shape: Size, like: Tensor) -> Distribution:
         """What stands for a prior, on the device of `like`."""
         zero = torch.zeros(*batch_shape, self.dim, device=like.device)
-        bounded = self.normalizer is not None
-        return Unscored(Uniform(zero - 1, zero + 1) if bounded else Normal(zero, zero + 1))
+        box = self.box
+        return Unscored(Uniform(zero - box, zero + box) if box else Normal(zero, zero + 1))
 
 
 class PointMass(Distribution):
