@@ -75,6 +75,7 @@ DECODERS = {
     "lstm-mixture-untied": {"kind": "lstm", "hidden": 6, "mixtures": 2},
     "lstm-adaptive": {"kind": "lstm", "hidden": 6, "embedding": 5, "tied": True, "cutoffs": [5, 7]},
     "lstm-adaptive-untied": {"kind": "lstm", "hidden": 6, "cutoffs": [6]},
+    "lstm-initial": {"kind": "lstm", "hidden": 6, "embedding": 5, "every_step": False},
     "lstm-inputless": {"kind": "lstm", "hidden": 6, "word_dropout": 1.0},
     "transformer": {"kind": "transformer", "hidden": 8, "layers": 1, "heads": 2, "dropout": 0.0},
     "transformer-tied": {

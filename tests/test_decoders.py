@@ -227,6 +227,19 @@ def test_cutoffs_beyond_the_vocabulary_leave_a_plain_softmax():
     assert make({"kind": "lstm", "hidden": 6, "cutoffs": [VOCAB]}).adaptive is None
 
 
+@pytest.mark.parametrize("every_step", [True, False])
+def test_a_context_is_read_at_every_step_or_at_the_start_alone(every_step):
+    decoder = make({"kind": "lstm", "hidden": 6, "every_step": every_step})
+    contexts_of_two, tokens = contexts(decoder, 2), torch.tensor([4, 4])
+    begun = decoder.start(contexts_of_two)
+    first, _ = decoder.step(tokens, begun)
+    assert not torch.allclose(first[0], first[1]), "the start depends on the context"
+    h, c, context = begun.memory
+    same = State((h[[0, 0]], c[[0, 0]], context), begun.position)
+    second, _ = decoder.step(tokens, same)
+    assert torch.allclose(second[0], second[1]) != every_step
+
+
 @pytest.mark.parametrize("cutoffs", [[5, 5], [7, 5]])
 def test_cutoffs_rise(cutoffs):
     with pytest.raises(ValueError, match="cutoffs must rise"):

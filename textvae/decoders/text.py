@@ -194,7 +194,7 @@ class TokenDistribution(Distribution):
 
 
 class LSTMDecoder(TokenDecoder, kind="lstm"):
-    """An LSTM that has the context as initial state and again at every step.
+    """An LSTM that has the context as initial state and, unless told otherwise, at every step.
 
     c_0 = W context, h_0 = tanh(c_0); the input of a step is [embedding, context].
 
@@ -214,6 +214,7 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         weight_dropout: share of the weights between states that are zero for a training batch.
         cutoffs: first ids of the clusters of rare words in an adaptive softmax; those beyond the
             vocabulary do nothing, and without them it is a plain softmax.
+        every_step: whether the context is read at every step, and not as initial state alone.
 
     Source: Bowman et al. 2016, section 3, arXiv:1511.06349; context at every step and h_0 as in
     He et al. 2019, arXiv:1901.05534.
@@ -235,6 +236,7 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         mixtures: PositiveInt = 1,
         weight_dropout: Rate = 0.0,
         cutoffs: list[PositiveInt] | None = None,
+        every_step: bool = True,
     ):
         super().__init__()
         self.features = features
@@ -244,7 +246,8 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         self.locked = locked
         self.make_vocabulary(vocab_size, embedding or hidden, hidden, tied, mixtures, cutoffs or ())
         self.initial = nn.Linear(features, layers * hidden) if features else None
-        size = (embedding or hidden) + features
+        self.every_step = every_step
+        size = (embedding or hidden) + features * every_step
         self.lstm = make_lstm(
             size, hidden, layers, dropout, locked, layer_norm, weight_dropout=weight_dropout
         )
@@ -271,11 +274,12 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
     def run(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Output states, (N, T, F), and the state after reading ids, (N, T)."""
         h, c, context = state.memory
-        embedded = self.embed(inputs)
-        each_step = context[:, None, :].expand(-1, inputs.shape[1], -1)
-        joined = torch.cat([embedded, each_step.to(embedded.dtype)], dim=-1)
-        h, c = (m.transpose(0, 1).contiguous().to(joined.dtype) for m in (h, c))
-        states, (h, c) = run_lstm(self.lstm, joined, (h, c))
+        read = self.embed(inputs)
+        if self.every_step:
+            each_step = context[:, None, :].expand(-1, inputs.shape[1], -1)
+            read = torch.cat([read, each_step.to(read.dtype)], dim=-1)
+        h, c = (m.transpose(0, 1).contiguous().to(read.dtype) for m in (h, c))
+        states, (h, c) = run_lstm(self.lstm, read, (h, c))
         memory = (h.transpose(0, 1), c.transpose(0, 1), context)
         states = drop_features(states, self.dropout, self.training, self.locked)
         return states, State(memory, state.position + inputs.shape[1])
