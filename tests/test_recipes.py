@@ -183,7 +183,6 @@ OVERRIDES = {
     "train.patience=": ("train", {"patience": None}),
     "model.init_range=0.1": ("model", {"init_range": 0.1}),
     "init_range=0.1": ("model", {"init_range": 0.1}),
-    "embedding_range=0.1": ("model", {"embedding_range": 0.1}),
     "tokenizer={kind: bpe}": ("tokenizer", {"kind": "bpe"}),
     "objective.kl_weight=0.3": ("objective", {"kl_weight": 0.3}),
     "objective.kl_weight.kind=linear": ("objective", {"kl_weight": {"kind": "linear"}}),

@@ -58,7 +58,6 @@ class VAEConfig(PreTrainedConfig):
             training loss alone, -weight E_q log p(x | z), which no figure counts.
         init_range: every weight starts uniform in [-init_range, init_range]; when None, each kind
             of layer has its usual start.
-        embedding_range: the same of embeddings, in place of `init_range`.
         refinement: arguments of a `Refinement`: steps that improve each text's posterior, in
             training and in evaluation; None for the encoders' posterior as it is.
         recipe: name of the recipe it was made from, for messages.
@@ -72,7 +71,6 @@ class VAEConfig(PreTrainedConfig):
     latents: list[dict] | None = None
     decoders: list[dict] | None = None
     init_range: float | int | None = None
-    embedding_range: float | int | None = None
     refinement: dict | None = None
     recipe: str | None = None
     is_encoder_decoder: bool = False
@@ -489,13 +487,12 @@ class VAE(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         # Only these functions are safe: they skip weights that from_pretrained has loaded.
-        width, of_embeddings = self.config.init_range, self.config.embedding_range
+        width = self.config.init_range
         if isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            given = width if of_embeddings is None else of_embeddings
-            limit = 0.1 if given is None else given
+            limit = 0.1 if width is None else width
             init.uniform_(module.weight, -limit, limit)
         elif isinstance(module, nn.Linear | nn.LSTM | nn.Conv2d | nn.ConvTranspose2d):
             limit = 1 / math.sqrt(max(inputs_of(module), 1)) if width is None else width

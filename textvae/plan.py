@@ -194,7 +194,7 @@ class PretrainingPlan(Section):
 
     Args:
         model: parts of the model that differ there: encoders, latents, decoders, init_range,
-            embedding_range, refinement.
+            refinement.
         objective: of the first training.
         train: values of the section `train` that differ there.
         transfer: names of parts, `encoders.text`, whose weights go over, or a mapping from such a

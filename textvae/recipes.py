@@ -21,7 +21,7 @@ from textvae.plan import (
 )
 from textvae.registry import SpecError, suggest
 
-MODEL_KEYS = ("encoders", "latents", "decoders", "init_range", "embedding_range", "refinement")
+MODEL_KEYS = ("encoders", "latents", "decoders", "init_range", "refinement")
 SECTIONS = {"tokenizer": TokenizerPlan, "data": DataPlan, "train": TrainingPlan}
 IMAGE_SECTIONS = {"data": ImagePlan, "train": TrainingPlan}
 """The sections of a recipe whose data section says `modality: image`."""
@@ -36,8 +36,7 @@ class Recipe:
         name: the file's name without its ending.
         paper: author, year, title and arXiv id.
         summary: one line: what it is.
-        model: arguments of a `VAEConfig`: encoders, latents, decoders, init_range,
-            embedding_range, refinement.
+        model: arguments of a `VAEConfig`: encoders, latents, decoders, init_range, refinement.
         objective: specification of an objective.
         tokenizer: which tokenizer to train; not for images.
         data: where the texts or images come from.
@@ -259,7 +258,7 @@ def model_problems(model: Mapping[str, Any]) -> list[str]:
     for key, value in model.items():
         if key not in MODEL_KEYS:
             problems.append(f"model.{key}: unknown key {suggest(str(key), MODEL_KEYS)}")
-        elif key in ("init_range", "embedding_range"):
+        elif key == "init_range":
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (number and 0 < value < math.inf):
                 problems.append(f"model.{key}: must be a number above 0 (got {value!r})")
