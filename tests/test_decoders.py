@@ -230,8 +230,7 @@ def test_cutoffs_beyond_the_vocabulary_leave_a_plain_softmax():
 @pytest.mark.parametrize("every_step", [True, False])
 def test_a_context_is_read_at_every_step_or_at_the_start_alone(every_step):
     decoder = make({"kind": "lstm", "hidden": 6, "every_step": every_step})
-    contexts_of_two, tokens = contexts(decoder, 2), torch.tensor([4, 4])
-    begun = decoder.start(contexts_of_two)
+    tokens, begun = torch.tensor([4, 4]), decoder.start(contexts(decoder, 2))
     first, _ = decoder.step(tokens, begun)
     assert not torch.allclose(first[0], first[1]), "the start depends on the context"
     h, c, context = begun.memory

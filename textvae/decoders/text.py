@@ -196,7 +196,8 @@ class TokenDistribution(Distribution):
 class LSTMDecoder(TokenDecoder, kind="lstm"):
     """An LSTM that has the context as initial state and, unless told otherwise, at every step.
 
-    c_0 = W context, h_0 = tanh(c_0); the input of a step is [embedding, context].
+    c_0 = W context, h_0 = tanh(c_0); the input of a step is [embedding, context], or the embedding
+    alone.
 
     Args:
         vocab_size: number of token ids V.
