@@ -4,25 +4,116 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
 
 
-def run_lstm(lstm: nn.Module, inputs: Any, before: tuple[Tensor, Tensor] | None = None) -> Any:
-    """The outputs and last state of an LSTM; on a CPU in float32, also under autocast.
+class LSTM(nn.LSTM):
+    """An `nn.LSTM`, batch first, that has bfloat16 products on a CPU too, under autocast.
 
     torch 2.13 has no bfloat16 LSTM for CPUs that it can train: it raises, or packs and casts back.
-
-    Args:
-        lstm: batch first.
-        inputs: (N, T, H) or packed.
-        before: state before the first input, two of (layers, N, H).
+    A bidirectional one stays in float32 there.
     """
-    device = inputs.data.device.type
-    if device != "cpu" or not torch.is_autocast_enabled("cpu"):
-        return lstm(inputs, before)
-    with torch.autocast("cpu", enabled=False):
-        return lstm(inputs, before)
+
+    def forward(self, input: Any, hx: tuple[Tensor, Tensor] | None = None) -> Any:
+        """Output states, (N, T, F) or packed, and the last state, two of (layers, N, F).
+
+        Args:
+            input: (N, T, I) or packed.
+            hx: state before the first input, two of (layers, N, F).
+        """
+        device = input.data.device.type
+        if device != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(input, hx)
+        with torch.autocast("cpu", enabled=False):
+            if self.bidirectional or isinstance(input, PackedSequence):
+                return super().forward(input, hx)
+            return self.run_half(input, hx)
+
+    def run_half(self, x: Tensor, before: tuple[Tensor, Tensor] | None) -> Any:
+        """What `forward` gives, with bfloat16 products."""
+        if before is None:
+            zero = x.new_zeros(self.num_layers, len(x), self.hidden_size)
+            before = zero, zero
+        x, last = x.transpose(0, 1), []
+        for number, (h, c) in enumerate(zip(*before, strict=True)):
+            if number:
+                x = F.dropout(x, self.dropout, self.training)
+            weights = self.all_weights[number]
+            x, *after = HalfLayer.apply(x, h.float(), c.float(), *weights)  # type: ignore[misc]
+            last.append(after)
+        h, c = (torch.stack(parts) for parts in zip(*last, strict=True))
+        return x.transpose(0, 1), (h, c)
+
+
+class HalfLayer(torch.autograd.Function):
+    """One layer of an LSTM: products in bfloat16; gates, cells and sums of gradients in float32.
+
+    Time comes first. The products of all tokens that need no state are one: with the inputs, and
+    both gradients of the weights.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> Any:
+        """Output states, (T, N, H), and the last h and c, (N, H), float32.
+
+        Args:
+            ctx: of the function.
+            x: inputs, (T, N, I), float32.
+            h: state before, (N, H), float32.
+            c: cell before, (N, H), float32.
+            weights: of the inputs, (4H, I), and the states, (4H, H), and their biases, (4H,); rows
+                in the order of torch: input gate, forget gate, new cell, output gate.
+        """
+        T, N, _ = x.shape
+        H = h.shape[1]
+        x, of_inputs, of_states = (m.bfloat16() for m in (x, *weights[:2]))
+        bias = (weights[2] + weights[3]).bfloat16()
+        from_inputs = torch.addmm(bias, x.flatten(0, 1), of_inputs.t()).view(T, N, 4 * H)
+        gates = h.new_empty(T, N, 4 * H)
+        cells, tanh_cells = h.new_empty(T + 1, N, H), h.new_empty(T, N, H)
+        states = x.new_empty(T + 1, N, H)
+        cells[0], states[0] = c, h
+        for t in range(T):
+            gate = gates[t].copy_(torch.addmm(from_inputs[t], states[t], of_states.t()))
+            gate[:, : 2 * H].sigmoid_()
+            gate[:, 2 * H : 3 * H].tanh_()
+            gate[:, 3 * H :].sigmoid_()
+            i, f, g, o = gate.chunk(4, 1)
+            torch.mul(f, cells[t], out=cells[t + 1]).addcmul_(i, g)
+            torch.tanh(cells[t + 1], out=tanh_cells[t])
+            torch.mul(o, tanh_cells[t], out=states[t + 1])
+        ctx.save_for_backward(x, of_inputs, of_states, gates, cells, tanh_cells, states)
+        return states[1:].float(), states[-1].float(), cells[-1].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, ...]:
+        """Gradients for what `forward` was given, float32."""
+        x, of_inputs, of_states, gates, cells, tanh_cells, states = ctx.saved_tensors
+        to_states, to_h, to_c = upstream
+        i, f, g, o = gates.chunk(4, 2)
+        # What a gradient for the cell, or for the state, is multiplied by for each gate before its
+        # sigmoid or tanh.
+        by_cell = torch.stack([g * i * (1 - i), cells[:-1] * f * (1 - f), i * (1 - g * g)], 2)
+        by_state = tanh_cells * o * (1 - o)
+        from_state_to_cell = o * (1 - tanh_cells * tanh_cells)
+        to_gates = x.new_empty(*by_state.shape[:2], 4, by_state.shape[2])
+        for t in reversed(range(len(x))):
+            to_h = to_h + to_states[t]
+            to_c = torch.addcmul(to_c, to_h, from_state_to_cell[t])
+            torch.mul(to_c[:, None], by_cell[t], out=to_gates[t, :, :3])
+            torch.mul(to_h, by_state[t], out=to_gates[t, :, 3])
+            to_h = (to_gates[t].flatten(1) @ of_states).float()
+            to_c = to_c * f[t]
+        flat = to_gates.flatten(2).flatten(0, 1)
+        to_bias = flat.sum(0, dtype=torch.float32)
+        to_x = (flat @ of_inputs).view_as(x).float()
+        to_of_inputs = (flat.t() @ x.flatten(0, 1)).float()
+        to_of_states = (flat.t() @ states[:-1].flatten(0, 1)).float()
+        return to_x, to_h, to_c, to_of_inputs, to_of_states, to_bias, to_bias
 
 
 def drop_features(states: Tensor, rate: float, training: bool, locked: bool) -> Tensor:
@@ -45,11 +136,11 @@ def make_lstm(
     layer_norm: bool,
     bidirectional: bool = False,
     weight_dropout: float = 0.0,
-) -> "nn.LSTM | LSTMStack":
-    """An `nn.LSTM`, or an `LSTMStack` for what it lacks."""
+) -> "LSTM | LSTMStack":
+    """An `LSTM`, or an `LSTMStack` for what it lacks."""
     if layer_norm or weight_dropout or (locked and layers > 1):
         return LSTMStack(inputs, hidden, layers, dropout, locked, layer_norm, weight_dropout)
-    return nn.LSTM(
+    return LSTM(
         inputs,
         hidden,
         layers,
@@ -95,8 +186,7 @@ class LSTMStack(nn.Module):
         self.dropout = dropout
         self.locked = locked
         self.layers = nn.ModuleList(
-            nn.LSTM(hidden if number else inputs, hidden, batch_first=True)
-            for number in range(layers)
+            LSTM(hidden if number else inputs, hidden, batch_first=True) for number in range(layers)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers * layer_norm))
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textvae.decoders.text import State, TokenDecoder
-from textvae.recurrent import run_lstm
+from textvae.recurrent import LSTM
 from textvae.registry import Probability, Rate
 
 
@@ -46,7 +46,7 @@ class SkipLSTMDecoder(TokenDecoder, kind="skip_lstm"):
         self.make_vocabulary(vocab_size, hidden, hidden, tied)
         self.initial = nn.Linear(features, layers * hidden) if features else None
         self.layers = nn.ModuleList(
-            nn.LSTM(hidden + (features if number == 0 else 0), hidden, batch_first=True)
+            LSTM(hidden + (features if number == 0 else 0), hidden, batch_first=True)
             for number in range(layers)
         )
         self.skips = nn.ModuleList(nn.Linear(hidden + features, hidden) for _ in range(layers))
@@ -79,7 +79,7 @@ class SkipLSTMDecoder(TokenDecoder, kind="skip_lstm"):
         last = []
         for number, (lstm, skip) in enumerate(zip(self.layers, self.skips, strict=True)):
             before = [m[:, number][None].contiguous().to(x.dtype) for m in (h, c)]
-            x, after = run_lstm(lstm, x, (before[0], before[1]))  # type: ignore[arg-type]
+            x, after = lstm(x, (before[0], before[1]))  # type: ignore[arg-type]
             last.append(after)
             x = skip(torch.cat([x, each_step.to(x.dtype)], dim=-1)).tanh()
             x = F.dropout(x, self.dropout, self.training)

@@ -16,7 +16,7 @@ from textvae.crossentropy import linear_cross_entropy
 from textvae.decoders.base import Decoder
 from textvae.mixture import SoftmaxMixture
 from textvae.noise import drop_word_types, drop_words
-from textvae.recurrent import drop_features, make_lstm, run_lstm
+from textvae.recurrent import drop_features, make_lstm
 from textvae.registry import Probability, Rate
 from textvae.transformer import Block, check_heads, sinusoids
 from textvae.vocabulary import PAD
@@ -280,7 +280,7 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
             each_step = context[:, None, :].expand(-1, inputs.shape[1], -1)
             read = torch.cat([read, each_step.to(read.dtype)], dim=-1)
         h, c = (m.transpose(0, 1).contiguous().to(read.dtype) for m in (h, c))
-        states, (h, c) = run_lstm(self.lstm, read, (h, c))
+        states, (h, c) = self.lstm(read, (h, c))
         memory = (h.transpose(0, 1), c.transpose(0, 1), context)
         states = drop_features(states, self.dropout, self.training, self.locked)
         return states, State(memory, state.position + inputs.shape[1])

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from textvae.encoders.base import Encoder, Features
 from textvae.noise import NO_NOISE, Noise, drop_word_types
-from textvae.recurrent import drop_features, make_lstm, run_lstm
+from textvae.recurrent import drop_features, make_lstm
 from textvae.registry import Rate
 from textvae.transformer import Block, check_heads, sinusoids
 from textvae.vocabulary import PAD
@@ -100,10 +100,10 @@ class LSTMEncoder(TextEncoder, kind="lstm"):
             packed = pack_padded_sequence(
                 embedded, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False
             )
-            states, _ = run_lstm(self.lstm, packed)
+            states, _ = self.lstm(packed)
             states, _ = pad_packed_sequence(states, batch_first=True, total_length=mask.shape[1])
         else:
-            states, _ = run_lstm(self.lstm, embedded)
+            states, _ = self.lstm(embedded)
         return Features(self.pool(states, mask), states, mask)
 
     def pool(self, states: Tensor, mask: Tensor) -> Tensor:
