@@ -5,12 +5,12 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textvae.decoders.text import State, TokenDecoder
+from textvae.decoders.text import RecurrentDecoder, State
 from textvae.recurrent import LSTM
 from textvae.registry import Probability, Rate
 
 
-class SkipLSTMDecoder(TokenDecoder, kind="skip_lstm"):
+class SkipLSTMDecoder(RecurrentDecoder, kind="skip_lstm"):
     """LSTM layers, each followed by s = tanh(W [h, z] + b), with skip connections from z.
 
     The next layer, and after the last one the projection, reads s in place of h: z reaches every
@@ -39,36 +39,15 @@ class SkipLSTMDecoder(TokenDecoder, kind="skip_lstm"):
         tied: bool = False,
     ):
         super().__init__()
-        self.features = features
-        self.width = hidden
         self.dropout = dropout
         self.word_dropout = word_dropout
         self.make_vocabulary(vocab_size, hidden, hidden, tied)
-        self.initial = nn.Linear(features, layers * hidden) if features else None
+        self.make_start(features, layers, hidden)
         self.layers = nn.ModuleList(
             LSTM(hidden + (features if number == 0 else 0), hidden, batch_first=True)
             for number in range(layers)
         )
         self.skips = nn.ModuleList(nn.Linear(hidden + features, hidden) for _ in range(layers))
-
-    def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
-        """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""
-        states, _ = self.run(inputs, self.start(context))
-        return states
-
-    def start(self, context: Tensor) -> State:
-        """The state before the first token, for contexts, (N, H)."""
-        shape = (len(context), len(self.layers), self.width)
-        if self.initial is None:
-            zero = context.new_zeros(shape)
-            return State((zero, zero, context), 0)
-        cell = self.initial(context).view(shape)
-        return State((cell.tanh(), cell, context), 0)
-
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits of the next token, (N, V), after reading ids, (N,), int64."""
-        states, state = self.run(tokens[:, None], state)
-        return self.logits(states[:, 0]), state
 
     def run(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Output states, (N, T, F), and the state after reading ids, (N, T)."""

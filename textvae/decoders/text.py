@@ -193,7 +193,46 @@ class TokenDistribution(Distribution):
         return losses.new_zeros(K * B * T).index_copy(0, present, -losses).view(K, B, T)
 
 
-class LSTMDecoder(TokenDecoder, kind="lstm"):
+class RecurrentDecoder(TokenDecoder):
+    """A decoder whose layers each start from c_0 = W context, h_0 = tanh(c_0)."""
+
+    def make_start(self, features: int, layers: int, width: int) -> None:
+        """Make W; without features every state starts at zero.
+
+        Args:
+            features: size H of the context.
+            layers: number of layers.
+            width: size of each layer's state.
+        """
+        self.features = features
+        self.shape = layers, width
+        self.initial = nn.Linear(features, layers * width) if features else None
+
+    def run(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Output states, (N, T, F), and the state after reading ids, (N, T)."""
+        raise NotImplementedError
+
+    def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
+        """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""
+        states, _ = self.run(inputs, self.start(context))
+        return states
+
+    def start(self, context: Tensor) -> State:
+        """The state before the first token, for contexts, (N, H)."""
+        shape = (len(context), *self.shape)
+        if self.initial is None:
+            zero = context.new_zeros(shape)
+            return State((zero, zero, context), 0)
+        cell = self.initial(context).view(shape)
+        return State((cell.tanh(), cell, context), 0)
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits of the next token, (N, V), after reading ids, (N,), int64."""
+        states, state = self.run(tokens[:, None], state)
+        return self.logits(states[:, 0]), state
+
+
+class LSTMDecoder(RecurrentDecoder, kind="lstm"):
     """An LSTM that has the context as initial state and, unless told otherwise, at every step.
 
     c_0 = W context, h_0 = tanh(c_0); the input of a step is [embedding, context], or the embedding
@@ -240,37 +279,17 @@ class LSTMDecoder(TokenDecoder, kind="lstm"):
         every_step: bool = True,
     ):
         super().__init__()
-        self.features = features
         self.dropout = dropout
         self.word_dropout = word_dropout
         self.embedding_dropout = embedding_dropout
         self.locked = locked
         self.make_vocabulary(vocab_size, embedding or hidden, hidden, tied, mixtures, cutoffs or ())
-        self.initial = nn.Linear(features, layers * hidden) if features else None
+        self.make_start(features, layers, hidden)
         self.every_step = every_step
         size = (embedding or hidden) + features * every_step
         self.lstm = make_lstm(
             size, hidden, layers, dropout, locked, layer_norm, weight_dropout=weight_dropout
         )
-
-    def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
-        """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""
-        states, _ = self.run(inputs, self.start(context))
-        return states
-
-    def start(self, context: Tensor) -> State:
-        """The state before the first token, for contexts, (N, H)."""
-        shape = (len(context), self.lstm.num_layers, self.lstm.hidden_size)
-        if self.initial is None:
-            zero = context.new_zeros(shape)
-            return State((zero, zero, context), 0)
-        cell = self.initial(context).view(shape)
-        return State((cell.tanh(), cell, context), 0)
-
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits of the next token, (N, V), after reading ids, (N,), int64."""
-        states, state = self.run(tokens[:, None], state)
-        return self.logits(states[:, 0]), state
 
     def run(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Output states, (N, T, F), and the state after reading ids, (N, T)."""
