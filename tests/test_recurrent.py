@@ -69,7 +69,9 @@ def test_between_layers_features_are_dropped_in_training_alone():
     lstm = LSTM(WIDTH, H, 2, batch_first=True, dropout=0.5)
     inputs = torch.randn(B, T, WIDTH)
     with half():
-        assert not torch.equal(lstm(inputs)[0], lstm(inputs)[0])
+        (first, (h, _)), (again, (same, _)) = lstm(inputs), lstm(inputs)
+        assert not torch.equal(first, again)
+        assert torch.equal(h[0], same[0]), "nothing is dropped before the first layer"
         lstm.eval()
         torch.testing.assert_close(lstm(inputs)[0], lstm(inputs)[0], atol=0, rtol=0)
 
