@@ -145,6 +145,11 @@ Z = {"name": "z", "kind": "gaussian", "dim": 3, "given": ["text"]}
 GRAPHS = {
     "vae": {"encoders": [TEXT], "latents": [Z], "decoders": [{**TEXT, "given": ["z"]}]},
     "language model": {"decoders": [TEXT]},
+    "free prior": {
+        "encoders": [TEXT],
+        "latents": [{**Z, "prior": {"given": []}}],
+        "decoders": [{**TEXT, "given": ["z"]}],
+    },
     "learned prior": {
         "encoders": [{**TEXT, "name": "context"}, {**TEXT, "name": "answer"}],
         "latents": [{**Z, "given": ["context", "answer"], "prior": {"given": ["context"]}}],

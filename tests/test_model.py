@@ -273,6 +273,41 @@ def test_a_learned_prior_is_another_network_of_the_same_family():
     assert model.priors["z"].head.in_features == 6 and model.latents["z"].head.in_features == 12
 
 
+def test_a_prior_that_is_given_nothing_is_the_default_one_until_it_learns():
+    model = vae(**GRAPHS["free prior"])
+    fields = fields_of(model, 4, 6)
+    latent = model.infer(2, **fields).latents["z"]
+    default = model.latents["z"].default_prior(latent.posterior.batch_shape, latent.value)
+    assert torch.equal(latent.prior.mean, default.mean)
+    assert torch.equal(latent.prior.stddev, default.stddev)
+    assert model.unit("z").tolist() == [1.0, 1.0, 1.0]
+    torch.nn.init.normal_(model.priors["z"].bias)
+    mean, log_variance = model.priors["z"].bias.detach().chunk(2)
+    latent = model.infer(2, **fields).latents["z"]
+    assert torch.equal(latent.prior.mean[0, 0], mean)
+    torch.testing.assert_close(latent.prior.stddev[0, 0], (log_variance / 2).exp())
+    torch.testing.assert_close(model.unit("z"), (log_variance / 2).exp())
+    values = model.sample_prior(4000)["z"]
+    assert ((values.mean(1) - mean).abs() < 5 * model.unit("z") / 4000**0.5).all()
+
+
+@pytest.mark.parametrize("kind", ["vmf", "point"])
+def test_a_prior_without_a_density_to_learn_is_refused(kind):
+    latent = {**Z, "kind": kind, "prior": {"given": []}}
+    with pytest.raises(SpecError, match=f"the prior of a {kind} latent cannot be learned"):
+        vae(**GRAPHS["vae"] | {"latents": [latent]})
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "copula", "delta", "dirichlet", "logistic_normal"])
+def test_a_free_prior_of_every_other_family_learns(kind):
+    latent = {**Z, "kind": kind, "prior": {"given": []}}
+    model = vae(**GRAPHS["vae"] | {"latents": [latent]})
+    model.objective = ELBO()
+    model(0, **fields_of(model, 4, 6)).value.backward()
+    gradient = model.priors["z"].bias.grad
+    assert gradient.isfinite().all() and gradient.abs().max() > 0
+
+
 def test_samples_of_the_prior():
     values = vae(**GRAPHS["vae"]).sample_prior(4000)["z"]
     assert values.shape == (1, 4000, 3)

@@ -17,6 +17,9 @@ from textvae.registry import SpecError
 from textvae.schedules import Constant, Linear
 
 B, D = 6, 2
+PER = ["sentence", "dimension", "batch", "batch_dimension"]
+"""What free bits may be taken of."""
+
 ROWS = {
     "elbo": {"kind": "elbo"},
     "elbo, weighted": {"kind": "elbo", "kl_weight": {"kind": "linear", "steps": 10}},
@@ -27,6 +30,11 @@ ROWS = {
         "free_bits_per": "dimension",
     },
     "elbo, free bits per batch": {"kind": "elbo", "free_bits": 0.5, "free_bits_per": "batch"},
+    "elbo, free bits per dimension of a batch": {
+        "kind": "elbo",
+        "free_bits": 0.5,
+        "free_bits_per": "batch_dimension",
+    },
     "importance_weighted": {"kind": "importance_weighted", "samples": 4},
     "target_rate": {"kind": "target_rate", "target": 2.0, "samples": 3},
     "minimum_rate": {"kind": "minimum_rate", "rate": 2.0, "samples": 3},
@@ -199,7 +207,7 @@ def test_the_bound_is_the_logarithm_of_the_mean_weight():
     torch.testing.assert_close(ImportanceWeighted(2)(far, 0).value, expected + 5000)
 
 
-@pytest.mark.parametrize("per", ["sentence", "dimension", "batch"])
+@pytest.mark.parametrize("per", PER)
 def test_no_free_bits_is_the_plain_bound(per, model):
     out = model.infer(3)
     plain = ELBO(samples=3)(out, 0)
@@ -219,6 +227,9 @@ KL = ([[0.5, 2.5], [0.25, 0.25]], [[1.0], [0.0]])
         ("sentence", 5.0, 5),
         ("batch", 1.0, 2.25),
         ("batch", 3.0, 3),
+        # Means of dimensions: 0.375, 1.375 and 0.5.
+        ("batch_dimension", 1.0, 1 + 1.375 + 1),
+        ("batch_dimension", 0.4, 0.4 + 1.375 + 0.5),
         ("dimension", 1.0, ((1 + 2.5 + 1) + (1 + 1 + 1)) / 2),
         ("dimension", 0.25, ((0.5 + 2.5 + 1) + (0.25 + 0.25 + 0.25)) / 2),
     ],
@@ -232,7 +243,7 @@ def test_free_bits_are_of_what_they_name(per, free, rate):
     assert loss.terms["elbo"].item() == pytest.approx(-12.25, rel=1e-6)
 
 
-@pytest.mark.parametrize("per", ["sentence", "dimension", "batch"])
+@pytest.mark.parametrize("per", PER)
 def test_free_bits_pull_only_what_is_above_them(per):
     kl = torch.tensor([[0.5, 2.5], [0.25, 0.25]], requires_grad=True)
     ELBO(free_bits=1.0, free_bits_per=per)(output([kl]), 0).value.backward()
@@ -240,14 +251,15 @@ def test_free_bits_pull_only_what_is_above_them(per):
         "sentence": [[True, True], [False, False]],
         "dimension": [[False, True], [False, False]],
         "batch": [[True, True], [True, True]],
+        "batch_dimension": [[False, True], [False, True]],
     }
     assert (kl.grad > 0).tolist() == pulled[per]
 
 
-@pytest.mark.parametrize("per", ["sentence", "dimension", "batch"])
+@pytest.mark.parametrize("per", PER)
 def test_free_bits_do_not_fail_without_latents(per):
     free = ELBO(free_bits=2.0, free_bits_per=per)(output(reconstruction=-3.0, batch=4), 0)
-    assert free.value.item() == (3.0 if per == "dimension" else 5.0)
+    assert free.value.item() == (3.0 if "dimension" in per else 5.0)
 
 
 def test_the_kl_weight_is_that_of_the_step():

@@ -50,7 +50,8 @@ class VAEConfig(PreTrainedConfig):
             and how its `pixels` are read; the number of `classes` of a label.
         encoders: `{name, kind, field, ...}`; `field` is the name when not given.
         latents: `{name, kind, given, prior, ...}`; `given` names encoders and earlier latents;
-            `prior: {given: [...]}` makes the prior a network of those instead of the default.
+            `prior: {given: [...]}` makes the prior a network of those instead of the default, and
+            `prior: {given: []}` one distribution that is learned.
             `field` names the label that says, in training and where it is not missing, what the
             latent is; `label_weight: w` adds -w log q(label | x) to the loss, which no figure
             counts.
@@ -140,8 +141,12 @@ class VAE(PreTrainedModel):
             classes = config.facts(node).get("classes")
             self.latents[name] = build_node("latents", node, features=features, classes=classes)
             if "prior" in node:
-                features = sum(sizes[given] for given in node["prior"]["given"])
-                self.priors[name] = build_node("latents", node, features=features, classes=classes)
+                above = sum(sizes[given] for given in node["prior"]["given"])
+                self.priors[name] = (
+                    build_node("latents", node, features=above, classes=classes)
+                    if above
+                    else FreePrior(cast(Family, self.latents[name]))
+                )
             sizes[name] = int(self.latents[name].dim)  # type: ignore[arg-type]
         for node in config.nodes("decoders"):
             features = sum(sizes[given] for given in node["given"])
@@ -472,10 +477,26 @@ class VAE(PreTrainedModel):
         like: Tensor,
     ) -> Distribution:
         """p(z) of a latent: its network of what the prior is given, else the family's default."""
-        if "prior" in node:
-            return self.priors[node["name"]](self.context(node["prior"], features, values))
         family = cast(Family, self.latents[node["name"]])
-        return family.default_prior(batch_shape, like)
+        if "prior" not in node:
+            return family.default_prior(batch_shape, like)
+        prior = self.priors[node["name"]]
+        if isinstance(prior, FreePrior):
+            return family.distribution(prior.bias.expand(*batch_shape, -1))
+        return prior(self.context(node["prior"], features, values))
+
+    @torch.no_grad()
+    def unit(self, latent: str) -> Tensor | float:
+        """Standard deviation of each dimension under the prior, (D,) or one for all.
+
+        It is what variances are measured in. Under a prior that is a network of something it is
+        that of the family's default prior.
+        """
+        family = cast(Family, self.latents[latent])
+        for name, prior in self.priors.items():
+            if name == latent and isinstance(prior, FreePrior):
+                return family.distribution(prior.bias).stddev
+        return family.unit
 
     def field_of(self, decoder: str) -> str:
         """The field that a decoder reconstructs."""
@@ -502,6 +523,14 @@ class VAE(PreTrainedModel):
             for name, parameter in module.named_parameters(recurse=False):
                 if name == "bias":
                     init.zeros_(parameter)
+
+
+class FreePrior(nn.Module):
+    """Variational parameters of a prior that is given nothing; zeros at first."""
+
+    def __init__(self, family: Family):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(family.head.out_features))
 
 
 def inputs_of(layer: nn.Linear | nn.LSTM | nn.Conv2d | nn.ConvTranspose2d) -> float:
@@ -633,8 +662,9 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
         problems.append(f"{path}.given: a latent needs at least one encoder or earlier latent")
     if "prior" in node:
         names = prior.get("given") if isinstance(prior, Mapping) and len(prior) == 1 else None
-        if names and is_list_of_names(names):
+        if names is not None and is_list_of_names(names):
             given = [*given, *names]
+            problems += [] if names else free_prior_problems(node, path)
         else:
             problems.append(f"{path}.prior: must be {{given: [names]}} (got {prior!r})")
     known = list(sources)
@@ -643,6 +673,14 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
         for name in given
         if name not in known
     ]
+
+
+def free_prior_problems(node: Node, path: str) -> list[str]:
+    """Why a latent's prior cannot be a distribution that is given nothing, in a line, if so."""
+    family = Family.kinds.get(node.get("kind", ""))
+    if family is not None and (family.spherical or family.deterministic):
+        return [f"{path}.prior.given: the prior of a {node['kind']} latent cannot be learned"]
+    return []
 
 
 def label_problems(node: Node, path: str) -> list[str]:

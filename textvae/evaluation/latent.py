@@ -77,7 +77,7 @@ def posterior_moments(
 def posterior_means(model: VAE, features: Mapping[str, Tensor]) -> Tensor:
     """Posterior means of texts that the encoders have read, all latents side by side, (N, D).
 
-    They are in units of the family's prior, which is what their variance is compared with.
+    They are in units of the prior, which is what their variance is compared with.
 
     Args:
         model: in evaluation mode.
@@ -86,8 +86,7 @@ def posterior_means(model: VAE, features: Mapping[str, Tensor]) -> Tensor:
     parts = []
     for block in blocks(features):
         latents = model.draw(block, 1, size_of(block), use_mean=True)
-        units = {name: cast(Family, model.latents[name]).unit for name in latents}
-        means = [latent.value[0] / units[name] for name, latent in latents.items()]
+        means = [latent.value[0] / model.unit(name) for name, latent in latents.items()]
         parts.append(torch.cat(means, -1))
     return torch.cat(parts).cpu()
 

@@ -20,6 +20,9 @@ class Family(Component, nn.Module):
     dim: int
     """Size D of one sample of the latent."""
 
+    head: nn.Linear
+    """Of what the family is given: the variational parameters, before anything is done to them."""
+
     unit: float = 1.0
     """Standard deviation of a dimension under the default prior: what variances are measured in."""
 

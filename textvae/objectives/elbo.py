@@ -14,7 +14,7 @@ from textvae.outputs import Loss, VAEOutput
 from textvae.registry import suggest
 from textvae.schedules import Constant, Schedule
 
-Per = Literal["sentence", "dimension", "batch"]
+Per = Literal["sentence", "dimension", "batch", "batch_dimension"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class ELBO(Objective, kind="elbo"):
         kl_weight: w as a function of the optimizer step, or a number.
         free_bits: KL in nats that costs nothing, of what `free_bits_per` names.
         free_bits_per: max(KL, free bits) is taken of each `sentence`'s KL, of each `dimension` of
-            each sentence, or of the mean KL of the `batch`. The last is not a sum over
-            sentences, so there a batch in two halves is not the same as the whole.
+            each sentence, or of the mean over the batch of the KL, `batch`, or of each dimension's,
+            `batch_dimension`. The last two are no sums over sentences, so there a batch in two
+            halves is not the same as the whole.
         samples: samples K of each latent.
         latent_weights: what multiplies the KL of a latent, by its name; 1 for those not named.
 
@@ -67,8 +68,11 @@ class ELBO(Objective, kind="elbo"):
             return out.expected(kl).mean().clamp(min=self.free_bits).expand_as(kl)
         total = torch.zeros_like(kl)
         for name, latent in out.latents.items():
-            each = latent.kl_per_dimension().clamp(min=self.free_bits).sum(-1)
-            total = total + self.latent_weights.get(name, 1.0) * each
+            each = latent.kl_per_dimension()
+            if self.free_bits_per == "batch_dimension":
+                each = each.mean((0, 1), keepdim=True)
+            rate = each.clamp(min=self.free_bits).sum(-1)
+            total = total + self.latent_weights.get(name, 1.0) * rate
         return total
 
 
