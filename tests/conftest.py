@@ -150,6 +150,11 @@ GRAPHS = {
         "latents": [{**Z, "prior": {"given": []}}],
         "decoders": [{**TEXT, "given": ["z"]}],
     },
+    "fitted prior": {
+        "encoders": [TEXT],
+        "latents": [{**Z, "prior": {"fitted": True}}],
+        "decoders": [{**TEXT, "given": ["z"]}],
+    },
     "learned prior": {
         "encoders": [{**TEXT, "name": "context"}, {**TEXT, "name": "answer"}],
         "latents": [{**Z, "given": ["context", "answer"], "prior": {"given": ["context"]}}],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import TEXT, Z, fields_of, standard_error, vae
-from torch.distributions import MultivariateNormal, kl_divergence
+from torch.distributions import Independent, Laplace, MultivariateNormal, Normal, kl_divergence
 
 from textvae.evaluation.latent import posterior_moments
 from textvae.evaluation.likelihood import likelihood
@@ -702,3 +702,14 @@ def test_decoders_see_the_softmax_of_a_logistic_normal_with_dropout_in_training(
 def test_a_dirichlet_needs_two_topics():
     with pytest.raises(ValueError, match="dim 2 or more"):
         Family.build({"kind": "dirichlet", "dim": 1}, features=H)
+
+
+def test_kl_to_a_full_gaussian_is_that_of_two_full_ones():
+    mean, scale, centre = torch.randn(4, 5, 3), torch.rand(4, 5, 3) + 0.1, torch.randn(3)
+    factor = torch.randn(3, 3).tril(-1) + (torch.rand(3) + 0.5).diag()
+    prior = MultivariateNormal(centre, scale_tril=factor)
+    expected = kl_divergence(MultivariateNormal(mean, scale_tril=scale.diag_embed()), prior)
+    for p in (prior, prior.expand((4, 5))):
+        torch.testing.assert_close(kl_divergence(Independent(Normal(mean, scale), 1), p), expected)
+    with pytest.raises(NotImplementedError):
+        kl_divergence(Independent(Laplace(mean, scale), 1), prior)

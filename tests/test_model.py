@@ -10,6 +10,7 @@ from conftest import DECODERS, ENCODERS, GRAPHS, TEXT, VOCAB, Z, fields_of, ids,
 from torch.distributions import kl_divergence
 from transformers import AutoConfig, AutoModel
 
+from textvae.evaluation.latent import fit_priors
 from textvae.model import VAE, VAEConfig, check_graph
 from textvae.objectives.elbo import ELBO, ImportanceWeighted
 from textvae.registry import SpecError
@@ -308,6 +309,47 @@ def test_a_free_prior_of_every_other_family_learns(kind):
     assert gradient.isfinite().all() and gradient.abs().max() > 0
 
 
+def test_a_fitted_prior_is_the_default_one_until_it_has_the_moments_of_the_posteriors():
+    model = vae(**GRAPHS["fitted prior"])
+    fields = fields_of(model, 4, 6, 5, 3)
+    before = model.infer(2, **fields).latents["z"]
+    default = model.latents["z"].default_prior(before.posterior.batch_shape, before.value)
+    assert torch.equal(before.prior.stddev, default.stddev) and model.unit("z") == 1.0
+    fit_priors(model, [fields, fields])
+    q = model.encode(**fields)["z"]
+    latent = model.infer(4000, **fields).latents["z"]
+    prior = latent.prior
+    assert prior.batch_shape == latent.posterior.batch_shape
+    torch.testing.assert_close(prior.mean[0, 0], q.mean.mean(0))
+    covariance = q.mean.T.cov(correction=0) + q.variance.mean(0).diag()
+    torch.testing.assert_close(prior.covariance_matrix[0, 0], covariance)
+    torch.testing.assert_close(model.unit("z"), covariance.diag().sqrt())
+    ratio = latent.log_ratio()
+    error = ratio.std(0) / len(ratio) ** 0.5
+    assert ((ratio.mean(0) - latent.kl()[0]).abs() < 5 * error).all()
+    values = model.sample_prior(4000)["z"][0]
+    error = model.unit("z") / 4000**0.5
+    assert ((values.mean(0) - q.mean.mean(0)).abs() < 5 * error).all()
+    torch.testing.assert_close(
+        values.T.cov(), covariance, atol=0.15 * covariance.max().item(), rtol=0
+    )
+
+
+def test_a_fitted_prior_is_saved(tmp_path):
+    model = vae(**GRAPHS["fitted prior"])
+    fields = fields_of(model, 4, 6, 5)
+    fit_priors(model, [fields])
+    loaded = saved_and_loaded(model, tmp_path)
+    assert torch.equal(weights_of(loaded, fields), weights_of(model.eval(), fields))
+    assert loaded.priors["z"].fitted
+
+
+def test_no_prior_is_fitted_to_what_is_no_gaussian():
+    latent = {**Z, "kind": "vmf", "prior": {"fitted": True}}
+    with pytest.raises(SpecError, match="no prior is fitted to vmf latents"):
+        vae(**GRAPHS["vae"] | {"latents": [latent]})
+
+
 def test_samples_of_the_prior():
     values = vae(**GRAPHS["vae"]).sample_prior(4000)["z"]
     assert values.shape == (1, 4000, 3)
@@ -371,7 +413,7 @@ MISTAKES = {
     ),
     "a prior that is none": (
         {"encoders": [TEXT], "latents": [{**Z, "prior": "text"}], "decoders": [TEXT]},
-        ["latents.z.prior: must be {given: [names]} (got 'text')"],
+        ["latents.z.prior: must be {given: [names]} or {fitted: true} (got 'text')"],
     ),
     "a prior of a word": (
         {"encoders": [TEXT], "latents": [{**Z, "prior": {"given": "text"}}], "decoders": [TEXT]},
@@ -379,7 +421,7 @@ MISTAKES = {
     ),
     "an empty prior": (
         {"encoders": [TEXT], "latents": [{**Z, "prior": None}], "decoders": [TEXT]},
-        ["latents.z.prior: must be {given: [names]} (got None)"],
+        ["latents.z.prior: must be {given: [names]} or {fitted: true} (got None)"],
     ),
     "a prior of something unknown": (
         {"encoders": [TEXT], "latents": [{**Z, "prior": {"given": ["tex"]}}], "decoders": [TEXT]},

@@ -20,6 +20,7 @@ from textvae.checkpoints import checkpoints
 from textvae.data.batching import Sentences
 from textvae.data.readers import Corpus, DataError, read_corpus
 from textvae.data.tokenizers import load_tokenizer
+from textvae.evaluation.latent import posterior_moments
 from textvae.objectives.elbo import ELBO
 from textvae.pretrained import load_model
 from textvae.recipes import read_recipe
@@ -488,6 +489,21 @@ def test_a_divided_run_goes_on_as_if_never_stopped(tmp_path):
     (tmp_path / "stopped/model.safetensors").unlink()
     two_ranks(tmp_path / "stopped", "", True)
     assert_equal(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_prior_is_fitted_to_what_was_trained_on(tmp_path):
+    document = recipe(epochs=1).document()
+    document["model"]["latents"][0]["prior"] = {"fitted": True}
+    model, tokenizer = train_run(read_recipe(document, "fitted"), corpus(), tmp_path / "run")
+    rows = Sentences.encoded(tokenizer, corpus().train)
+    moments = posterior_moments(model, [batch for _, batch in rows.in_length_order()])["z"]
+    means, scales = (part.double() for part in moments)
+    saved = weights(tmp_path / "run")
+    assert saved["priors.z.fitted"]
+    factor = saved["priors.z.scale_tril"].double()
+    expected = means.T.cov(correction=0) + scales.square().mean(0).diag()
+    torch.testing.assert_close(saved["priors.z.mean"].double(), means.mean(0))
+    torch.testing.assert_close(factor @ factor.T, expected, atol=1e-6, rtol=1e-5)
 
 
 def test_bfloat16_trains_where_the_cpu_computes_it(uninterrupted, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import torch
 from huggingface_hub.dataclasses import strict
 from pydantic import PositiveFloat
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, MultivariateNormal
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
@@ -50,8 +50,9 @@ class VAEConfig(PreTrainedConfig):
             and how its `pixels` are read; the number of `classes` of a label.
         encoders: `{name, kind, field, ...}`; `field` is the name when not given.
         latents: `{name, kind, given, prior, ...}`; `given` names encoders and earlier latents;
-            `prior: {given: [...]}` makes the prior a network of those instead of the default, and
-            `prior: {given: []}` one distribution that is learned.
+            `prior: {given: [...]}` makes the prior a network of those instead of the default,
+            `prior: {given: []}` one distribution that is learned, and `prior: {fitted: true}` one
+            that is fitted to the posteriors of all training data once training is over.
             `field` names the label that says, in training and where it is not missing, what the
             latent is; `label_weight: w` adds -w log q(label | x) to the loss, which no figure
             counts.
@@ -141,12 +142,14 @@ class VAE(PreTrainedModel):
             classes = config.facts(node).get("classes")
             self.latents[name] = build_node("latents", node, features=features, classes=classes)
             if "prior" in node:
-                above = sum(sizes[given] for given in node["prior"]["given"])
-                self.priors[name] = (
-                    build_node("latents", node, features=above, classes=classes)
-                    if above
-                    else FreePrior(cast(Family, self.latents[name]))
-                )
+                family = cast(Family, self.latents[name])
+                above = sum(sizes[given] for given in node["prior"].get("given", []))
+                if "fitted" in node["prior"]:
+                    self.priors[name] = FittedPrior(family)
+                elif above:
+                    self.priors[name] = build_node("latents", node, features=above, classes=classes)
+                else:
+                    self.priors[name] = FreePrior(family)
             sizes[name] = int(self.latents[name].dim)  # type: ignore[arg-type]
         for node in config.nodes("decoders"):
             features = sum(sizes[given] for given in node["given"])
@@ -483,6 +486,9 @@ class VAE(PreTrainedModel):
         prior = self.priors[node["name"]]
         if isinstance(prior, FreePrior):
             return family.distribution(prior.bias.expand(*batch_shape, -1))
+        if isinstance(prior, FittedPrior):
+            fitted = prior.distribution()
+            return fitted.expand(batch_shape) if fitted else family.default_prior(batch_shape, like)
         return prior(self.context(node["prior"], features, values))
 
     @torch.no_grad()
@@ -496,6 +502,9 @@ class VAE(PreTrainedModel):
         for name, prior in self.priors.items():
             if name == latent and isinstance(prior, FreePrior):
                 return family.distribution(prior.bias).stddev
+            if name == latent and isinstance(prior, FittedPrior):
+                fitted = prior.distribution()
+                return family.unit if fitted is None else fitted.stddev
         return family.unit
 
     def field_of(self, decoder: str) -> str:
@@ -531,6 +540,42 @@ class FreePrior(nn.Module):
     def __init__(self, family: Family):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(family.head.out_features))
+
+
+class FittedPrior(nn.Module):
+    """A Gaussian with the mean and covariance of all posteriors taken together, once it is fitted.
+
+    Until then, and so in training, the prior is the family's default.
+
+    Args:
+        family: of the latent.
+
+    Source: Ghosh et al. 2020, section 4, arXiv:1903.12436 (density estimation after training; there
+    of an autoencoder's codes).
+    """
+
+    mean: Tensor
+    scale_tril: Tensor
+    fitted: Tensor
+
+    def __init__(self, family: Family):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(family.dim))
+        self.register_buffer("scale_tril", torch.eye(family.dim))
+        self.register_buffer("fitted", torch.tensor(False))
+
+    def fit(self, means: Tensor, scales: Tensor) -> None:
+        """Take the moments of posteriors N(means, diag(scales^2)), (N, D) each."""
+        covariance = means.double().T.cov(correction=0) + scales.double().square().mean(0).diag()
+        self.mean.copy_(means.double().mean(0))
+        self.scale_tril.copy_(torch.linalg.cholesky(covariance))
+        self.fitted.fill_(True)
+
+    def distribution(self) -> MultivariateNormal | None:
+        """The Gaussian, batch shape (), event (D,); None before it is fitted."""
+        if not self.fitted:
+            return None
+        return MultivariateNormal(self.mean, scale_tril=self.scale_tril, validate_args=False)
 
 
 def inputs_of(layer: nn.Linear | nn.LSTM | nn.Conv2d | nn.ConvTranspose2d) -> float:
@@ -660,13 +705,19 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
         problems += label_problems(node, path)
     if group == "latents" and not given:
         problems.append(f"{path}.given: a latent needs at least one encoder or earlier latent")
-    if "prior" in node:
+    if prior == {"fitted": True}:
+        family = Family.kinds.get(node.get("kind", ""))
+        if family is not None and not family.fittable:
+            problems.append(f"{path}.prior.fitted: no prior is fitted to {node['kind']} latents")
+    elif "prior" in node:
         names = prior.get("given") if isinstance(prior, Mapping) and len(prior) == 1 else None
         if names is not None and is_list_of_names(names):
             given = [*given, *names]
             problems += [] if names else free_prior_problems(node, path)
         else:
-            problems.append(f"{path}.prior: must be {{given: [names]}} (got {prior!r})")
+            problems.append(
+                f"{path}.prior: must be {{given: [names]}} or {{fitted: true}} (got {prior!r})"
+            )
     known = list(sources)
     return problems + [
         f"{path}.given: unknown {name!r} {suggest(str(name), known)}"

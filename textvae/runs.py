@@ -32,6 +32,7 @@ from textvae.data.readers import Corpus
 from textvae.data.texts import add_text, sha_of
 from textvae.data.tokenizers import load_tokenizer
 from textvae.decoders import Decoder
+from textvae.evaluation.latent import fit_priors
 from textvae.likelihoods import PixelLikelihood
 from textvae.model import VAE, VAEConfig
 from textvae.objectives import Objective
@@ -153,6 +154,7 @@ def train_alone(
     del model.objective
     model.objective = None
     if process_rank() == 0:
+        fit_priors(model, (batch for _, batch in rows.train.in_length_order()))
         with written_whole(folder) as beside, quiet_transformers():
             model.save_pretrained(beside)
             if tokenizer is not None:

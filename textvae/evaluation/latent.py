@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from textvae.encoders import Features, pooled_only
 from textvae.families import Family
-from textvae.model import VAE
+from textvae.model import VAE, FittedPrior
 from textvae.outputs import Latent
 
 ACTIVE = 0.01
@@ -71,6 +71,17 @@ def posterior_moments(
         for name, rows in parts.items()
         if rows
     }
+
+
+@torch.no_grad()
+def fit_priors(model: VAE, batches: Iterable[Mapping[str, Tensor]]) -> None:
+    """Fit each prior that is fitted after training to the posteriors of what was trained on."""
+    priors = {n: prior for n, prior in model.priors.items() if isinstance(prior, FittedPrior)}
+    if not priors:
+        return
+    moments = posterior_moments(model, batches)
+    for name, prior in priors.items():
+        prior.fit(*moments[name])
 
 
 @torch.no_grad()

@@ -32,6 +32,9 @@ class Family(Component, nn.Module):
     deterministic: ClassVar[bool] = False
     """Whether a posterior is a single point, without a density: an autoencoder's code."""
 
+    fittable: ClassVar[bool] = False
+    """Whether posteriors are diagonal Gaussians, to which a Gaussian prior can be fitted."""
+
     enumerated: ClassVar[bool] = False
     """Whether the loss sums over all values of the latent in place of drawing some."""
 

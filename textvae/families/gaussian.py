@@ -1,9 +1,17 @@
 """Gaussian with a diagonal covariance; its prior is standard normal."""
 
+from typing import ClassVar
+
 import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import (
+    Distribution,
+    Independent,
+    MultivariateNormal,
+    Normal,
+    register_kl,
+)
 
 from textvae.families.base import Family, in_float32
 
@@ -23,6 +31,8 @@ class Gaussian(Family, kind="gaussian"):
 
     Source: Kingma & Welling 2014, appendix B, arXiv:1312.6114.
     """
+
+    fittable: ClassVar[bool] = True
 
     def __init__(
         self, features: int, dim: PositiveInt = 32, batch_norm: PositiveFloat | None = None
@@ -135,3 +145,21 @@ class BatchNormalizer(nn.Module):
 def diagonal_normal(mean: Tensor, scale: Tensor) -> Distribution:
     """N(mean, diag(scale^2)), event (D,); unchecked, so that a NaN reaches the loss."""
     return Independent(Normal(mean, scale, validate_args=False), 1, validate_args=False)
+
+
+@register_kl(Independent, MultivariateNormal)
+def kl_to_full(q: Independent, p: MultivariateNormal) -> Tensor:
+    """KL of a diagonal Gaussian to one with a full covariance, (...), nats.
+
+    Raises:
+        NotImplementedError: q is another distribution.
+    """
+    if not isinstance(q.base_dist, Normal):
+        raise NotImplementedError
+    factor = p._unbroadcasted_scale_tril
+    inverse = torch.linalg.solve_triangular(factor, torch.eye(len(factor)).to(factor), upper=False)
+    mean, scale = q.base_dist.loc, q.base_dist.scale
+    distance = ((mean - p.loc) @ inverse.T).square().sum(-1)
+    trace = scale.square() @ inverse.square().sum(0)
+    log_ratio = factor.diagonal().log().sum() - scale.log().sum(-1)
+    return (distance + trace - mean.shape[-1]) / 2 + log_ratio
