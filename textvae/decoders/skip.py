@@ -58,7 +58,7 @@ class SkipLSTMDecoder(RecurrentDecoder, kind="skip_lstm"):
         last = []
         for number, (lstm, skip) in enumerate(zip(self.layers, self.skips, strict=True)):
             before = [m[:, number][None].contiguous().to(x.dtype) for m in (h, c)]
-            x, after = lstm(x, (before[0], before[1]))  # type: ignore[arg-type]
+            x, after = lstm(x, (before[0], before[1]))
             last.append(after)
             x = skip(torch.cat([x, each_step.to(x.dtype)], dim=-1)).tanh()
             x = F.dropout(x, self.dropout, self.training)
