@@ -480,16 +480,20 @@ class VAE(PreTrainedModel):
         like: Tensor,
     ) -> Distribution:
         """p(z) of a latent: its network of what the prior is given, else the family's default."""
+        standing = self.standing_prior(node["name"])
+        if standing is not None:
+            return standing.expand(batch_shape)
+        if node.get("prior", {}).get("given"):
+            return self.priors[node["name"]](self.context(node["prior"], features, values))
         family = cast(Family, self.latents[node["name"]])
-        if "prior" not in node:
-            return family.default_prior(batch_shape, like)
-        prior = self.priors[node["name"]]
+        return family.default_prior(batch_shape, like)
+
+    def standing_prior(self, latent: str) -> Distribution | None:
+        """The learned or fitted prior that is given nothing, batch shape (), if there is one."""
+        prior = dict(self.priors.items()).get(latent)
         if isinstance(prior, FreePrior):
-            return family.distribution(prior.bias.expand(*batch_shape, -1))
-        if isinstance(prior, FittedPrior):
-            fitted = prior.distribution()
-            return fitted.expand(batch_shape) if fitted else family.default_prior(batch_shape, like)
-        return prior(self.context(node["prior"], features, values))
+            return cast(Family, self.latents[latent]).distribution(prior.bias)
+        return prior.distribution() if isinstance(prior, FittedPrior) else None
 
     @torch.no_grad()
     def unit(self, latent: str) -> Tensor | float:
@@ -498,14 +502,8 @@ class VAE(PreTrainedModel):
         It is what variances are measured in. Under a prior that is a network of something it is
         that of the family's default prior.
         """
-        family = cast(Family, self.latents[latent])
-        for name, prior in self.priors.items():
-            if name == latent and isinstance(prior, FreePrior):
-                return family.distribution(prior.bias).stddev
-            if name == latent and isinstance(prior, FittedPrior):
-                fitted = prior.distribution()
-                return family.unit if fitted is None else fitted.stddev
-        return family.unit
+        standing = self.standing_prior(latent)
+        return cast(Family, self.latents[latent]).unit if standing is None else standing.stddev
 
     def field_of(self, decoder: str) -> str:
         """The field that a decoder reconstructs."""
