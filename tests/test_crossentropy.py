@@ -69,6 +69,23 @@ def test_bfloat16_under_autocast(chunk):
         torch.testing.assert_close(one, other, rtol=0.1, atol=0.2)
 
 
+@pytest.mark.parametrize("rows", [1, 63, 64, 65])
+def test_bfloat16_products_have_few_shapes(monkeypatch, rows):
+    seen, project = [], crossentropy.project
+
+    def counted(states, *given):
+        seen.append(len(states))
+        return project(states, *given)
+
+    monkeypatch.setattr(crossentropy, "project", counted)
+    states, weight, bias, _ = example()
+    states = states[:1].expand(rows, -1)
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = linear_cross_entropy(states, weight, bias, torch.zeros(rows, dtype=torch.int64))
+    assert losses.shape == (rows,) and bool((losses == losses[0]).all())
+    assert seen == [-(-rows // crossentropy.ROWS) * crossentropy.ROWS]
+
+
 def test_no_row_at_all(chunk):
     *given, _ = example()
     losses = linear_cross_entropy(given[0][:0], *given[1:], torch.zeros(0, dtype=torch.int64))

@@ -38,10 +38,11 @@ class AdaptiveSoftmax(nn.Module):
 
     def logits(self, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """log p of every token, (..., V), float32, of states, (..., E)."""
-        head = F.linear(hidden, *self.read(weight, bias)).float().log_softmax(-1)
+        first, *clusters = self.read(weight, bias)
+        head = F.linear(hidden, *first).float().log_softmax(-1)
         parts = [head[..., : self.head]]
-        for number, (start, end) in enumerate(self.clusters, self.head):
-            scores = F.linear(hidden, weight[start:end], bias[start:end]).float()
+        for number, rows in enumerate(clusters, self.head):
+            scores = F.linear(hidden, *rows).float()
             parts.append(scores.log_softmax(-1) + head[..., number, None])
         return torch.cat(parts, -1)
 
@@ -52,16 +53,20 @@ class AdaptiveSoftmax(nn.Module):
         starts = [start for start, _ in self.clusters]
         cluster = torch.bucketize(targets, targets.new_tensor(starts), right=True)
         chosen = torch.where(cluster == 0, targets, self.head + cluster - 1)
-        losses = linear_cross_entropy(hidden, *self.read(weight, bias), chosen)
-        for number, (start, end) in enumerate(self.clusters, 1):
+        first, *clusters = self.read(weight, bias)
+        losses = linear_cross_entropy(hidden, *first, chosen)
+        for number, (start, rows) in enumerate(zip(starts, clusters, strict=True), 1):
             members = (cluster == number).nonzero().squeeze(1)
-            within = linear_cross_entropy(
-                hidden[members], weight[start:end], bias[start:end], targets[members] - start
-            )
+            within = linear_cross_entropy(hidden[members], *rows, targets[members] - start)
             losses = losses.index_add(0, members, within)
         return losses
 
-    def read(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight and bias of the head: the frequent words, then the clusters."""
-        rows = torch.cat([weight[: self.head], self.scores.weight])
-        return rows, torch.cat([bias[: self.head], self.scores.bias])
+    def read(self, weight: Tensor, bias: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Weight and bias of the head, the frequent words, then the clusters; and of each cluster.
+
+        They are split once: the gradient of a slice would be as large as the whole, mostly zeros.
+        """
+        sizes = [self.head, *(end - start for start, end in self.clusters)]
+        (weight, *weights), (bias, *biases) = weight.split(sizes), bias.split(sizes)
+        head = torch.cat([weight, self.scores.weight]), torch.cat([bias, self.scores.bias])
+        return [head, *zip(weights, biases, strict=True)]

@@ -12,6 +12,9 @@ CHUNK = 2**25
 PIECE = 2**19
 """Logits that a CPU turns into probabilities at once, so that they stay in its cache."""
 
+ROWS = 64
+"""Rows of a CPU's bfloat16 products, or a multiple: it compiles code for each new shape."""
+
 COLUMNS = 512
 """Columns of logits that a CPU computes at once: MKL is a third slower for all at once on AMD."""
 
@@ -34,7 +37,17 @@ def linear_cross_entropy(
     device = states.device.type
     half = torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if half else states.dtype
-    return LinearCrossEntropy.apply(states, weight, bias, targets, dtype)  # type: ignore[return-value]
+    rows = len(states)
+    losses = LinearCrossEntropy.apply(*padded(states, targets), weight, bias, dtype)
+    return losses[:rows]  # type: ignore[index]
+
+
+def padded(states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """States, (M, F), and targets, (M,), with rows of zeros for what `ROWS` says."""
+    extra = -len(states) % ROWS
+    if not extra or states.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return states, targets
+    return F.pad(states, (0, 0, 0, extra)), F.pad(targets, (0, extra))
 
 
 class LinearCrossEntropy(torch.autograd.Function):
@@ -44,18 +57,18 @@ class LinearCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any,
         states: Tensor,
+        targets: Tensor,
         weight: Tensor,
         bias: Tensor | None,
-        targets: Tensor,
         dtype: torch.dtype,
     ) -> Tensor:
         """The losses, (M,)."""
-        ctx.save_for_backward(states, weight, bias, targets)
-        ctx.dtype = dtype
+        narrow, offset, buffer = weight.to(dtype), None if bias is None else bias.to(dtype), None
+        ctx.save_for_backward(states, targets, narrow, offset)
+        ctx.wide = weight.dtype
         ctx.kept = None
         wide = torch.promote_types(dtype, torch.float32)
         losses = torch.empty(len(states), dtype=wide, device=states.device)
-        narrow, offset, buffer = weight.to(dtype), None if bias is None else bias.to(dtype), None
         for rows in chunks(len(states), len(weight)):
             logits = buffer = project(states[rows].to(dtype), narrow, offset, buffer)
             chosen = targets[rows, None]
@@ -70,24 +83,23 @@ class LinearCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         """d losses / d (states, weight, bias): softmax minus one-hot, through the projection."""
-        states, weight, bias, targets = ctx.saved_tensors
+        states, targets, weight, bias = ctx.saved_tensors
         (gradient,) = upstream
-        narrow, offset = weight.to(ctx.dtype), None if bias is None else bias.to(ctx.dtype)
         to_states = torch.empty_like(states)
         to_weight = to_bias = buffer = None
         # What is kept is overwritten here, so a second backward pass computes it again.
         kept, ctx.kept = ctx.kept, None
         for rows in chunks(len(states), len(weight)):
-            read = states[rows].to(ctx.dtype)
-            logits = buffer = kept if kept is not None else project(read, narrow, offset, buffer)
+            read = states[rows].to(weight.dtype)
+            logits = buffer = kept if kept is not None else project(read, weight, bias, buffer)
             to_logits_(logits, targets[rows], gradient[rows])
-            to_states[rows] = logits @ narrow
-            to_weight = plus_product(to_weight, logits.t(), read, weight.dtype)
+            to_states[rows] = logits @ weight
+            to_weight = plus_product(to_weight, logits.t(), read, ctx.wide)
             if bias is not None:
                 # A product is several times faster than a sum over rows.
                 ones = logits.new_ones(1, len(logits))
-                to_bias = plus_product(to_bias, ones, logits, bias.dtype)
-        return to_states, to_weight, None if to_bias is None else to_bias[0], None, None
+                to_bias = plus_product(to_bias, ones, logits, ctx.wide)
+        return to_states, None, to_weight, None if to_bias is None else to_bias[0], None
 
 
 def project(

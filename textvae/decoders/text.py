@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from textvae.adaptive import AdaptiveSoftmax
-from textvae.crossentropy import linear_cross_entropy
+from textvae.crossentropy import linear_cross_entropy, padded
 from textvae.decoders.base import Decoder
 from textvae.mixture import SoftmaxMixture
 from textvae.noise import drop_word_types, drop_words
@@ -120,9 +120,10 @@ class TokenDecoder(Decoder):
 
     def cross_entropy(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """-log p of each target, (M,), nats, from output states, (M, F)."""
-        if self.softmax is not None:
-            return self.softmax.cross_entropy(self.narrowed(hidden), *self.projection, targets)
-        return linear_cross_entropy(self.narrowed(hidden), *self.projection, targets)
+        rows = len(hidden)
+        hidden, targets = padded(hidden, targets)
+        of = self.softmax.cross_entropy if self.softmax is not None else linear_cross_entropy
+        return of(self.narrowed(hidden), *self.projection, targets)[:rows]
 
     def narrowed(self, hidden: Tensor) -> Tensor:
         """Output states, (..., F), as they are projected, (..., E)."""
