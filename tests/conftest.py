@@ -102,7 +102,7 @@ DECODERS = {
     "bag": {"kind": "bag", "hidden": 6},
     "topics": {"kind": "topics"},
     "skip": {"kind": "skip_lstm", "hidden": 6},
-    "skip-deep": {"kind": "skip_lstm", "hidden": 6, "layers": 3, "tied": True},
+    "skip-deep": {"kind": "skip_lstm", "hidden": 6, "layers": 3, "tied": True, "cutoffs": [5]},
 }
 """Every decoder: a new kind adds a row, without dropout."""
 

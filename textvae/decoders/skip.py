@@ -24,6 +24,7 @@ class SkipLSTMDecoder(RecurrentDecoder, kind="skip_lstm"):
         dropout: rate on embeddings and after each s.
         word_dropout: share of input words replaced by `<unk>` in training; 1 is inputless.
         tied: project with the embedding matrix.
+        cutoffs: first ids of the clusters of rare words in an adaptive softmax.
 
     Source: Dieng et al. 2019, section 3, arXiv:1807.04863; tanh is ours.
     """
@@ -37,11 +38,12 @@ class SkipLSTMDecoder(RecurrentDecoder, kind="skip_lstm"):
         dropout: Rate = 0.0,
         word_dropout: Probability = 0.0,
         tied: bool = False,
+        cutoffs: list[PositiveInt] | None = None,
     ):
         super().__init__()
         self.dropout = dropout
         self.word_dropout = word_dropout
-        self.make_vocabulary(vocab_size, hidden, hidden, tied)
+        self.make_vocabulary(vocab_size, hidden, hidden, tied, cutoffs=cutoffs or ())
         self.make_start(features, layers, hidden)
         self.layers = nn.ModuleList(
             LSTM(hidden + (features if number == 0 else 0), hidden, batch_first=True)
