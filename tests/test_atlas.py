@@ -10,6 +10,7 @@ from conftest import digits
 from PIL import Image
 from test_image import answer
 
+from textvae.atlas import Atlas
 from textvae.classification import (
     Budget,
     accuracy,
@@ -80,6 +81,20 @@ def test_the_command_writes_every_picture_and_the_figures(image_run, tmp_path, c
         assert pixels.std() > 5, name
     code, out, _ = answer(capsys, *arguments)
     assert "hole_score" in out
+
+
+def test_grid_and_traversal_stand_where_the_prior_does(image_run, monkeypatch):
+    atlas = Atlas(open_model(image_run), digits().train, digits().test)
+    plain = atlas.manifold(), atlas.traversal()
+    centre, spread = torch.arange(4.0), torch.tensor([1.0, 0.5, 2.0, 3.0])
+    prior = torch.distributions.MultivariateNormal(centre, scale_tril=spread.diag())
+    monkeypatch.setattr(type(atlas.vae.model), "standing_prior", lambda model, name: prior)
+    grid, way = atlas.manifold(), atlas.traversal()
+    np.testing.assert_allclose(grid, plain[0] * spread.numpy() + centre.numpy(), rtol=1e-5)
+    for number, axis in enumerate(atlas.order):
+        rows = slice(number * 11, (number + 1) * 11)
+        moved = plain[1][rows, axis] * spread[axis].item() + centre[axis].item()
+        np.testing.assert_allclose(way[rows, axis], moved, rtol=1e-5)
 
 
 def test_a_classifier_learns_and_features_are_beside_pixels(image_run):

@@ -83,12 +83,30 @@ class Atlas:
         axes = self.order[:2]
         if self.fitted:
             return np.stack([np.quantile(self.codes[:, axis], places.numpy()) for axis in axes])
-        return np.stack([standard for _ in axes])
+        centre, spread = self.prior_moments()
+        return np.stack([centre[axis] + spread[axis] * standard for axis in axes])
+
+    def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each dimension of the prior, (D,) both.
+
+        Of one that is a network of something, those of the default: 0 and 1.
+        """
+        if self.fitted:
+            return self.codes.mean(0), self.codes.std(0)
+        centre, spread = np.zeros(self.vae.dim, np.float32), np.ones(self.vae.dim, np.float32)
+        start = 0
+        for name, size in zip(self.vae.model.latents, self.vae.sizes, strict=True):
+            prior, place = self.vae.model.standing_prior(name), slice(start, start + size)
+            if prior is not None:
+                centre[place] = prior.mean.detach().cpu().numpy()
+                spread[place] = prior.stddev.detach().cpu().numpy()
+            start += size
+        return centre, spread
 
     def manifold(self) -> np.ndarray:
-        """Latents at a grid of prior quantiles, (SIDE^2, D) or (SIDE, D), the rest at zero."""
+        """Latents at a grid of prior quantiles, (SIDE^2, D) or (SIDE, D), the rest at its mean."""
         lines = self.quantiles(SIDE)
-        centre = self.codes.mean(0) if self.fitted else np.zeros(self.vae.dim, np.float32)
+        centre, _ = self.prior_moments()
         if len(lines) == 1:
             grid = np.tile(centre, (SIDE, 1))
             grid[:, self.order[0]] = lines[0]
@@ -104,9 +122,10 @@ class Atlas:
         axes = self.order[:MOST]
         rows = np.tile(self.means[0], (len(axes) * STEPS, 1))
         way = np.linspace(-REACH, REACH, STEPS)
-        spread = self.codes.std(0) if self.fitted else np.ones(self.vae.dim)
+        centre, spread = self.prior_moments()
         for number, axis in enumerate(axes):
-            rows[number * STEPS : (number + 1) * STEPS, axis] = way * spread[axis]
+            place = slice(number * STEPS, (number + 1) * STEPS)
+            rows[place, axis] = centre[axis] + way * spread[axis]
         return rows.astype(np.float32)
 
     def decoded(self, z: np.ndarray) -> np.ndarray:
