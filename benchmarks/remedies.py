@@ -1,0 +1,151 @@
+"""Every remedy against posterior collapse on one data set at one budget.
+
+Run: python benchmarks/remedies.py DATA OUT [NAME ...]. Trains each remedy that is not in OUT yet,
+evaluates it on the test split, and prints the table of all that are there. Several may run beside
+each other: each takes what no other has begun. On one core of a server CPU 20 to 30 minutes each,
+but for the last two.
+
+All differ from `bowman2016_ptb`, or its language model, in what is said here alone, and in epochs:
+12 in place of 28. Critics and the multiplier are parameters that plain SGD moves too far; they have
+AdamW, and `adam_lm` stands beside them.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+EPOCH = 1314
+"""Optimizer steps of an epoch of the Penn Treebank."""
+ANNEALED = f"kl_weight: {{kind: linear, start: 0.1, steps: {4 * EPOCH}}}"
+CELLS = "hidden: 256, dropout: 0.5, tied: true, cutoffs: [2000], given: [z]"
+BUDGET = ["train.epochs=12", "train.validation_samples=1", "train.precision=bfloat16"]
+ADAM = ["train.optimizer=adamw", "train.learning_rate=0.002"]
+LAST = ["train.keep=last"]
+"""For losses that are no bound."""
+
+
+def elbo(settings: str = "") -> list[str]:
+    """The bound, with something changed."""
+    return [f"objective={{kind: elbo{settings and ', ' + settings}}}"]
+
+
+def latent(settings: str) -> list[str]:
+    """Another family in place of the Gaussian, under the plain bound."""
+    return [*elbo(), f"latents=[{{name: z, dim: 32, given: [text], {settings}}}]"]
+
+
+def decoders(*nodes: str) -> list[str]:
+    """Others in place of the LSTM, under annealing."""
+    return [*elbo(ANNEALED), f"decoders=[{', '.join(nodes)}]"]
+
+
+LSTM = f"{{name: text, kind: lstm, every_step: false, {CELLS}}}"
+BAG = "{name: bag, kind: bag, field: text, hidden: 256, given: [z], auxiliary: 1.0}"
+NOISE = "{name: text, kind: lstm, hidden: 256, noise: {kind: drop, rate: 0.3}}"
+REFINED = "{steps: 5, learning_rate: 0.1, momentum: 0.5, clip: 5.0}"
+LANGUAGE_MODELS = {
+    "lm": [],
+    "adam_lm": ADAM,
+    "lm_inputless": ["decoders.text.word_dropout=1.0"],
+}
+REMEDIES = {
+    "annealing": elbo(ANNEALED),
+    "sigmoid_word_dropout": [
+        *elbo("kl_weight: {kind: sigmoid, midpoint: 4000, steepness: 0.0025}"),
+        "decoders.text.word_dropout=0.5",
+    ],
+    "inputless": [*elbo(ANNEALED), "decoders.text.word_dropout=1.0"],
+    "cyclical": elbo(f"kl_weight: {{kind: cyclical, period: {3 * EPOCH}, cycles: 4, ratio: 0.5}}"),
+    "free_bits": elbo("free_bits: 8.0"),
+    "free_bits_dimension": elbo("free_bits: 0.25, free_bits_per: dimension"),
+    "free_bits_batch": elbo("free_bits: 8.0, free_bits_per: batch"),
+    "beta": [*elbo("kl_weight: 0.4"), *LAST],
+    "target_rate": [
+        "objective={kind: target_rate, target: {kind: linear, steps: 2500, end: 8.0}, weight: 2.0}",
+        *LAST,
+    ],
+    "minimum_rate": ["objective={kind: minimum_rate, rate: 8.0}", *LAST, *ADAM],
+    "batch_norm": [*elbo(), "latents.z.batch_norm=0.6"],
+    "delta": latent("kind: delta, rate: 8.0"),
+    "vmf": latent("kind: vmf, kappa: 30.0"),
+    "copula": latent("kind: copula"),
+    "infovae": ["objective={kind: mmd, kl_weight: 0.1, mmd_weight: 10.0}", *LAST],
+    "mine": ["objective={kind: mutual_information, weight: 1.0}", *LAST, *ADAM],
+    "adversarial": ["objective={kind: adversarial, weight: 1.0}", *LAST, *ADAM],
+    "skip": decoders(f"{{name: text, kind: skip_lstm, {CELLS}}}"),
+    "bag": decoders(LSTM, BAG),
+    "denoising": [*elbo("free_bits: 8.0"), f"encoders=[{NOISE}]"],
+    "semi_amortised": [*elbo(ANNEALED), f"model.refinement={REFINED}"],
+    "lagging": [*elbo(ANNEALED), "train.lagging={}"],
+}
+COLUMNS = {
+    "nll": "nll",
+    "word_perplexity": "perplexity",
+    "elbo": "elbo",
+    "reconstruction": "reconstruction",
+    "kl": "KL",
+    "mutual_information": "MI",
+    "marginal_kl": "marginal KL",
+    "active_units": "active",
+    "minutes": "minutes",
+}
+
+
+def run(name: str, data: str, out: Path, samples: int) -> None:
+    """Train and evaluate one, unless someone has begun it."""
+    folder = out / name
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return
+    recipe = "lstm_lm_ptb" if name in LANGUAGE_MODELS else "bowman2016_ptb"
+    settings = [*BUDGET, *(LANGUAGE_MODELS | REMEDIES)[name]]
+    overrides = [part for setting in settings for part in ("--set", setting)]
+    textvae = [sys.executable, "-m", "textvae"]
+    begun = time.monotonic()
+    subprocess.run(
+        [*textvae, "train", recipe, *overrides, "--data", data, "--output", folder], check=True
+    )
+    minutes = (time.monotonic() - begun) / 60
+    file = folder / "figures.json"
+    given = ["--data", data, "--samples", str(samples), "--out", file]
+    subprocess.run([*textvae, "evaluate", folder, *given], check=True)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"minutes": minutes}, indent=1))
+
+
+def table(out: Path) -> str:
+    """All that have been evaluated, in Markdown, by nll."""
+    rows = {file.parent.name: json.loads(file.read_text()) for file in out.glob("*/figures.json")}
+    lines = [["remedy", *COLUMNS.values()], ["---"] * (1 + len(COLUMNS))]
+    for name in sorted(rows, key=lambda name: rows[name]["nll"]):
+        cells = [rows[name][column] for column in COLUMNS]
+        digits = [0 if column in ("active_units", "minutes") else 2 for column in COLUMNS]
+        shown = (
+            f"{round(cell, places) + 0.0:.{places}f}"
+            for cell, places in zip(cells, digits, strict=True)
+        )
+        lines.append([name, *shown])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    """Run what is asked for and print the table."""
+    known = LANGUAGE_MODELS | REMEDIES
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", help="folder of the Penn Treebank")
+    parser.add_argument("out", type=Path, help="folder for the runs")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(known)}; default: all")
+    parser.add_argument("--samples", type=int, default=100, help="of each posterior")
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.names if name not in known]:
+        parser.error(f"no remedy named {', '.join(unknown)}")
+    for name in arguments.names or known:
+        run(name, arguments.data, arguments.out, arguments.samples)
+    print(table(arguments.out))
+
+
+if __name__ == "__main__":
+    main()
