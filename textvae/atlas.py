@@ -79,10 +79,10 @@ class Atlas:
     def quantiles(self, count: int) -> np.ndarray:
         """Quantiles of the prior in each of the two dimensions that vary most, (2, count)."""
         places = (torch.arange(count) + 0.5) / count
-        standard = torch.distributions.Normal(0.0, 1.0).icdf(places).numpy()
         axes = self.order[:2]
         if self.fitted:
             return np.stack([np.quantile(self.codes[:, axis], places.numpy()) for axis in axes])
+        standard = torch.distributions.Normal(0.0, 1.0).icdf(places).numpy()
         centre, spread = self.prior_moments()
         return np.stack([centre[axis] + spread[axis] * standard for axis in axes])
 
@@ -93,15 +93,14 @@ class Atlas:
         """
         if self.fitted:
             return self.codes.mean(0), self.codes.std(0)
-        centre, spread = np.zeros(self.vae.dim, np.float32), np.ones(self.vae.dim, np.float32)
-        start = 0
-        for name, size in zip(self.vae.model.latents, self.vae.sizes, strict=True):
-            prior, place = self.vae.model.standing_prior(name), slice(start, start + size)
+        centre, spread = torch.zeros(self.vae.dim), torch.ones(self.vae.dim)
+        parts = centre.split(self.vae.sizes), spread.split(self.vae.sizes)
+        for name, mean, deviation in zip(self.vae.model.latents, *parts, strict=True):
+            prior = self.vae.model.standing_prior(name)
             if prior is not None:
-                centre[place] = prior.mean.detach().cpu().numpy()
-                spread[place] = prior.stddev.detach().cpu().numpy()
-            start += size
-        return centre, spread
+                mean.copy_(prior.mean.detach())
+                deviation.copy_(prior.stddev.detach())
+        return centre.numpy(), spread.numpy()
 
     def manifold(self) -> np.ndarray:
         """Latents at a grid of prior quantiles, (SIDE^2, D) or (SIDE, D), the rest at its mean."""
