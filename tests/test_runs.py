@@ -280,6 +280,33 @@ def test_parts_that_do_not_fit_are_refused_before_training(tmp_path, pretrain, m
         train_run(staged(**pretrain), corpus(), tmp_path / "run", report=trained)
 
 
+def test_a_finished_run_stands_in_for_the_first_training(two_trainings, tmp_path):
+    """What it was trained with is not asked for, and nothing is trained but the second."""
+    begun = []
+
+    def report(event, values):
+        if event == "begin":
+            begun.append(values["steps"])
+
+    plan = staged(run=str(two_trainings / "pretrain"), objective=None, train={})
+    train_run(plan, corpus(), tmp_path / "run", report=report)
+    assert_equal(two_trainings, tmp_path / "run")
+    assert begun == [16] and not (tmp_path / "run" / "pretrain").exists()
+
+
+def test_a_run_that_cannot_stand_in_is_refused(two_trainings, tmp_path):
+    with pytest.raises(RunError, match=r"pretrain.run: \S*none holds no finished model"):
+        train_run(staged(run=str(tmp_path / "none")), corpus(), tmp_path / "run")
+    other = tmp_path / "other"
+    shutil.copytree(two_trainings / "pretrain", other)
+    text = (other / "tokenizer.json").read_text()
+    (other / "tokenizer.json").write_text(text.replace('"river"', '"brook"'))
+    with pytest.raises(RunError, match=r"ids of \S*other stand for other tokens"):
+        train_run(staged(run=str(other)), corpus(), tmp_path / "run2")
+    with pytest.raises(SpecError, match=r"pretrain: .*needs an objective .* or a run"):
+        staged(objective=None)
+
+
 def test_patience_does_not_begin_anew(tmp_path):
     """A learning rate that spoils the model: the first validation stays the best."""
     spoiled = recipe(epochs=8, optimizer="sgd", learning_rate=30.0, clip=1.0, patience=3)

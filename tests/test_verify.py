@@ -8,8 +8,10 @@ import yaml
 from test_cli import run_quietly, trained_runs
 
 from textvae.plan import Claim
+from textvae.recipes import read_recipe
 from textvae.registry import SpecError
-from textvae.verify import add_result, check_claims, read_results, systems_page
+from textvae.runs import RunError
+from textvae.verify import add_result, check_claims, is_run_of, read_results, systems_page
 
 
 def comparison(metric="word_perplexity", test="<=", value=1e9, **more) -> dict:
@@ -96,6 +98,25 @@ def test_what_cannot_be_decided_is_refused_before_training(verify):
     assert first.startswith("error: claim.0.metric: unknown 'perplexity' (did you mean")
     assert second.startswith("error: claim.1.over: 'nobody' has no stored result")
     assert not Path("runs").exists()
+
+
+def test_a_run_that_began_with_a_run_is_of_the_recipe_that_trains_both(runs, tmp_path):
+    """Its first training is compared where it stands."""
+    document = yaml.safe_load((runs / "vae/recipe.yaml").read_text())
+    plan = {"objective": document["objective"], "transfer": ["encoders"]}
+    whole = read_recipe(document | {"pretrain": plan}, "whole")
+    parts = read_recipe(document | {"pretrain": plan | {"run": str(runs / "vae")}}, "parts")
+    assert is_run_of(parts, whole) and is_run_of(parts, parts) and is_run_of(whole, whole)
+    first = [
+        plan | {"objective": {"kind": "elbo", "kl_weight": 0.5}},
+        plan | {"model": {"encoders": [document["model"]["encoders"][0] | {"hidden": 99}]}},
+        plan | {"transfer": ["latents"]},
+    ]
+    for other in first:
+        assert not is_run_of(parts, read_recipe(document | {"pretrain": other}, "other"))
+    moved = plan | {"run": str(tmp_path / "moved")}
+    with pytest.raises(RunError, match="moved holds no run"):
+        is_run_of(read_recipe(document | {"pretrain": moved}, "moved"), whole)
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])

@@ -193,9 +193,10 @@ class PretrainingPlan(Section):
     """A first training whose weights the recipe's own training begins with.
 
     Args:
+        run: folder of a finished run that has been this training, whatever the rest says of it.
         model: parts of the model that differ there: encoders, latents, decoders, init_range,
             refinement.
-        objective: of the first training.
+        objective: of the first training; needed without a `run`.
         train: values of the section `train` that differ there.
         transfer: names of parts, `encoders.text`, whose weights go over, or a mapping from such a
             name to the part they come from, {encoders.text: decoders.text}. A part of the model may
@@ -203,11 +204,18 @@ class PretrainingPlan(Section):
         freeze: names of parts that the recipe's own training leaves as they are.
     """
 
+    run: str | None = None
     model: dict[str, Any] = Field(default_factory=dict)
-    objective: dict[str, Any]
+    objective: dict[str, Any] | None = None
     train: dict[str, Any] = Field(default_factory=dict)
     transfer: list[str] | dict[str, str]
     freeze: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> Self:
+        if self.run is None and self.objective is None:
+            raise ValueError("needs an objective to train with, or a run that is finished")
+        return self
 
     @property
     def sources(self) -> dict[str, str]:

@@ -241,7 +241,7 @@ def first_stage(recipe: Recipe) -> Recipe:
         raise SpecError(["pretrain: missing"])
     document = recipe.document()
     del document["pretrain"], document["claim"]
-    changes = {
+    changes: dict[str, Any] = {
         "model": recipe.model | plan.model,
         "objective": plan.objective,
         "train": recipe.train.model_dump() | plan.train,
@@ -286,7 +286,7 @@ def check_model(recipe: Recipe) -> None:
     problems += Objective.check(recipe.objective, ("sizes",), "objective")
     if isinstance(recipe.data, ImagePlan):
         problems += pixel_problems(recipe.model, recipe.data.pixels)
-    if recipe.pretrain is not None:
+    if recipe.pretrain is not None and recipe.pretrain.run is None:
         stage = first_stage(recipe)
         try:
             check_model(stage)

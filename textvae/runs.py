@@ -129,7 +129,9 @@ def train_alone(
         counts = torch.from_numpy(texts.counts(rows.vocab_size))
         for decoder in observers:
             cast(Decoder, decoder).observe(counts, len(rows.train))
-    if recipe.pretrain is not None:
+    if recipe.pretrain is not None and recipe.pretrain.run is not None:
+        begin_with(model, finished_weights(recipe.pretrain.run, tokenizer), recipe.pretrain)
+    elif recipe.pretrain is not None:
         # First with untrained weights: a part that does not fit is refused before any training.
         stage = build_model(first_stage(recipe), *facts)
         begin_with(model, stage.state_dict(), recipe.pretrain)
@@ -278,6 +280,27 @@ def pretrained(
         raise InterruptedRunError(how_to_go_on(folder)) from None
     report("note", {"text": "the second of two trainings"})
     return model.state_dict()
+
+
+def finished_weights(run: str, tokenizer: PreTrainedTokenizerFast | None) -> Mapping[str, Tensor]:
+    """The weights of a finished run, by name.
+
+    Args:
+        run: its folder.
+        tokenizer: of whom begins with them; None for images.
+
+    Raises:
+        RunError: no model is there, or its ids stand for other tokens.
+    """
+    place = Path(run)
+    if not (place / WEIGHTS).exists():
+        raise RunError(f"pretrain.run: {run} holds no finished model ({WEIGHTS})")
+    if tokenizer is not None and load_tokenizer(place).get_vocab() != tokenizer.get_vocab():
+        raise RunError(
+            f"pretrain.run: ids of {run} stand for other tokens; it must have been trained on the "
+            f"same texts with the same tokenizer section"
+        )
+    return load_file(place / WEIGHTS)
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from textvae.console import table
 from textvae.exports import written_beside
 from textvae.image import ImageEvaluation, ImageVAE, open_model
 from textvae.plan import Claim, DataPlan
-from textvae.recipes import Recipe, load_recipe, shipped_recipes
+from textvae.recipes import Recipe, first_stage, load_recipe, shipped_recipes
 from textvae.registry import SpecError, suggest
 from textvae.reports import (
     entropy_of,
@@ -216,8 +216,7 @@ def verify_recipe(
         assert finished is not None, "one process trains here"
         model = str(finished.folder)
     trained = saved_recipe(Path(model))
-    compared = ("model", "pretrain", "objective")
-    if any(getattr(trained, part) != getattr(recipe, part) for part in compared):
+    if not is_run_of(trained, recipe):
         raise RunError(f"{model} is a run of another model or objective than {recipe.name!r}")
     figures = measured(model, recipe, data, samples, text_column, device)
     verdict = Verdict(recipe.name, figures, check_claims(recipe.claim, figures, stored))
@@ -231,6 +230,20 @@ def verify_recipe(
         }
         add_result(record, recipe.name, entry)
     return verdict
+
+
+def is_run_of(trained: Recipe, recipe: Recipe) -> bool:
+    """Whether a run's recipe has a recipe's model and objectives, in both trainings.
+
+    A first training that was a run of its own is compared where it stands.
+    """
+    begun, asked = trained.pretrain, recipe.pretrain
+    if begun is not None and begun.run is not None and asked is not None and asked.run is None:
+        if not is_run_of(saved_recipe(Path(begun.run)), first_stage(recipe)):
+            return False
+        begun = asked.model_copy(update={"transfer": begun.transfer, "freeze": begun.freeze})
+    compared = [(r.model, r.objective) for r in (trained, recipe)]
+    return compared[0] == compared[1] and begun == asked
 
 
 def measured(
