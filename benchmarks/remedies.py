@@ -7,9 +7,9 @@ On one core of a server CPU 20 to 40 minutes each, but for the last two. One ste
 leaves most of a GPU idle: 16 at once, under CUDA MPS, take 5 minutes.
 
 All differ from `bowman2016_ptb`, or its language model, in what is said here alone, and in epochs:
-12 in place of 28. Critics and the multiplier are parameters that plain SGD moves too far, and under it
-the delta-VAE, the target rate and skip connections end with a z that is noise; they have AdamW, and
-`adam_lm` stands beside them.
+12 in place of 28. Critics and the multiplier are parameters that plain SGD moves too far, and under
+it the delta-VAE, the target rate and skip connections end with a z that is noise; they have AdamW,
+and `adam_lm` stands beside them.
 """
 
 import argparse
