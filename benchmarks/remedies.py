@@ -106,8 +106,8 @@ def run(name: str, arguments: argparse.Namespace) -> None:
     except FileExistsError:
         return
     recipe = "lstm_lm_ptb" if name in LANGUAGE_MODELS else "bowman2016_ptb"
-    budget = [*BUDGET, f"train.precision={arguments.precision}"]
-    settings = [*budget, *(LANGUAGE_MODELS | REMEDIES)[name]]
+    precision = f"train.precision={arguments.precision}"
+    settings = [*BUDGET, precision, *(LANGUAGE_MODELS | REMEDIES)[name]]
     overrides = [part for setting in settings for part in ("--set", setting)]
     textvae = [sys.executable, "-m", "textvae"]
     begun = time.monotonic()

@@ -129,13 +129,14 @@ def train_alone(
         counts = torch.from_numpy(texts.counts(rows.vocab_size))
         for decoder in observers:
             cast(Decoder, decoder).observe(counts, len(rows.train))
-    if recipe.pretrain is not None and recipe.pretrain.run is not None:
-        begin_with(model, finished_weights(recipe.pretrain.run, tokenizer), recipe.pretrain)
-    elif recipe.pretrain is not None:
-        # First with untrained weights: a part that does not fit is refused before any training.
-        stage = build_model(first_stage(recipe), *facts)
-        begin_with(model, stage.state_dict(), recipe.pretrain)
-        begin_with(model, pretrained(recipe, corpus, folder, report, device), recipe.pretrain)
+    if (plan := recipe.pretrain) is not None:
+        if plan.run is not None:
+            weights = finished_weights(plan.run, tokenizer)
+        else:
+            # First with untrained weights: a part that does not fit is refused before any training.
+            begin_with(model, build_model(first_stage(recipe), *facts).state_dict(), plan)
+            weights = pretrained(recipe, corpus, folder, report, device)
+        begin_with(model, weights, plan)
     with interruptible() as stopped, quiet_transformers():
         trainer = VAETrainer(
             model,

@@ -237,13 +237,14 @@ def is_run_of(trained: Recipe, recipe: Recipe) -> bool:
 
     A first training that was a run of its own is compared where it stands.
     """
+    if (trained.model, trained.objective) != (recipe.model, recipe.objective):
+        return False
     begun, asked = trained.pretrain, recipe.pretrain
-    if begun is not None and begun.run is not None and asked is not None and asked.run is None:
-        if not is_run_of(saved_recipe(Path(begun.run)), first_stage(recipe)):
-            return False
-        begun = asked.model_copy(update={"transfer": begun.transfer, "freeze": begun.freeze})
-    compared = [(r.model, r.objective) for r in (trained, recipe)]
-    return compared[0] == compared[1] and begun == asked
+    if begun is None or begun.run is None or asked is None or asked.run is not None:
+        return begun == asked
+    if (begun.transfer, begun.freeze) != (asked.transfer, asked.freeze):
+        return False
+    return is_run_of(saved_recipe(Path(begun.run)), first_stage(recipe))
 
 
 def measured(
