@@ -8,7 +8,6 @@ from conftest import GRAPHS, Z, fields_of, ids, vae
 
 from textvae.evaluation import latent
 from textvae.evaluation.latent import (
-    Shuffled,
     active_units,
     information,
     is_collapsed,
@@ -17,7 +16,6 @@ from textvae.evaluation.latent import (
     posterior_moments,
 )
 from textvae.evaluation.likelihood import likelihood
-from textvae.evaluation.positions import position_losses
 
 LATENT = {name: graph for name, graph in GRAPHS.items() if graph.get("latents")}
 
@@ -229,14 +227,3 @@ def test_means_from_features_are_those_of_the_encoder(graph):
     expected = torch.cat([mean for mean, _ in moments.values()], -1)
     torch.testing.assert_close(posterior_means(model, features), expected)
     assert information(model, features).variances == pytest.approx(expected.var(0).tolist(), 1e-4)
-
-
-def test_shuffled_latents_are_those_of_another_text():
-    model, fields = vae(**GRAPHS["vae"]), {"text": ids(4, 4, 4)}
-    features = model.read(fields)
-    torch.manual_seed(0)
-    own = model.draw(features, 2, 3)["z"]
-    torch.manual_seed(0)
-    other = Shuffled(model).draw(features, 2, 3)["z"]
-    assert torch.equal(other.value[:, [1, 2, 0]], own.value)
-    assert position_losses(Shuffled(model), [fields]).count.tolist() == [3] * 5

@@ -5,7 +5,13 @@ import torch
 from conftest import DECODERS, GRAPHS, TEXT, Z, fields_of, ids, vae
 
 from textvae.evaluation.likelihood import likelihood
-from textvae.evaluation.positions import improvement, position_losses, recovery
+from textvae.evaluation.positions import (
+    PositionLosses,
+    improvement,
+    position_losses,
+    recovery,
+    worth,
+)
 from textvae.model import VAE, VAEConfig
 from textvae.vocabulary import PAD
 
@@ -110,6 +116,26 @@ def test_the_seed_decides_and_the_caller_s_random_state_stays():
     assert not torch.equal(position_losses(model, batches, seed=1).loss, first)
     means = [position_losses(model, batches, use_mean=True, seed=seed).loss for seed in (0, 1)]
     assert torch.equal(*means)
+
+
+def test_a_shift_gives_each_text_the_latents_of_the_one_before():
+    model, fields = vae(**GRAPHS["vae"]), {"text": ids(4, 4, 4)}
+    moved = {"text": fields["text"][[2, 0, 1]]}
+    features = model.read(moved)
+    z = model.draw(features, 1, 3, use_mean=True)["z"].value
+    likelihood = model.likelihoods({"z": z}, model.read(fields), 3)["text"]
+    expected = -likelihood.token_log_probs(fields["text"]).mean((0, 1))
+    found = position_losses(model, [fields], use_mean=True, shift=1)
+    torch.testing.assert_close(found.loss, expected.detach())
+    assert found.count.tolist() == [3] * 5
+    assert not torch.equal(found.loss, position_losses(model, [fields], use_mean=True).loss)
+
+
+def test_worth_is_what_another_text_s_latents_cost_per_text():
+    count = torch.tensor([100, 100, 1])
+    own = PositionLosses(torch.tensor([2.0, 2.0, 2.0]), count, torch.zeros(3))
+    another = PositionLosses(torch.tensor([3.0, 1.5, 52.0]), count, torch.zeros(3))
+    assert worth(own, another).tolist() == [1.0, -0.5, 0.5]
 
 
 def test_what_has_no_positions_is_refused():

@@ -108,3 +108,8 @@ def test_a_figure_of_one_dimension_has_no_median():
     figures |= {"active_units": 1, "dimensions": 1, "variances": (0.5,)}
     assert evaluation_text(figures).splitlines()[-1].endswith("variance of posterior mean > 0.01")
     assert figure_notes(figures)["nll"].endswith("importance-weighted, 5 samples, 8 sentences")
+    figures |= {"latent_worth": 0.05, "first_token_share": None}
+    assert "worth of z" in evaluation_text(figures).splitlines()[-1]
+    figures |= {"latent_worth": 2.0, "first_token_share": 0.25}
+    *_, worth, share = evaluation_text(figures).splitlines()
+    assert "2.00" in worth and "0.25" in share and "first token" in share

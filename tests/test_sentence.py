@@ -28,7 +28,7 @@ def texts(count: int = 40) -> list[str]:
 
 def face(kind="word", encoder="lstm-last-both-1", decoder="lstm", latents=(Z,)) -> SentenceVAE:
     torch.manual_seed(0)
-    tokenizer = train_tokenizer(kind, texts(), SIZES[kind])
+    tokenizer = train_tokenizer(kind, texts(), SIZES.get(kind, 50))
     given = [latent["name"] for latent in latents]
     model = vae(
         [{"name": "text", **ENCODERS[encoder]}] if latents else None,
@@ -263,7 +263,8 @@ def test_to_evaluate_the_encoder_reads_a_text_once():
     encoder = model.model.encoders["text"]
     encoder.register_forward_hook(lambda *given: reads.append(len(given[1][0])))
     model.evaluate(texts(), samples=9)
-    assert sum(reads) == 40
+    # And twice for what z is worth: under its own, and under another's.
+    assert sum(reads) == 40 + 2 * 40
 
 
 def test_many_texts_need_fewer_samples_each(model, monkeypatch):
@@ -304,6 +305,9 @@ def test_a_language_model_is_judged_by_its_samples():
 def test_shuffled_latents_cost_what_z_is_worth(model):
     many = texts()
     own, other = model.positions_with_shuffled_latents(many)
+    figures = model.evaluate(many, samples=1)
+    costs = ((other.loss - own.loss) * own.count).tolist()
+    assert figures.latent_worth == pytest.approx(sum(costs) / 40, abs=1e-5) != 0
     assert torch.equal(own.count, other.count) and own.count[0] == 40
     total = (own.loss * own.count).sum().item() / 40
     assert total == pytest.approx(model.evaluate(many, samples=200).reconstruction, rel=0.05)
@@ -316,8 +320,29 @@ def test_shuffled_latents_cost_what_z_is_worth(model):
     dead.model.latents["z"].head.bias.data[3:] = -40
     own, other = dead.positions_with_shuffled_latents(many)
     torch.testing.assert_close(own.loss, other.loss)
+    figures = dead.evaluate(many, samples=1)
+    assert figures.latent_worth == pytest.approx(0, abs=1e-4) and figures.first_token_share is None
     with pytest.raises(ValueError, match="another text is needed"):
         model.positions_with_shuffled_latents(many[:1])
+
+
+def test_a_share_of_the_worth_is_at_the_first_token(model, monkeypatch):
+    many = texts()
+    own, other = model.positions_with_shuffled_latents(many)
+    costs = ((other.loss - own.loss) * own.count).tolist()
+    monkeypatch.setattr("textvae.sentence.WORTHLESS", sum(costs) / 40 - 1e-4)
+    found = model.evaluate(many, samples=1).first_token_share
+    assert found == pytest.approx(costs[0] / sum(costs), rel=1e-3)
+    monkeypatch.setattr("textvae.sentence.WORTHLESS", sum(costs) / 40 + 1e-4)
+    assert model.evaluate(many, samples=1).first_token_share is None
+
+
+@pytest.mark.parametrize("case", ["one text", "words without order", "no latent"])
+def test_there_is_no_worth_without_another_z_or_an_order(case):
+    judged = face("bag") if case == "words without order" else face()
+    judged = face(latents=()) if case == "no latent" else judged
+    figures = judged.evaluate(texts(1 if case == "one text" else 40), samples=1)
+    assert figures.latent_worth is None is figures.first_token_share
 
 
 def test_more_samples_come_closer_to_the_likelihood(model):

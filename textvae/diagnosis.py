@@ -10,6 +10,7 @@ from typing import Any
 from textvae.console import table
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.evaluation.latent import ACTIVE
+from textvae.evaluation.positions import WORTHLESS, worth
 from textvae.plan import DataPlan
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.sentence import Evaluation, SentenceVAE
@@ -46,7 +47,7 @@ class Diagnosis:
         advice: recipes to try, the nearest first; none when nothing is wrong.
         dead_dimensions: numbers of those whose posterior mean does not vary, from 0, all latents
             side by side.
-        positions: loss at each position under a sentence's own z and another's.
+        positions: loss at each position under a sentence's own z and another's, and z's worth.
         figures: that it rests on.
     """
 
@@ -109,15 +110,16 @@ def diagnose(
         "own": own.loss.tolist(),
         "another": other.loss.tolist(),
         "texts": own.count.tolist(),
+        "worth": worth(own, other).tolist(),
     }
     dead = [d for d, variance in enumerate(figures.variances) if variance <= ACTIVE]
     findings = [
         *whether(figures, verdict),
         *dimensions(figures, dead),
-        *heard(positions),
+        *heard(positions["worth"]),
         *(why(recipe) if verdict != "alive" and recipe is not None else []),
     ]
-    early = verdict == "alive" and is_early(positions)
+    early = verdict == "alive" and is_early(positions["worth"])
     advice = advise(figures, verdict, early, recipe, tokenizer_kind(vae.tokenizer))
     return Diagnosis(verdict, findings, advice, dead, positions, asdict(figures))
 
@@ -190,21 +192,14 @@ def ranges(numbers: Sequence[int]) -> str:
     return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
 
 
-def worth(positions: Mapping[str, list]) -> list[float]:
-    """What z is worth at each position, nats per sentence: what another's z costs there."""
-    rows = zip(positions["own"], positions["another"], positions["texts"], strict=True)
-    return [(other - own) * count / positions["texts"][0] for own, other, count in rows]
-
-
-def heard(positions: Mapping[str, list]) -> list[str]:
-    """At which positions the decoder listens to z."""
-    gains = worth(positions)
+def heard(gains: Sequence[float]) -> list[str]:
+    """At which positions the decoder listens to z, by what it is worth there."""
     total = sum(gains)
-    if total < DEAD:
+    if total < WORTHLESS:
         return [f"The decoder ignores z: another sentence's z costs {max(total, 0.0):.2f} nats."]
     half, most = (reached(gains, share * total) for share in (0.5, 0.9))
     said = f"half of it at the {tokens(half)}, nine tenths at the {tokens(most)}"
-    about = ": z is mostly about how a sentence begins" if is_early(positions) else ""
+    about = ": z is mostly about how a sentence begins" if is_early(gains) else ""
     return [f"Another sentence's z costs {total:.2f} nats per sentence, {said}{about}."]
 
 
@@ -218,9 +213,8 @@ def tokens(count: int) -> str:
     return "first token" if count == 1 else f"first {count} tokens"
 
 
-def is_early(positions: Mapping[str, list]) -> bool:
+def is_early(gains: Sequence[float]) -> bool:
     """Whether z is worth most at the first three tokens."""
-    gains = worth(positions)
     return sum(gains[:3]) > 0.5 * sum(gains)
 
 

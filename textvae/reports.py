@@ -272,7 +272,20 @@ def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
             "nats, KL(q(z) || p(z)); as the line above",
         ),
         ("active_units", "active units", f["active_units"], active_note(f)),
+        *worth_rows(f),
     ]
+
+
+def worth_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, words, value and note of what z is worth, where that was measured."""
+    total, share = (figures.get(name) for name in ("latent_worth", "first_token_share"))
+    if total is None:
+        return []
+    cost = "nats per sentence that another sentence's z costs, one sample of each"
+    rows = [("latent_worth", "worth of z", total, cost)]
+    if share is not None:
+        rows.append(("first_token_share", "at the first token", share, "share of that"))
+    return rows
 
 
 def active_note(figures: Mapping[str, Any]) -> str:

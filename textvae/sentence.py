@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -19,13 +18,15 @@ from textvae.data.readers import SURROGATE
 from textvae.data.tokenizers import decode_ids, load_tokenizer, tokenizer_kind
 from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
-from textvae.evaluation.latent import Shuffled, is_collapsed
+from textvae.evaluation.latent import is_collapsed
 from textvae.evaluation.likelihood import likelihood, perplexity
 from textvae.evaluation.positions import (
+    WORTHLESS,
     PositionLosses,
     Recovery,
     position_losses,
     recovery,
+    worth,
 )
 from textvae.evaluation.text import Generation, compare_styles, reconstruction, smoothness
 from textvae.features import EncoderModule, Kind, feature_sizes
@@ -51,6 +52,10 @@ class Evaluation(Figures):
     Args:
         word_perplexity: exp(nll of all texts / words).
         token_perplexity: exp(nll of all texts / tokens); depends on the tokenizer.
+        latent_worth: nats per text that another text's z costs, one sample of each; None where no
+            other z or no order is.
+        first_token_share: share of that at the first token; None also where z is worth less than
+            0.1 nats.
         accuracy: share of labelled texts that are given their label; None without labels.
         macro_f1: mean of the classes' F1; None without labels.
         labelled: number of texts with a label.
@@ -65,6 +70,8 @@ class Evaluation(Figures):
     sentences: int
     words: int
     tokens: int
+    latent_worth: float | None = None
+    first_token_share: float | None = None
     accuracy: float | None = None
     macro_f1: float | None = None
     labelled: int = 0
@@ -326,6 +333,11 @@ class SentenceVAE(PretrainedVAE):
             numbers = torch.from_numpy(numbered(labels, self.labels))
             told = classification(torch.from_numpy(self.classify(texts)), numbers)
             figures |= asdict(told)
+        if self.dim and len(texts) > 1 and tokenizer_kind(self.tokenizer) != "bag":
+            gains = worth(*self.positions_with_shuffled_latents(texts, seed))
+            total = gains.sum().item()
+            share = gains[0].item() / total if total >= WORTHLESS else None
+            figures |= {"latent_worth": total, "first_token_share": share}
         return Evaluation(
             **figures,
             word_perplexity=perplexity(estimate.nll, sentences.words),
@@ -438,10 +450,9 @@ class SentenceVAE(PretrainedVAE):
         order = np.random.default_rng(seed).permutation(len(texts))
         parts = np.array_split(order, math.ceil(len(texts) / SHUFFLED))
         batches = [sentences.collate([sentences[i] for i in part]) for part in parts]
-        shuffled = cast(VAE, Shuffled(self.model))
         return (
             position_losses(self.model, batches, seed=seed),
-            position_losses(shuffled, batches, seed=seed),
+            position_losses(self.model, batches, seed=seed, shift=1),
         )
 
     def is_collapsed_for(self, texts: Sequence[str]) -> bool:

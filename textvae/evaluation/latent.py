@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -221,29 +221,6 @@ def blocks(features: Mapping[str, Tensor]) -> Iterator[dict[str, Features]]:
 def size_of(block: Mapping[str, Features]) -> int:
     """Number of texts B of a block."""
     return len(next(iter(block.values())).pooled)
-
-
-class Shuffled:
-    """A model whose latents are those of another text of the batch: z says nothing of its own.
-
-    Whatever is measured with it beside the model itself is what z is worth there.
-
-    Args:
-        model: that encodes and decodes.
-    """
-
-    def __init__(self, model: VAE):
-        self.model = model
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
-
-    def draw(self, *given: Any, **options: Any) -> dict[str, Latent]:
-        """As the model draws, each text's values given to the next text."""
-        return {
-            name: replace(latent, value=latent.value.roll(1, dims=1))
-            for name, latent in self.model.draw(*given, **options).items()
-        }
 
 
 def active_units(means: Tensor, threshold: float = ACTIVE) -> int:

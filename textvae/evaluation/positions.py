@@ -11,6 +11,9 @@ from textvae.decoders.text import TokenDistribution
 from textvae.model import VAE
 from textvae.vocabulary import PAD
 
+WORTHLESS = 0.1
+"""Nats below which z is worth nothing that could be shared among positions."""
+
 
 @dataclass(frozen=True)
 class PositionLosses:
@@ -54,6 +57,7 @@ def position_losses(
     samples: int = 1,
     use_mean: bool = False,
     seed: int = 0,
+    shift: int = 0,
 ) -> PositionLosses:
     """Teacher-forced reconstruction loss per position; KL excluded.
 
@@ -65,6 +69,8 @@ def position_losses(
         samples: posterior samples of each text.
         use_mean: the posterior means in place of samples.
         seed: of the samples.
+        shift: gives each text the latents of the text so many rows before it, in a ring: what is
+            lost then is what z says of its own text.
 
     Raises:
         ValueError: the model has several decoders, or there is no text.
@@ -81,7 +87,8 @@ def position_losses(
         torch.manual_seed(seed)
         for fields in batches:
             on_device = {key: value.to(model.device) for key, value in fields.items()}
-            losses = -token_log_probs(model, name, on_device, samples, use_mean).double().mean(0)
+            found = token_log_probs(model, name, on_device, samples, use_mean, shift)
+            losses = -found.double().mean(0)
             present = on_device[field][:, 1:] != PAD
             forward.add(losses, present)
             backward.add(*aligned_right(losses, present))
@@ -157,13 +164,23 @@ def improvement(baseline: Tensor, loss: Tensor) -> Tensor:
     return (baseline[:length] - loss[:length]) / baseline[:length]
 
 
+def worth(own: PositionLosses, another: PositionLosses) -> Tensor:
+    """What z is worth at each position, (T,): nats per text that another text's z costs there."""
+    return (another.loss - own.loss) * own.count / own.count[0]
+
+
 def token_log_probs(
-    model: VAE, decoder: str, fields: Mapping[str, Tensor], samples: int, use_mean: bool
+    model: VAE,
+    decoder: str,
+    fields: Mapping[str, Tensor],
+    samples: int,
+    use_mean: bool,
+    shift: int = 0,
 ) -> Tensor:
     """log p(x_t | x_<t, z) of each target under posterior samples or means, (K, B, T), nats."""
     ids, features = fields[model.field_of(decoder)], model.read(fields)
     latents = model.draw(features, samples, len(ids), use_mean)
-    values = {name: latent.value for name, latent in latents.items()}
+    values = {name: latent.value.roll(shift, 1) for name, latent in latents.items()}
     likelihood = model.likelihoods(values, features, len(ids))[decoder]
     if not isinstance(likelihood, TokenDistribution):
         raise ValueError(f"positions need a text decoder (got {type(likelihood).__name__})")

@@ -16,6 +16,8 @@ from textvae.outputs import Loss, VAEOutput
 from textvae.schedules import Constant, Schedule
 
 ONE = Constant(1.0)
+OTHERS = 64
+"""The other texts of a batch whose z a text meets, at most."""
 
 
 class Critic(nn.Module):
@@ -93,8 +95,9 @@ class MutualInformation(Objective, nn.Module, kind="mutual_information"):
         nwj: E_q(x, z) T - E_q(x) q(z) exp(T - 1)
         dv:  E_q(x, z) T - log E_q(x) q(z) exp T
 
-    where a sample of q(x) q(z) is a text with the z of another text of the batch. Critic, encoder
-    and decoder climb together; gradients reach the encoder through z and through its features.
+    where samples of q(x) q(z) are a text with the z of each other text of the batch, of at most 64.
+    Critic, encoder and decoder climb together; gradients reach the encoder through z and through
+    its features.
 
     Args:
         sizes: of each encoder's features and each latent, by name.
@@ -150,9 +153,10 @@ class MutualInformation(Objective, nn.Module, kind="mutual_information"):
         """
         if z.shape[1] < 2:
             raise ValueError("mutual_information needs at least two texts in a (micro-)batch")
-        shift = 1 + int(torch.randint(z.shape[1] - 1, ()))
+        count = min(z.shape[1] - 1, OTHERS)
+        others = torch.stack([z.roll(shift, 1) for shift in range(1, count + 1)])
         joint = self.critic(torch.cat([x, z], -1)).mean()
-        product = self.critic(torch.cat([x, z.roll(shift, 1)], -1))
+        product = self.critic(torch.cat([x.expand(count, -1, -1, -1), others], -1))
         if self.bound == "nwj":
             return joint - (product - 1).exp().mean()
         return joint - product.flatten().logsumexp(0) + math.log(product.numel())
