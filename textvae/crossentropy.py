@@ -94,8 +94,9 @@ class LinearCrossEntropy(torch.autograd.Function):
             logits = buffer = kept if kept is not None else project(read, weight, bias, buffer)
             to_logits_(logits, targets[rows], gradient[rows])
             to_states[rows] = logits @ weight
-            to_weight = plus_product(to_weight, logits.t(), read, ctx.wide)
-            if bias is not None:
+            if ctx.needs_input_grad[2]:
+                to_weight = plus_product(to_weight, logits.t(), read, ctx.wide)
+            if ctx.needs_input_grad[3]:
                 # A product is several times faster than a sum over rows.
                 ones = logits.new_ones(1, len(logits))
                 to_bias = plus_product(to_bias, ones, logits, ctx.wide)

@@ -1,6 +1,7 @@
 """Encoders that catch up with the decoders before each step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -27,14 +28,27 @@ def is_aggressive(history: Sequence[Mapping[str, Any]]) -> bool:
 def split_parameters(model: VAE) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """What infers, encoders and heads of posteriors, and all else."""
     inference = [*model.encoders.parameters(), *model.latents.parameters()]
-    held = set(inference)
-    return inference, [p for p in model.parameters() if p not in held]
+    rest = set(model.parameters()) - set(inference)
+    return inference, [parameter for parameter in model.parameters() if parameter in rest]
 
 
 def drop_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """Take gradients away, so that an optimizer leaves these parameters as they are."""
     for parameter in parameters:
         parameter.grad = None
+
+
+@contextmanager
+def held(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Within it, backward passes leave out what these parameters would need."""
+    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 class Falling:

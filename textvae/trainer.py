@@ -39,6 +39,7 @@ from textvae.evaluation.topics import npmi, topic_decoder
 from textvae.lagging import (
     Falling,
     drop_gradients,
+    held,
     is_aggressive,
     seed_noise,
     similar_texts,
@@ -255,9 +256,10 @@ class VAETrainer(Trainer):
             seed_noise(*seed, batches.rank)
             drawn = self.train_rows.drawn(self.data_collator(rows))
             inputs = self._prepare_inputs(drawn)
-            with self.compute_loss_context_manager():
-                loss = model(step=step, **inputs).value
-            self.accelerator.backward(loss)
+            with held(others if batches.world == 1 else []):  # several wait for every gradient
+                with self.compute_loss_context_manager():
+                    loss = model(step=step, **inputs).value
+                self.accelerator.backward(loss)
             drop_gradients(others)
             self.accelerator.clip_grad_norm_(model.parameters(), self.plan.clip or math.inf)
             self.optimizer.step()  # type: ignore[union-attr]
