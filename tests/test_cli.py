@@ -839,7 +839,7 @@ BAD_OPTIONS = {
     "train --resume --output none": "holds no run",
     "train --resume --output vae --set train.epochs=9": "--resume takes no --set",
     "train lstm_lm --resume --output vae": "holds another run",
-    "train --resume --output vae --data one.txt": "holds another run",
+    "train --resume --output vae --data one.txt": "one sentence cannot be split",
     "verify bowman2016": "carries no claim",
     "verify bowman2016_ptb --device tpu": "--device must be cpu or cuda",
     "recipes --markdown none/page.md": "none/page.md",
@@ -855,6 +855,17 @@ def test_bad_options(line, runs, refused, tmp_path):
     (tmp_path / "one.txt").write_text("one sentence .\n")
     shutil.copy(runs / "texts.txt", tmp_path)
     assert BAD_OPTIONS[line] in refused(*line.split())
+
+
+def test_a_run_goes_on_where_its_data_has_gone(textvae, tmp_path):
+    (tmp_path / "texts.txt").write_text("\n".join(sentences()))
+    assert textvae("train", "lstm_lm", "--data", "texts.txt", "-o", "run", *TINY_LM).code == 0
+    (tmp_path / "texts.txt").rename(tmp_path / "moved.txt")
+    assert "texts.txt" in textvae("train", "--resume", "--output", "run").errors[0]
+    answer = textvae("train", "--resume", "--output", "run", "--data", "moved.txt")
+    assert answer.code == 0, answer.err
+    # The run knows its data by itself.
+    assert textvae("evaluate", "run").code == 0
 
 
 def test_resume_with_other_texts_is_refused(refused, textvae, tmp_path):

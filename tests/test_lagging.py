@@ -28,7 +28,13 @@ def test_aggressive_until_mutual_information_stops_rising(values, aggressive):
     history = [{"loss": 1.0}]
     for value in values:
         history += [{"eval_mutual_information": value}, {"loss": 1.0}]
-    assert is_aggressive(history) == aggressive
+    assert is_aggressive(LaggingPlan(), history) == aggressive
+
+
+def test_catching_up_lasts_no_longer_than_asked():
+    plan = LaggingPlan(epochs=2)
+    rising = [{"eval_mutual_information": value} for value in (0.1, 0.2, 0.3)]
+    assert [is_aggressive(plan, rising[:n]) for n in range(4)] == [True, True, False, False]
 
 
 def test_a_loss_falls_from_window_to_window():

@@ -1,7 +1,6 @@
 """Encoders that catch up with the decoders before each step."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,13 +14,16 @@ from textvae.plan import LaggingPlan
 MUTUAL_INFORMATION = "eval_mutual_information"
 
 
-def is_aggressive(history: Sequence[Mapping[str, Any]]) -> bool:
+def is_aggressive(plan: LaggingPlan, history: Sequence[Mapping[str, Any]]) -> bool:
     """Whether mutual information on the validation texts has risen each time so far.
 
     Args:
+        plan: how long at most.
         history: what was logged, in its order.
     """
     found = [log[MUTUAL_INFORMATION] for log in history if MUTUAL_INFORMATION in log]
+    if plan.epochs is not None and len(found) >= plan.epochs:
+        return False
     return all(later > earlier for earlier, later in pairwise(found))
 
 
@@ -36,19 +38,6 @@ def drop_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """Take gradients away, so that an optimizer leaves these parameters as they are."""
     for parameter in parameters:
         parameter.grad = None
-
-
-@contextmanager
-def held(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Within it, backward passes leave out what these parameters would need."""
-    learning = [parameter for parameter in parameters if parameter.requires_grad]
-    for parameter in learning:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_(True)
 
 
 class Falling:

@@ -113,12 +113,14 @@ class LaggingPlan(Section):
     Lasts from the start until mutual information on the validation texts stops rising.
 
     Args:
+        epochs: most epochs that it lasts, each of which takes as long as dozens; None for any.
         steps: most updates of the encoders before one of the decoders.
         window: updates whose mean losses are compared: the encoders stop when it rises.
 
     Source: He et al. 2019, algorithm 1, arXiv:1901.05534.
     """
 
+    epochs: PositiveInt | None = None
     steps: PositiveInt = 100
     window: PositiveInt = 15
 

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,11 @@ class Recipe:
             **{name: getattr(self, name).model_dump() for name in self.sections},
             "claim": [claim.model_dump() for claim in self.claim],
         }
+
+    def trains_as(self, other: "Recipe") -> bool:
+        """Whether two recipes are the same but for where the data lies."""
+        data = self.data.model_copy(update={"source": other.data.source})
+        return replace(self, data=data).document() == other.document()
 
     def yaml(self) -> str:
         """The recipe as a YAML file that `load_recipe` reads back to an equal one."""

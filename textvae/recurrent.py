@@ -40,7 +40,7 @@ class LSTM(nn.LSTM):
         x, last = x.transpose(0, 1), []
         for number, (h, c) in enumerate(zip(*before, strict=True)):
             if number:
-                x = F.dropout(x, self.dropout, self.training)
+                x = dropout(x, self.dropout, self.training)
             weights = self.all_weights[number]
             x, *after = HalfLayer.apply(x, h.float(), c.float(), *weights)  # type: ignore[misc]
             last.append(after)
@@ -90,7 +90,7 @@ class HalfLayer(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients for what `forward` was given, float32."""
         x, of_inputs, of_states, gates, cells, tanh_cells, states = ctx.saved_tensors
         to_states, to_h, to_c = upstream
@@ -111,9 +111,20 @@ class HalfLayer(torch.autograd.Function):
         flat = to_gates.flatten(2).flatten(0, 1)
         to_bias = flat.sum(0, dtype=torch.float32)
         to_x = (flat @ of_inputs).view_as(x).float()
-        to_of_inputs = (flat.t() @ x.flatten(0, 1)).float()
-        to_of_states = (flat.t() @ states[:-1].flatten(0, 1)).float()
+        to_of_inputs = to_of_states = None
+        if ctx.needs_input_grad[3]:
+            to_of_inputs = (flat.t() @ x.flatten(0, 1)).float()
+        if ctx.needs_input_grad[4]:
+            to_of_states = (flat.t() @ states[:-1].flatten(0, 1)).float()
         return to_x, to_h, to_c, to_of_inputs, to_of_states, to_bias, to_bias
+
+
+def dropout(states: Tensor, rate: float, training: bool) -> Tensor:
+    """What `F.dropout` does; a CPU's Bernoulli numbers take torch four times as long as these."""
+    if not (training and rate) or states.device.type != "cpu":
+        return F.dropout(states, rate, training)
+    kept = torch.rand(states.shape) >= rate
+    return states * (kept / (1 - rate)).to(states.dtype)
 
 
 def drop_features(states: Tensor, rate: float, training: bool, locked: bool) -> Tensor:
@@ -122,7 +133,7 @@ def drop_features(states: Tensor, rate: float, training: bool, locked: bool) -> 
     Source: Gal & Ghahramani 2016, section 4, arXiv:1512.05287 (variational dropout).
     """
     if not (locked and training and rate):
-        return F.dropout(states, rate, training)
+        return dropout(states, rate, training)
     kept = torch.empty_like(states[:, :1]).bernoulli_(1 - rate)
     return states * kept / (1 - rate)
 

@@ -1,6 +1,6 @@
 """Gradient steps that improve each text's posterior, and the gradients through them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -82,7 +82,7 @@ class Refine(torch.autograd.Function):
         ctx.plan, ctx.loss, ctx.seeds, ctx.given, ctx.path = plan, loss, seeds, given, []
         value, velocity = start.detach(), torch.zeros_like(start)
         for seed in seeds:
-            with replayed(seed):
+            with replayed(seed), held(given):
                 place = value.detach().requires_grad_()
                 (gradient,) = torch.autograd.grad(loss(place).sum(), place)
             ctx.path.append((value, gradient))
@@ -151,6 +151,19 @@ def clipped_gradient(gradient: Tensor, upstream: Tensor, most: float) -> Tensor:
         place = gradient.detach().requires_grad_()
         (product,) = torch.autograd.grad(clipped(place, most), place, upstream)
     return product
+
+
+@contextmanager
+def held(tensors: Iterable[Tensor]) -> Iterator[None]:
+    """Within it, backward passes leave out the gradients of the parameters among these tensors."""
+    learning = [tensor for tensor in tensors if tensor.is_leaf and tensor.requires_grad]
+    for tensor in learning:
+        tensor.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for tensor in learning:
+            tensor.requires_grad_(True)
 
 
 @contextmanager

@@ -397,7 +397,7 @@ def open_folder(
     """
     if process_rank() == 0:
         check_folder(recipe, corpus, folder, resume)
-        if not resume:
+        if not resume or saved_recipe(folder).document() != recipe.document():
             make_folder(recipe, corpus, folder)
     if not resume:
         return None
@@ -423,7 +423,7 @@ def check_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, res
         raise RunError(
             f"{folder} holds a run already: --resume to go on, or another --output to begin"
         )
-    if saved_recipe(folder).document() != recipe.document():
+    if not recipe.trains_as(saved_recipe(folder)):
         raise RunError(f"{folder} holds a run of another recipe; --resume takes no changes")
     if read_state(folder).get("fingerprint") != fingerprint(corpus):
         what = "images" if isinstance(corpus, ImageCorpus) else "texts"
@@ -436,7 +436,7 @@ def is_vacant(folder: Path) -> bool:
 
 
 def make_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path) -> None:
-    """A new run's folder. The recipe comes last: a folder that has it is a run."""
+    """A new run's folder, or data's new place. The recipe last: a folder that has it is a run."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         "recipe": recipe.name,

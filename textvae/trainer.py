@@ -39,7 +39,6 @@ from textvae.evaluation.topics import npmi, topic_decoder
 from textvae.lagging import (
     Falling,
     drop_gradients,
-    held,
     is_aggressive,
     seed_noise,
     similar_texts,
@@ -47,6 +46,7 @@ from textvae.lagging import (
 )
 from textvae.model import VAE, VAEConfig
 from textvae.plan import AveragingPlan, LaggingPlan, TrainingPlan
+from textvae.refinement import held
 from textvae.sharding import (
     gathered,
     set_optimizer,
@@ -222,7 +222,9 @@ class VAETrainer(Trainer):
         Raises:
             NonFiniteLossError: naming the step and the terms of the loss.
         """
-        lagging = self.plan.lagging if is_aggressive(self.state.log_history) else None
+        lagging = self.plan.lagging
+        if lagging is not None and not is_aggressive(lagging, self.state.log_history):
+            lagging = None
         if lagging is not None:
             self.catch_up(model, lagging)
         self.micro_step = (self.micro_step + 1) % self.args.gradient_accumulation_steps

@@ -123,6 +123,8 @@ def resume(
 ) -> Finished | None:
     """Go on with the run in `output`, or with the newest one; nothing of it can be changed.
 
+    `data` may name another place, where the run's data has gone: the run then remembers that one.
+
     Raises:
         RunError: there is no run, or a recipe or data other than the run's is named.
     """
@@ -136,8 +138,9 @@ def resume(
         if data is None:
             column = getattr(saved.data, "text_column", None)
             asked = with_data(asked, saved.data.source, column)
-        if asked.document() != saved.document():
+        if not asked.trains_as(saved):
             raise RunError(f"{folder} holds another run than the one asked for; --output names it")
+        saved = asked
     return run(saved, folder, True, report, device)
 
 
