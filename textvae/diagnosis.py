@@ -99,11 +99,12 @@ def diagnose(
     Raises:
         ValueError: fewer than two texts.
     """
-    figures = vae.evaluate(texts, samples, seed)
     if not vae.dim:
         said = "It is a language model: there is no latent that could be dead."
+        figures = vae.evaluate(texts, samples, seed)
         return Diagnosis("no latent", [said], [], [], {}, asdict(figures))
     own, other = vae.positions_with_shuffled_latents(texts, seed)
+    figures = vae.evaluate(texts, samples, seed, shuffled=(own, other))
     verdict = verdict_of(figures)
     positions = {
         "position": list(range(1, len(own.loss) + 1)),

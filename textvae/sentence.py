@@ -309,6 +309,7 @@ class SentenceVAE(PretrainedVAE):
         generation: bool = False,
         training: Iterable[str] | None = None,
         labels: Sequence[str] | None = None,
+        shuffled: tuple[PositionLosses, PositionLosses] | None = None,
     ) -> Evaluation:
         """Likelihood, perplexity and what z holds of held-out texts; on request, what it writes.
 
@@ -320,6 +321,7 @@ class SentenceVAE(PretrainedVAE):
             training: texts that it was trained on, for `generation`; read more than once.
             labels: of the texts, blank where there is none: how often it tells them. No other
                 figure depends on them.
+            shuffled: `positions_with_shuffled_latents` of the texts, by whoever has it already.
 
         Raises:
             ValueError: no text, samples below 1, labels it was not taught, or fewer than four
@@ -334,7 +336,7 @@ class SentenceVAE(PretrainedVAE):
             told = classification(torch.from_numpy(self.classify(texts)), numbers)
             figures |= asdict(told)
         if self.dim and len(texts) > 1 and tokenizer_kind(self.tokenizer) != "bag":
-            gains = worth(*self.positions_with_shuffled_latents(texts, seed))
+            gains = worth(*shuffled or self.positions_with_shuffled_latents(texts, seed))
             total = gains.sum().item()
             share = gains[0].item() / total if total >= WORTHLESS else None
             figures |= {"latent_worth": total, "first_token_share": share}
