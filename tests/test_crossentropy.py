@@ -40,6 +40,17 @@ def test_equals_linear_then_cross_entropy(chunk, bias):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("constant", [1, 2])
+def test_a_weight_or_bias_that_is_constant(constant, chunk):
+    *given, targets = example()
+    rest = [g for number, g in enumerate(given) if number != constant]
+    before = torch.autograd.grad(linear_cross_entropy(*given, targets).sum(), rest)
+    given[constant].requires_grad_(False)
+    after = torch.autograd.grad(linear_cross_entropy(*given, targets).sum(), rest)
+    for one, other in zip(before, after, strict=True):
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
 def test_gradient_in_double_precision(chunk):
     *given, targets = example(torch.float64)
     assert torch.autograd.gradcheck(lambda *parts: linear_cross_entropy(*parts, targets), given)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from textvae.recurrent import LSTM, make_lstm
+from textvae.recurrent import LSTM, dropout, make_lstm
 
 B, T, WIDTH, H = 3, 7, 5, 6
 
@@ -74,6 +74,38 @@ def test_between_layers_features_are_dropped_in_training_alone():
         assert torch.equal(h[0], same[0]), "nothing is dropped before the first layer"
         lstm.eval()
         torch.testing.assert_close(lstm(inputs)[0], lstm(inputs)[0], atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_keeps_its_share_and_the_mean(dtype):
+    ones = torch.ones(200, 500, dtype=dtype, requires_grad=True)
+    dropped = dropout(ones, 0.3, training=True)
+    assert dropped.dtype == dtype
+    kept = dropped != 0
+    # The share's standard deviation is 0.0014.
+    assert abs(kept.float().mean() - 0.7) < 0.007
+    torch.testing.assert_close(dropped[kept], torch.ones_like(dropped[kept]) / 0.7)
+    (gradient,) = torch.autograd.grad(dropped.sum(), ones)
+    torch.testing.assert_close(gradient, dropped)
+    assert dropout(ones, 0.3, training=False) is ones and dropout(ones, 0.0, training=True) is ones
+
+
+def test_gradients_are_the_same_when_some_weights_need_none():
+    lstm, inputs = LSTM(WIDTH, H, 2, batch_first=True), torch.randn(B, T, WIDTH, requires_grad=True)
+
+    def gradients(*leaves):
+        with half():
+            loss = lstm(inputs)[0].square().sum()
+        return torch.autograd.grad(loss, leaves)
+
+    leaves = [inputs, *lstm.parameters()]
+    everything = dict(zip(leaves, gradients(*leaves), strict=True))
+    lstm.weight_hh_l0.requires_grad_(False)
+    lstm.weight_ih_l1.requires_grad_(False)
+    learning = [leaf for leaf in leaves if leaf.requires_grad]
+    assert len(learning) == len(leaves) - 2
+    for leaf, found in zip(learning, gradients(*learning), strict=True):
+        torch.testing.assert_close(found, everything[leaf], atol=0, rtol=0)
 
 
 def test_dropped_weights_are_dropped_in_bfloat16_too():

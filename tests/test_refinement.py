@@ -108,6 +108,7 @@ def test_gradients_go_through_the_steps(clip, noise, reach, error, monkeypatch):
     exact = torch.autograd.grad((value * upstream).sum(), [start, *weights])
     for one, other in zip(ours, exact, strict=True):
         assert (one - other).norm() < error * other.norm()
+    assert all(weight.requires_grad for weight in weights)
     assert (exact[0] - upstream).norm() > 0.2 * upstream.norm(), "the steps matter"
 
 
