@@ -462,7 +462,7 @@ def test_the_best_model_is_kept_or_the_last(tmp_path, keep):
         if event == "validation":
             losses[values["step"]] = values["loss"]
 
-    spoiled = recipe(optimizer="sgd", learning_rate=30.0, clip=1.0, keep=keep)
+    spoiled = recipe(optimizer="sgd", learning_rate=30.0, clip=1.0, keep=keep, seed=1)
     train_run(spoiled, corpus(), tmp_path / "run", report=report)
     best = min(losses, key=losses.__getitem__)
     assert best < 24
