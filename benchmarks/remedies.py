@@ -3,8 +3,9 @@
 Run: python benchmarks/remedies.py DATA OUT [NAME ...]. Trains each remedy that is not in OUT yet,
 evaluates it on the test split, and prints the table of all that are there. `--parallel` runs
 several at once; several commands may run beside each other too: each takes what no other has begun.
-On one core of a server CPU 20 to 40 minutes each, but for the last two. One step of these models
-leaves most of a GPU idle: 16 at once, under CUDA MPS, take 5 minutes.
+On one core of a server CPU 20 to 40 minutes each; semi-amortised inference and lagging encoders
+take hours. One step of these models leaves most of a GPU idle: 16 at once, under CUDA MPS, take 5
+minutes.
 
 All differ from `bowman2016_ptb`, or its language model, in what is said here alone, and in epochs:
 12 in place of 28. Critics and the multiplier are parameters that plain SGD moves too far, and under

@@ -30,8 +30,8 @@ def is_aggressive(plan: LaggingPlan, history: Sequence[Mapping[str, Any]]) -> bo
 def split_parameters(model: VAE) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """What infers, encoders and heads of posteriors, and all else."""
     inference = [*model.encoders.parameters(), *model.latents.parameters()]
-    rest = set(model.parameters()) - set(inference)
-    return inference, [parameter for parameter in model.parameters() if parameter in rest]
+    held = set(inference)
+    return inference, [p for p in model.parameters() if p not in held]
 
 
 def drop_gradients(parameters: Sequence[nn.Parameter]) -> None:

@@ -120,7 +120,7 @@ class HalfLayer(torch.autograd.Function):
 
 
 def dropout(states: Tensor, rate: float, training: bool) -> Tensor:
-    """What `F.dropout` does; a CPU's Bernoulli numbers take torch four times as long as these."""
+    """What `F.dropout` does; a CPU, slow at Bernoulli numbers, needs less than half its time."""
     if not (training and rate) or states.device.type != "cpu":
         return F.dropout(states, rate, training)
     kept = torch.rand(states.shape) >= rate

@@ -222,9 +222,8 @@ class VAETrainer(Trainer):
         Raises:
             NonFiniteLossError: naming the step and the terms of the loss.
         """
-        lagging = self.plan.lagging
-        if lagging is not None and not is_aggressive(lagging, self.state.log_history):
-            lagging = None
+        plan = self.plan.lagging
+        lagging = plan if plan and is_aggressive(plan, self.state.log_history) else None
         if lagging is not None:
             self.catch_up(model, lagging)
         self.micro_step = (self.micro_step + 1) % self.args.gradient_accumulation_steps
