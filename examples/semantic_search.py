@@ -1,6 +1,6 @@
 """A trained model in sentence-transformers: the sentences nearest to a query.
 
-Needs a trained model and `pip install "textvae[sentence-transformers]"`:
+Needs a trained model and `pip install -e ".[sentence-transformers]"`:
 
     textvae train && python examples/semantic_search.py "the waiter brought our soup ."
 """
