@@ -210,6 +210,12 @@ def test_graphs_that_make_no_sense_are_refused(latents, message):
         vae([TEXT], latents, [{**BAG, "given": [latents[0]["name"]]}], observed=OBSERVED)
 
 
+@pytest.mark.parametrize("kind", ["mmd", "adversarial", "mutual_information"])
+def test_objectives_that_do_not_weigh_classes_are_refused(kind):
+    with pytest.raises(ValueError, match="'y' is categorical; elbo sums over its classes"):
+        loss(with_z(), {"kind": kind}, text=ids(3, 5), label=torch.tensor([0, 2]))
+
+
 def test_refinement_of_classes_is_refused():
     config = {"encoders": [TEXT], "latents": [Y], "decoders": [BAG], "vocab_size": VOCAB}
     with pytest.raises(SpecError, match="y is categorical"):

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from conftest import vae as build
 from test_cli import copy_run, run_quietly, sentences, textvae, trained_runs
 
+from textvae import diagnosis
+from textvae.data.tokenizers import train_tokenizer
 from textvae.diagnosis import (
     REMEDIES,
     advise,
@@ -79,10 +82,17 @@ def table_of(gains, own=2.0, texts=100):
         (replace(ALIVE, mutual_information=0.99), "faint"),
         (replace(ALIVE, mutual_information=1.0), "alive"),
         (replace(ALIVE, collapsed=True), "dead"),
+        (replace(ALIVE, mutual_information=0.6, mutual_information_ceiling=0.69), "alive"),
+        (replace(ALIVE, collapsed=True, deterministic=True), "autoencoder"),
     ],
 )
 def test_mutual_information_and_collapse_decide(figures, verdict):
     assert verdict_of(figures) == verdict
+
+
+def test_a_decoder_that_does_not_listen_is_no_sound_one():
+    assert verdict_of(ALIVE, [0.02, 0.01, 0.0]) == "unheard"
+    assert verdict_of(ALIVE, [1.0, 0.5]) == "alive" and verdict_of(DEAD, [0.0]) == "dead"
 
 
 def test_what_is_wrong_is_said():
@@ -96,6 +106,8 @@ def test_what_is_wrong_is_said():
     few = replace(far, mutual_information_ceiling=4.6)
     (_, said) = whether(few, "alive")
     assert said.startswith("500 sentences cannot show much more")
+    (_, said) = whether(replace(few, kl=45.0), "alive")
+    assert "paid and not used" not in said
 
 
 def test_dimensions_are_named_by_what_they_say():
@@ -103,6 +115,7 @@ def test_dimensions_are_named_by_what_they_say():
         "3 of 4 dimensions are active; the strongest: 0 (3.00 nats), 2 (1.50 nats), "
         "3 (1.00 nats); dead: 1."
     ]
+    assert dimensions(replace(ALIVE, kls=(3.0, 9.0, 0.5, 0.4)), [1])[0].count("9.00") == 0
     assert "None of 4 dimensions" in dimensions(DEAD, [0, 1, 2, 3])[0]
     joined = replace(ALIVE, kls=None, variances=(0.8, 0.1, 0.3, 0.2))
     assert dimensions(joined, [])[0].startswith("All 4 dimensions are active; the strongest: 0 (0.")
@@ -125,6 +138,8 @@ def test_where_z_is_heard_is_said():
     (said,) = heard(even)
     assert "first 5 tokens, nine tenths at the first 9" in said and "begins" not in said
     assert is_early(early) and not is_early(even)
+    assert not is_early([0.4, 0.3, 0.3]), "texts of three tokens have no other"
+    assert not is_early([-0.3, -0.1, -0.1, -0.1, -1.0])
     assert heard([0.01, -0.02, 0.01]) == [
         "The decoder ignores z: another sentence's z costs 0.00 nats."
     ]
@@ -146,6 +161,9 @@ def test_why_reads_the_recipe():
     assert "full price from the first step" in said
     assert "full price" not in why(load_recipe("bowman2016"))[0]
     assert why(load_recipe("kingma2016_free_bits", ["decoders.text.word_dropout=0.5"])) == []
+    (said,) = why(load_recipe("zhao2019_infovae"))
+    assert "vanishing" not in said, "the posteriors are drawn to the prior all together"
+    assert not any("sees the words" in said for said in why(load_recipe("gururangan2019_vampire")))
 
 
 # Advice.
@@ -198,6 +216,13 @@ def test_commands_name_the_data_of_the_run():
     recipe = load_recipe("fu2019_cyclical", ["data.source=my texts/a.txt"])
     commands = [advice.command for advice in advise(DEAD, "dead", False, recipe, "bpe")]
     assert commands[0] == "textvae train kingma2016_free_bits --data 'my texts/a.txt'"
+    recipe = load_recipe("fu2019_cyclical", ["data.source=a.csv", "data.text_column=review"])
+    commands = [advice.command for advice in advise(DEAD, "dead", False, recipe, "bpe")]
+    assert commands[0].endswith(" --data a.csv --text-column review")
+
+
+def test_no_recipe_that_needs_labels_is_advised():
+    assert all(recipe.data.label_column is None for recipe in recipes_with_latents())
 
 
 # Models.
@@ -211,15 +236,44 @@ def test_a_dead_model_is_found_dead(runs):
     assert found.advice and found.positions["texts"][0] == 100
 
 
-def test_a_living_model_is_found_alive(runs):
+def test_a_living_model_is_found_alive_if_its_decoder_listens(runs, monkeypatch):
     recipe, vae = load_recipe("kingma2016_free_bits"), SentenceVAE.from_pretrained(runs / "vae")
     with torch.no_grad():
-        # Means six times as far apart.
+        # Means six times as far apart, and a decoder that has learned nothing of them.
         vae.model.latents["z"].head.weight[:3] *= 6
     found = diagnose(vae, sentences(), recipe, samples=2)
-    assert found.verdict == "alive" and found.dead_dimensions == []
-    assert found.positions["own"] != found.positions["another"]
-    assert not any("Why:" in said for said in found.findings)
+    assert found.verdict == "unheard" and found.dead_dimensions == []
+    assert "the decoder does not listen" in found.findings[0]
+    assert found.positions["own"] != found.positions["another"] and found.advice
+    monkeypatch.setattr(diagnosis, "WORTHLESS", -1.0)
+    found = diagnose(vae, sentences(), recipe, samples=2)
+    assert found.verdict == "alive" and not any("Why:" in said for said in found.findings)
+
+
+def small(latent, decoder):
+    """A face of a model with this latent and decoder, untrained."""
+    tokenizer = train_tokenizer("word", sentences(), 60)
+    model = build(
+        encoders=[{"name": "text", "kind": "bag", "hidden": 16}],
+        latents=[{"name": "z", "dim": 4, "given": ["text"], **latent}],
+        decoders=[{"name": "text", "hidden": 16, "given": ["z"], **decoder}],
+        vocab_size=len(tokenizer),
+    )
+    return SentenceVAE(model, tokenizer)
+
+
+def test_an_autoencoder_is_not_called_dead():
+    face = small({"kind": "point"}, {"kind": "lstm"})
+    found = diagnose(face, sentences(), None, samples=2)
+    assert found.verdict == "autoencoder" and "no KL" in found.findings[0] and not found.advice
+    assert face.evaluate(sentences(), samples=2).deterministic
+    assert not face.is_collapsed_for(sentences())
+
+
+def test_positions_of_a_bag_are_not_spoken_of():
+    found = diagnose(small({"kind": "gaussian"}, {"kind": "bag"}), sentences(), None, samples=2)
+    assert found.positions == {} and not any("token" in said for said in found.findings)
+    assert "tokens" not in found.text().splitlines()
 
 
 def test_doctor_says_it_in_words_and_as_json(runs, textvae):

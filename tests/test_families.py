@@ -599,6 +599,13 @@ def test_at_the_first_axis_there_is_nothing_to_reflect():
     assert grad.isfinite().all()
 
 
+@pytest.mark.parametrize("dim", [2, 200])
+def test_units_of_a_sphere_are_deviations_of_the_prior(dim):
+    family = Family.build({"kind": "vmf", "dim": dim}, features=H)
+    prior = family.default_prior(torch.Size(), torch.zeros(1))
+    torch.testing.assert_close(prior.stddev, torch.full((dim,), family.unit))
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_a_direction_has_no_scale(scale):
     family = Family.build({"kind": "vmf", "dim": 3}, features=H)

@@ -10,6 +10,7 @@ from test_runs import assert_equal, corpus, recipe
 from textvae.lagging import Falling, is_aggressive, similar_texts
 from textvae.plan import LaggingPlan
 from textvae.recipes import read_recipe
+from textvae.registry import SpecError
 from textvae.runs import train_run
 from textvae.trainer import VAETrainer
 
@@ -35,6 +36,11 @@ def test_catching_up_lasts_no_longer_than_asked():
     plan = LaggingPlan(epochs=2)
     rising = [{"eval_mutual_information": value} for value in (0.1, 0.2, 0.3)]
     assert [is_aggressive(plan, rising[:n]) for n in range(4)] == [True, True, False, False]
+
+
+def test_batches_in_parts_are_refused():
+    with pytest.raises(SpecError, match=r"lagging needs accumulation 1 \(got 2\)"):
+        lagging(accumulation=2)
 
 
 def test_a_loss_falls_from_window_to_window():

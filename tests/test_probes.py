@@ -85,7 +85,8 @@ def folds_of(features, per_class) -> int:
 @pytest.mark.parametrize(
     ("train", "test", "per_class", "said"),
     [
-        (["a"] * 4, ["a"], [2], "two classes .*every label is 'a'"),
+        (["a"] * 4, ["a"], [2], r"two classes .*got a\)"),
+        ([], ["a"], [2], "two classes .*no label"),
         (["a", "b"] * 4, ["c", "a"], [2], "no training text has: c"),
         (["a", "b"] * 4 + ["b"], ["a"], [2, 5], "5 labels of each class .*class 'a' has 4"),
         (["a", "b"] * 4, ["a"], [1], r"at least 2 labels .*got 1"),
@@ -131,6 +132,11 @@ def test_words_are_near_within_the_window_and_their_text_only():
 def test_too_few_words_have_no_embeddings():
     train, test = averaged_embeddings(["a b", "a b"], ["a"])
     assert train.tolist() == [[0], [0]] and test.tolist() == [[0]]
+
+
+def test_words_that_never_meet_have_no_embeddings():
+    train, test = averaged_embeddings(["a", "a", "b", "b", "c", "c"], ["a"])
+    assert not train.any() and not test.any()
 
 
 def test_halves_keep_the_share_of_each_class():

@@ -50,7 +50,7 @@ def test_every_figure_has_a_note(runs, textvae):
         *_, last = name.split(".")
         said = name.replace("generation.real", "generation.samples") in notes
         about = ("latent_samples", "dimensions", "mutual_information_ceiling", "variances", "kls",
-                 "collapsed", "signature", "reference", "reference_is_training")  # fmt: skip
+                 "collapsed", "deterministic", "signature", "reference", "reference_is_training")  # fmt: skip
         if last in ("accuracy", "macro_f1", "labelled"):
             assert not value, "there are no labels"
             continue

@@ -378,3 +378,16 @@ def test_the_way_between_latents_on_a_sphere_stays_on_it(monkeypatch):
     monkeypatch.setattr(SentenceVAE, "decode", lambda self, z, decoding=None: seen.append(z))
     model.interpolate(texts()[0], texts()[1], steps=5)
     torch.testing.assert_close(seen[0].norm(dim=-1), torch.ones(5))
+
+
+def test_each_of_several_latents_goes_its_own_way(monkeypatch):
+    sphere = {**Z, "name": "s", "kind": "vmf", "kappa": 20.0}
+    model = face(latents=(sphere, Z))
+    seen = []
+    monkeypatch.setattr(SentenceVAE, "decode", lambda self, z, decoding=None: seen.append(z) or [])
+    ends = np.asarray(model.encode(texts()[:2]))
+    model.lines(ends[None])
+    on_sphere, straight = seen[0].split(model.sizes, dim=-1)
+    torch.testing.assert_close(on_sphere.norm(dim=-1), torch.ones(9))
+    start, end = torch.from_numpy(ends)[:, model.sizes[0] :]
+    torch.testing.assert_close(straight[4], (start + end) / 2)

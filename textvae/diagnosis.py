@@ -11,7 +11,7 @@ from textvae.console import table
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.evaluation.latent import ACTIVE
 from textvae.evaluation.positions import WORTHLESS, worth
-from textvae.plan import DataPlan
+from textvae.plan import DataPlan, ImagePlan
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.sentence import Evaluation, SentenceVAE
 
@@ -42,12 +42,13 @@ class Diagnosis:
     """What is wrong with a latent, if anything.
 
     Args:
-        verdict: `no latent`, `dead`, `faint` or `alive`.
+        verdict: `no latent`, `autoencoder`, `dead`, `unheard`, `faint` or `alive`.
         findings: sentences that say so, where, and why.
         advice: recipes to try, the nearest first; none when nothing is wrong.
         dead_dimensions: numbers of those whose posterior mean does not vary, from 0, all latents
             side by side.
-        positions: loss at each position under a sentence's own z and another's, and z's worth.
+        positions: loss at each position under a sentence's own z and another's, and z's worth;
+            empty where texts have no order.
         figures: that it rests on.
     """
 
@@ -103,46 +104,65 @@ def diagnose(
         said = "It is a language model: there is no latent that could be dead."
         figures = vae.evaluate(texts, samples, seed)
         return Diagnosis("no latent", [said], [], [], {}, asdict(figures))
-    own, other = vae.positions_with_shuffled_latents(texts, seed)
-    figures = vae.evaluate(texts, samples, seed, shuffled=(own, other))
-    verdict = verdict_of(figures)
-    positions = {
-        "position": list(range(1, len(own.loss) + 1)),
-        "own": own.loss.tolist(),
-        "another": other.loss.tolist(),
-        "texts": own.count.tolist(),
-        "worth": worth(own, other).tolist(),
-    }
+    positions: dict[str, list] = {}
+    both = None
+    if vae.ordered:
+        own, other = both = vae.positions_with_shuffled_latents(texts, seed)
+        positions = {
+            "position": list(range(1, len(own.loss) + 1)),
+            "own": own.loss.tolist(),
+            "another": other.loss.tolist(),
+            "texts": own.count.tolist(),
+            "worth": worth(own, other).tolist(),
+        }
+    figures = vae.evaluate(texts, samples, seed, shuffled=both)
+    gains = positions.get("worth", [])
+    verdict = verdict_of(figures, gains)
     dead = [d for d, variance in enumerate(figures.variances) if variance <= ACTIVE]
+    sick = verdict not in ("alive", "autoencoder")
     findings = [
         *whether(figures, verdict),
         *dimensions(figures, dead),
-        *heard(positions["worth"]),
-        *(why(recipe) if verdict != "alive" and recipe is not None else []),
+        *(heard(gains) if positions else []),
+        *(why(recipe) if sick and recipe is not None else []),
     ]
-    early = verdict == "alive" and is_early(positions["worth"])
+    early = verdict == "alive" and is_early(gains)
     advice = advise(figures, verdict, early, recipe, tokenizer_kind(vae.tokenizer))
     return Diagnosis(verdict, findings, advice, dead, positions, asdict(figures))
 
 
-def verdict_of(figures: Evaluation) -> str:
-    """`dead`, `faint` or `alive`."""
+def verdict_of(figures: Evaluation, gains: Sequence[float] = ()) -> str:
+    """`autoencoder`, `dead`, `unheard`, `faint` or `alive`.
+
+    Args:
+        figures: of the model.
+        gains: what z is worth at each position; none where texts have no order.
+    """
+    if figures.deterministic:
+        return "autoencoder"
     if figures.collapsed or figures.mutual_information < DEAD:
         return "dead"
-    return "faint" if figures.mutual_information < FAINT else "alive"
+    if len(gains) and sum(gains) < WORTHLESS:
+        return "unheard"
+    # Few texts cannot show much.
+    least = min(FAINT, 0.5 * figures.mutual_information_ceiling)
+    return "faint" if figures.mutual_information < least else "alive"
 
 
 def whether(figures: Evaluation, verdict: str) -> list[str]:
     """How much z says of its sentence, against what it costs."""
+    if verdict == "autoencoder":
+        return ["The latent is a point: there is no KL, and no bound of the likelihood."]
     told, most = figures.mutual_information, figures.mutual_information_ceiling
     measured = f"mutual information {told:.2f} nats of at most {most:.2f}, KL {figures.kl:.2f}"
     meaning = {
         "dead": "Every sentence gets the same z, but for noise",
+        "unheard": "z tells sentences apart, and the decoder does not listen",
         "faint": "z says next to nothing of its sentence",
         "alive": "z tells sentences apart",
     }[verdict]
     found = [f"{meaning}: {measured}."]
-    if figures.kl > 1 and told < 0.5 * figures.kl:
+    if figures.kl > 1 and told < 0.5 * figures.kl and not is_cut_short(figures):
         found.append("The rate is paid and not used: KL is far above what z tells of its sentence.")
     if is_mismatched(figures):
         found.append(
@@ -176,7 +196,7 @@ def dimensions(figures: Evaluation, dead: Sequence[int]) -> list[str]:
         return [f"None of {count} dimensions is active: no posterior mean varies."]
     strength = figures.kls or figures.variances
     unit = "nats" if figures.kls else "variance"
-    ranked = sorted(range(count), key=lambda d: -strength[d])[:3]
+    ranked = sorted(set(range(count)) - set(dead), key=lambda d: -strength[d])[:3]
     best = ", ".join(f"{d} ({strength[d]:.2f} {unit})" for d in ranked)
     if not dead:
         return [f"All {count} dimensions are active; the strongest: {best}."]
@@ -215,8 +235,8 @@ def tokens(count: int) -> str:
 
 
 def is_early(gains: Sequence[float]) -> bool:
-    """Whether z is worth most at the first three tokens."""
-    return sum(gains[:3]) > 0.5 * sum(gains)
+    """Whether z is worth most at the first three tokens of more."""
+    return len(gains) > 3 and sum(gains) >= WORTHLESS and sum(gains[:3]) > 0.5 * sum(gains)
 
 
 def position_rows(positions: Mapping[str, list]) -> list[tuple[str, float, float, float]]:
@@ -241,6 +261,12 @@ def word_dropout(recipe: Recipe) -> float:
     """Share of the words before that are hidden from the text decoder in training."""
     nodes = recipe.model["decoders"]
     return next(n.get("word_dropout", 0.0) for n in nodes if n.get("auxiliary") is None)
+
+
+def reads_words(recipe: Recipe) -> bool:
+    """Whether the text decoder sees the words before."""
+    nodes = recipe.model["decoders"]
+    return any(n["kind"] not in ("bag", "topics") for n in nodes if n.get("auxiliary") is None)
 
 
 def has_free_bits(recipe: Recipe) -> bool:
@@ -285,18 +311,23 @@ REMEDIES = (FREE_BITS, RATE, AHEAD, HIDDEN, MATCHED, POOLED)
 
 @cache
 def recipes_with_latents() -> list[Recipe]:
-    """The shipped recipes of texts that are no language models."""
+    """The shipped recipes of texts without labels that are no language models."""
     loaded = [load_recipe(name) for name in shipped_recipes()]
-    of_texts = [recipe for recipe in loaded if isinstance(recipe.data, DataPlan)]
-    return [recipe for recipe in of_texts if recipe.model.get("latents")]
+    return [
+        recipe
+        for recipe in loaded
+        if isinstance(recipe.data, DataPlan)
+        and recipe.data.label_column is None
+        and recipe.model.get("latents")
+    ]
 
 
 def why(recipe: Recipe) -> list[str]:
     """What in a recipe lets the latent die."""
     reasons = []
-    if not has_free_bits(recipe) and not holds_rate(recipe):
+    if not (has_free_bits(recipe) or holds_rate(recipe) or matches_prior(recipe)):
         reasons.append("nothing keeps the KL from vanishing")
-    if word_dropout(recipe) < 0.3:
+    if reads_words(recipe) and word_dropout(recipe) < 0.3:
         hidden = word_dropout(recipe)
         reasons.append(
             f"the decoder sees the words before (word dropout {hidden:g}) and can do without z"
@@ -305,6 +336,14 @@ def why(recipe: Recipe) -> list[str]:
     if full_price and not has_free_bits(recipe):
         reasons.append("the KL costs its full price from the first step, before z says anything")
     return [f"Why: {'; '.join(reasons)}."] if reasons else []
+
+
+def data_options(data: DataPlan | ImagePlan) -> str:
+    """The options of `textvae train` that name a run's texts, with a blank before them."""
+    found = "" if data.source is None else f" --data {shlex.quote(data.source)}"
+    if isinstance(data, DataPlan) and data.text_column != DataPlan().text_column:
+        found += f" --text-column {shlex.quote(data.text_column)}"
+    return found
 
 
 def advise(
@@ -319,13 +358,14 @@ def advise(
         recipe: that it was trained with, if that is known.
         tokenizer: its kind; a recipe of the same kind is meant for the same data.
     """
+    if verdict == "autoencoder":
+        return []
     if verdict == "alive":
         wanted = [MATCHED] * is_mismatched(figures) + [POOLED] * early
     else:
         # Where a rate is paid and not used, more of it does not help.
         wanted = [AHEAD, HIDDEN] if figures.kl > 1 else [FREE_BITS, RATE, AHEAD, HIDDEN]
-    source = None if recipe is None else recipe.data.source
-    data = "" if source is None else f" --data {shlex.quote(source)}"
+    data = "" if recipe is None else data_options(recipe.data)
     advice: list[Advice] = []
     for remedy in wanted:
         named = {each.recipe for each in advice}

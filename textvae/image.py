@@ -18,7 +18,6 @@ from textvae.data.images import check_unit_interval, checked_split, size_text
 from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
-from textvae.evaluation.latent import is_deterministic
 from textvae.features import Kind
 from textvae.likelihoods import PixelLikelihood
 from textvae.model import VAE
@@ -58,8 +57,6 @@ class ImageEvaluation(Figures):
         likelihood: kind of the density of a pixel.
         trained_likelihood: kind that the model was trained with; the same unless another was asked
             for.
-        deterministic: whether the latent is a point: then nll, -elbo and reconstruction are one
-            number and no bound, and KL, mutual information and marginal KL mean nothing.
     """
 
     bits_per_dimension: float
@@ -67,7 +64,6 @@ class ImageEvaluation(Figures):
     pixels: str
     likelihood: str
     trained_likelihood: str
-    deterministic: bool
 
 
 class ImageVAE(PretrainedVAE):
@@ -348,7 +344,6 @@ class ImageVAE(PretrainedVAE):
             pixels=PIXELS[self.pixels],
             likelihood=face.decoder.likelihood.kind,
             trained_likelihood=self.decoder.likelihood.kind,
-            deterministic=is_deterministic(self.model),
         )
 
 

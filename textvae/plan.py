@@ -166,7 +166,8 @@ class TrainingPlan(Section):
         keep: the "best" model by validation, or the "last": where the loss is another.
         select: what validation calls best: the "bound", the "coherence" of topics, or the
             "accuracy" of labels.
-        lagging: encoders that catch up before each step; None for one update of all.
+        lagging: encoders that catch up before each step, not with accumulation; None for one
+            update of all.
         averaging: a mean of the weights that is validated and kept; None for the weights alone.
         seed: of initial weights, order and noise.
     """
@@ -189,6 +190,12 @@ class TrainingPlan(Section):
     lagging: LaggingPlan | None = None
     averaging: AveragingPlan | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+
+    @model_validator(mode="after")
+    def _encoders_catch_up_before_whole_batches(self) -> Self:
+        if self.lagging is not None and self.accumulation > 1:
+            raise ValueError(f"lagging needs accumulation 1 (got {self.accumulation})")
+        return self
 
 
 class PretrainingPlan(Section):

@@ -117,8 +117,8 @@ def plot_rate_distortion(
         marker = "osD^vP*X"[number // 10 % 8]
         axes.plot(rate, loss, marker, color=f"C{number % 10}", label=label, clip_on=False)
     axes.set_xlim(x.min(), right)
-    axes.set_xlabel("rate: KL (nats per sentence)")
-    axes.set_ylabel("distortion: reconstruction loss (nats per sentence)")
+    axes.set_xlabel("rate: KL (nats)")
+    axes.set_ylabel("distortion: reconstruction loss (nats)")
     figure.legend(loc="outside right upper", fontsize=8)
     figure.savefig(out, dpi=150)
 

@@ -54,6 +54,8 @@ class Figures:
         kls: KL of each dimension, nats; None where a posterior does not factorise.
         collapsed: the posterior equals the prior for all that matters.
         samples: K of the importance-weighted bound.
+        deterministic: whether a latent is a point: then nll, -elbo and reconstruction are one
+            number and no bound, and KL, mutual information and marginal KL mean nothing.
     """
 
     nll: float
@@ -70,6 +72,7 @@ class Figures:
     kls: tuple[float, ...] | None
     collapsed: bool
     samples: int
+    deterministic: bool = False
 
 
 class PretrainedVAE:
@@ -199,10 +202,15 @@ class PretrainedVAE:
             raise ValueError(f"an interpolation has at least 2 steps (got {steps})")
         first, last = torch.from_numpy(np.asarray(ends))
         share = torch.linspace(0, 1, steps)[:, None]
+        if spherical:
+            return great_circle(first, last, share)
         families = [cast(Family, family) for family in self.model.latents.values()]
-        on_sphere = any(family.spherical for family in families)
-        way = great_circle if spherical or on_sphere else line
-        return way(first, last, share)
+        parts = zip(families, first.split(self.sizes), last.split(self.sizes), strict=True)
+        ways = [
+            (great_circle if family.spherical else line)(start, end, share)
+            for family, start, end in parts
+        ]
+        return torch.cat(ways, -1)
 
     def figures(
         self, rows: Examples, samples: int, seed: int, max_tokens: int = 4096
@@ -221,7 +229,8 @@ class PretrainedVAE:
         latent = information(self.model, estimate.features, each, seed)
         kl = estimate.kl.mean().item()
         active = sum(variance > ACTIVE for variance in latent.variances)
-        rate = math.inf if is_deterministic(self.model) else kl
+        deterministic = is_deterministic(self.model)
+        rate = math.inf if deterministic else kl
         return {
             "nll": estimate.nll.mean().item(),
             "elbo": estimate.elbo.mean().item(),
@@ -237,6 +246,7 @@ class PretrainedVAE:
             "kls": latent.kls,
             "collapsed": bool(self.dim) and is_collapsed(rate, active),
             "samples": estimate.samples,
+            "deterministic": deterministic,
         }, estimate
 
 

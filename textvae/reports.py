@@ -218,9 +218,8 @@ def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
             many += ": a cross-entropy, no density"
     rows = [("nll", "nll", f["nll"], f"nats per {unit}, {bound}, {many}")]
     if f.get("deterministic"):
-        rows = [
-            ("reconstruction", "reconstruction", f["reconstruction"], f"nats per image, {many}")
-        ]
+        note = f"nats per {unit}, {many}"
+        rows = [("reconstruction", "reconstruction", f["reconstruction"], note)]
         return [*rows, ("active_units", "active units", f["active_units"], active_note(f))]
     if "entropy" in f:
         limit = "nats per sentence, exact, of the corpus's source"

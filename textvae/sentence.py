@@ -18,7 +18,7 @@ from textvae.data.readers import SURROGATE
 from textvae.data.tokenizers import decode_ids, load_tokenizer, tokenizer_kind
 from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
-from textvae.evaluation.latent import is_collapsed
+from textvae.evaluation.latent import is_collapsed, is_deterministic
 from textvae.evaluation.likelihood import likelihood, perplexity
 from textvae.evaluation.positions import (
     WORTHLESS,
@@ -131,6 +131,11 @@ class SentenceVAE(PretrainedVAE):
         if len(found) != 1:
             raise ValueError(f"one text decoder is needed (the model has {len(found)})")
         return found[0]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order of its tokens means something: bags of words have none."""
+        return self.decoder.ordered and tokenizer_kind(self.tokenizer) != "bag"
 
     def sentences(self, texts: Sequence[str]) -> Sentences:
         """The texts as token ids.
@@ -335,7 +340,7 @@ class SentenceVAE(PretrainedVAE):
             numbers = torch.from_numpy(numbered(labels, self.labels))
             told = classification(torch.from_numpy(self.classify(texts)), numbers)
             figures |= asdict(told)
-        if self.dim and len(texts) > 1 and tokenizer_kind(self.tokenizer) != "bag":
+        if self.dim and len(texts) > 1 and self.ordered:
             gains = worth(*shuffled or self.positions_with_shuffled_latents(texts, seed))
             total = gains.sum().item()
             share = gains[0].item() / total if total >= WORTHLESS else None
@@ -399,9 +404,7 @@ class SentenceVAE(PretrainedVAE):
 
     def lines(self, ends: np.ndarray) -> list[list[str]]:
         """The greedy sentences of `LINE_STEPS` steps between pairs of latents, (P, 2, D)."""
-        share = np.linspace(0, 1, LINE_STEPS + 1)[None, :, None]
-        points = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * share
-        sentences = self.decode(points.reshape(-1, self.dim))
+        sentences = self.decode(torch.cat([self.between(pair, LINE_STEPS + 1) for pair in ends]))
         return [
             sentences[start : start + LINE_STEPS + 1]
             for start in range(0, len(sentences), LINE_STEPS + 1)
@@ -460,6 +463,8 @@ class SentenceVAE(PretrainedVAE):
     def is_collapsed_for(self, texts: Sequence[str]) -> bool:
         """Whether the posteriors of these texts equal the prior: a mean KL below 0.1 nats."""
         self.require_latent()
+        if is_deterministic(self.model):
+            return False
         batches = [batch for _, batch in self.sentences(texts).in_length_order()]
         return is_collapsed(likelihood(self.model, batches, samples=1).kl.mean().item())
 

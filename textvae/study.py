@@ -92,11 +92,12 @@ def study_positions(
     if baseline is not None and baseline.dim:
         raise ValueError("the baseline must be a language model: this one has a latent")
     chosen = list(texts) if length is None else of_length(runs[0], texts, length)
+    latent = "posterior means" if use_mean else f"{samples} posterior sample(s)"
     return PositionStudy(
         runs=[run.positions(chosen, samples, use_mean, seed) for run in runs],
         recoveries=[run.recovery(chosen) for run in runs] if recover else [],
         baseline=None if baseline is None else baseline.positions(chosen),
-        latent="posterior means" if use_mean else f"{samples} posterior sample(s)",
+        latent=latent,
         length=length,
     )
 

@@ -258,7 +258,7 @@ def look(
     figures = asdict(vae.evaluate(texts, SUMMARY_SAMPLES, labels=told))
     figures |= entropy_of(str(folder), None)
     few = texts[:3]
-    decodes = bool(vae.dim) and vae.decoder.ordered
+    decodes = bool(vae.dim) and vae.ordered
     back = vae.reconstruct(few) if decodes else []
     between = vae.interpolate(texts[0], texts[-1], 6) if decodes and len(texts) > 1 else []
     return Finished(

@@ -34,7 +34,7 @@ class Checked:
 
     Args:
         claim: what was promised.
-        ours: our figure; None if the metric is unknown.
+        ours: our figure.
         bound: what ours is compared with.
         holds: whether it stands.
     """
@@ -224,9 +224,9 @@ def verify_recipe(
         entry = {
             "figures": figures,
             "holds": verdict.holds,
-            "data": data_name(trained),
+            "data": data_name(trained) if data is None else Path(data).name,
             "train": trained.train.model_dump(),
-            "machine": machine(),
+            "machine": machine(device),
         }
         add_result(record, recipe.name, entry)
     return verdict
@@ -278,12 +278,13 @@ def data_name(recipe: Recipe) -> str:
     return "shipped corpus" if isinstance(recipe.data, DataPlan) else "8 x 8 digits"
 
 
-def machine() -> str:
-    """The kind of machine, without its name."""
+def machine(device: str | None) -> str:
+    """The kind of machine that computes on a device, without its name."""
     import torch
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    return f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}, " + (
+    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    name = "CPU" if on_cpu else torch.cuda.get_device_name()
+    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, " + (
         f"{platform.system()} {platform.machine()}"
     )
 

@@ -1,5 +1,7 @@
 """Context -> distribution over the words of a text, whatever their order."""
 
+from typing import ClassVar
+
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
@@ -26,6 +28,8 @@ class BagDecoder(TokenDecoder, kind="bag"):
     Source: Bosc & Vincent 2020, section 5, arXiv:2004.07683; Zhao et al. 2017, eq. 8,
     arXiv:1703.10960 (there a two-layer perceptron too).
     """
+
+    ordered: ClassVar[bool] = False
 
     def __init__(
         self, vocab_size: int, features: int, hidden: PositiveInt = 256, dropout: Rate = 0.0

@@ -94,7 +94,7 @@ def check_labels(train: Sequence[str], test: Sequence[str], per_class: Sequence[
     """
     counts = Counter(train)
     if len(counts) < 2:
-        raise ValueError(f"at least two classes are needed (every label is {next(iter(counts))!r})")
+        raise ValueError(f"at least two classes are needed (got {', '.join(counts) or 'no label'})")
     if unknown := sorted(set(test) - counts.keys()):
         raise ValueError(f"labels of test texts that no training text has: {', '.join(unknown)}")
     rarest = min(counts, key=lambda label: (counts[label], label))
@@ -193,8 +193,9 @@ def averaged_embeddings(
     words = CountVectorizer(token_pattern=WORD)
     counts: Any = words.fit_transform(train)
     frequent = np.flatnonzero(np.asarray(counts.sum(0)).ravel() >= 2)
+    nothing = np.zeros((len(train), 1)), np.zeros((len(test), 1))
     if len(frequent) < 3:
-        return np.zeros((len(train), 1)), np.zeros((len(test), 1))
+        return nothing
     names = words.get_feature_names_out()[frequent]
     number = {name: n for n, name in enumerate(names)}
     analyze = words.build_analyzer()
@@ -207,6 +208,8 @@ def averaged_embeddings(
         pairs = (ids[:-distance], ids[distance:])
         near += coo_matrix((np.ones(len(pairs[0])), pairs), shape=near.shape).tocsr()
     near = (near + near.T).tocsr()[:-1, :-1].tocoo()
+    if not near.nnz:  # no text has two of these words
+        return nothing
     totals = np.asarray(near.sum(1)).ravel()
     expected = totals[near.row] * totals[near.col] / totals.sum()
     positive = np.maximum(np.log(near.data / expected), 0)

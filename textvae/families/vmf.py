@@ -16,8 +16,7 @@ class Spherical(Family, kind="vmf"):
     """vMF(mu, kappa) on the unit sphere of R^D, mu the direction of a linear map of the context.
 
     kappa is fixed, so the KL from the uniform prior is the same number for every text. The
-    posterior's mean lies inside the sphere, at A(kappa) mu; its mode is mu, on it. No dimension's
-    mean can vary by more than about 1 / D, which the threshold of active units does not know.
+    posterior's mean lies inside the sphere, at A(kappa) mu; its mode is mu, on it.
 
     Args:
         features: size H of the context.
@@ -41,6 +40,7 @@ class Spherical(Family, kind="vmf"):
         if dim < 2:
             raise ValueError(f"a sphere needs a dim of at least 2 (got {dim})")
         self.dim = dim
+        self.unit = dim**-0.5
         self.kappa = float(kappa)
         self.head = nn.Linear(features, dim)
 

@@ -43,8 +43,12 @@ def reparameterized(out: VAEOutput, name: str) -> Latent:
     """The latent of this name, whose samples carry gradients.
 
     Raises:
-        ValueError: there is none, or its samples carry none.
+        ValueError: there is none, its samples carry none, or they stand for classes that are summed
+            over, each of which has its own weight.
     """
+    summed = [each for each, latent in out.latents.items() if latent.enumerated]
+    if summed:
+        raise ValueError(f"objective: {summed[0]!r} is categorical; elbo sums over its classes")
     if name not in out.latents:
         raise ValueError(f"objective.latent: unknown {name!r} {suggest(name, out.latents)}")
     latent = out.latents[name]
