@@ -548,6 +548,12 @@ def test_make_corpus_writes_the_shipped_sentences(textvae, monkeypatch):
         assert (ROOT / "data" / name).read_bytes().startswith(written)
 
 
+def test_make_corpus_leaves_other_texts_alone(refused, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/test.txt").write_text("mine .\n")
+    assert "holds a test.txt of yours; name another folder" in refused("make-corpus")
+
+
 # Two launchers, and a process of its own.
 
 
@@ -813,6 +819,10 @@ BAD_OPTIONS = {
     "positions vae --out none/p.png": "the folder 'none' is not there",
     "positions vae --samples 0": "--samples",
     "sample vae -n 0": "at least one sentence",
+    "sample vae --model lm": "name the model once",
+    "evaluate vae --text-column x": "--text-column goes with --data",
+    "positions vae --out vae/results.png": "would replace 'vae/results.json'",
+    "codecs --set train.epochs=1": "--set is for --autoencoders",
     "sample vae -n two": "--count",
     "sample vae --temperature -1": "temperature must be from 0.001 to 100 (got -1.0)",
     "sample vae --temperature nan": "temperature must be from 0.001 to 100 (got nan)",

@@ -13,6 +13,7 @@ from textvae.codecs import PCA, Autoencoder, Selection, flat, squared_error
 from textvae.recipes import load_recipe, read_recipe
 from textvae.registry import SpecError
 from textvae.reports import evaluation_text
+from textvae.runs import RunError
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,8 @@ def test_a_bounded_code_is_bounded_and_learns(images, tmp_path):
     assert codec.loss(images) < stalled - 2, "no better than the mean image"
     again = Autoencoder("hinton2006_constrained", tmp_path / "run", train).fit(images)
     assert np.array_equal(again.encode(images), codes), "a finished run is read"
+    with pytest.raises(RunError, match="learned from other images"):
+        Autoencoder("hinton2006_constrained", tmp_path / "run", train).fit(255 - images)
 
 
 def test_the_four_forms_differ_in_what_they_are_called_for():

@@ -14,7 +14,7 @@ from PIL import Image
 from transformers import AutoModel
 
 from textvae.cli import main
-from textvae.data.fields import Fields
+from textvae.data.fields import Fields, Images, Labels
 from textvae.image import ImageVAE, open_model
 from textvae.objectives.elbo import ELBO
 from textvae.pictures import grid
@@ -234,6 +234,13 @@ def test_a_conditional_model_asks_for_labels():
         found.encode(images)
     with pytest.raises(ValueError, match=r"labels must be from 0 to 3 \(got 0 to 9\)"):
         found.encode(images, [0, 1, 9])
+    assert found.encode(images[:1], [1]).shape == (1, 3), "one label is one"
+    bare = Fields({"image": Images(images.astype(np.float32)[:, None], "grey")})
+    with pytest.raises(ValueError, match="name one for each image"):
+        found.encode(bare)
+    bare.columns["label"] = Labels(np.array([0, 1, 9]), 10)
+    with pytest.raises(ValueError, match=r"labels must be from 0 to 3 \(got 0 to 9\)"):
+        found.encode(bare)
     with pytest.raises(ValueError, match=r"3 are needed \(got none\)"):
         found.sample(3)
 
@@ -280,6 +287,10 @@ def test_runs_of_images_stand_in_one_table(image_run, capsys):
         (["compare", "{run}", "--samples", "5"], "model of images"),
         (["sample", "{run}", "--label", "3"], "the model knows no label"),
         (["sample", "{run}", "--out", "a.jpg"], "--out must end in .png"),
+        (["sample", "{run}", "--top-k", "3"], "--top-k is for models of texts"),
+        (["evaluate", "{run}", "--generation"], "--generation is for models of texts"),
+        (["reconstruct", "3", "--label", "5", "--model", "{run}"], "numbered images have theirs"),
+        (["judge", "{run}"], "the model is given no labels"),
         (["interpolate", "3", "3000", "--model", "{run}"], "numbered from 0"),
         (["interpolate", "3", "a.png", "--model", "{run}"], "not both"),
         (["interpolate", "no.png", "no.png", "--model", "{run}"], "no.png: no such image"),

@@ -105,6 +105,12 @@ def test_folders_of_pngs_by_class_and_split(tmp_path):
         read_image_split(plan(flat))
 
 
+def test_sixteen_bits_are_scaled_to_eight(tmp_path):
+    wide = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    np.testing.assert_array_equal(read_png(tmp_path / "wide.png")[0], wide >> 8)
+
+
 def corrupt_png(folder):
     write_png(folder / "a.png", pictures(1)[0])
     (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:50])

@@ -462,6 +462,8 @@ def test_labels_may_be_numbers_and_splits_are_kept_apart(tmp_path):
         (tmp_path / f"{split}.jsonl").write_text(json.dumps({"s": "x y", "y": label}) + "\n")
     found = read_labelled(str(tmp_path), text_column="s", label_column="y")
     assert found == {"train": (["x y"], ["3"]), "test": (["x y"], ["True"])}
+    (tmp_path / "b.jsonl").write_text('{"text": "x", "label": 2.0}\n')
+    assert read_labelled(str(tmp_path / "b.jsonl"))["train"] == (["x"], ["2"])
 
 
 @pytest.mark.parametrize(
@@ -472,6 +474,10 @@ def test_labels_may_be_numbers_and_splits_are_kept_apart(tmp_path):
         ("a.csv", "text,lable\nx,1\n", "no column 'label' .known: text, lable"),
         ("a.csv", "text,label\n", "holds no labelled text"),
         ("a.jsonl", '{"text": "x", "label": null}\n', "line 1: the label is missing .got None"),
+        ("a.jsonl", '{"text": "x", "label": NaN}\n', "line 1: the label is missing .got nan"),
+        ("a.jsonl", '{"text": "x", "label": 4.5}\n', "line 1: a label is text or a whole .* 4.5"),
+        ("a.jsonl", "[" * 100_000, "line 1: JSON nested too deeply"),
+        ("a.jsonl", f'{{"text": "x", "label": {"1" * 5000}}}\n', "line 1: .*too many digits"),
         ("a.jsonl", '{"text": "x"}\n', "line 1: no column 'label'"),
         ("a.txt", "x\n", "a .txt file holds no labels"),
     ],

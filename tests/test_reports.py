@@ -1,10 +1,12 @@
 """What `textvae evaluate` says: every figure with its estimator, number and denominator."""
 
 import json
+import math
 
 import pytest
 from test_cli import copy_run, refused, textvae, trained_runs
 
+from textvae.console import json_text
 from textvae.reports import evaluation_text, figure, figure_notes, percent
 from textvae.sentence import Evaluation
 from textvae.verify import metric_names
@@ -49,12 +51,14 @@ def test_every_figure_has_a_note(runs, textvae):
     for name, value in named(result):
         *_, last = name.split(".")
         said = name.replace("generation.real", "generation.samples") in notes
-        about = ("latent_samples", "dimensions", "mutual_information_ceiling", "variances", "kls",
-                 "collapsed", "deterministic", "signature", "reference", "reference_is_training")  # fmt: skip
+        about = {
+            *("latent_samples", "dimensions", "mutual_information_ceiling", "variances", "kls"),
+            *("collapsed", "deterministic", "signature", "reference", "reference_is_training"),
+        }
         if last in ("accuracy", "macro_f1", "labelled"):
             assert not value, "there are no labels"
             continue
-        assert said or last in denominators + about, name
+        assert said or last in about.union(denominators), name
         assert value is not None, name
     numbers = {name for name, value in named(result) if isinstance(value, int | float)}
     assert numbers | {"accuracy", "macro_f1"} == set(metric_names(Evaluation))
@@ -113,3 +117,9 @@ def test_a_figure_of_one_dimension_has_no_median():
     figures |= {"latent_worth": 2.0, "first_token_share": 0.25}
     *_, worth, share = evaluation_text(figures).splitlines()
     assert "2.00" in worth and "0.25" in share and "first token" in share
+
+
+def test_json_has_no_infinity():
+    result = {"a": [1.5, math.inf, (math.nan,)], "b": {"c": -math.inf, "d": "inf"}, "e": 3}
+    found = {"a": [1.5, None, [None]], "b": {"c": None, "d": "inf"}, "e": 3}
+    assert json.loads(json_text(result)) == found

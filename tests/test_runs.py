@@ -27,13 +27,16 @@ from textvae.recipes import read_recipe
 from textvae.registry import SpecError
 from textvae.runs import (
     InterruptedRunError,
+    OccupiedError,
     RunError,
+    alone_in,
     build_model,
     fingerprint,
     run_callbacks,
     train_run,
 )
 from textvae.trainer import AVERAGED, NonFiniteLossError, validate
+from textvae.training import all_or_nothing
 
 WORDS = "the a cat dog bird sees likes finds small red old house tree river".split()
 
@@ -481,6 +484,18 @@ def test_one_process_at_a_time(tmp_path):
 
     train_run(recipe(), corpus(), tmp_path / "run", report=second)
     assert refused == [3]
+
+
+def test_who_comes_second_leaves_the_folder_to_the_first(tmp_path):
+    folder = tmp_path / "run"
+    with (
+        alone_in(folder, resume=False),
+        pytest.raises(OccupiedError),
+        all_or_nothing(folder, lambda event, values: None),
+    ):
+        # Both found it vacant.
+        train_run(recipe(), corpus(), folder)
+    assert folder.is_dir()
 
 
 def test_accumulation_gives_the_same_steps(tmp_path):

@@ -380,6 +380,12 @@ def test_the_way_between_latents_on_a_sphere_stays_on_it(monkeypatch):
     torch.testing.assert_close(seen[0].norm(dim=-1), torch.ones(5))
 
 
+def test_a_column_of_a_table_is_read_in_its_order():
+    pandas = pytest.importorskip("pandas")
+    model, column = face(), pandas.Series(texts()).iloc[::-1]
+    assert model.nearest(texts()[5], column, 1) == model.nearest(texts()[5], list(column), 1)
+
+
 def test_each_of_several_latents_goes_its_own_way(monkeypatch):
     sphere = {**Z, "name": "s", "kind": "vmf", "kappa": 20.0}
     model = face(latents=(sphere, Z))

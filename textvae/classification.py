@@ -151,14 +151,15 @@ def semi_supervised(
         raise ValueError(f"{corpus.source}: labels and test images are needed")
     images, labels = joined(corpus)
     most, classes = max(labelled), corpus.facts["label"]["classes"]
-    if min(labelled) < 1 or most > len(images) - 10:
-        raise ValueError(
-            f"labels: must be from 1 to {len(images) - 10} (got {min(labelled)} to {most})"
-        )
+    allowed = min((labels >= 0).sum(), len(images) - 10)
+    if min(labelled) < 1 or most > allowed:
+        raise ValueError(f"labels: must be from 1 to {allowed} (got {min(labelled)} to {most})")
+    test_images, test_labels = with_label(*arrays(corpus.test), corpus.source)
     order = np.random.default_rng(0).permutation(len(images))
-    codec = Autoencoder(recipe, folder, overrides, report, device).fit(images[order[most:]])
-    known, truth = images[order[:most]], labels[order[:most]]
-    test_images, test_labels = arrays(corpus.test)
+    chosen = order[labels[order] >= 0][:most]
+    rest = order[~np.isin(order, chosen)]
+    codec = Autoencoder(recipe, folder, overrides, report, device).fit(images[rest])
+    known, truth = images[chosen], labels[chosen]
     train_inputs, test_inputs = inputs_of(codec.face, known), inputs_of(codec.face, test_images)
     rows = []
     for count in sorted(labelled, reverse=True):
@@ -204,6 +205,18 @@ def arrays(rows: Any) -> tuple[np.ndarray, np.ndarray]:
     return rows.columns["image"].values, labels
 
 
+def with_label(images: np.ndarray, labels: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """The images, (N, C, H, W), that have a label, and the labels, (N,).
+
+    Raises:
+        ValueError: none has one.
+    """
+    known = labels >= 0
+    if not known.any():
+        raise ValueError(f"{where}: labels are needed, of test images too")
+    return images[known], labels[known]
+
+
 def judged_labels(
     vae: ImageVAE, corpus: ImageCorpus, count: int, seed: int = 0, budget: Budget | None = None
 ) -> dict[str, Any]:
@@ -217,15 +230,18 @@ def judged_labels(
         budget: of the classifier.
 
     Raises:
-        ValueError: the model is given no labels, or the data has none.
+        ValueError: the model is given no labels, or the data has none, or others.
     """
     if not vae.classes:
         raise ValueError("the model is given no labels: nothing can be asked for")
     if corpus.test is None or "label" not in corpus.facts:
         raise ValueError(f"{corpus.source}: labels and test images are needed")
-    images, labels = joined(corpus)
+    images, labels = with_label(*joined(corpus), corpus.source)
+    test_images, test_labels = with_label(*arrays(corpus.test), corpus.source)
+    for part, truth in ((images, labels), (test_images, test_labels)):
+        vae.check(part)
+        vae.check_labels(truth)
     model = train_classifier(flat(images), labels, vae.classes, budget or Budget(), seed)
-    test_images, test_labels = arrays(corpus.test)
     asked = np.repeat(np.arange(vae.classes), count)
     found = predicted(model, flat(vae.sample(len(asked), seed, asked.tolist())))
     return {

@@ -147,10 +147,17 @@ def sample(
     """Sentences or images from the prior; images are the means of p(x | z), in one PNG."""
     from textvae.generation import Decoding
 
-    folder = located(model or named)
+    folder = located(model, named)
     if (images := image_model(folder, device)) is not None:
         from textvae.pictures import sample_picture
 
+        for_texts_only(
+            temperature=temperature != 1.0,
+            top_k=top_k != 0,
+            top_p=top_p != 1.0,
+            beams=beams != 1,
+            max_tokens=max_tokens != 128,
+        )
         number = None if label is None else images.label_number(label)
         result, text = sample_picture(images, folder, count, seed, number, out)
         return emit(result, as_json, text)
@@ -158,7 +165,7 @@ def sample(
     if beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
         raise ValueError("--beams goes without --temperature, --top-k and --top-p: no sampling")
     decoding = Decoding(beams <= 1, temperature, top_k, top_p, beams, max_tokens)
-    vae = load(model or named, device)
+    vae = load(folder, device)
     sentences = vae.sample(count, decoding, seed, label)
     named_label = {} if label is None else {"label": label}
     emit({"samples": sentences, "seed": seed, **named_label}, as_json, "\n".join(sentences))
@@ -327,13 +334,14 @@ def positions(
     as_json: Json = False,
 ) -> None:
     """Reconstruction loss at each token position: a table, a JSON file and a PNG."""
-    from textvae.exports import PICTURE, check_out, write_positions
+    from textvae.exports import PICTURE, check_beside, check_out, write_positions
     from textvae.reports import positions_text
     from textvae.study import study_positions
 
     folders = [located(model) for model in models or [named]]
     picture = out or Path(folders[0] if Path(folders[0]).is_dir() else ".") / "positions.png"
     check_out(picture, PICTURE)
+    check_beside(picture)
     texts = held_out(folders[0], data, text_column)
     runs = [load(folder, device) for folder in folders]
     beside = None if baseline is None else load(baseline, device)
@@ -392,8 +400,9 @@ def evaluate(
 
     if out is not None:
         check_out(out, JSON)
-    folder = located(model or named)
+    folder = located(model, named)
     if (images := image_model(folder, device)) is not None:
+        for_texts_only(generation=generation, label_column=label_column is not None)
         rows, notes = held_out_images(folder, data)
         say(f"note: {notes[0]}")
         rows = image_subset(rows, limit, seed)
@@ -439,7 +448,7 @@ def doctor(
     from textvae.diagnosis import diagnose
     from textvae.reports import recipe_of, subset
 
-    folder = located(model or named)
+    folder = located(model, named)
     texts = subset(held_out(folder, data, text_column), limit, seed)
     diagnosis = diagnose(load(folder, device), texts, recipe_of(folder), seed=seed)
     emit(asdict(diagnosis), as_json, diagnosis.text())
@@ -512,7 +521,7 @@ def latent(
     from textvae.data.images import read_image_corpus
     from textvae.reports import image_plan, image_subset
 
-    folder = located(model or named)
+    folder = located(model, named)
     corpus = read_image_corpus(image_plan(folder, data))
     splits = (corpus.train, corpus.test or corpus.valid)
     images = load_images(folder, device)
@@ -544,6 +553,8 @@ def codecs(
     from textvae.classification import arrays, joined
     from textvae.codecs import autoencoder_rows, codecs_text, linear_rows
 
+    if set_ and not autoencoders:
+        raise ValueError("--set is for --autoencoders: linear codes have no recipe")
     corpus = grey_images(data)
     train, test = joined(corpus), arrays(corpus.test or corpus.valid)
     linear = linear_rows(train, test, dim or [2, 20])
@@ -616,7 +627,7 @@ def judge(
     from textvae.classification import judged_labels, judged_sentences
     from textvae.reports import image_plan, real_texts
 
-    folder = located(model or named)
+    folder = located(model, named)
     if (images := image_model(folder, device)) is not None:
         corpus = grey_images(data or image_plan(folder).source)
         result = judged_labels(images, corpus, count, seed)
@@ -696,7 +707,7 @@ def topics(
     from textvae.reports import subset
     from textvae.topics import study_topics, topics_text
 
-    folder = located(model or named)
+    folder = located(model, named)
     texts = subset(held_out(folder, data, text_column), limit, seed)
     result = study_topics(load(folder, device), texts, words, samples, seed)
     emit(result, as_json, topics_text(result))
@@ -775,7 +786,10 @@ def verify(
     record: Annotated[
         Path | None, typer.Option(help="JSON file of results to add ours to.")
     ] = None,
-    text_column: TextColumn = "text",
+    text_column: Annotated[
+        str | None,
+        typer.Option("--text-column", help="Column of texts; default: the recipe's."),
+    ] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -812,10 +826,16 @@ def decoding(beams: int) -> "Decoding":
     return Decoding(beams=beams)
 
 
-def located(model: str | None) -> str:
-    """The model asked for, or the last run."""
-    if model is not None:
-        return model
+def located(model: str | None, named: str | None = None) -> str:
+    """The model asked for, by argument or by option, or the last run.
+
+    Raises:
+        ValueError: both are given.
+    """
+    if model is not None and named is not None:
+        raise ValueError(f"name the model once: {model!r} or --model {named!r}")
+    if (found := named if model is None else model) is not None:
+        return found
     from textvae.runs import last_run
 
     return str(last_run())
@@ -876,6 +896,17 @@ def for_images_only(**options: Any) -> None:
             raise ValueError(f"--{name} is for models of images")
 
 
+def for_texts_only(**given: bool) -> None:
+    """Refuse options that mean nothing for images.
+
+    Raises:
+        ValueError: naming the first that was given.
+    """
+    for name, found in given.items():
+        if found:
+            raise ValueError(f"--{name.replace('_', '-')} is for models of texts")
+
+
 def check_device(device: str | None) -> str:
     """The device asked for, or a GPU if there is one.
 
@@ -900,8 +931,15 @@ def is_dead(vae: "SentenceVAE", model: str | None, texts: list[str]) -> bool:
 
 
 def held_out(model: str, data: str | None, text_column: str) -> list[str]:
-    """Texts of `data`, or of what the model was trained on: its test set, else validation."""
+    """Texts of `data`, or of what the model was trained on: its test set, else validation.
+
+    Raises:
+        ValueError: a column without the data that has it.
+    """
     from textvae.reports import held_out_texts
+
+    if data is None and text_column != "text":
+        raise ValueError("--text-column goes with --data: a run remembers its own")
 
     texts, notes = held_out_texts(model, data, text_column)
     for note in notes:

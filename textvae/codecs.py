@@ -15,7 +15,16 @@ from textvae.image import ImageVAE
 from textvae.plan import ImagePlan
 from textvae.recipes import Recipe, check_model, load_recipe
 from textvae.registry import SpecError
-from textvae.runs import RECIPE, WEIGHTS, Report, saved_recipe, train_run
+from textvae.runs import (
+    RECIPE,
+    WEIGHTS,
+    Report,
+    RunError,
+    fingerprint,
+    read_state,
+    saved_recipe,
+    train_run,
+)
 
 AUTOENCODERS = {
     "plain": "hinton2006_plain",
@@ -167,9 +176,17 @@ class Autoencoder:
         self.report, self.device = report, device
 
     def fit(self, images: np.ndarray) -> Self:
-        """Train on images, (N, C, H, W); part of them validates."""
+        """Train on images, (N, C, H, W); part of them validates.
+
+        A finished run of the recipe on the same images is taken as it is.
+
+        Raises:
+            RunError: the folder holds another run, or one of other images.
+        """
         corpus = read_image_corpus(self.plan, given={"train": (images, None)})
         if (self.folder / WEIGHTS).exists() and saved_recipe(self.folder) == self.recipe:
+            if read_state(self.folder).get("fingerprint") != fingerprint(corpus):
+                raise RunError(f"{self.folder} learned from other images; --output names another")
             self.face = ImageVAE.from_pretrained(self.folder, self.device or "cpu")
             return self
         begun = (self.folder / RECIPE).exists()

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -62,7 +63,21 @@ def is_number(cell: str) -> bool:
 
 def emit(result: Any, as_json: bool, text: str) -> None:
     """Print a result on standard output: as JSON, or as the text for a person."""
-    print(json.dumps(result, indent=1, ensure_ascii=False) if as_json else text, flush=True)
+    print(json_text(result) if as_json else text, flush=True)
+
+
+def json_text(result: Any) -> str:
+    """A result as JSON, which has no infinity and no NaN: they become null."""
+    return json.dumps(finite(result), indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    """A value with None in place of each number that is not finite, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(each) for key, each in value.items()}
+    return [finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def error_lines(error: BaseException) -> list[str]:

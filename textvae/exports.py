@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from textvae.console import json_text
 from textvae.plots import plot_positions
 from textvae.study import PositionStudy
 
@@ -26,6 +27,21 @@ def check_out(out: Path, endings: Sequence[str]) -> None:
         raise ValueError(f"--out: the folder {str(out.parent)!r} is not there")
     if out.is_dir():
         raise ValueError(f"--out: {str(out)!r} is a folder")
+
+
+def check_beside(picture: Path) -> None:
+    """Refuse a picture of positions whose JSON would take the place of another file.
+
+    Raises:
+        ValueError: that file is there, and holds no losses per position.
+    """
+    file = picture.with_suffix(".json")
+    try:
+        known = not file.exists() or "position" in json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        known = False
+    if not known:
+        raise ValueError(f"--out: the JSON beside it would replace {str(file)!r}; name another")
 
 
 @contextmanager
@@ -66,8 +82,7 @@ def write_latents(
 def write_json(out: Path, result: Any) -> None:
     """Write a result as `--json` prints it."""
     with written_beside(out) as beside:
-        text = json.dumps(result, indent=1, ensure_ascii=False)
-        beside.write_text(text + "\n", encoding="utf-8")
+        beside.write_text(json_text(result) + "\n", encoding="utf-8")
 
 
 def write_positions(study: PositionStudy, picture: Path, title: str) -> dict[str, Any]:

@@ -144,6 +144,9 @@ class ImageVAE(PretrainedVAE):
             column = images.columns[self.field]
             assert isinstance(column, Images), "fields called so hold images"
             self.check(column.values)
+            for field in self.label_fields:
+                known = images.columns.get(field)
+                self.check_labels(known.values if isinstance(known, Labels) else None)
             return images
         values, known = checked_split(
             "images", np.asarray(images), None if labels is None else np.asarray(labels)
@@ -153,10 +156,7 @@ class ImageVAE(PretrainedVAE):
             values = binarized(values, 0)
         columns: dict[str, Any] = {self.field: Images(values, self.pixels)}  # type: ignore[arg-type]
         for field in self.label_fields:
-            if known is None:
-                raise ValueError(f"the model is given {field}s: name one for each image")
-            self.check_labels(known)
-            columns[field] = Labels(known, self.classes)
+            columns[field] = Labels(self.check_labels(known), self.classes)
         return Fields(columns)
 
     def scored_as(self, kind: str) -> "ImageVAE":
@@ -188,11 +188,14 @@ class ImageVAE(PretrainedVAE):
         likelihood = self.decoder.likelihood
         check_unit_interval(values, [likelihood.kind] if likelihood.bounded else [], "images")
 
-    def check_labels(self, labels: np.ndarray) -> None:
-        """Refuse labels that the model does not know."""
+    def check_labels(self, labels: np.ndarray | None) -> np.ndarray:
+        """Labels of images, (N,); refused where there are none, or one that is not known."""
+        if labels is None:
+            raise ValueError("the model is given labels: name one for each image")
         if labels.size and not (labels.min() >= MISSING and labels.max() < self.classes):
             found = f"{labels.min()} to {labels.max()}"
             raise ValueError(f"labels must be from 0 to {self.classes - 1} (got {found})")
+        return labels
 
     def encode(
         self,

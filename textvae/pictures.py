@@ -106,6 +106,9 @@ def named_images(
         ValueError: there is no such file or number, or both are mixed.
     """
     numbers = [int(name) for name in names if name.isdigit()]
+    if label is not None and (numbers or not vae.classes):
+        known = "numbered images have theirs" if numbers else "the model is given no labels"
+        raise ValueError(f"--label: {known}")
     if not numbers:
         images = [read_png(Path(name)) for name in names]
         for image in images:

@@ -23,12 +23,12 @@ from textvae.checkpoints import (
     quiet_transformers,
     written_whole,
 )
-from textvae.data.batching import Examples, Sentences
+from textvae.data.batching import Examples, Sentences, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.fields import Fields
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, numbered, with_labels
-from textvae.data.readers import Corpus
+from textvae.data.readers import Corpus, DataError
 from textvae.data.texts import add_text, sha_of
 from textvae.data.tokenizers import load_tokenizer
 from textvae.decoders import Decoder
@@ -47,6 +47,10 @@ RECIPE, STATE, RESULTS, WEIGHTS = "recipe.yaml", "run.json", "results.json", "mo
 
 class RunError(ValueError):
     """A run folder that cannot be used as asked."""
+
+
+class OccupiedError(RunError):
+    """Another process trains in the folder."""
 
 
 class InterruptedRunError(Exception):
@@ -203,6 +207,11 @@ def prepared(
     valid = encoded_sentences(tokenizer, corpus.valid, note)
     if corpus.labels is not None:
         names = class_names(corpus.labels["train"])
+        untaught = sorted(set(corpus.labels["valid"]) - {*names, ""})
+        if untaught:
+            raise DataError(
+                f"{corpus.source}: only validation texts have the label {untaught[0]!r}"
+            )
         texts, values = labelled_texts(recipe, corpus, tokenizer, names, note)
         train = with_labels(encoded_sentences(tokenizer, texts, note), values, names)
         held_out = numbered(corpus.labels["valid"], names)
@@ -230,6 +239,8 @@ def labelled_texts(
     assert isinstance(plan, DataPlan) and corpus.labels is not None, "texts with labels"
     lengths = encoded_sentences(tokenizer, corpus.train, note).lengths
     short = np.flatnonzero(lengths <= plan.max_tokens)
+    if not len(short):
+        raise none_is_short(plan.max_tokens, int(lengths.min()))
     say_left_out(len(lengths) - len(short), plan, note)
     values = numbered(corpus.labels["train"], names)[short]
     if plan.labelled is not None:
@@ -350,7 +361,8 @@ def alone_in(folder: Path, resume: bool) -> Iterator[None]:
     """Hold a run's folder, made if it is new; given up by itself when the process dies.
 
     Raises:
-        RunError: another process holds it, or there is nothing to resume.
+        OccupiedError: another process holds it.
+        RunError: there is nothing to resume.
     """
     try:
         import fcntl
@@ -369,7 +381,7 @@ def alone_in(folder: Path, resume: bool) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise RunError(
+        raise OccupiedError(
             f"{folder}: another process trains there; wait for it, or name another --output"
         ) from None
     handles = [handle]

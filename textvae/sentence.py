@@ -302,6 +302,7 @@ class SentenceVAE(PretrainedVAE):
 
     def nearest(self, query: str, texts: Sequence[str], count: int = 5) -> list[tuple[str, float]]:
         """The texts whose posterior means are nearest to the query's, with their distance."""
+        texts = list(texts)
         means = np.asarray(self.encode([query, *texts]))
         distance = np.linalg.norm(means[1:] - means[0], axis=1)
         return [(str(texts[i]), float(distance[i])) for i in np.argsort(distance)[:count]]
@@ -332,7 +333,9 @@ class SentenceVAE(PretrainedVAE):
             ValueError: no text, samples below 1, labels it was not taught, or fewer than four
                 texts to judge samples by.
         """
-        sentences = self.sentences(texts)
+        sentences, texts = self.sentences(texts), list(texts)
+        if labels is not None and not self.tells_labels:
+            raise ValueError("the model was taught no label")
         # Few texts and many samples at once: the encoder then runs once for many samples.
         max_tokens = 512 if samples > 8 else 4096
         figures, estimate = self.figures(sentences, samples, seed, max_tokens)
@@ -376,6 +379,7 @@ class SentenceVAE(PretrainedVAE):
         Raises:
             ValueError: fewer than four texts.
         """
+        texts = list(texts)
         if len(texts) < 4:
             raise ValueError(f"at least 4 texts are needed to judge samples (got {len(texts)})")
         shuffled = [texts[int(i)] for i in np.random.default_rng(seed).permutation(len(texts))]

@@ -1,6 +1,5 @@
 """Training from end to end: data, run, held-out figures, what the model says."""
 
-import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -9,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from textvae.console import json_text
 from textvae.data.fields import Fields
 from textvae.data.images import ImageCorpus, read_image_corpus
 from textvae.data.readers import Corpus, DataError
@@ -21,6 +21,7 @@ from textvae.runs import (
     RECIPE,
     RESULTS,
     InterruptedRunError,
+    OccupiedError,
     Report,
     RunError,
     how_to_go_on,
@@ -159,8 +160,9 @@ def newest_run(parent: Path = Path("runs")) -> Path:
 def with_data(recipe: Recipe, data: str | None, text_column: str | None) -> Recipe:
     """The recipe with other data; a local path is made absolute, so that a run can resume."""
     changes: dict[str, Any] = {}
-    if data is not None:
-        changes["source"] = str(Path(data).resolve()) if Path(data).exists() else data
+    source = recipe.data.source if data is None else data
+    if source is not None:
+        changes["source"] = str(Path(source).resolve()) if Path(source).exists() else source
     if text_column is not None:
         if isinstance(recipe.data, ImagePlan):
             raise RunError(f"--text-column: {recipe.name} is for images")
@@ -203,8 +205,7 @@ def run(
             labels = None if corpus.labels is None else corpus.labels[split]
             labels = None if labels is None else subset(labels, SUMMARY_SENTENCES)
             finished = look(SentenceVAE(model, tokenizer), texts, folder, seconds, labels)
-        text = json.dumps(finished.summary, indent=1, ensure_ascii=False)
-        (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
+        (folder / RESULTS).write_text(json_text(finished.summary) + "\n", encoding="utf-8")
     except KeyboardInterrupt:
         # A second Ctrl-C, or one before the first step or after the last.
         raise InterruptedRunError(how_to_go_on(folder)) from None
@@ -237,6 +238,8 @@ def all_or_nothing(folder: Path, report: Report) -> Iterator[Report]:
 
     try:
         yield noticed
+    except OccupiedError:
+        raise  # the folder is the other's
     except BaseException as error:
         resumes = not isinstance(error, Exception) and (folder / RECIPE).exists()
         if vacant and not begun and not resumes and process_rank() == 0:

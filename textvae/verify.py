@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from textvae import training
 from textvae.console import table
-from textvae.exports import written_beside
+from textvae.exports import write_json
 from textvae.image import ImageEvaluation, ImageVAE, open_model
 from textvae.plan import Claim, DataPlan
 from textvae.recipes import Recipe, first_stage, load_recipe, shipped_recipes
@@ -184,7 +184,7 @@ def verify_recipe(
     model: str | None,
     samples: int,
     record: Path | None,
-    text_column: str,
+    text_column: str | None,
     report: Report,
     device: str | None = None,
 ) -> Verdict:
@@ -196,7 +196,7 @@ def verify_recipe(
         model: a finished run of the recipe; None to train one in runs/.
         samples: K of the importance-weighted bound.
         record: JSON file that holds results by recipe; ours is added to it.
-        text_column: column of a table that holds the texts.
+        text_column: column of a table that holds the texts; None for the recipe's.
         report: called with each event of a training.
         device: "cpu" to stay off a GPU that is there.
 
@@ -252,7 +252,7 @@ def measured(
     recipe: Recipe,
     data: str | None,
     samples: int,
-    text_column: str,
+    text_column: str | None,
     device: str | None,
 ) -> dict[str, Any]:
     """The figures of a run on held-out texts or images."""
@@ -260,7 +260,9 @@ def measured(
     if isinstance(vae, ImageVAE):
         rows, _ = held_out_images(model, data)
         return asdict(vae.evaluate(rows, samples, 0))
-    column = getattr(saved_recipe(Path(model)).data, "label_column", None)
+    plan = saved_recipe(Path(model)).data
+    assert isinstance(plan, DataPlan), "the model is one of texts"
+    text_column, column = text_column or plan.text_column, plan.label_column
     if column is None:
         texts, labels = held_out_texts(model, data, text_column).texts, None
     else:
@@ -310,9 +312,7 @@ def add_result(path: Path, name: str, entry: dict[str, Any]) -> None:
     """Write one recipe's result into the file of results, the others kept."""
     stored = read_results(path) | {name: entry}
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(dict(sorted(stored.items())), indent=1, ensure_ascii=False)
-    with written_beside(path) as beside:
-        beside.write_text(text + "\n", encoding="utf-8")
+    write_json(path, dict(sorted(stored.items())))
 
 
 def systems_page(stored: Mapping[str, Any]) -> str:

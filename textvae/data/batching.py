@@ -169,6 +169,14 @@ def encoded_parts(
         yield np.fromiter(ids, np.int32, sum(lengths)), lengths, words
 
 
+def none_is_short(most: float, shortest: int) -> DataError:
+    """What to say where every training text has more than `most` tokens."""
+    return DataError(
+        f"every training text has more than data.max_tokens = {most} tokens (the shortest: "
+        f"{shortest})"
+    )
+
+
 def write_sentences(
     folder: Path, tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], max_tokens: float
 ) -> None:
@@ -189,10 +197,7 @@ def write_sentences(
     if not tokens:
         parts = encoded_parts(tokenizer, texts)
         shortest = min((min(lengths) for _, lengths, _ in parts), default=0)
-        raise DataError(
-            f"every training text has more than data.max_tokens = {max_tokens} tokens "
-            f"(the shortest: {shortest})"
-        )
+        raise none_is_short(max_tokens, shortest)
     facts = {"dtype": dtype.name, "words": total}
     (folder / "sentences.json").write_text(json.dumps(facts), encoding="utf-8")
 

@@ -27,7 +27,12 @@ def write_corpus(folder: Path, seed: int = 0) -> None:
 
     Raises:
         OSError: the folder cannot be made or written.
+        ValueError: it holds other texts under these names.
     """
+    names = [f"{split}{ending}" for split in SIZES for ending in (".txt", ".labels.tsv")]
+    found = [name for name in names if (folder / name).exists()]
+    if found and not is_corpus(folder):
+        raise ValueError(f"{folder} holds a {found[0]} of yours; name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     rng, surprisals = random.Random(seed), {}
     for split, size in SIZES.items():
@@ -39,6 +44,14 @@ def write_corpus(folder: Path, seed: int = 0) -> None:
         surprisals[split] = -math.fsum(map(english().log_prob, sentences)) / size
     facts = json.dumps(_facts(seed, surprisals), indent=2)
     _replace(folder / "corpus.json", [facts])
+
+
+def is_corpus(folder: Path) -> bool:
+    """Whether a folder holds this corpus, by its corpus.json."""
+    try:
+        return json.loads((folder / "corpus.json").read_text(encoding="utf-8"))["name"] == NAME
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _facts(seed: int, surprisals: dict[str, float]) -> dict[str, object]:

@@ -327,7 +327,10 @@ def read_png(path: Path) -> np.ndarray:
         raise DataError(f"{path}: no such image{nearest_name(path)}")
     try:
         with Image.open(path) as opened:
-            mode = "L" if opened.mode in ("1", "L", "I;16", "I", "LA") else "RGB"
+            if opened.mode.startswith("I"):
+                # 16 bits: to convert them is to clip them.
+                return (np.asarray(opened).astype(np.int64) >> 8).astype(np.uint8)[None]
+            mode = "L" if opened.mode in ("1", "L", "LA") else "RGB"
             pixels = np.asarray(opened.convert(mode))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise DataError(f"{path}: is damaged or no image") from None
@@ -390,7 +393,8 @@ def checked_split(where: str, images: np.ndarray, labels: np.ndarray | None) -> 
             raise DataError(f"{where}: images must be finite")
     if labels is None:
         return images, None
-    labels = labels.squeeze()
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         raise DataError(
             f"{where}: labels must be {len(images):,} whole numbers "

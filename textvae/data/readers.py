@@ -222,13 +222,22 @@ def labelled_rows(
                 continue
             if not isinstance(text, str) or not text.strip():
                 raise DataError(f"{where}: the text is empty")
-            label = "" if label is None and partly else label
-            if not isinstance(label, str | int) or not (str(label).strip() or partly):
+            label = "" if is_missing(label) and partly else label
+            if isinstance(label, float) and label.is_integer():
+                label = int(label)  # a column of whole numbers with blanks, as pandas writes it
+            if is_missing(label) or not (str(label).strip() or partly):
                 raise DataError(f"{where}: the label is missing (got {label!r})")
+            if not isinstance(label, str | int):
+                raise DataError(f"{where}: a label is text or a whole number (got {label!r})")
             found = True
             yield text.strip(), str(label).strip()
     if not found:
         raise DataError(f"{', '.join(map(str, paths))}: holds no labelled text")
+
+
+def is_missing(cell: Any) -> bool:
+    """Whether a table has nothing in a cell."""
+    return cell is None or cell != cell  # NaN equals nothing
 
 
 def labels_beside(path: Path) -> Path | None:
@@ -497,6 +506,9 @@ def parse_json(path: Path, number: int, text: str) -> Any:
         line = number + error.lineno - 1
         problem = f"malformed JSON ({error.msg}); allowed: an object per line, or a list of them"
         raise DataError(f"{path}: line {line}: {problem}") from error
+    except (ValueError, RecursionError):
+        problem = "JSON nested too deeply, or a number of too many digits"
+        raise DataError(f"{path}: line {number}: {problem}") from None
 
 
 def iter_parquet(path: Path, text_column: str) -> Iterator[tuple[int, Any]]:
