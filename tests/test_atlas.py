@@ -144,6 +144,13 @@ def test_the_vae_of_the_comparison_sees_no_labelled_image(tmp_path, monkeypatch)
             assert row["gains"] == [0, 0]
     with pytest.raises(ValueError, match=r"must be from 1 to 230 \(got 20 to 1000\)"):
         semi_supervised(corpus, "kingma2014_image", tmp_path / "other", [20, 1000], 1)
+    corpus.train.columns["label"].values[40:] = -1
+    corpus.valid.columns["label"].values[:] = -1
+    with pytest.raises(ValueError, match=r"must be from 1 to 40 \(got 50 to 50\)"):
+        semi_supervised(corpus, "kingma2014_image", tmp_path / "other", [50], 1)
+    corpus.test.columns["label"].values[:] = -1
+    with pytest.raises(ValueError, match="labels are needed, of test images too"):
+        semi_supervised(corpus, "kingma2014_image", tmp_path / "other", [20], 1)
 
 
 def test_commands_for_classes(image_run, tmp_path, capsys, monkeypatch):

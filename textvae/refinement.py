@@ -35,7 +35,8 @@ class Refinement(Section):
         samples: of the posterior at each step.
 
     Source: Kim et al. 2018, algorithm 1, arXiv:1802.02550. Their code takes 20 steps at rate 1 with
-    momentum 0.5, of the mean over a batch; ours are of each text, whatever stands beside it.
+    momentum 0.5, of the mean over a batch; ours are of each text by itself. What is drawn in them
+    depends on its row: equal texts of a batch have posteriors that differ by that noise.
     """
 
     steps: PositiveInt = 10
