@@ -171,8 +171,8 @@ class PretrainedVAE:
         Args:
             rows: N of them.
             kind: `mean` of the posterior, as `encode` has it before any refinement; `hidden`, what
-                the encoders say before the latents' heads; `sample` of the posterior; `layers`, every
-                layer of the encoders and the latents as decoders see them.
+                the encoders say before the latents' heads; `sample` of the posterior; `layers`,
+                every layer of the encoders and the latents as decoders see them.
             seed: of samples, which also depend on what rows are given together.
 
         Raises:
