@@ -846,6 +846,7 @@ BAD_OPTIONS = {
     "train --output folder.npz --data texts.txt": "is not empty",
     "train --output vae --data texts.txt": "holds a run already",
     "train --resume": "no run in runs/",
+    "train --resume --output vae --text-column x": "--text-column goes with --data",
     "train --resume --output none": "holds no run",
     "train --resume --output vae --set train.epochs=9": "--resume takes no --set",
     "train lstm_lm --resume --output vae": "holds another run",

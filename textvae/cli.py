@@ -51,6 +51,14 @@ Data = Annotated[
         "--data", "-d", help="Folder, file or `datasets` name; default: what the model was made on."
     ),
 ]
+GreyData = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        "-d",
+        help="Folder, file or `datasets` name; default: scikit-learn's 8 x 8 digits.",
+    ),
+]
 TextColumn = Annotated[
     str, typer.Option("--text-column", help="Column of a table that holds the texts.")
 ]
@@ -402,7 +410,11 @@ def evaluate(
         check_out(out, JSON)
     folder = located(model, named)
     if (images := image_model(folder, device)) is not None:
-        for_texts_only(generation=generation, label_column=label_column is not None)
+        for_texts_only(
+            generation=generation,
+            label_column=label_column is not None,
+            text_column=text_column != "text",
+        )
         rows, notes = held_out_images(folder, data)
         say(f"note: {notes[0]}")
         rows = image_subset(rows, limit, seed)
@@ -535,7 +547,7 @@ def latent(
     "--autoencoders`."
 )
 def codecs(
-    data: Data = None,
+    data: GreyData = None,
     dim: Annotated[
         list[int] | None, typer.Option(help="Size of a linear code; repeatable; default: 2 and 20.")
     ] = None,
@@ -577,7 +589,7 @@ def codecs(
 )
 def classify(
     recipe: Annotated[str, typer.Argument(help="Recipe of the VAE.")] = "kingma2014_image",
-    data: Data = None,
+    data: GreyData = None,
     labels: Annotated[
         list[int] | None, typer.Option(help="Number of labels; repeatable; default: 300 and 100.")
     ] = None,

@@ -93,6 +93,8 @@ def study_positions(
         raise ValueError("the baseline must be a language model: this one has a latent")
     chosen = list(texts) if length is None else of_length(runs[0], texts, length)
     latent = "posterior means" if use_mean else f"{samples} posterior sample(s)"
+    if not any(run.dim for run in runs):
+        latent = "no latent"
     return PositionStudy(
         runs=[run.positions(chosen, samples, use_mean, seed) for run in runs],
         recoveries=[run.recovery(chosen) for run in runs] if recover else [],

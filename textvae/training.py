@@ -129,6 +129,8 @@ def resume(
     Raises:
         RunError: there is no run, or a recipe or data other than the run's is named.
     """
+    if text_column is not None and data is None:
+        raise RunError("--text-column goes with --data: a run remembers its own")
     folder = output or newest_run()
     saved = saved_recipe(folder)
     if recipe is not None or overrides or data is not None:
