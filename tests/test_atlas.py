@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import digits
+from conftest import IMAGE_DECODERS, IMAGE_ENCODERS, digits, vae
 from PIL import Image
 from test_image import answer
 
@@ -20,7 +20,7 @@ from textvae.classification import (
     train_classifier,
 )
 from textvae.evaluation.space import bhattacharyya, hole_score, knn_accuracy, overlap
-from textvae.image import open_model
+from textvae.image import ImageVAE, open_model
 
 PICTURES = {
     "scatter",
@@ -95,6 +95,30 @@ def test_grid_and_traversal_stand_where_the_prior_does(image_run, monkeypatch):
         rows = slice(number * 11, (number + 1) * 11)
         moved = plain[1][rows, axis] * spread[axis].item() + centre[axis].item()
         np.testing.assert_allclose(way[rows, axis], moved, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["vmf", "dirichlet"])
+def test_pictures_are_of_latents_that_there_are(kind, monkeypatch):
+    latent = {"name": "z", "kind": kind, "dim": 4, "given": ["image"]}
+    model = vae(
+        [{"name": "image", **IMAGE_ENCODERS["mlp"]}],
+        [latent],
+        [{"name": "image", "given": ["z"], **IMAGE_DECODERS["mlp"]}],
+        vocab_size=0,
+        observed=digits().facts,
+    )
+    atlas, seen = Atlas(ImageVAE(model), digits().train, digits().test), []
+    monkeypatch.setattr(ImageVAE, "decode", lambda face, z, labels: seen.append(z))
+    for points in (atlas.manifold(), atlas.traversal()):
+        atlas.decoded(points)
+    for z in seen:
+        length = z.norm(dim=-1) if kind == "vmf" else z.sum(-1)
+        torch.testing.assert_close(length, torch.ones(len(z)))
+        assert kind == "vmf" or (z > 0).all()
+    centre, spread = atlas.prior_moments()
+    prior = model.latents["z"].default_prior(torch.Size(), torch.zeros(1))
+    np.testing.assert_allclose(centre, prior.mean, atol=1e-6)
+    np.testing.assert_allclose(spread, prior.stddev, rtol=1e-4)
 
 
 def test_a_classifier_learns_and_features_are_beside_pixels(image_run):

@@ -173,6 +173,18 @@ def test_what_is_no_list_of_texts_is_refused(model, given, error, said):
         LatentFeatures(model).transform(given)
 
 
+def test_fitting_reads_the_model_that_stands_there_now(tmp_path):
+    model = face()
+    model.save_pretrained(tmp_path / "m")
+    fitted = LatentFeatures(str(tmp_path / "m")).fit(texts())
+    before = fitted.transform(texts())
+    with torch.no_grad():
+        model.model.latents["z"].head.weight.mul_(2)
+    model.save_pretrained(tmp_path / "m")
+    after = fitted.fit(texts()).transform(texts())
+    assert not np.array_equal(before, after) and np.array_equal(after, model.features(texts()))
+
+
 def test_a_model_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no such folder"):
         LatentFeatures(str(tmp_path / "none")).fit(["a"])

@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 from conftest import DECODERS, TEXT_DECODERS, VOCAB
@@ -309,9 +310,22 @@ def test_no_context_is_no_sentence():
         ({"beams": 0}, "beams must be 1 or more"),
         ({"max_tokens": 0}, "max_tokens must be 1 or more"),
         ({"sample": True, "beams": 2}, "not with sampling"),
+        ({"temperature": 0.7}, "give sample=True"),
+        ({"top_k": 3, "beams": 2}, "give sample=True"),
     ],
     ids=str,
 )
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Decoding(**settings)
+
+
+def test_settings_may_be_numbers_of_any_library():
+    own = Decoding(sample=True, temperature=2.0, top_k=3, top_p=0.5, max_tokens=4)
+    numpy = Decoding(True, np.float32(2), np.int64(3), np.float32(0.5), max_tokens=4)
+    decoder, context = make(DECODERS["lstm"]), torch.randn(3, H)
+    drawn = []
+    for decoding in (own, numpy):
+        torch.manual_seed(0)
+        drawn.append(generate(decoder, context, decoding))
+    assert torch.equal(*drawn)

@@ -15,9 +15,10 @@ from transformers import AutoModel
 
 from textvae.cli import main
 from textvae.data.fields import Fields, Images, Labels
+from textvae.encoders.label import LabelEncoder
 from textvae.image import ImageVAE, open_model
 from textvae.objectives.elbo import ELBO
-from textvae.pictures import grid
+from textvae.pictures import grid, pairs
 from textvae.plan import ImagePlan
 from textvae.recipes import check_model, load_recipe, read_recipe
 from textvae.registry import SpecError
@@ -328,6 +329,22 @@ def test_a_grid_shows_each_image_in_its_place():
     assert small.shape == (7, 7)
     assert (small[1:3, 1:3] == 0).all() and (small[1:3, 4:6] == 255).all()
     assert (small[4:6, 1:3] == 0).all() and (small[4:6, 4:6] == 128).all()
+
+
+@pytest.mark.parametrize(("count", "rows"), [(3, 1), (8, 1), (9, 2), (16, 2)])
+def test_no_image_of_a_row_that_is_not_full_is_lost(count, rows):
+    first = np.arange(count, dtype=np.float32).reshape(-1, 1, 1, 1) / 100
+    found = pairs(first, -first, 8).reshape(rows, 2, -1)
+    assert found.shape[2] == min(8, count)
+    np.testing.assert_array_equal(found[:, 0].ravel()[:count], first.ravel())
+    np.testing.assert_array_equal(found[:, 1].ravel()[:count], -first.ravel())
+    assert (found[:, 0].ravel()[count:] == 0.5).all()
+
+
+@pytest.mark.parametrize("dim", [None, 2])
+def test_labels_are_read_in_the_precision_of_the_weights(dim):
+    encoder = LabelEncoder(classes=3, dim=dim).bfloat16()
+    assert encoder(torch.tensor([0, -1])).pooled.shape == (2, dim or 3)
 
 
 def test_fields_without_labels_work_without_a_label(image_run):

@@ -125,6 +125,8 @@ def test_labels_of_a_text_file_stand_beside_it(tmp_path):
 
 def test_a_number_of_labels_needs_their_column():
     assert "labelled needs label_column" in read_section(DataPlan, {"labelled": 3}, "data")[1][0]
+    (said,) = read_section(DataPlan, {"repeat_labelled": 3}, "data")[1]
+    assert "repeat_labelled needs label_column" in said
 
 
 # A model that is taught them.

@@ -118,6 +118,43 @@ def test_recipe_trains_three_steps_and_reloads_equal(name, tmp_path):
         assert len(loaded.sample(3, seed=0)) == 3
 
 
+TEXT_READER = {"name": "text", "kind": "lstm", "hidden": 4}
+Z_OF_TEXT = {"name": "z", "kind": "gaussian", "dim": 2, "given": ["text"]}
+LABEL_OF_Z = {"name": "y", "kind": "categorical", "given": ["z"], "field": "label"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"encoders": [TEXT_READER, {"name": "label", "kind": "label"}]},
+            r"encoders\.label\.field: texts have no field but 'text' \(got 'label'\)",
+        ),
+        (
+            {"decoders": [{**TEXT_READER, "given": ["z", "text"]}]},
+            r"decoders\.text\.given: 'text' is an encoder",
+        ),
+        (
+            {"latents": [{**Z_OF_TEXT, "prior": {"given": ["text"]}}]},
+            r"latents\.z\.prior\.given: 'text' is an encoder",
+        ),
+        (
+            {"latents": [Z_OF_TEXT, LABEL_OF_Z]},
+            r"latents\.y: a label is told of the text alone, not of the latent 'z'",
+        ),
+    ],
+)
+def test_graphs_that_could_not_be_used_on_texts_are_refused(change, message):
+    parts = {
+        "encoders": [TEXT_READER],
+        "latents": [Z_OF_TEXT],
+        "decoders": [{**TEXT_READER, "given": ["z"]}],
+    }
+    document = {**SMALLEST, "model": {**parts, **change}}
+    with pytest.raises(SpecError, match=message):
+        check_model(read_recipe(document, "r"))
+
+
 PRETRAIN = {"objective": {"kind": "elbo"}, "transfer": ["encoders"]}
 
 

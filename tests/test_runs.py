@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainingArguments
 
 from textvae import runs
 from textvae.checkpoints import checkpoints
@@ -22,6 +22,7 @@ from textvae.data.readers import Corpus, DataError, read_corpus
 from textvae.data.tokenizers import load_tokenizer
 from textvae.evaluation.latent import posterior_moments
 from textvae.objectives.elbo import ELBO
+from textvae.plan import TrainingPlan
 from textvae.pretrained import load_model
 from textvae.recipes import read_recipe
 from textvae.registry import SpecError
@@ -35,7 +36,7 @@ from textvae.runs import (
     run_callbacks,
     train_run,
 )
-from textvae.trainer import AVERAGED, NonFiniteLossError, validate
+from textvae.trainer import AVERAGED, NonFiniteLossError, training_arguments, validate
 from textvae.training import all_or_nothing
 
 WORDS = "the a cat dog bird sees likes finds small red old house tree river".split()
@@ -484,6 +485,18 @@ def test_one_process_at_a_time(tmp_path):
 
     train_run(recipe(), corpus(), tmp_path / "run", report=second)
     assert refused == [3]
+
+
+@pytest.mark.parametrize(("select", "mode"), [("bound", "min"), ("accuracy", "max")])
+def test_a_plateau_is_one_of_what_chooses_the_best(select, mode, tmp_path):
+    plan = TrainingPlan(schedule="plateau", select=select)
+    found = training_arguments(plan, tmp_path, 1, "cpu").lr_scheduler_kwargs
+    assert found == {"factor": 0.5, "patience": 0, "mode": mode}
+
+
+def test_a_process_has_one_gpu_of_several(tmp_path, monkeypatch):
+    monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda arguments: 4))
+    assert training_arguments(TrainingPlan(), tmp_path, 1, None)._n_gpu == 1
 
 
 def test_who_comes_second_leaves_the_folder_to_the_first(tmp_path):

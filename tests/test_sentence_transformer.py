@@ -6,6 +6,7 @@ import torch
 from test_sentence import face, texts
 
 from textvae import SentenceVAE, as_sentence_transformer
+from textvae.sentence_transformer import LatentEmbedding
 
 
 @pytest.mark.parametrize("kind", ["mean", "hidden", "layers"])
@@ -42,6 +43,16 @@ def test_what_it_saves_is_a_model_and_loads_where_code_is_trusted(tmp_path):
     torch.testing.assert_close(
         as_sentence_transformer(tmp_path / "saved", "hidden").encode(texts(5)), expected
     )
+
+
+def test_reading_texts_leaves_it_in_training():
+    embedding = LatentEmbedding(face())
+    embedding.train()
+    embedding.preprocess(["the dog sees"])
+    assert embedding.vae.training
+    embedding.eval()
+    embedding.preprocess(["the dog sees"])
+    assert not embedding.vae.training
 
 
 def test_a_language_model_and_an_unknown_kind_are_refused():

@@ -262,6 +262,13 @@ def test_words_are_counted_with_the_end(text, count):
     assert count_words(text) == count
 
 
+@pytest.mark.parametrize("text", ["नमस्ते दुनिया", "crème brûlée", "السَّلام عليكم"])
+def test_a_bag_knows_the_words_that_it_cuts(text):
+    tokenizer = train_tokenizer("bag", [text], 300)
+    (ids,) = encode_texts(tokenizer, [text])
+    assert len(ids) >= 4 and UNK not in ids
+
+
 def test_a_bag_keeps_content_words_in_lower_case_and_leaves_out_the_rest():
     texts = ["The dog's 3 dogs, dog42 THE the!", "a Río rio of cats_and under"]
     tokenizer = train_tokenizer("bag", texts, 300)

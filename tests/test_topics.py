@@ -8,11 +8,13 @@ import torch
 from conftest import Z, vae
 from test_sentence import texts
 
+from textvae.data.fields import Fields, Labels
 from textvae.data.tokenizers import encode_texts, train_tokenizer
 from textvae.evaluation.likelihood import likelihood
 from textvae.evaluation.topics import bag_perplexity, npmi, topic_decoder, uniqueness
 from textvae.sentence import SentenceVAE
 from textvae.topics import study_topics, topics_text
+from textvae.trainer import coherence
 
 
 def topic_model(kind="dirichlet") -> SentenceVAE:
@@ -86,6 +88,20 @@ def test_topics_are_shown_with_their_words_and_coherence(kind):
     assert scores == sorted(scores, reverse=True)
     text = topics_text(result)
     assert "unigram" in text and " ".join(result["topics"][0]["words"]) in text
+
+
+def test_coherence_chooses_by_the_texts_whatever_stands_beside_them():
+    judged = topic_model("dirichlet")
+    sentences = judged.sentences(texts())
+    labelled = Fields({"text": sentences, "label": Labels(np.zeros(len(sentences), np.int64), 2)})
+    value = coherence(judged.model, sentences)
+    decoder = topic_decoder(judged.model)
+    ids = decoder.topic_words(min(10, decoder.words)).numpy()
+    assert value == npmi(ids, [sentences[i] for i in range(len(sentences))]).mean()
+    assert coherence(judged.model, labelled) == value
+    del labelled.columns["text"]
+    with pytest.raises(ValueError, match="coherence needs texts"):
+        coherence(judged.model, labelled)
 
 
 def test_a_model_without_topics_is_refused():

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from textvae.data.fields import Fields, Labels
 from textvae.evaluation.latent import is_deterministic
 from textvae.evaluation.space import ROWS, hole_score, knn_accuracy, overlap
 from textvae.exports import write_json
+from textvae.families import Family
 from textvae.image import ImageVAE
 from textvae.pictures import as_seen, asked_labels, pairs, write_grid
 from textvae.plots import plot_ellipses, plot_scatter
@@ -89,17 +90,19 @@ class Atlas:
     def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each dimension of the prior, (D,) both.
 
-        Of one that is a network of something, those of the default: 0 and 1.
+        Of one that is a network of something, those of the family's default.
         """
         if self.fitted:
             return self.codes.mean(0), self.codes.std(0)
         centre, spread = torch.zeros(self.vae.dim), torch.ones(self.vae.dim)
         parts = centre.split(self.vae.sizes), spread.split(self.vae.sizes)
-        for name, mean, deviation in zip(self.vae.model.latents, *parts, strict=True):
-            prior = self.vae.model.standing_prior(name)
-            if prior is not None:
-                mean.copy_(prior.mean.detach())
-                deviation.copy_(prior.stddev.detach())
+        model = self.vae.model
+        for (name, family), mean, deviation in zip(model.latents.items(), *parts, strict=True):
+            prior = model.standing_prior(name)
+            if prior is None:
+                prior = cast(Family, family).default_prior(torch.Size(), centre.to(model.device))
+            mean.copy_(prior.mean.detach())
+            deviation.copy_(torch.as_tensor(model.unit(name)))
         return centre.numpy(), spread.numpy()
 
     def manifold(self) -> np.ndarray:
@@ -128,9 +131,15 @@ class Atlas:
         return rows.astype(np.float32)
 
     def decoded(self, z: np.ndarray) -> np.ndarray:
-        """Images of latents; for a model with labels, all of the first class."""
+        """Images of the latents nearest to points; for a model with labels, of the first class."""
         labels = [0] * len(z) if self.vae.classes else None
-        return self.vae.decode(z, labels)
+        parts = zip(
+            self.vae.model.latents.values(),
+            torch.from_numpy(z).split(self.vae.sizes, dim=-1),
+            strict=True,
+        )
+        places = [cast(Family, family).nearest(part) for family, part in parts]
+        return self.vae.decode(torch.cat(places, -1), labels)
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write all pictures and latent.json into a folder, as a whole; the figures."""

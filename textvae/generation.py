@@ -30,7 +30,8 @@ class Decoding:
         allow_unknown: whether `<unk>` may be generated.
 
     Raises:
-        ValueError: a value out of its range, or beams together with sampling.
+        ValueError: a value out of its range, beams together with sampling, or settings of sampling
+            without it.
     """
 
     sample: bool = False
@@ -52,6 +53,8 @@ class Decoding:
         for name, (fine, range_) in allowed.items():
             if not fine:
                 raise ValueError(f"{name} must be {range_} (got {getattr(self, name)})")
+        if not self.sample and (self.temperature, self.top_k, self.top_p) != (1, 0, 1):
+            raise ValueError("temperature, top_k and top_p are of sampling: give sample=True")
         if self.sample and self.beams > 1:
             raise ValueError("beams search for the most probable sentence: not with sampling")
 
@@ -59,11 +62,11 @@ class Decoding:
         """The logits warpers of transformers for these settings."""
         chosen = LogitsProcessorList()
         if self.temperature != 1.0:
-            chosen.append(TemperatureLogitsWarper(self.temperature))
+            chosen.append(TemperatureLogitsWarper(float(self.temperature)))
         if self.top_k:
-            chosen.append(TopKLogitsWarper(self.top_k))
+            chosen.append(TopKLogitsWarper(int(self.top_k)))
         if self.top_p < 1.0:
-            chosen.append(TopPLogitsWarper(self.top_p))
+            chosen.append(TopPLogitsWarper(float(self.top_p)))
         return chosen
 
 

@@ -228,7 +228,7 @@ class ImageVAE(PretrainedVAE):
         Raises:
             ValueError: z is not (N, D), or labels are missing or unknown.
         """
-        latents = torch.as_tensor(np.asarray(z), dtype=torch.float32)
+        latents = torch.as_tensor(z.detach() if isinstance(z, Tensor) else np.asarray(z))
         known = self.label_batch(labels, len(latents))
         parts = []
         for start in range(0, len(latents), ROWS):

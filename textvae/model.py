@@ -662,7 +662,13 @@ def enumeration_problems(config: VAEConfig) -> list[str]:
         problems.append(f"latents: one categorical latent at most (got {', '.join(names)})")
     if names and config.refinement is not None:
         problems.append(f"refinement: {names[0]} is categorical; others can be refined")
-    return problems
+    return problems + [
+        f"latents.{node.get('name')}: a label is told of the text alone, not of the latent {name!r}"
+        for node in config.latents or []
+        if isinstance(node, dict) and "field" in node and is_list_of_names(node.get("given", []))
+        for name in node.get("given", [])
+        if name in kinds
+    ]
 
 
 def check_fields(config: VAEConfig) -> list[str]:

@@ -49,7 +49,11 @@ class Latent:
         return (log_uniform - log_prior).masked_fill(self.weights() == 0, torch.inf)
 
     def weights(self) -> Tensor:
-        """q(z | x) of enumerated values, (K, B), which add up to one over K."""
+        """q(z | x) of enumerated values, (K, B).
+
+        They add up to one over K, but where the posterior is given a latent that was drawn: then on
+        average.
+        """
         each = self.posterior.mean * self.value
         return each.sum(-1) * self.value.shape[-1] / len(self.value)
 

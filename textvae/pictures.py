@@ -53,15 +53,18 @@ def as_seen(rows: Fields, field: str = "image") -> np.ndarray:
 
 
 def pairs(first: np.ndarray, second: np.ndarray, columns: int) -> np.ndarray:
-    """Rows of images with a row of others below each, (2 N, C, H, W), `columns` wide."""
-    count = len(first) // columns * columns or len(first)
-    width = min(columns, count)
-    stacked = [
-        part
-        for start in range(0, count, width)
-        for part in (first[start : start + width], second[start : start + width])
+    """Rows of images with a row of others below each, (2 N, C, H, W), `columns` wide.
+
+    The last row is filled up with grey images.
+    """
+    width = min(columns, len(first))
+    missing = -len(first) % width
+    rim = [(0, missing), (0, 0), (0, 0), (0, 0)]
+    filled = [np.pad(images, rim, constant_values=0.5) for images in (first, second)]
+    rows = [
+        part[start : start + width] for start in range(0, len(filled[0]), width) for part in filled
     ]
-    return np.concatenate(stacked)
+    return np.concatenate(rows)
 
 
 def write_first_pictures(vae: ImageVAE, rows: Fields, folder: Path) -> list[Path]:

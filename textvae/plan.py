@@ -77,8 +77,11 @@ class DataPlan(Section):
 
     @model_validator(mode="after")
     def _labels_stand_in_a_column(self) -> Self:
-        if self.labelled is not None and self.label_column is None:
-            raise ValueError("labelled needs label_column")
+        if self.label_column is None:
+            if self.labelled is not None:
+                raise ValueError("labelled needs label_column")
+            if self.repeat_labelled > 1:
+                raise ValueError("repeat_labelled needs label_column")
         return self
 
 
@@ -157,7 +160,7 @@ class TrainingPlan(Section):
         learning_rate: at its highest.
         schedule: "constant", "linear", "cosine", or "plateau": halved when validation stalls.
         warmup_steps: optimizer steps of rising learning rate; not with "plateau".
-        weight_decay: of AdamW.
+        weight_decay: of AdamW; under SGD an L2 penalty.
         clip: largest gradient norm; 0 for none.
         precision: "float32", or "bfloat16" on a GPU or a CPU with instructions for it.
         patience: epochs without a better validation bound before training stops; None for never.
@@ -195,6 +198,12 @@ class TrainingPlan(Section):
     def _encoders_catch_up_before_whole_batches(self) -> Self:
         if self.lagging is not None and self.accumulation > 1:
             raise ValueError(f"lagging needs accumulation 1 (got {self.accumulation})")
+        return self
+
+    @model_validator(mode="after")
+    def _plateaus_have_no_warm_up(self) -> Self:
+        if self.warmup_steps and self.schedule == "plateau":
+            raise ValueError("warmup_steps: not with the schedule 'plateau'")
         return self
 
 

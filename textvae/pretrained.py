@@ -142,7 +142,8 @@ class PretrainedVAE:
         Raises:
             ValueError: z is not (N, D).
         """
-        latents = torch.as_tensor(np.asarray(z), dtype=torch.float32, device=self.model.device)
+        given = z.detach() if isinstance(z, Tensor) else np.asarray(z)
+        latents = torch.as_tensor(given, dtype=torch.float32, device=self.model.device)
         if latents.ndim != 2 or latents.shape[1] != self.dim:
             raise ValueError(f"z must be (N, {self.dim}) (got {tuple(latents.shape)})")
         parts = latents.split(self.sizes, dim=-1) if self.sizes else ()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -20,6 +20,9 @@ from textvae.plan import (
     read_section,
 )
 from textvae.registry import SpecError, suggest
+
+if TYPE_CHECKING:
+    from textvae.model import VAEConfig
 
 MODEL_KEYS = ("encoders", "latents", "decoders", "init_range", "refinement")
 SECTIONS = {"tokenizer": TokenizerPlan, "data": DataPlan, "train": TrainingPlan}
@@ -291,6 +294,8 @@ def check_model(recipe: Recipe) -> None:
     problems += Objective.check(recipe.objective, ("sizes",), "objective")
     if isinstance(recipe.data, ImagePlan):
         problems += pixel_problems(recipe.model, recipe.data.pixels)
+    elif not problems:
+        problems += reading_problems(VAEConfig(**recipe.model))
     if recipe.pretrain is not None and recipe.pretrain.run is None:
         stage = first_stage(recipe)
         try:
@@ -299,6 +304,25 @@ def check_model(recipe: Recipe) -> None:
             problems += [f"pretrain.{problem}" for problem in error.problems]
     if problems:
         raise SpecError(problems)
+
+
+def reading_problems(config: "VAEConfig") -> list[str]:
+    """What of a graph needs more than a text to be used on texts, one line each."""
+    encoders = [node["name"] for node in config.nodes("encoders")]
+    problems = [
+        f"encoders.{node['name']}.field: texts have no field but 'text' (got {node['field']!r})"
+        for node in config.nodes("encoders")
+        if node["field"] != "text"
+    ]
+    readers = {f"decoders.{node['name']}": node for node in config.nodes("decoders")}
+    for node in config.nodes("latents"):
+        readers[f"latents.{node['name']}.prior"] = node.get("prior") or {}
+    return problems + [
+        f"{path}.given: {name!r} is an encoder, and nothing is there to read when texts are sampled"
+        for path, node in readers.items()
+        for name in node.get("given") or []
+        if name in encoders
+    ]
 
 
 def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:

@@ -23,9 +23,9 @@ from textvae.checkpoints import (
     quiet_transformers,
     written_whole,
 )
-from textvae.data.batching import Examples, Sentences, none_is_short
+from textvae.data.batching import Examples, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
-from textvae.data.fields import Fields
+from textvae.data.fields import sentences_of
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, numbered, with_labels
 from textvae.data.readers import Corpus, DataError
@@ -250,12 +250,6 @@ def labelled_texts(
     rows = np.concatenate([np.arange(len(values)), np.tile(labelled, plan.repeat_labelled - 1)])
     texts = list(corpus.train)
     return [texts[short[row]] for row in rows], values[rows]
-
-
-def sentences_of(rows: Examples) -> Sentences | None:
-    """The texts among rows, if they have some."""
-    found = rows.columns.get("text") if isinstance(rows, Fields) else rows
-    return found if isinstance(found, Sentences) else None
 
 
 def check_range(recipe: Recipe, corpus: ImageCorpus) -> None:

@@ -222,7 +222,7 @@ class SentenceVAE(PretrainedVAE):
         if tokenizer_kind(self.tokenizer) != "word":
             # Subwords spell every word: no unknown token stands in a training text.
             decoding = replace(decoding, allow_unknown=False)
-        (context,) = self.model.contexts(values, {}, len(np.asarray(z))).values()
+        (context,) = self.model.contexts(values, {}, len(z)).values()
         found: list[list[int]] = []
         with torch.random.fork_rng(enabled=seed is not None):
             if seed is not None:

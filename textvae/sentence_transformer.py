@@ -1,6 +1,7 @@
 """A trained model as the first module of a SentenceTransformer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from typing import Any
 
@@ -46,7 +47,17 @@ class LatentEmbedding(InputModule):
     ) -> dict[str, Tensor]:
         """Padded token ids of texts, `input_ids`, (B, T), int64."""
         texts = [(prompt or "") + text for text in inputs]
-        return {"input_ids": SentenceVAE(self.vae, self.tokenizer).token_ids(texts)}
+        with self.face() as face:
+            return {"input_ids": face.token_ids(texts)}
+
+    @contextmanager
+    def face(self) -> Iterator[SentenceVAE]:
+        """The model with its tokenizer, in evaluation mode; afterwards in the mode it was in."""
+        training = self.vae.training
+        try:
+            yield SentenceVAE(self.vae, self.tokenizer)
+        finally:
+            self.vae.train(training)
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """The same with `sentence_embedding`, (B, F)."""
@@ -63,7 +74,8 @@ class LatentEmbedding(InputModule):
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
         """Write the whole model, decoder included, and the kind of features."""
-        SentenceVAE(self.vae, self.tokenizer).save_pretrained(output_path)
+        with self.face() as face:
+            face.save_pretrained(output_path)
         self.save_config(output_path)
 
     @classmethod

@@ -50,6 +50,7 @@ class LatentFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             TypeError: X is no list of strings.
         """
         check_kind(self.kind)
+        self.__dict__.pop("_loaded", None)  # another model may stand there by now
         self.vae().require_latent()
         strings(X)
         return self

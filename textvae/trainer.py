@@ -26,6 +26,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from textvae.checkpoints import CheckpointError, checkpoints, damage, discard, put_in_place
 from textvae.data.batching import Examples, ShuffledBatches
+from textvae.data.fields import sentences_of
 from textvae.evaluation.labels import label_accuracy, labelled_latent
 from textvae.evaluation.latent import (
     active_units,
@@ -100,8 +101,8 @@ def training_arguments(
         raise ValueError(
             "train.precision: bfloat16 needs a GPU or a CPU that computes it (float32)"
         )
-    plateau = plan.schedule == "plateau"
-    return TrainingArguments(
+    falling = {"factor": 0.5, "patience": 0, "mode": "min" if plan.select == "bound" else "max"}
+    arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=plan.epochs,
         per_device_train_batch_size=max(1, plan.batch_size // plan.accumulation // world),
@@ -109,7 +110,7 @@ def training_arguments(
         optim=OPTIMIZERS[plan.optimizer],
         learning_rate=plan.learning_rate,
         lr_scheduler_type=LEARNING_RATE_SCHEDULES[plan.schedule],
-        lr_scheduler_kwargs={"factor": 0.5, "patience": 0} if plateau else {},
+        lr_scheduler_kwargs=falling if plan.schedule == "plateau" else {},
         warmup_steps=plan.warmup_steps,
         weight_decay=plan.weight_decay,
         max_grad_norm=plan.clip,
@@ -130,6 +131,9 @@ def training_arguments(
         ddp_find_unused_parameters=False,
         dataloader_num_workers=plan.workers,
     )
+    # One process has one GPU: more of them would wrap the model in DataParallel.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 class VAETrainer(Trainer):
@@ -174,7 +178,7 @@ class VAETrainer(Trainer):
         self.terms: dict[str, Tensor] = {}
         self.terms_count = 0
         if plan.select == "coherence":
-            topic_decoder(model)  # refused before any training
+            coherence(model, valid)  # refused before any training
         found = labelled_latent(model)
         if plan.select == "accuracy" and (found is None or not has_labels(valid, found[1])):
             raise ValueError("train.select: accuracy needs a latent that labels say, and labels")
@@ -312,17 +316,13 @@ class VAETrainer(Trainer):
         lagging = self.plan.lagging is not None
         with gathered(self.vae):
             metrics = validate(self.candidate, self.valid, self.plan.validation_samples, lagging)
+            if self.plan.select == "coherence":
+                metrics["npmi"] = coherence(self.candidate, self.valid)
         if not math.isfinite(metrics["loss"]):
             terms = ", ".join(f"{name} {metrics[name]:g}" for name in ("reconstruction", "kl"))
             raise NonFiniteLossError(
                 f"the validation loss is {metrics['loss']} after step {self.state.global_step} "
                 f"({terms}); a lower learning_rate or a smaller clip may help"
-            )
-        if self.plan.select == "coherence":
-            decoder = topic_decoder(self.vae)
-            topics = decoder.topic_words(min(TOPIC_WORDS, decoder.words)).cpu().numpy()
-            metrics["npmi"] = float(
-                npmi(topics, [self.valid[i] for i in range(len(self.valid))]).mean()
             )
         weight = self.current_kl_weight()
         metrics |= {} if weight is None else {"kl_weight": weight}
@@ -553,6 +553,19 @@ def has_labels(rows: Examples, field: str) -> bool:
     """Whether some of the rows have a label of this field."""
     column = getattr(rows, "columns", {}).get(field)
     return column is not None and bool((column.values >= 0).any())
+
+
+def coherence(model: VAE, valid: Examples) -> float:
+    """Mean NPMI of a model's topics, counted in held-out texts.
+
+    Raises:
+        ValueError: the model has no topics, or there are no texts.
+    """
+    decoder, texts = topic_decoder(model), sentences_of(valid)
+    if texts is None:
+        raise ValueError("train.select: coherence needs texts")
+    topics = decoder.topic_words(min(TOPIC_WORDS, decoder.words)).cpu().numpy()
+    return float(npmi(topics, [texts[i] for i in range(len(texts))]).mean())
 
 
 def validate(

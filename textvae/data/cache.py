@@ -22,7 +22,7 @@ from textvae.data.tokenizers import StopWords, TokenizerKind, load_tokenizer, tr
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-VERSION = 1
+VERSION = 2
 """Of what is stored: raise it when the files or what is in them change."""
 
 Note = Callable[[str], None]

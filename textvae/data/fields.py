@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textvae.data.batching import Batch, batches_by_length
+from textvae.data.batching import Batch, Examples, Sentences, batches_by_length
 from textvae.data.texts import DataError
 from textvae.plan import Pixels
 
@@ -196,3 +196,9 @@ class Fields:
             for name, column in self.columns.items()
         }
         return Fields(chosen)
+
+
+def sentences_of(rows: Examples) -> Sentences | None:
+    """The texts among rows, if they have some."""
+    found = rows.columns.get("text") if isinstance(rows, Fields) else rows
+    return found if isinstance(found, Sentences) else None

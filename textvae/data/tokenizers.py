@@ -188,17 +188,19 @@ def bag_tokenizer(texts: Iterable[str], vocab_size: int, stop_words: StopWords |
     """Content words in lower case by falling count; the rest is unk, which encoding leaves out."""
     from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 
+    lower = normalizers.Lowercase()
+    split = pre_tokenizers.Split(Regex(CONTENT_WORD), "removed", invert=True)
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(re.findall(CONTENT_WORD, text.lower()))
+        # Python's \w has no combining marks, so its words are not those of the tokenizer.
+        counts.update(word for word, _ in split.pre_tokenize_str(lower.normalize_str(text)))
     if stop_words is not None:
         from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
         for word in ENGLISH_STOP_WORDS:
             counts.pop(word, None)
     tokenizer = Tokenizer(most_frequent(counts, vocab_size, "bag"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(CONTENT_WORD), "removed", invert=True)
+    tokenizer.normalizer, tokenizer.pre_tokenizer = lower, split
     return tokenizer
 
 

@@ -29,5 +29,6 @@ class LabelEncoder(Encoder, kind="label"):
     def forward(self, observed: Tensor) -> Features:
         """The features of labels, (B,), int64."""
         known = F.one_hot(observed.clamp(min=0), self.classes) * (observed >= 0)[:, None]
-        vectors = known.float()
-        return pooled_only(vectors if self.embedding is None else self.embedding(vectors))
+        if self.embedding is None:
+            return pooled_only(known.float())
+        return pooled_only(self.embedding(known.to(self.embedding.weight.dtype)))

@@ -61,6 +61,10 @@ class Family(Component, nn.Module):
         """The latent that stands for a posterior, (..., D): its mean, unless that is no latent."""
         return posterior.mean
 
+    def nearest(self, value: Tensor) -> Tensor:
+        """The latent nearest to a point, (..., D): the point, unless latents are not everywhere."""
+        return value
+
     def observed(self, proposal: Tensor, labels: Tensor) -> Tensor:
         """Variational parameters, (B, P), that say what is known: labels, (B,), -1 for missing.
 

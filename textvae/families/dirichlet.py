@@ -61,6 +61,11 @@ class Dirichlet(Family, kind="dirichlet"):
         alpha = F.softplus(proposal) + SMALLEST
         return Proportions(alpha) if self.gain is None else Rounded(alpha, self.gain)
 
+    def nearest(self, value: Tensor) -> Tensor:
+        """Proportions, (..., D), of what is above zero."""
+        positive = value.clamp(min=SMALLEST)
+        return positive / positive.sum(-1, keepdim=True)
+
     def default_prior(self, batch_shape: Size, like: Tensor) -> Distribution:
         """Dir(c, ..., c) on the device of `like`."""
         return Proportions(torch.full((*batch_shape, self.dim), self.concentration).to(like.device))

@@ -65,6 +65,10 @@ class Spherical(Family, kind="vmf"):
         """mu, (..., D): the mean lies inside the sphere, where there are no latents."""
         return posterior.mode
 
+    def nearest(self, value: Tensor) -> Tensor:
+        """The point in the same direction on the sphere, (..., D)."""
+        return nn.functional.normalize(value, dim=-1)
+
     def default_prior(self, batch_shape: Size, like: Tensor) -> Distribution:
         """The uniform distribution on the sphere, kappa = 0, on the device of `like`."""
         anywhere = torch.zeros(*batch_shape, self.dim, device=like.device)
