@@ -820,6 +820,7 @@ BAD_OPTIONS = {
     "positions vae --samples 0": "--samples",
     "sample vae -n 0": "at least one sentence",
     "sample vae --model lm": "name the model once",
+    "positions vae --model lm": "name the model once",
     "evaluate vae --text-column x": "--text-column goes with --data",
     "positions vae --out vae/results.png": "would replace 'vae/results.json'",
     "codecs --set train.epochs=1": "--set is for --autoencoders",

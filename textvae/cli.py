@@ -346,7 +346,7 @@ def positions(
     from textvae.reports import positions_text
     from textvae.study import study_positions
 
-    folders = [located(model) for model in models or [named]]
+    folders = [located(model, named) for model in models or [None]]
     picture = out or Path(folders[0] if Path(folders[0]).is_dir() else ".") / "positions.png"
     check_out(picture, PICTURE)
     check_beside(picture)
