@@ -24,6 +24,7 @@ from textvae.model import VAE
 from textvae.pretrained import (
     Figures,
     PretrainedVAE,
+    as_tensor,
     load_vae,
     local_folder,
     read_config,
@@ -228,7 +229,7 @@ class ImageVAE(PretrainedVAE):
         Raises:
             ValueError: z is not (N, D), or labels are missing or unknown.
         """
-        latents = torch.as_tensor(z.detach() if isinstance(z, Tensor) else np.asarray(z))
+        latents = as_tensor(z)
         known = self.label_batch(labels, len(latents))
         parts = []
         for start in range(0, len(latents), ROWS):

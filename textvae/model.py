@@ -650,7 +650,7 @@ def refinement_problems(config: VAEConfig) -> list[str]:
 
 
 def enumeration_problems(config: VAEConfig) -> list[str]:
-    """What of a graph's latents cannot be summed over, one line each."""
+    """What of a graph's latents cannot be summed over, or told a label, one line each."""
     kinds = {
         node.get("name"): Family.kinds.get(node.get("kind", ""))
         for node in config.latents or []

@@ -142,8 +142,7 @@ class PretrainedVAE:
         Raises:
             ValueError: z is not (N, D).
         """
-        given = z.detach() if isinstance(z, Tensor) else np.asarray(z)
-        latents = torch.as_tensor(given, dtype=torch.float32, device=self.model.device)
+        latents = as_tensor(z).to(self.model.device, torch.float32)
         if latents.ndim != 2 or latents.shape[1] != self.dim:
             raise ValueError(f"z must be (N, {self.dim}) (got {tuple(latents.shape)})")
         parts = latents.split(self.sizes, dim=-1) if self.sizes else ()
@@ -261,6 +260,11 @@ def load_vae(folder: str | PathLike[str]) -> tuple[VAE, Path]:
     if (place / MANIFEST).exists() and (problem := damage(place)):
         raise CheckpointError(f"{folder} holds no sound model: {problem} (see {MANIFEST})")
     return load_model(place), place
+
+
+def as_tensor(z: np.ndarray | Tensor) -> Tensor:
+    """Latents as a tensor, where they are, without gradients."""
+    return z.detach() if isinstance(z, Tensor) else torch.as_tensor(np.asarray(z))
 
 
 def line(start: Tensor, end: Tensor, share: Tensor) -> Tensor:

@@ -25,8 +25,9 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_N
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from textvae.checkpoints import CheckpointError, checkpoints, damage, discard, put_in_place
-from textvae.data.batching import Examples, ShuffledBatches
+from textvae.data.batching import Examples, Sentences, ShuffledBatches
 from textvae.data.fields import sentences_of
+from textvae.decoders.topics import TopicDecoder
 from textvae.evaluation.labels import label_accuracy, labelled_latent
 from textvae.evaluation.latent import (
     active_units,
@@ -178,7 +179,7 @@ class VAETrainer(Trainer):
         self.terms: dict[str, Tensor] = {}
         self.terms_count = 0
         if plan.select == "coherence":
-            coherence(model, valid)  # refused before any training
+            topics_and_texts(model, valid)  # refused before any training
         found = labelled_latent(model)
         if plan.select == "accuracy" and (found is None or not has_labels(valid, found[1])):
             raise ValueError("train.select: accuracy needs a latent that labels say, and labels")
@@ -555,8 +556,8 @@ def has_labels(rows: Examples, field: str) -> bool:
     return column is not None and bool((column.values >= 0).any())
 
 
-def coherence(model: VAE, valid: Examples) -> float:
-    """Mean NPMI of a model's topics, counted in held-out texts.
+def topics_and_texts(model: VAE, valid: Examples) -> tuple[TopicDecoder, Sentences]:
+    """What coherence is of, and what it is counted in.
 
     Raises:
         ValueError: the model has no topics, or there are no texts.
@@ -564,6 +565,16 @@ def coherence(model: VAE, valid: Examples) -> float:
     decoder, texts = topic_decoder(model), sentences_of(valid)
     if texts is None:
         raise ValueError("train.select: coherence needs texts")
+    return decoder, texts
+
+
+def coherence(model: VAE, valid: Examples) -> float:
+    """Mean NPMI of a model's topics, counted in held-out texts.
+
+    Raises:
+        ValueError: see `topics_and_texts`.
+    """
+    decoder, texts = topics_and_texts(model, valid)
     topics = decoder.topic_words(min(TOPIC_WORDS, decoder.words)).cpu().numpy()
     return float(npmi(topics, [texts[i] for i in range(len(texts))]).mean())
 
