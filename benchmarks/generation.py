@@ -12,7 +12,7 @@ from models import sentence_vae
 from timing import Task, interleaved, table
 from torch import Tensor
 
-from textvae.generation import Decoding, generate
+from textvae.graph.generation import Decoding, generate
 from textvae.vocabulary import EOS
 
 WORDS = 21

@@ -14,7 +14,7 @@ from timing import interleaved, peak_memory, table
 
 from textvae.data.batching import Batch
 from textvae.evaluation.likelihood import Likelihood, likelihood
-from textvae.model import VAE
+from textvae.graph.model import VAE
 from textvae.vocabulary import PAD
 
 SENTENCES = 3761

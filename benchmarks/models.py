@@ -2,7 +2,7 @@
 
 import torch
 
-from textvae.model import VAE, VAEConfig
+from textvae.graph.model import VAE, VAEConfig
 from textvae.objectives import Objective
 
 SIZES = {

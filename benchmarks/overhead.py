@@ -16,10 +16,10 @@ from torch import nn
 from transformers import TrainerCallback
 
 from textvae.checkpoints import quiet_transformers
+from textvae.config import TrainingPlan
 from textvae.data.batching import Sentences, ShuffledBatches
-from textvae.model import VAE
-from textvae.plan import TrainingPlan
-from textvae.trainer import VAETrainer
+from textvae.graph.model import VAE
+from textvae.training.trainer import VAETrainer
 
 MODELS = {
     "LSTM 128 / 128, 2,000 ids": (2000, {"hidden": 128, "embedding": 128}),

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textvae.model import VAE
-from textvae.transformer import sinusoids
+from textvae.graph.model import VAE
+from textvae.layers.transformer import sinusoids
 from textvae.vocabulary import PAD
 
 

@@ -19,8 +19,8 @@ from texts import of_lengths, penn_lengths
 from timing import Task, exponent, interleaved, median, table
 from torch import nn
 
-from textvae.plan import TrainingPlan
-from textvae.trainer import process_rank
+from textvae.config import TrainingPlan
+from textvae.training.trainer import process_rank
 from textvae.vocabulary import UNK
 
 BASE = {"batch": 32, "length": 24, "vocabulary": 10_000, "latent": 32, "layers": 1}

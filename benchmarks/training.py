@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.profiler import profile, record_function
 
 from textvae.data.batching import Sentences, ShuffledBatches
-from textvae.model import VAE
+from textvae.graph.model import VAE
 from textvae.vocabulary import PAD
 
 PARTS = {

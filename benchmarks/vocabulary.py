@@ -12,7 +12,7 @@ from timing import Task, equal, interleaved, peak_memory, table
 from torch import Tensor
 from torch.nn import functional as F
 
-from textvae.crossentropy import CHUNK, linear_cross_entropy
+from textvae.layers.crossentropy import CHUNK, linear_cross_entropy
 
 Losses = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 

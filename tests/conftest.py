@@ -12,10 +12,10 @@ import torch
 from torch.distributions import Independent, Normal
 
 from textvae.cli import main
+from textvae.config import ImagePlan
 from textvae.data.images import ImageCorpus, read_image_corpus
-from textvae.model import VAE, VAEConfig
-from textvae.outputs import Latent, VAEOutput
-from textvae.plan import ImagePlan
+from textvae.graph.model import VAE, VAEConfig
+from textvae.objectives.outputs import Latent, VAEOutput
 from textvae.recipes import read_recipe
 from textvae.vocabulary import BOS, EOS, PAD
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from textvae.classification import Budget, accuracy, arrays, joined, train_classifier
-from textvae.codecs import flat, linear_rows
+from textvae.analysis.classification import Budget, accuracy, arrays, joined, train_classifier
+from textvae.analysis.dimension_reduction import flat, linear_rows
+from textvae.config import ImagePlan
 from textvae.data.images import read_image_corpus
-from textvae.plan import ImagePlan
 
 MNIST = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "mnist"
 pytestmark = [

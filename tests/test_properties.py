@@ -23,16 +23,16 @@ from pydantic import ConfigDict, TypeAdapter
 from test_cli import trained_runs
 from typer.main import get_command
 
+from textvae.api.base import load_model
+from textvae.api.sentence import SentenceVAE
 from textvae.cli import app, main
 from textvae.console import is_out_of_memory
-from textvae.model import BASES, SUPPLIED, VAE
+from textvae.graph.model import BASES, SUPPLIED, VAE
 from textvae.objectives import Objective
-from textvae.outputs import VAEOutput
-from textvae.pretrained import load_model
+from textvae.objectives.outputs import VAEOutput
 from textvae.recipes import KEYS, check_model, parse_yaml, read_recipe
 from textvae.registry import Component, SpecError, arguments, is_component
-from textvae.runs import build_model
-from textvae.sentence import SentenceVAE
+from textvae.training.runs import build_model
 
 HANGS = 120
 """Seconds after which one input counts as hanging."""
@@ -167,7 +167,7 @@ def here(runs, tmp_path, monkeypatch) -> Path:
     def offline(*arguments, **options):
         raise OSError("no network")
 
-    monkeypatch.setattr("textvae.pretrained.snapshot_download", offline)
+    monkeypatch.setattr("textvae.api.base.snapshot_download", offline)
     monkeypatch.setattr("datasets.load_dataset", offline)
     return tmp_path
 

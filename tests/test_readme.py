@@ -99,7 +99,7 @@ def test_links_lead_somewhere():
 def test_named_files_and_settings_exist():
     from textvae.decoders import Decoder
     from textvae.encoders import Encoder
-    from textvae.schedules import Schedule
+    from textvae.objectives.schedules import Schedule
 
     assert {"lstm", "transformer"} <= Encoder.kinds.keys() & Decoder.kinds.keys()
     assert {"linear", "sigmoid", "cosine", "cyclical"} <= Schedule.kinds.keys()

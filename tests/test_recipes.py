@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from textvae.api.image import open_model
+from textvae.config import ImagePlan
 from textvae.data.images import ImageCorpus, read_image_corpus
 from textvae.data.readers import Corpus
-from textvae.image import open_model
 from textvae.objectives import Objective
-from textvae.plan import ImagePlan
 from textvae.recipes import (
     apply_override,
     check_model,
@@ -24,7 +24,7 @@ from textvae.recipes import (
     shipped_recipes,
 )
 from textvae.registry import SpecError
-from textvae.runs import build_model, train_run
+from textvae.training.runs import build_model, train_run
 
 NAMES = sorted(path.stem for path in Path(__file__).parent.parent.glob("configs/*.yaml"))
 SMALL = {"hidden": 8, "embedding": 8, "heads": 2, "layers": 1, "dim": 4}

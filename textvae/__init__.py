@@ -7,12 +7,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from textvae.generation import Decoding
-    from textvae.image import ImageVAE
-    from textvae.model import VAE, VAEConfig
+    from textvae.api.image import ImageVAE
+    from textvae.api.sentence import SentenceVAE
+    from textvae.api.sentence_transformer import as_sentence_transformer
+    from textvae.graph.generation import Decoding
+    from textvae.graph.model import VAE, VAEConfig
     from textvae.recipes import Recipe, load_recipe
-    from textvae.sentence import SentenceVAE
-    from textvae.sentence_transformer import as_sentence_transformer
 
 __version__ = "0.1.0"
 __all__ = [
@@ -27,13 +27,13 @@ __all__ = [
 ]
 
 MODULES = {
-    "Decoding": "generation",
-    "ImageVAE": "image",
+    "Decoding": "graph.generation",
+    "ImageVAE": "api.image",
     "Recipe": "recipes",
-    "SentenceVAE": "sentence",
-    "VAE": "model",
-    "VAEConfig": "model",
-    "as_sentence_transformer": "sentence_transformer",
+    "SentenceVAE": "api.sentence",
+    "VAE": "graph.model",
+    "VAEConfig": "graph.model",
+    "as_sentence_transformer": "api.sentence_transformer",
     "load_recipe": "recipes",
 }
 

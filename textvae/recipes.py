@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from textvae.plan import (
+from textvae.config import (
     Claim,
     DataPlan,
     ImagePlan,
@@ -22,7 +22,7 @@ from textvae.plan import (
 from textvae.registry import SpecError, suggest
 
 if TYPE_CHECKING:
-    from textvae.model import VAEConfig
+    from textvae.graph.model import VAEConfig
 
 MODEL_KEYS = ("encoders", "latents", "decoders", "init_range", "refinement")
 SECTIONS = {"tokenizer": TokenizerPlan, "data": DataPlan, "train": TrainingPlan}
@@ -287,7 +287,7 @@ def check_model(recipe: Recipe) -> None:
         SpecError: every mistake in its graph and its objective, one line each.
     """
     # Imported here: listing recipes need not wait for torch.
-    from textvae.model import VAEConfig, check_graph
+    from textvae.graph.model import VAEConfig, check_graph
     from textvae.objectives import Objective
 
     problems = check_graph(VAEConfig(**recipe.model))

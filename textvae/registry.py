@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
+import pkgutil
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Self
@@ -129,6 +131,17 @@ class Component:
             if name != "kind"
         }
         return chosen(**own, **{k: v for k, v in context.items() if k in parameters})
+
+
+def import_modules(package: str, path: Iterable[str]) -> None:
+    """Import every module of a package, so that its kinds enter their table.
+
+    Args:
+        package: dotted name.
+        path: its `__path__`.
+    """
+    for module in pkgutil.iter_modules(path):
+        importlib.import_module(f"{package}.{module.name}")
 
 
 def is_component(hint: Any) -> bool:

@@ -146,12 +146,13 @@ def serve() -> None:
     from rich import console, progress
     from torch.utils import tensorboard
 
-    from textvae import plots, training
+    from textvae import plots
+    from textvae.analysis import summary
 
     assert all(
         (accelerate, matplotlib, sentencepiece, transformers, console, progress, tensorboard)
     )
-    assert plots and training
+    assert plots and summary
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from test_runs import assert_equal, corpus, recipe
 
+from textvae.api.sentence import SentenceVAE
 from textvae.checkpoints import MANIFEST, CheckpointError, checkpoints
-from textvae.runs import RunError, train_run
-from textvae.sentence import SentenceVAE
+from textvae.training.runs import RunError, train_run
 
 CHECKPOINT = (
     "config.json",

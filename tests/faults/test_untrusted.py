@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 from test_runs import corpus, recipe
 
+from textvae.api.sentence import SentenceVAE
 from textvae.checkpoints import MANIFEST, CheckpointError, checkpoints, seal
 from textvae.recipes import load_recipe
 from textvae.registry import SpecError
-from textvae.runs import saved_recipe, train_run
-from textvae.sentence import SentenceVAE
+from textvae.training.runs import saved_recipe, train_run
 
 
 class Payload:

@@ -1,1 +1,1 @@
-"""Texts in and out: files and data sets, tokenizers, batches, noise."""
+"""Data sets: readers, tokenizers, fields, batches, caches."""

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textvae.config import Pixels
 from textvae.data.batching import Batch, Examples, Sentences, batches_by_length
 from textvae.data.texts import DataError
-from textvae.plan import Pixels
 
 ROW_TOKENS = 8
 """What a row without text counts as in a batch of so many tokens: 512 images in 4,096."""

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from textvae.config import ImagePlan, Pixels
 from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.readers import SPLITS, first_line, load_hub, nearest_name
 from textvae.data.texts import DataError
-from textvae.plan import ImagePlan, Pixels
 from textvae.vocabulary import MISSING
 
 ALLOWED = "a folder with idx files or PNGs, an .npz, idx or .png file, or a hub name"

@@ -1,6 +1,8 @@
-"""Decoders, one module per modality."""
+"""Decoders: a context -> a distribution over an observed field."""
 
-from textvae.decoders import bag, image, skip, text, topics
 from textvae.decoders.base import Decoder
+from textvae.registry import import_modules
 
-__all__ = ["Decoder", "bag", "image", "skip", "text", "topics"]
+import_modules(__name__, __path__)
+
+__all__ = ["Decoder"]

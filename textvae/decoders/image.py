@@ -8,7 +8,8 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from textvae.convolution import (
+from textvae.decoders.base import Decoder
+from textvae.layers.convolution import (
     Activation,
     Residual,
     activation_layer,
@@ -16,7 +17,6 @@ from textvae.convolution import (
     halved,
     perceptron,
 )
-from textvae.decoders.base import Decoder
 from textvae.likelihoods import PixelLikelihood
 
 Sizes = Annotated[list[PositiveInt], Field(min_length=1)]
@@ -63,7 +63,7 @@ class MLPDecoder(ImageDecoder, kind="mlp"):
         activation: after each hidden layer; the leaky ReLU's slope is 0.2.
 
     >>> import torch
-    >>> from textvae.likelihoods import Bernoulli
+    >>> from textvae.likelihoods.pixels import Bernoulli
     >>> decoder = MLPDecoder(shape=(1, 8, 8), features=2, likelihood=Bernoulli(), hidden=[5])
     >>> decoder(torch.zeros(3, 4, 2)).mean.shape
     torch.Size([3, 4, 1, 8, 8])

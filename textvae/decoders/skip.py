@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textvae.decoders.text import RecurrentDecoder, State
-from textvae.recurrent import LSTM
+from textvae.layers.recurrent import LSTM
 from textvae.registry import Probability, Rate
 
 

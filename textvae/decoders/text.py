@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from textvae.adaptive import AdaptiveSoftmax
-from textvae.crossentropy import linear_cross_entropy, padded
 from textvae.decoders.base import Decoder
-from textvae.mixture import SoftmaxMixture
-from textvae.noise import drop_word_types, drop_words
-from textvae.recurrent import drop_features, make_lstm
+from textvae.layers.adaptive import AdaptiveSoftmax
+from textvae.layers.crossentropy import linear_cross_entropy, padded
+from textvae.layers.mixture import SoftmaxMixture
+from textvae.layers.noise import drop_word_types, drop_words
+from textvae.layers.recurrent import drop_features, make_lstm
+from textvae.layers.transformer import Block, check_heads, sinusoids
 from textvae.registry import Probability, Rate
-from textvae.transformer import Block, check_heads, sinusoids
 from textvae.vocabulary import PAD
 
 

@@ -1,6 +1,8 @@
-"""Encoders, one module per modality."""
+"""Encoders: an observed field -> features, one file for each modality."""
 
-from textvae.encoders import counts, image, label, text
 from textvae.encoders.base import Encoder, Features, pooled_only
+from textvae.registry import import_modules
 
-__all__ = ["Encoder", "Features", "counts", "image", "label", "pooled_only", "text"]
+import_modules(__name__, __path__)
+
+__all__ = ["Encoder", "Features", "pooled_only"]

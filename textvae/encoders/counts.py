@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from textvae.encoders.base import Features
 from textvae.encoders.text import TextEncoder
-from textvae.noise import NO_NOISE, Noise, is_word
+from textvae.layers.noise import NO_NOISE, Noise, is_word
 from textvae.registry import Rate
 from textvae.vocabulary import PAD
 

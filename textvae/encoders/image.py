@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from textvae.convolution import (
+from textvae.encoders.base import Encoder, Features, pooled_only
+from textvae.layers.convolution import (
     KERNEL,
     Activation,
     Residual,
@@ -15,7 +16,6 @@ from textvae.convolution import (
     halved,
     perceptron,
 )
-from textvae.encoders.base import Encoder, Features, pooled_only
 
 Sizes = Annotated[list[PositiveInt], Field(min_length=1)]
 

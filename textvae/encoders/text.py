@@ -9,10 +9,10 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from textvae.encoders.base import Encoder, Features
-from textvae.noise import NO_NOISE, Noise, drop_word_types
-from textvae.recurrent import drop_features, make_lstm
+from textvae.layers.noise import NO_NOISE, Noise, drop_word_types
+from textvae.layers.recurrent import drop_features, make_lstm
+from textvae.layers.transformer import Block, check_heads, sinusoids
 from textvae.registry import Rate
-from textvae.transformer import Block, check_heads, sinusoids
 from textvae.vocabulary import PAD
 
 Pooling = Literal["last", "max", "mean"]

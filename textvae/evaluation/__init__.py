@@ -1,1 +1,1 @@
-"""What a trained model is worth: likelihood, latents, positions, texts."""
+"""Metrics of a model on data: likelihood, latents, positions, texts, topics, labels."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from textvae.evaluation.probes import judged
-from textvae.model import VAE
+from textvae.graph.model import VAE
 
 
 @dataclass(frozen=True)

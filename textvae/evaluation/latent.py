@@ -11,8 +11,8 @@ from torch.distributions import Distribution, Independent, Normal
 
 from textvae.encoders import Features, pooled_only
 from textvae.families import Family
-from textvae.model import VAE, FittedPrior
-from textvae.outputs import Latent
+from textvae.graph.model import VAE, FittedPrior
+from textvae.objectives.outputs import Latent
 
 ACTIVE = 0.01
 """Variance of a posterior mean over the data above which its dimension counts as active."""

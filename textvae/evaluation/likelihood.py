@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from textvae.model import VAE
+from textvae.graph.model import VAE
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from textvae.decoders.text import TokenDistribution
-from textvae.model import VAE
+from textvae.graph.model import VAE
 from textvae.vocabulary import PAD
 
 WORTHLESS = 0.1

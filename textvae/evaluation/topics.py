@@ -9,8 +9,8 @@ import torch
 
 from textvae.decoders.topics import TopicDecoder
 from textvae.evaluation.likelihood import Likelihood
-from textvae.model import VAE
-from textvae.noise import is_word
+from textvae.graph.model import VAE
+from textvae.layers.noise import is_word
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,8 @@
-"""One module per family of posteriors and priors; every module here is found by itself."""
-
-import importlib
-import pkgutil
+"""Families of distributions over a latent, one file for each kind."""
 
 from textvae.families.base import Family
+from textvae.registry import import_modules
 
-for module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{module.name}")
+import_modules(__name__, __path__)
 
 __all__ = ["Family"]

@@ -1,6 +1,8 @@
-"""Objectives: what the distributions said of a batch -> a loss."""
+"""Objectives: what a model returns -> a loss; schedules of their weights."""
 
-from textvae.objectives import critic, elbo, mmd, rate
 from textvae.objectives.base import Objective
+from textvae.registry import import_modules
 
-__all__ = ["Objective", "critic", "elbo", "mmd", "rate"]
+import_modules(__name__, __path__)
+
+__all__ = ["Objective"]

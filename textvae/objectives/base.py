@@ -5,9 +5,9 @@ from typing import get_type_hints
 
 from torch import Tensor
 
-from textvae.outputs import Latent, Loss, VAEOutput
+from textvae.objectives.outputs import Latent, Loss, VAEOutput
+from textvae.objectives.schedules import Schedule
 from textvae.registry import Component, SpecError, suggest
-from textvae.schedules import Schedule
 
 
 class Objective(Component):

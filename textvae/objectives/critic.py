@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from textvae.families.base import in_float32
 from textvae.objectives.base import Objective, parts, prior_like, reparameterized, size_of
-from textvae.outputs import Loss, VAEOutput
-from textvae.schedules import Constant, Schedule
+from textvae.objectives.outputs import Loss, VAEOutput
+from textvae.objectives.schedules import Constant, Schedule
 
 ONE = Constant(1.0)
 OTHERS = 64

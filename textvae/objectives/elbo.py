@@ -10,9 +10,9 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from textvae.objectives.base import Objective, parts
-from textvae.outputs import Loss, VAEOutput
+from textvae.objectives.outputs import Loss, VAEOutput
+from textvae.objectives.schedules import Constant, Schedule
 from textvae.registry import suggest
-from textvae.schedules import Constant, Schedule
 
 Per = Literal["sentence", "dimension", "batch", "batch_dimension"]
 

@@ -9,8 +9,8 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from textvae.objectives.base import Objective, parts, prior_like, reparameterized
-from textvae.outputs import Loss, VAEOutput
-from textvae.schedules import Constant, Schedule
+from textvae.objectives.outputs import Loss, VAEOutput
+from textvae.objectives.schedules import Constant, Schedule
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 

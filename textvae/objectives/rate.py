@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from textvae.objectives.base import Objective, parts
-from textvae.outputs import Loss, VAEOutput
-from textvae.schedules import Constant, Schedule
+from textvae.objectives.outputs import Loss, VAEOutput
+from textvae.objectives.schedules import Constant, Schedule
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,198 @@
+"""Latent pictures and their figures; classifiers on features."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import IMAGE_DECODERS, IMAGE_ENCODERS, digits, vae
+from PIL import Image
+from test_image import answer
+
+from textvae.analysis.classification import (
+    Budget,
+    accuracy,
+    inputs_of,
+    joined,
+    semi_supervised,
+    train_classifier,
+)
+from textvae.analysis.latent_space import Atlas
+from textvae.api.image import ImageVAE, open_model
+from textvae.evaluation.space import bhattacharyya, hole_score, knn_accuracy, overlap
+
+PICTURES = {
+    "scatter",
+    "manifold",
+    "traversal",
+    "interpolation",
+    "reconstructions",
+    "samples",
+    "ellipses",
+}
+
+
+def test_overlap_of_gaussians_is_the_integral_of_the_root():
+    means, scales = np.array([[0.3], [1.0]]), np.array([[0.5], [2.0]])
+    x = torch.linspace(-30, 30, 200_001, dtype=torch.float64)
+    p, q = (
+        torch.distributions.Normal(float(m), float(s)).log_prob(x)
+        for m, s in zip(means[:, 0], scales[:, 0], strict=True)
+    )
+    integral = torch.trapezoid((0.5 * (p + q)).exp(), x).item()
+    found = bhattacharyya(means[:1], scales[:1], means[1:], scales[1:])
+    assert found[0] == pytest.approx(integral, rel=1e-6)
+    assert bhattacharyya(means, scales, means, scales) == pytest.approx([1, 1])
+    assert overlap(means, 0 * scales) == (0.0, 0.0)
+    near, other = overlap(np.array([[0.0], [0.1], [9.0], [9.1]]), np.full((4, 1), 0.5))
+    assert near > 0.99 > 0.6 > other
+
+
+def test_a_hole_shows_in_the_score():
+    draw = np.random.default_rng(0)
+    prior, filled = draw.normal(size=(1000, 2)), draw.normal(size=(2000, 2))
+    ring = filled / np.linalg.norm(filled, axis=1, keepdims=True) * 3
+    assert hole_score(prior, filled) == pytest.approx(1, abs=0.15)
+    assert hole_score(prior, ring) > 10
+    with pytest.raises(ValueError, match="at least 4"):
+        hole_score(prior, filled[:3])
+
+
+def test_neighbours_leave_out_missing_labels():
+    codes = np.repeat([[0.0], [5.0]], 20, 0) + 0.1 * np.arange(40)[:, None]
+    labels = np.repeat([0, 1], 20)
+    assert knn_accuracy(codes, labels, codes, labels) == 1.0
+    wrong = np.where(np.arange(40) % 2, labels, -1)
+    assert knn_accuracy(codes, wrong, codes, labels) == 1.0
+    with pytest.raises(ValueError, match="10 labelled rows"):
+        knn_accuracy(codes, np.full(40, -1), codes, labels)
+
+
+def test_the_command_writes_every_picture_and_the_figures(image_run, tmp_path, capsys):
+    arguments = ["latent", str(image_run), "--limit", "200", "--out", str(tmp_path / "lat")]
+    code, out, _ = answer(capsys, *arguments, "--json")
+    figures, stored = json.loads(out), json.loads((tmp_path / "lat/latent.json").read_text())
+    assert not code and {k: v for k, v in figures.items() if k != "pictures"} == stored
+    assert 0.3 < figures["knn_accuracy"] <= 1 and figures["hole_score"] > 0.8
+    assert 0 <= figures["overlap_random"] <= figures["overlap_nearest"] <= 1
+    for name in PICTURES:
+        pixels = np.asarray(Image.open(tmp_path / "lat" / f"{name}.png"))
+        assert pixels.std() > 5, name
+    code, out, _ = answer(capsys, *arguments)
+    assert "hole_score" in out
+
+
+def test_grid_and_traversal_stand_where_the_prior_does(image_run, monkeypatch):
+    atlas = Atlas(open_model(image_run), digits().train, digits().test)
+    plain = atlas.manifold(), atlas.traversal()
+    centre, spread = torch.arange(4.0), torch.tensor([1.0, 0.5, 2.0, 3.0])
+    prior = torch.distributions.MultivariateNormal(centre, scale_tril=spread.diag())
+    monkeypatch.setattr(type(atlas.vae.model), "standing_prior", lambda model, name: prior)
+    grid, way = atlas.manifold(), atlas.traversal()
+    np.testing.assert_allclose(grid, plain[0] * spread.numpy() + centre.numpy(), rtol=1e-5)
+    for number, axis in enumerate(atlas.order):
+        rows = slice(number * 11, (number + 1) * 11)
+        moved = plain[1][rows, axis] * spread[axis].item() + centre[axis].item()
+        np.testing.assert_allclose(way[rows, axis], moved, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["vmf", "dirichlet"])
+def test_pictures_are_of_latents_that_there_are(kind, monkeypatch):
+    latent = {"name": "z", "kind": kind, "dim": 4, "given": ["image"]}
+    model = vae(
+        [{"name": "image", **IMAGE_ENCODERS["mlp"]}],
+        [latent],
+        [{"name": "image", "given": ["z"], **IMAGE_DECODERS["mlp"]}],
+        vocab_size=0,
+        observed=digits().facts,
+    )
+    atlas, seen = Atlas(ImageVAE(model), digits().train, digits().test), []
+    monkeypatch.setattr(ImageVAE, "decode", lambda face, z, labels: seen.append(z))
+    for points in (atlas.manifold(), atlas.traversal()):
+        atlas.decoded(points)
+    for z in seen:
+        length = z.norm(dim=-1) if kind == "vmf" else z.sum(-1)
+        torch.testing.assert_close(length, torch.ones(len(z)))
+        assert kind == "vmf" or (z > 0).all()
+    centre, spread = atlas.prior_moments()
+    prior = model.latents["z"].default_prior(torch.Size(), torch.zeros(1))
+    np.testing.assert_allclose(centre, prior.mean, atol=1e-6)
+    np.testing.assert_allclose(spread, prior.stddev, rtol=1e-4)
+
+
+def test_a_classifier_learns_and_features_are_beside_pixels(image_run):
+    images, labels = joined(digits())
+    found = inputs_of(open_model(image_run), images)
+    assert {name: part.shape[1] for name, part in found.items()} == {
+        "pixels": 64,
+        "pixels + mean": 68,
+        "pixels + hidden": 96,
+        "pixels + sample": 68,
+        "mean alone": 4,
+    }
+    state = torch.get_rng_state()
+    model = train_classifier(found["pixels"], labels, 10, Budget(least_steps=150), seed=0)
+    assert torch.equal(state, torch.get_rng_state())
+    test = digits().test
+    held = test.columns["image"].values.reshape(60, -1) / np.float32(255)
+    assert accuracy(model, held, test.columns["label"].values) > 0.8
+
+
+def test_the_vae_of_the_comparison_sees_no_labelled_image(tmp_path, monkeypatch):
+    from textvae.analysis import classification
+
+    seen = []
+
+    class Spy(classification.Autoencoder):
+        def fit(self, images):
+            seen.append(images)
+            return super().fit(images)
+
+    monkeypatch.setattr(classification, "Autoencoder", Spy)
+    corpus = digits(200)
+    budget = Budget(least_steps=20, epochs=1)
+    overrides = ["train.epochs=1", "encoders.image.hidden=[8]", "latents.z.dim=2"]
+    rows = semi_supervised(
+        corpus, "kingma2014_image", tmp_path / "run", [60, 20], 2, budget, overrides
+    )
+    images, _ = joined(corpus)
+    labelled = images[np.random.default_rng(0).permutation(240)[:60]]
+    unseen = {image.tobytes() for image in labelled}
+    assert len(seen[0]) == 180 and not unseen & {image.tobytes() for image in seen[0]}
+    assert [row["labels"] for row in rows] == [60] * 5 + [20] * 5
+    for row in rows:
+        assert len(row["accuracies"]) == len(row["gains"]) == 2
+        assert row["accuracy"] == pytest.approx(np.mean(row["accuracies"]))
+        if row["inputs"] == "pixels":
+            assert row["gains"] == [0, 0]
+    with pytest.raises(ValueError, match=r"must be from 1 to 230 \(got 20 to 1000\)"):
+        semi_supervised(corpus, "kingma2014_image", tmp_path / "other", [20, 1000], 1)
+    corpus.train.columns["label"].values[40:] = -1
+    corpus.valid.columns["label"].values[:] = -1
+    with pytest.raises(ValueError, match=r"must be from 1 to 40 \(got 50 to 50\)"):
+        semi_supervised(corpus, "kingma2014_image", tmp_path / "other", [50], 1)
+    corpus.test.columns["label"].values[:] = -1
+    with pytest.raises(ValueError, match="labels are needed, of test images too"):
+        semi_supervised(corpus, "kingma2014_image", tmp_path / "other", [20], 1)
+
+
+def test_commands_for_classes(image_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    short = functools.partial(Budget, least_steps=50, epochs=15)
+    monkeypatch.setattr("textvae.analysis.classification.Budget", short)
+    arguments = ["--labels", "50", "--seeds", "1", "--set", "train.epochs=1"]
+    code, out, _ = answer(capsys, "classify", *arguments)
+    assert not code and "pixels + hidden" in out
+    code, _, err = answer(capsys, "judge", str(image_run))
+    assert code == 2 and "given no labels" in err
+    settings = ["train.epochs=1", "encoders.image.hidden=[16]", "decoders.image.hidden=[16]"]
+    given = [f"--set={setting}" for setting in settings]
+    code, _, _ = answer(capsys, "train", "sohn2015_image", *given, "--output", "cvae")
+    code, out, _ = answer(capsys, "judge", "cvae", "-n", "5", "--json")
+    found = json.loads(out)
+    assert not code and found["classifier_accuracy"] > 0.9 and len(found["by_label"]) == 10
+    code, out, _ = answer(capsys, "sample", "cvae", "-n", "4", "--label", "3", "--out", "s.png")
+    assert not code and Image.open("s.png").size[0] > 50
+    code, out, _ = answer(capsys, "latent", "cvae", "--limit", "50", "--out", "lat")
+    assert not code and (tmp_path / "lat/manifold.png").exists()

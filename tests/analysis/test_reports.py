@@ -1,0 +1,125 @@
+"""What `textvae evaluate` says: every figure with its estimator, number and denominator."""
+
+import json
+import math
+
+import pytest
+from test_cli import copy_run, refused, textvae, trained_runs
+
+from textvae.analysis.claims import metric_names
+from textvae.analysis.reports import evaluation_text, figure, figure_notes, percent
+from textvae.api.sentence import Evaluation
+from textvae.console import json_text
+
+__all__ = ["refused", "textvae"]  # fixtures
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return trained_runs(tmp_path_factory)
+
+
+def named(figures, prefix=""):
+    """The figures of nested objects, with dots."""
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            yield from named(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def test_the_latent_is_described(runs, textvae):
+    options = ["--data", runs / "texts.txt", "--samples", 3]
+    out = textvae("evaluate", runs / "vae", *options).out
+    figures = textvae("evaluate", runs / "vae", *options, "--json").json
+    rows = {line[:18].strip(): line[18:].split(maxsplit=1) for line in out.splitlines()}
+    assert float(rows["mutual information"][0]) == round(figures["mutual_information"], 3)
+    assert rows["mutual information"][1] == (
+        "of at most 4.61 = ln N nats; all 100 posteriors, 10 samples of each"
+    )
+    assert float(rows["marginal KL"][0]) == round(figures["marginal_kl"], 3)
+    assert rows["active units"][1].startswith("of 3, variance of posterior mean > 0.01 (largest ")
+    assert len(figures["variances"]) == len(figures["kls"]) == 3
+    assert figures["generation"] is None and "BLEU" not in out
+
+
+def test_every_figure_has_a_note(runs, textvae):
+    result = textvae("evaluate", runs / "vae", "--samples", 2, "--generation", "--data",
+                     runs / "texts.txt", "--json").json  # fmt: skip
+    notes = result.pop("notes")
+    denominators = ("sentences", "words", "tokens", "samples", "pairs", "moving", "steps", "scored")
+    for name, value in named(result):
+        *_, last = name.split(".")
+        said = name.replace("generation.real", "generation.samples") in notes
+        about = {
+            *("latent_samples", "dimensions", "mutual_information_ceiling", "variances", "kls"),
+            *("collapsed", "deterministic", "signature", "reference", "reference_is_training"),
+        }
+        if last in ("accuracy", "macro_f1", "labelled"):
+            assert not value, "there are no labels"
+            continue
+        assert said or last in about.union(denominators), name
+        assert value is not None, name
+    numbers = {name for name, value in named(result) if isinstance(value, int | float)}
+    assert numbers | {"accuracy", "macro_f1"} == set(metric_names(Evaluation))
+
+
+def test_generation_stands_beside_real_text_and_goes_to_a_file(runs, textvae, tmp_path):
+    options = ["--data", runs / "texts.txt", "--samples", 2, "--generation"]
+    answer = textvae("evaluate", runs / "vae", *options, "--out", "f.json")
+    assert answer.code == 0 and "copies" not in answer.err
+    stored = json.loads((tmp_path / "f.json").read_text())
+    assert stored == textvae("evaluate", runs / "vae", *options, "--json").json
+    found = stored["generation"]
+    assert found["reference"] == 95 and found["reference_is_training"]
+    for said in ("50 samples  50 held out", "of 100 sentences, greedy", "sacrebleu nrefs:1|case"):
+        assert said in answer.out
+    (line,) = [line for line in answer.out.splitlines() if line.startswith("self-BLEU")]
+    assert line.split()[1:3] == [figure(found[of]["self_bleu"]) for of in ("samples", "real")]
+    (line,) = [line for line in answer.out.splitlines() if line.startswith("copied")]
+    assert line.split()[1:3] == [percent(found[of]["copied"]) for of in ("samples", "real")]
+    assert all(len(line) < 120 for line in answer.out.splitlines())
+
+
+def test_generation_of_a_language_model_and_of_a_model_without_a_run(runs, textvae, tmp_path):
+    copy_run(runs / "lm", tmp_path / "bare")
+    (tmp_path / "bare/recipe.yaml").unlink()
+    options = ["--data", runs / "texts.txt", "--generation", "--limit", 20]
+    answer = textvae("evaluate", "bare", *options)
+    assert "note: copies are not counted" in answer.err and "reconstruction" not in answer.out
+    assert "under a 3-gram model of 10 other held-out sentences" in answer.out
+    found = textvae("evaluate", "bare", *options, "--json").json["generation"]
+    assert found["samples"]["copied"] is None is found["reconstruction"]
+
+
+def test_bad_files_and_too_few_texts_are_refused(runs, refused):
+    vae = runs / "vae"
+    assert "must end in .json" in refused("evaluate", vae, "--out", "f.txt")
+    assert "the folder 'none' is not there" in refused("evaluate", vae, "--out", "none/f.json")
+    assert "at least 4 texts" in refused("evaluate", vae, "--limit", 3, "--generation")
+
+
+def test_missing_figures_are_dashes():
+    assert (figure(None), figure(2.0), figure(1)) == ("-", "2.000", "1.000")
+    assert (percent(None), percent(0.125)) == ("-", "12.5%")
+
+
+def test_a_figure_of_one_dimension_has_no_median():
+    figures = dict.fromkeys(
+        ["nll", "elbo", "reconstruction", "kl", "word_perplexity", "token_perplexity"], 1.0
+    ) | {"mutual_information": 0.5, "mutual_information_ceiling": 2.0, "marginal_kl": 0.5}
+    figures |= {"samples": 5, "latent_samples": 10, "sentences": 8, "words": 30, "tokens": 40}
+    figures |= {"active_units": 1, "dimensions": 1, "variances": (0.5,)}
+    assert evaluation_text(figures).splitlines()[-1].endswith("variance of posterior mean > 0.01")
+    assert figure_notes(figures)["nll"].endswith("importance-weighted, 5 samples, 8 sentences")
+    figures |= {"latent_worth": 0.05, "first_token_share": None}
+    assert "worth of z" in evaluation_text(figures).splitlines()[-1]
+    figures |= {"latent_worth": 2.0, "first_token_share": 0.25}
+    *_, worth, share = evaluation_text(figures).splitlines()
+    assert "2.00" in worth and "0.25" in share and "first token" in share
+
+
+def test_json_has_no_infinity():
+    result = {"a": [1.5, math.inf, (math.nan,)], "b": {"c": -math.inf, "d": "inf"}, "e": 3}
+    found = {"a": [1.5, None, [None]], "b": {"c": None, "d": "inf"}, "e": 3}
+    assert json.loads(json_text(result)) == found

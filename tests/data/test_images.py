@@ -1,0 +1,249 @@
+"""Images from every source, as fields; what is wrong with one is said in one line."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+import torch
+from conftest import ids
+from PIL import Image
+from pydantic import ValidationError
+
+from textvae.config import ImagePlan
+from textvae.data.batching import Sentences, ShuffledBatches
+from textvae.data.fields import Fields, Images, Labels, binarized
+from textvae.data.images import read_image_corpus, read_image_split, read_png
+from textvae.data.texts import DataError
+from textvae.vocabulary import MISSING
+
+
+def plan(source=None, **settings):
+    given = None if source is None else str(source)
+    return ImagePlan(modality="image", source=given, **settings)
+
+
+def pictures(count=10, height=6, width=5, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, height, width), np.uint8)
+
+
+def write_idx(path, array):
+    data = b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    data += array.tobytes()
+    path.write_bytes(gzip.compress(data) if path.name.endswith(".gz") else data)
+
+
+def write_png(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+def test_the_digits_are_split_without_overlap():
+    corpus = read_image_corpus(plan())
+    sizes = [len(corpus.train), len(corpus.valid), len(corpus.test)]
+    assert sum(sizes) == 1797 and sizes[2] == 300 and corpus.facts["label"] == {"classes": 10}
+    splits = (corpus.train, corpus.valid, corpus.test)
+    rows = np.concatenate([rows.columns["image"].values.reshape(-1, 64) for rows in splits])
+    sklearn = pytest.importorskip("sklearn.datasets").load_digits()
+    ours = np.round(rows / 255 * 16).astype(int)
+    assert sorted(map(tuple, ours)) == sorted(map(tuple, sklearn.data.astype(int)))
+    assert read_image_corpus(plan()).fingerprint() == corpus.fingerprint()
+    assert read_image_corpus(plan(pixels="static")).fingerprint() != corpus.fingerprint()
+
+
+def test_idx_files_by_split(tmp_path):
+    train, test = pictures(20), pictures(8, seed=1)
+    write_idx(tmp_path / "train-images-idx3-ubyte.gz", train)
+    write_idx(tmp_path / "train-labels-idx1-ubyte", np.arange(20, dtype=np.uint8) % 3)
+    write_idx(tmp_path / "t10k-images-idx3-ubyte", test)
+    corpus = read_image_corpus(plan(tmp_path, valid_fraction=0.25))
+    assert corpus.facts == {
+        "image": {"shape": [1, 6, 5], "pixels": "grey"},
+        "label": {"classes": 3},
+    }
+    assert [len(corpus.train), len(corpus.valid), len(corpus.test)] == [15, 5, 8]
+    assert np.array_equal(corpus.test.columns["image"].values[:, 0], test)
+    assert (corpus.test.columns["label"].values == MISSING).all()
+    joined = np.concatenate([part.columns["label"].values for part in (corpus.train, corpus.valid)])
+    assert sorted(joined) == sorted(np.arange(20) % 3)
+    rows, notes = read_image_split(plan(tmp_path))
+    assert len(rows) == 8 and "test images" in notes[0]
+
+
+@pytest.mark.parametrize(
+    "names", [("x_train", "y_train"), ("images", "labels"), ("train_images", "train_labels")]
+)
+def test_npz_files(names, tmp_path):
+    file = tmp_path / "data.npz"
+    np.savez(file, **dict(zip(names, (pictures(), np.arange(10) % 2), strict=True)))
+    corpus = read_image_corpus(plan(file))
+    assert len(corpus.train) + len(corpus.valid) == 10 and corpus.facts["label"]["classes"] == 2
+    colours = np.random.rand(4, 6, 5, 3)
+    np.savez(file, images=colours)
+    rows, _ = read_image_split(plan(file))
+    assert rows.facts == {"image": {"shape": [3, 6, 5], "pixels": "grey"}}
+    values = rows.collate([rows[2]])["image"][0].numpy()
+    np.testing.assert_allclose(values, colours[2].transpose(2, 0, 1), atol=1e-6)
+
+
+def test_folders_of_pngs_by_class_and_split(tmp_path):
+    for number, image in enumerate(pictures(12)):
+        split = "train" if number < 8 else "test"
+        write_png(tmp_path / split / "ab"[number % 2] / f"{number:02}.png", image)
+    corpus = read_image_corpus(plan(tmp_path, valid_fraction=0.2))
+    assert [len(corpus.train), len(corpus.valid), len(corpus.test)] == [6, 2, 4]
+    assert corpus.test.columns["label"].values.tolist() == [0, 0, 1, 1]
+    flat = tmp_path / "flat"
+    for number, image in enumerate(pictures(3)):
+        write_png(flat / f"{number}.png", image)
+    rows, _ = read_image_split(plan(flat))
+    assert rows.facts == {"image": {"shape": [1, 6, 5], "pixels": "grey"}}
+    assert np.array_equal(rows.columns["image"].values[:, 0], pictures(3))
+    assert np.array_equal(read_png(flat / "1.png")[0], pictures(3)[1])
+    write_png(flat / "colour.png", np.zeros((6, 5, 3), np.uint8))
+    with pytest.raises(DataError, match="colour.png: 6 x 5 pixels of 3 channels, but 0.png has"):
+        read_image_split(plan(flat))
+
+
+def test_sixteen_bits_are_scaled_to_eight(tmp_path):
+    wide = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    np.testing.assert_array_equal(read_png(tmp_path / "wide.png")[0], wide >> 8)
+
+
+def corrupt_png(folder):
+    write_png(folder / "a.png", pictures(1)[0])
+    (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:50])
+
+
+def mixed_sizes(folder):
+    write_png(folder / "a.png", pictures(1)[0])
+    write_png(folder / "b.png", pictures(1, 7)[0])
+
+
+def short_idx(folder):
+    write_idx(folder / "train-images-idx3-ubyte", pictures(4))
+    file = folder / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:-3])
+
+
+def cut_gzip(folder):
+    write_idx(folder / "train-images-idx3-ubyte.gz", pictures(40))
+    file = folder / "train-images-idx3-ubyte.gz"
+    file.write_bytes(file.read_bytes()[:-30])
+
+
+def false_gzip(folder):
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(b"no gzip")
+
+
+def no_idx(folder):
+    (folder / "train-images-idx3-ubyte").write_bytes(b"\0\0\x0d\x03abc")
+
+
+def too_few_labels(folder):
+    write_idx(folder / "train-images-idx3-ubyte", pictures(4))
+    write_idx(folder / "train-labels-idx1-ubyte", np.zeros(3, np.uint8))
+
+
+def only_test(folder):
+    write_idx(folder / "t10k-images-idx3-ubyte", pictures(4))
+
+
+def two_sizes(folder):
+    write_idx(folder / "train-images-idx3-ubyte", pictures(4))
+    write_idx(folder / "t10k-images-idx3-ubyte", pictures(4, 7))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: None, "holds no images"),
+        (corrupt_png, "a.png: is damaged or no image"),
+        (mixed_sizes, "b.png: 7 x 5 pixels of 1 channel, but a.png has 6 x 5"),
+        (short_idx, "header says 4 x 6 x 5 bytes, it holds 117"),
+        (cut_gzip, "is damaged or cut short"),
+        (false_gzip, "is not a gzip file"),
+        (no_idx, "is no idx file of bytes"),
+        (too_few_labels, "labels must be 4 whole numbers"),
+        (only_test, "has no train images"),
+        (two_sizes, "splits differ in size"),
+    ],
+)
+def test_a_bad_folder_is_one_line(make, message, tmp_path):
+    make(tmp_path)
+    with pytest.raises(DataError, match=message) as caught:
+        read_image_corpus(plan(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"weights": np.zeros(3)}, "no array of images"),
+        ({"images": np.zeros((4, 6))}, r"must be \(N, H, W\)"),
+        ({"images": np.zeros((4, 2, 6, 5))}, "1 or 3 channels"),
+        ({"images": np.zeros((0, 6, 5))}, "images must be"),
+        ({"images": np.full((4, 6, 5), np.nan)}, "must be finite"),
+        ({"images": np.array([[["a"]]])}, "must be numbers"),
+        ({"images": np.zeros((4, 6, 5)), "labels": np.full(4, -2)}, "0 or above"),
+        ({"images": np.array([None, 3], object)}, "no readable .npz"),
+    ],
+)
+def test_a_bad_array_is_one_line(arrays, message, tmp_path):
+    np.savez(tmp_path / "data.npz", **arrays)
+    with pytest.raises(DataError, match=message):
+        read_image_corpus(plan(tmp_path / "data.npz"))
+
+
+def test_other_bad_sources(tmp_path):
+    for name, message in [
+        ("nowhere.npz", "no such file or folder"),
+        ("text.txt", "unknown file type"),
+        ("no.npz", "no readable .npz"),
+    ]:
+        if name != "nowhere.npz":
+            (tmp_path / name).write_text("words")
+        with pytest.raises(DataError, match=message):
+            read_image_corpus(plan(tmp_path / name))
+    np.savez(tmp_path / "far.npz", images=5 * np.ones((4, 6, 5)))
+    with pytest.raises(DataError, match=r"dynamic needs images in \[0, 1\] \(got 5 to 5\)"):
+        read_image_corpus(plan(tmp_path / "far.npz", pixels="dynamic"))
+    with pytest.raises(ValidationError):
+        plan(pixels="blue")
+
+
+def test_static_bits_are_drawn_once_and_dynamic_ones_each_time():
+    corpus = read_image_corpus(plan(pixels="static"))
+    values = corpus.train.columns["image"].values
+    assert set(np.unique(values)) == {0, 255}
+    grey = read_image_corpus(plan()).train.columns["image"].values
+    assert abs(values.mean() - grey.mean()) < 1
+    assert np.array_equal(binarized(grey, 3), binarized(grey, 3))
+    assert not np.array_equal(binarized(grey, 3), binarized(grey, 4))
+    rows = Fields({"image": Images(grey[:20], "dynamic")})
+    batch = rows.collate([rows[n] for n in range(20)])
+    assert not torch.equal(rows.drawn(batch)["image"], rows.drawn(batch)["image"])
+    (_, first), (_, second) = next(rows.in_length_order()), next(rows.in_length_order())
+    assert torch.equal(first["image"], second["image"]), "evaluation sees the same bits each time"
+
+
+def test_fields_hold_texts_and_labels_in_the_same_rows():
+    tokens = ids(1, 6, 3, 2, 5)
+    flat = tokens[tokens > 0].numpy().astype(np.int32)
+    offsets = np.cumsum([0, *(tokens > 0).sum(1).tolist()])
+    labels = np.array([0, 1, -1, 1, 0])
+    rows = Fields({"text": Sentences(flat, offsets, 22), "label": Labels(labels, 2)})
+    assert rows.lengths.tolist() == [3, 8, 5, 4, 7] and rows.facts == {"label": {"classes": 2}}
+    batch = rows.collate([rows[1], rows[2]])
+    assert torch.equal(batch["text"], tokens[1:3]) and batch["label"].tolist() == [1, -1]
+    seen = [n for chosen, _ in rows.in_length_order(12) for n in chosen.tolist()]
+    assert seen == [0, 3, 2, 4, 1]
+    for chosen, found in rows.in_length_order(12):
+        assert found["label"].tolist() == labels[chosen].tolist()
+        for row, number in zip(found["text"], chosen, strict=True):
+            assert torch.equal(row[row > 0], tokens[number][tokens[number] > 0])
+    batches = list(ShuffledBatches(rows.lengths, 2, seed=0))
+    assert len(batches) == 2 and len({n for batch in batches for n in batch}) == 4
+    with pytest.raises(DataError, match="as many rows"):
+        Fields({"label": Labels(labels, 2), "other": Labels(labels[:3], 2)})

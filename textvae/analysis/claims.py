@@ -1,0 +1,351 @@
+"""Claims: run, compare with the published number, report."""
+
+import json
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args
+
+from textvae.analysis.exports import write_json
+from textvae.analysis.summary import summarize_run
+from textvae.api.image import ImageEvaluation, ImageVAE, open_model
+from textvae.api.sentence import Evaluation
+from textvae.config import Claim, DataPlan
+from textvae.console import table
+from textvae.recipes import Recipe, first_stage, load_recipe, shipped_recipes
+from textvae.registry import SpecError, suggest
+from textvae.training import workflow as training
+from textvae.training.run_data import (
+    entropy_of,
+    held_out_images,
+    held_out_labels,
+    held_out_texts,
+    training_texts,
+)
+from textvae.training.runs import Report, RunError, saved_recipe
+
+STORED = Path("docs/results.json")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One comparison of a claim.
+
+    Args:
+        claim: what was promised.
+        ours: our figure.
+        bound: what ours is compared with.
+        holds: whether it stands.
+    """
+
+    claim: Claim
+    ours: float
+    bound: float
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A recipe's claim, rerun.
+
+    Args:
+        recipe: its name.
+        figures: that were measured.
+        checks: one for each comparison.
+    """
+
+    recipe: str
+    figures: dict[str, Any]
+    checks: list[Checked]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every comparison stands."""
+        return all(check.holds for check in self.checks)
+
+    def result(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        checks = [
+            {**c.claim.model_dump(), "ours": c.ours, "bound": c.bound, "holds": c.holds}
+            for c in self.checks
+        ]
+        return {
+            "recipe": self.recipe,
+            "holds": self.holds,
+            "checks": checks,
+            "figures": self.figures,
+        }
+
+    def text(self) -> str:
+        """All of it for a person."""
+        header = ["metric", "ours", "must be", "published", "holds"]
+        if not self.checks:
+            return f"{self.recipe}: no claim; the figures are recorded"
+        rows = [
+            (
+                check.claim.metric,
+                check.ours,
+                f"{check.claim.test} {check.bound:g}"
+                + (f" ({limit_of(check.claim)})" if check.claim.over else ""),
+                "-" if check.claim.published is None else f"{check.claim.published:g}",
+                check.holds,
+            )
+            for check in self.checks
+        ]
+        return table(rows, header)
+
+
+def limit_of(claim: Claim) -> str:
+    """What a figure is compared with, in words."""
+    if claim.over is None:
+        return f"{claim.value:g}"
+    times = "" if claim.factor == 1 else f"{claim.factor:g} x "
+    return f"{times}{claim.over}" + (f" {claim.value:+g}" if claim.value else "")
+
+
+def check_claims(
+    claims: Sequence[Claim], figures: Mapping[str, Any], stored: Mapping[str, Any]
+) -> list[Checked]:
+    """Each comparison of a claim with our figures.
+
+    Args:
+        claims: of a recipe.
+        figures: ours.
+        stored: figures of other recipes by name, for claims `over` one of them.
+
+    Raises:
+        SpecError: as `check_measurable`.
+    """
+    check_measurable(claims, stored)
+    checks = []
+    for claim in claims:
+        bound = claim.value
+        if claim.over is not None:
+            yardstick = figure_of(stored[claim.over]["figures"], claim.metric)
+            assert yardstick is not None, "checked above"
+            bound += claim.factor * yardstick
+        ours = figure_of(figures, claim.metric)
+        if ours is None:
+            raise SpecError([f"claim: {claim.metric} was not measured for this model"])
+        checks.append(
+            Checked(claim, ours, bound, ours <= bound if claim.test == "<=" else ours >= bound)
+        )
+    return checks
+
+
+def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None:
+    """Refuse a claim that no training can decide.
+
+    Raises:
+        SpecError: a metric that is not measured, or the other recipe has no stored figures.
+    """
+    known = [*metric_names(Evaluation), *metric_names(ImageEvaluation)]
+    problems = []
+    for number, claim in enumerate(claims):
+        if claim.metric not in known:
+            problems.append(
+                f"claim.{number}.metric: unknown {claim.metric!r} {suggest(claim.metric, known)}"
+            )
+        if claim.over is not None and not (
+            claim.over in stored
+            and figure_of(stored[claim.over]["figures"], claim.metric) is not None
+        ):
+            problems.append(
+                f"claim.{number}.over: {claim.over!r} has no stored result; first: textvae verify "
+                f"{claim.over} --record FILE, and the same FILE here"
+            )
+    if problems:
+        raise SpecError(problems)
+
+
+def metric_names(kind: type, prefix: str = "") -> Iterator[str]:
+    """The figures of a dataclass that a claim may be about; those of its parts with dots."""
+    for field in fields(kind):
+        union = isinstance(field.type, UnionType)
+        for part in get_args(field.type) if union else (field.type,):
+            if is_dataclass(part):
+                yield from metric_names(part, f"{prefix}{field.name}.")  # type: ignore[arg-type]
+            elif part in (int, float, bool):
+                yield prefix + field.name
+
+
+def figure_of(figures: Mapping[str, Any], metric: str) -> float | None:
+    """A figure by its name, with dots into its parts; None where it was not measured."""
+    value: Any = figures
+    for name in metric.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return None if value is None else float(value)
+
+
+def verify_recipe(
+    name: str,
+    data: str | None,
+    model: str | None,
+    samples: int,
+    record: Path | None,
+    text_column: str | None,
+    report: Report,
+    device: str | None = None,
+) -> Verdict:
+    """Train what is missing, measure on the test texts, compare with the claim.
+
+    Args:
+        name: of the recipe, or its path.
+        data: of the claim; None for what the recipe names.
+        model: a finished run of the recipe; None to train one in runs/.
+        samples: K of the importance-weighted bound.
+        record: JSON file that holds results by recipe; ours is added to it.
+        text_column: column of a table that holds the texts; None for the recipe's.
+        report: called with each event of a training.
+        device: "cpu" to stay off a GPU that is there.
+
+    Raises:
+        ValueError: the recipe has no claim and nothing is recorded, the model is of another
+            recipe, or see `train`.
+    """
+    recipe = load_recipe(name)
+    if not recipe.claim and record is None:
+        raise ValueError(
+            f"the recipe {recipe.name!r} carries no claim; --record stores its figures anyhow"
+        )
+    stored = read_results(record or STORED)
+    check_measurable(recipe.claim, stored)
+    if model is None:
+        finished = training.train(name, [], data, text_column, None, report, summarize_run, device)
+        assert finished is not None, "one process trains here"
+        model = str(finished.folder)
+    trained = saved_recipe(Path(model))
+    if not is_run_of(trained, recipe):
+        raise RunError(f"{model} is a run of another model or objective than {recipe.name!r}")
+    figures = measured(model, recipe, data, samples, text_column, device)
+    verdict = Verdict(recipe.name, figures, check_claims(recipe.claim, figures, stored))
+    if record is not None:
+        entry = {
+            "figures": figures,
+            "holds": verdict.holds,
+            "data": data_name(trained) if data is None else Path(data).name,
+            "train": trained.train.model_dump(),
+            "machine": machine(device),
+        }
+        add_result(record, recipe.name, entry)
+    return verdict
+
+
+def is_run_of(trained: Recipe, recipe: Recipe) -> bool:
+    """Whether a run's recipe has a recipe's model and objectives, in both trainings.
+
+    A first training that was a run of its own is compared where it stands.
+    """
+    if (trained.model, trained.objective) != (recipe.model, recipe.objective):
+        return False
+    begun, asked = trained.pretrain, recipe.pretrain
+    if begun is None or begun.run is None or asked is None or asked.run is not None:
+        return begun == asked
+    if (begun.transfer, begun.freeze) != (asked.transfer, asked.freeze):
+        return False
+    return is_run_of(saved_recipe(Path(begun.run)), first_stage(recipe))
+
+
+def measured(
+    model: str,
+    recipe: Recipe,
+    data: str | None,
+    samples: int,
+    text_column: str | None,
+    device: str | None,
+) -> dict[str, Any]:
+    """The figures of a run on held-out texts or images."""
+    vae = open_model(model, device or "cpu")
+    if isinstance(vae, ImageVAE):
+        rows, _ = held_out_images(model, data)
+        return asdict(vae.evaluate(rows, samples, 0))
+    plan = saved_recipe(Path(model)).data
+    assert isinstance(plan, DataPlan), "the model is one of texts"
+    text_column, column = text_column or plan.text_column, plan.label_column
+    if column is None:
+        texts, labels = held_out_texts(model, data, text_column).texts, None
+    else:
+        texts, labels = held_out_labels(model, data, text_column, column)
+    generation = any(claim.metric.startswith("generation.") for claim in recipe.claim)
+    seen = training_texts(model)[0] if generation else None
+    figures = asdict(vae.evaluate(texts, samples, 0, generation, seen, labels))
+    return figures | entropy_of(model, data)
+
+
+def data_name(recipe: Recipe) -> str:
+    """What the data of a recipe is called."""
+    if recipe.data.source:
+        return Path(recipe.data.source).name
+    return "shipped corpus" if isinstance(recipe.data, DataPlan) else "8 x 8 digits"
+
+
+def machine(device: str | None) -> str:
+    """The kind of machine that computes on a device, without its name."""
+    import torch
+
+    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    name = "CPU" if on_cpu else torch.cuda.get_device_name()
+    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, " + (
+        f"{platform.system()} {platform.machine()}"
+    )
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Stored results by recipe; empty when the file is not there.
+
+    Raises:
+        ValueError: it is no file of results.
+    """
+    if not path.exists():
+        return {}
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is no file of results ({error})") from None
+    if not isinstance(stored, dict):
+        raise ValueError(f"{path}: is no file of results (it must hold an object)")
+    return stored
+
+
+def add_result(path: Path, name: str, entry: dict[str, Any]) -> None:
+    """Write one recipe's result into the file of results, the others kept."""
+    stored = read_results(path) | {name: entry}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, dict(sorted(stored.items())))
+
+
+def systems_page(stored: Mapping[str, Any]) -> str:
+    """docs/systems.md: each published system, its recipe, our number beside theirs."""
+    lines = [
+        "# Published systems",
+        "",
+        "Generated by `textvae recipes --markdown docs/systems.md` from `configs/` and",
+        "`docs/results.json`; do not edit by hand.",
+        "",
+        "| recipe | what it is | source | claim | published | ours | holds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        lines += system_rows(recipe, stored)
+    return "\n".join(lines) + "\n"
+
+
+def system_rows(recipe: Recipe, stored: Mapping[str, Any]) -> list[str]:
+    """The rows of one recipe: one for each comparison of its claim."""
+    head = f"| [{recipe.name}](../configs/{recipe.name}.yaml) | {recipe.summary} | {recipe.paper} |"
+    if not recipe.claim:
+        return [f"{head} none | | | |"]
+    figures = stored.get(recipe.name, {}).get("figures")
+    rows = []
+    for claim in recipe.claim:
+        said = f"{claim.metric} {claim.test} {limit_of(claim)} on {claim.data}"
+        published = "" if claim.published is None else f"{claim.published:g} ({claim.source})"
+        ours, holds = "not yet measured", ""
+        if figures is not None and figure_of(figures, claim.metric) is not None:
+            (check,) = check_claims([claim], figures, stored)
+            ours, holds = f"{check.ours:.2f}", "yes" if check.holds else "no"
+        rows.append(f"{head} {said} | {published} | {ours} | {holds} |")
+    return rows

@@ -1,0 +1,288 @@
+"""Codecs: images to codes and back, with one face: selection, PCA, autoencoders."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from textvae.api.image import ImageVAE
+from textvae.config import ImagePlan
+from textvae.console import table
+from textvae.data.fields import Fields
+from textvae.data.images import read_image_corpus
+from textvae.evaluation.likelihood import likelihood
+from textvae.evaluation.space import knn_accuracy
+from textvae.recipes import Recipe, check_model, load_recipe
+from textvae.registry import SpecError
+from textvae.training.runs import (
+    RECIPE,
+    WEIGHTS,
+    Report,
+    RunError,
+    fingerprint,
+    read_state,
+    saved_recipe,
+    train_run,
+)
+
+AUTOENCODERS = {
+    "plain": "hinton2006_plain",
+    "constrained": "hinton2006_constrained",
+    "small": "hinton2006_small",
+    "small, constrained": "hinton2006_small_constrained",
+}
+"""The four forms and their recipes."""
+
+
+class Codec(Protocol):
+    """Images to codes and back."""
+
+    def fit(self, images: np.ndarray) -> Self:
+        """Learn from images, (N, C, H, W), uint8 or floats."""
+        ...
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Codes, (N, D)."""
+        ...
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Images, (N, C, H, W), of codes, (N, D)."""
+        ...
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    """Images, (N, C, H, W), as rows of pixels, (N, P), float64; bytes are in [0, 1]."""
+    rows = images.reshape(len(images), -1).astype(np.float64)
+    return rows / 255 if images.dtype == np.uint8 else rows
+
+
+def squared_error(codec: Codec, images: np.ndarray) -> float:
+    """Mean over images of the squared error of all pixels of what comes back."""
+    back = codec.decode(codec.encode(images))
+    return float(((flat(images) - flat(back)) ** 2).sum(1).mean())
+
+
+class Selection:
+    """Keeps the m pixels that vary most; back by least squares, W = argmin ||X_S W - X||^2.
+
+    X is centred for the way back, as PCA's is.
+
+    Args:
+        dim: m.
+
+    >>> images = np.random.default_rng(0).random((20, 1, 3, 3))
+    >>> Selection(2).fit(images).encode(images).shape
+    (20, 2)
+    """
+
+    def __init__(self, dim: int):
+        self.dim = checked_dim(dim)
+
+    def fit(self, images: np.ndarray) -> Self:
+        """Learn from images, (N, C, H, W)."""
+        rows, self.shape = flat(images), images.shape[1:]
+        fits_in(self.dim, rows)
+        self.chosen = np.sort(np.argsort(-rows.var(0), kind="stable")[: self.dim])
+        self.mean = rows.mean(0)
+        centred = rows - self.mean
+        self.back = np.linalg.lstsq(centred[:, self.chosen], centred, rcond=None)[0]
+        return self
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """The chosen pixels, (N, m)."""
+        return flat(images)[:, self.chosen]
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Images, (N, C, H, W), of codes, (N, m)."""
+        centred = codes - self.mean[self.chosen]
+        return (self.mean + centred @ self.back).reshape(-1, *self.shape)
+
+
+class PCA:
+    """Principal components: code = P_m^T (x - mu), back = mu + P_m code.
+
+    P holds the eigenvectors of the covariance C = X X^T / (n - 1) of the centred images, the
+    largest eigenvalue first.
+
+    Args:
+        dim: m.
+
+    >>> images = np.random.default_rng(0).random((20, 1, 3, 3))
+    >>> codec = PCA(2).fit(images)
+    >>> bool(abs(squared_error(codec, images) - codec.tail) < 1e-9)
+    True
+    """
+
+    def __init__(self, dim: int):
+        self.dim = checked_dim(dim)
+
+    def fit(self, images: np.ndarray) -> Self:
+        """Learn from images, (N, C, H, W)."""
+        rows, self.shape = flat(images), images.shape[1:]
+        fits_in(self.dim, rows)
+        self.count = len(rows)
+        self.mean = rows.mean(0)
+        centred = rows - self.mean
+        values, vectors = np.linalg.eigh(centred.T @ centred / max(1, self.count - 1))
+        self.eigenvalues = np.maximum(values[::-1], 0.0)
+        self.components = vectors[:, ::-1][:, : self.dim]
+        return self
+
+    @property
+    def tail(self) -> float:
+        """The sum of the eigenvalues beyond m, times (n - 1) / n: the error on the training images.
+
+        The covariance divides by n - 1, a mean over images by n.
+        """
+        return float(self.eigenvalues[self.dim :].sum() * (self.count - 1) / self.count)
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Codes, (N, m)."""
+        return (flat(images) - self.mean) @ self.components
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Images, (N, C, H, W), of codes, (N, m)."""
+        return (self.mean + codes @ self.components.T).reshape(-1, *self.shape)
+
+
+class Autoencoder:
+    """A recipe of images whose latent means are the codes; trained in a folder.
+
+    Args:
+        recipe: name of a recipe, or one that is loaded.
+        folder: of its run: a finished one is read, an unfinished one goes on.
+        overrides: `key=value` changes to a recipe by name.
+        report: called with each event of training.
+        device: "cpu" to stay off a GPU that is there.
+
+    Raises:
+        SpecError: the recipe is not one of images.
+    """
+
+    def __init__(
+        self,
+        recipe: str | Recipe,
+        folder: Path,
+        overrides: Sequence[str] = (),
+        report: Report = lambda event, values: None,
+        device: str | None = None,
+    ):
+        loaded = load_recipe(recipe, overrides) if isinstance(recipe, str) else recipe
+        if not isinstance(loaded.data, ImagePlan):
+            raise SpecError([f"{loaded.name}: a codec of images needs a recipe of images"])
+        check_model(loaded)
+        self.recipe, self.plan, self.folder = loaded, loaded.data, folder
+        self.report, self.device = report, device
+
+    def fit(self, images: np.ndarray) -> Self:
+        """Train on images, (N, C, H, W); part of them validates.
+
+        A finished run of the recipe on the same images is taken as it is.
+
+        Raises:
+            RunError: the folder holds another run, or one of other images.
+        """
+        corpus = read_image_corpus(self.plan, given={"train": (images, None)})
+        if (self.folder / WEIGHTS).exists() and saved_recipe(self.folder) == self.recipe:
+            if read_state(self.folder).get("fingerprint") != fingerprint(corpus):
+                raise RunError(f"{self.folder} learned from other images; --output names another")
+            self.face = ImageVAE.from_pretrained(self.folder, self.device or "cpu")
+            return self
+        begun = (self.folder / RECIPE).exists()
+        model, _ = train_run(self.recipe, corpus, self.folder, begun, self.report, self.device)
+        self.face = ImageVAE(model)
+        return self
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Codes, (N, D)."""
+        return np.asarray(self.face.encode(images))
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Images, (N, C, H, W), of codes, (N, D)."""
+        return self.face.decode(codes)
+
+    def loss(self, images: np.ndarray) -> float:
+        """Reconstruction loss, -log p(x | z) at a posterior sample, nats per image."""
+        rows: Fields = self.face.rows(images)
+        batches = [batch for _, batch in rows.in_length_order()]
+        return likelihood(self.face.model, batches, samples=1).reconstruction.mean().item()
+
+
+def checked_dim(dim: int) -> int:
+    """A size of codes.
+
+    Raises:
+        ValueError: it is below one.
+    """
+    if dim < 1:
+        raise ValueError(f"dim must be at least 1 (got {dim})")
+    return dim
+
+
+def fits_in(dim: int, rows: np.ndarray) -> None:
+    """Refuse more dimensions than there are pixels.
+
+    Raises:
+        ValueError: saying both.
+    """
+    if dim > rows.shape[1]:
+        raise ValueError(f"dim must be at most {rows.shape[1]}, the number of pixels (got {dim})")
+
+
+def linear_rows(
+    train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], dims: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Error and kNN-10 accuracy of selection and PCA, by size of the code."""
+    rows = []
+    for dim in dims:
+        for name, codec in (("selection", Selection(dim)), ("PCA", PCA(dim))):
+            codec.fit(train[0])
+            row: dict[str, Any] = {
+                "codec": name,
+                "dim": dim,
+                "train": squared_error(codec, train[0]),
+                "test": squared_error(codec, test[0]),
+                "knn": knn_accuracy(
+                    codec.encode(train[0]), train[1], codec.encode(test[0]), test[1]
+                ),
+            }
+            if isinstance(codec, PCA):
+                row["tail"] = codec.tail
+            rows.append(row)
+    return rows
+
+
+def autoencoder_rows(
+    train: np.ndarray,
+    test: np.ndarray,
+    parent: Path,
+    overrides: Sequence[str],
+    report: Report,
+    device: str | None,
+) -> list[dict[str, Any]]:
+    """Reconstruction loss of the four autoencoders on training and test images, and the gap."""
+    rows = []
+    for name, recipe in AUTOENCODERS.items():
+        codec = Autoencoder(recipe, parent / recipe, overrides, report, device).fit(train)
+        losses = {"train": codec.loss(train), "test": codec.loss(test)}
+        epochs = codec.recipe.train.epochs
+        gap = losses["test"] - losses["train"]
+        rows.append({"model": name, "recipe": recipe, "epochs": epochs, **losses, "gap": gap})
+    return rows
+
+
+def codecs_text(linear: Sequence[Mapping[str, Any]], trained: Sequence[Mapping[str, Any]]) -> str:
+    """Both tables for a person."""
+    keys = ("codec", "dim", "train", "test", "knn")
+    parts = [
+        "squared error per image, pixels in [0, 1]; accuracy of 10 nearest codes",
+        table([[row[key] for key in keys] for row in linear], [*keys[:4], "kNN-10"]),
+    ]
+    if trained:
+        names = ("model", "epochs", "train", "test", "gap")
+        parts += [
+            "\nsummed cross-entropy per image, nats, 2-D code",
+            table([[row[name] for name in names] for row in trained], names),
+        ]
+    return "\n".join(parts)

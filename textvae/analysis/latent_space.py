@@ -1,0 +1,199 @@
+"""Pictures of a latent space of images, and its figures."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from textvae.analysis.exports import write_json
+from textvae.analysis.pictures import as_seen, asked_labels, pairs, write_grid
+from textvae.api.image import ImageVAE
+from textvae.checkpoints import written_whole
+from textvae.data.fields import Fields, Labels
+from textvae.evaluation.latent import is_deterministic
+from textvae.evaluation.space import ROWS, hole_score, knn_accuracy, overlap
+from textvae.families import Family
+from textvae.plots import plot_ellipses, plot_scatter
+
+SIDE = 20
+"""Images on a side of the manifold."""
+REACH = 3.0
+"""Standard deviations that a traversal goes to either side."""
+STEPS = 11
+MOST = 10
+"""Most dimensions that are traversed."""
+
+
+class Atlas:
+    """What a model makes of training and held-out images.
+
+    A point has no prior of its own: a Gaussian fitted to the codes takes its place.
+
+    Args:
+        vae: the model.
+        train: images whose codes are neighbours for the held-out ones.
+        test: held-out images.
+        seed: of all samples.
+    """
+
+    def __init__(self, vae: ImageVAE, train: Fields, test: Fields, seed: int = 0):
+        self.vae, self.test, self.seed = vae, test, seed
+        self.codes, self.labels = np.asarray(vae.encode(train)), labels_of(train)
+        means, scales = vae.encode(test, return_scales=True)
+        self.means, self.scales, self.truth = means, scales, labels_of(test)
+        self.fitted = is_deterministic(vae.model)
+        self.order = np.argsort(-self.means.var(0), kind="stable")
+
+    def prior_samples(self, count: int) -> np.ndarray:
+        """Latents to draw pictures from, (count, D)."""
+        if not self.fitted:
+            labels = asked_labels(self.vae, None, count)
+            return self.vae.sample_latents(count, self.seed, labels)
+        centre, covariance = self.codes.mean(0), np.cov(self.codes.T)
+        draw = np.random.default_rng(self.seed)
+        return draw.multivariate_normal(centre, np.atleast_2d(covariance), count).astype(np.float32)
+
+    def posterior_samples(self) -> np.ndarray:
+        """One sample of each held-out posterior, (N, D)."""
+        return self.vae.features(self.test, "sample", self.seed)
+
+    def figures(self) -> dict[str, Any]:
+        """kNN accuracy, overlap of posteriors and the hole score, with what they are."""
+        near, other = overlap(self.means, self.scales)
+        found: dict[str, Any] = {
+            "dimensions": self.vae.dim,
+            "images": len(self.test),
+            "deterministic": self.fitted,
+            "prior": "Gaussian fitted to the codes" if self.fitted else "the model's",
+            "overlap_nearest": near,
+            "overlap_random": other,
+            "hole_score": hole_score(self.prior_samples(ROWS), self.posterior_samples()),
+            "knn_accuracy": None,
+        }
+        if (self.labels >= 0).sum() >= 10 and (self.truth >= 0).any():
+            found["knn_accuracy"] = knn_accuracy(self.codes, self.labels, self.means, self.truth)
+        return found | {"notes": NOTES}
+
+    def quantiles(self, count: int) -> np.ndarray:
+        """Quantiles of the prior in each of the two dimensions that vary most, (2, count)."""
+        places = (torch.arange(count) + 0.5) / count
+        axes = self.order[:2]
+        if self.fitted:
+            return np.stack([np.quantile(self.codes[:, axis], places.numpy()) for axis in axes])
+        standard = torch.distributions.Normal(0.0, 1.0).icdf(places).numpy()
+        centre, spread = self.prior_moments()
+        return np.stack([centre[axis] + spread[axis] * standard for axis in axes])
+
+    def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each dimension of the prior, (D,) both.
+
+        Of one that is a network of something, those of the family's default.
+        """
+        if self.fitted:
+            return self.codes.mean(0), self.codes.std(0)
+        centre, spread = torch.zeros(self.vae.dim), torch.ones(self.vae.dim)
+        parts = centre.split(self.vae.sizes), spread.split(self.vae.sizes)
+        model = self.vae.model
+        for (name, family), mean, deviation in zip(model.latents.items(), *parts, strict=True):
+            prior = model.standing_prior(name)
+            if prior is None:
+                prior = cast(Family, family).default_prior(torch.Size(), centre.to(model.device))
+            mean.copy_(prior.mean.detach())
+            deviation.copy_(torch.as_tensor(model.unit(name)))
+        return centre.numpy(), spread.numpy()
+
+    def manifold(self) -> np.ndarray:
+        """Latents at a grid of prior quantiles, (SIDE^2, D) or (SIDE, D), the rest at its mean."""
+        lines = self.quantiles(SIDE)
+        centre, _ = self.prior_moments()
+        if len(lines) == 1:
+            grid = np.tile(centre, (SIDE, 1))
+            grid[:, self.order[0]] = lines[0]
+            return grid.astype(np.float32)
+        grid = np.tile(centre, (SIDE * SIDE, 1))
+        grid[:, self.order[0]] = np.tile(lines[0], SIDE)
+        # The first row of a picture is its highest.
+        grid[:, self.order[1]] = np.repeat(lines[1][::-1], SIDE)
+        return grid.astype(np.float32)
+
+    def traversal(self) -> np.ndarray:
+        """The first image's code with one dimension after the other moved, (rows * STEPS, D)."""
+        axes = self.order[:MOST]
+        rows = np.tile(self.means[0], (len(axes) * STEPS, 1))
+        way = np.linspace(-REACH, REACH, STEPS)
+        centre, spread = self.prior_moments()
+        for number, axis in enumerate(axes):
+            place = slice(number * STEPS, (number + 1) * STEPS)
+            rows[place, axis] = centre[axis] + way * spread[axis]
+        return rows.astype(np.float32)
+
+    def decoded(self, z: np.ndarray) -> np.ndarray:
+        """Images of the latents nearest to points; for a model with labels, of the first class."""
+        labels = [0] * len(z) if self.vae.classes else None
+        parts = zip(
+            self.vae.model.latents.values(),
+            torch.from_numpy(z).split(self.vae.sizes, dim=-1),
+            strict=True,
+        )
+        places = [cast(Family, family).nearest(part) for family, part in parts]
+        return self.vae.decode(torch.cat(places, -1), labels)
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Write all pictures and latent.json into a folder, as a whole; the figures."""
+        figures, vae = self.figures(), self.vae
+        few = self.test.select(np.arange(min(16, len(self.test))))
+        prior = self.prior_samples(100)
+        labels = asked_labels(vae, None, len(prior))
+        draw: dict[str, Callable[[Path], None]] = {
+            "manifold": lambda out: write_grid(out, self.decoded(self.manifold()), SIDE),
+            "traversal": lambda out: write_grid(out, self.decoded(self.traversal()), STEPS),
+            "samples": lambda out: write_grid(out, vae.decode(prior, labels), 10),
+            "reconstructions": lambda out: write_grid(
+                out, pairs(as_seen(few, vae.field), vae.reconstruct(few), 8), min(8, len(few))
+            ),
+        }
+        if len(few) > 1:
+            ends = few.select(np.array([0, 1]))
+            draw["interpolation"] = lambda out: write_grid(out, vae.interpolate(ends, STEPS), STEPS)
+        if vae.dim > 1:
+            axes = self.order[:2]
+            places = self.means[:, axes], self.scales[:, axes]
+            names = [f"dimension {axis}" for axis in axes]
+            draw["scatter"] = lambda out: plot_scatter(places[0], self.truth, names, out)
+            draw["ellipses"] = lambda out: plot_ellipses(*places, self.truth, names, out)
+        with written_whole(folder) as beside:
+            for name, paint in draw.items():
+                paint(beside / f"{name}.png")
+            write_json(beside / "latent.json", figures)
+        return figures | {"pictures": [str(folder / f"{name}.png") for name in draw]}
+
+
+NOTES = {
+    "knn_accuracy": "share of held-out means whose label most of the 10 nearest others have",
+    "overlap_nearest": "mean Bhattacharyya coefficient with the posterior of the nearest mean; 0: "
+    "points",
+    "overlap_random": "the same with another image's posterior",
+    "hole_score": "median distance of prior samples to posterior samples, over that between those; "
+    "1: no holes",
+}
+
+
+def labels_of(rows: Fields) -> np.ndarray:
+    """The labels of rows, (N,), int64; -1 where there are none."""
+    column = rows.columns.get("label")
+    return column.values if isinstance(column, Labels) else np.full(len(rows), -1)
+
+
+def atlas_text(figures: Mapping[str, Any]) -> str:
+    """The figures for a person."""
+    from textvae.console import table
+
+    rows = [
+        (name, figures[name], note)
+        for name, note in NOTES.items()
+        if figures[name] is not None and not math.isnan(figures[name])
+    ]
+    return f"{table(rows)}\nprior: {figures['prior']}\npictures: {', '.join(figures['pictures'])}"

@@ -1,0 +1,185 @@
+"""What commands show of image models: grids of images, as PNG files."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textvae.analysis.exports import PICTURE, check_out, written_beside
+from textvae.api.image import ImageVAE
+from textvae.data.fields import Fields
+from textvae.data.images import read_png
+from textvae.training.run_data import held_out_images
+from textvae.vocabulary import MISSING
+
+SIDE = 280
+"""Pixels that an image is at most enlarged to in a grid of few."""
+
+
+def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Images, (N, C, H, W) in [0, 1], in rows on grey ground, (H', W', 3), uint8.
+
+    Values outside [0, 1], as a Gaussian's mean may be, are cut off.
+    """
+    count, channels, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    ground = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, 3), 128, np.uint8)
+    for number, image in enumerate(images):
+        top, left = 1 + number // columns * (height + 1), 1 + number % columns * (width + 1)
+        shown = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+        ground[top : top + height, left : left + width] = (
+            shown if channels == 3 else shown.repeat(3, axis=2)
+        )
+    zoom = max(1, min(SIDE // max(height, width), 1200 // max(ground.shape[:2])))
+    return ground.repeat(zoom, 0).repeat(zoom, 1)
+
+
+def write_grid(out: Path, images: np.ndarray, columns: int | None = None) -> None:
+    """Write a grid of images, (N, C, H, W), as a PNG file."""
+    from PIL import Image
+
+    with written_beside(out) as beside:
+        Image.fromarray(grid(images, columns)).save(beside, format="PNG")
+
+
+def as_seen(rows: Fields, field: str = "image") -> np.ndarray:
+    """Images, (N, C, H, W), as the model reads them for evaluation."""
+    order, parts = zip(*rows.in_length_order(), strict=True)
+    images = np.concatenate([batch[field].numpy() for batch in parts])
+    return images[np.argsort(np.concatenate(order))]
+
+
+def pairs(first: np.ndarray, second: np.ndarray, columns: int) -> np.ndarray:
+    """Rows of images with a row of others below each, (2 N, C, H, W), `columns` wide.
+
+    The last row is filled up with grey images.
+    """
+    width = min(columns, len(first))
+    missing = -len(first) % width
+    rim = [(0, missing), (0, 0), (0, 0), (0, 0)]
+    filled = [np.pad(images, rim, constant_values=0.5) for images in (first, second)]
+    rows = [
+        part[start : start + width] for start in range(0, len(filled[0]), width) for part in filled
+    ]
+    return np.concatenate(rows)
+
+
+def write_first_pictures(vae: ImageVAE, rows: Fields, folder: Path) -> list[Path]:
+    """Reconstructions below originals, prior samples and an interpolation, into a run's folder."""
+    few = rows.select(np.arange(min(16, len(rows))))
+    count = 64
+    labels = None if not vae.classes else [n % vae.classes for n in range(count)]
+    wide = min(8, len(few))
+    shown = {
+        "reconstructions": (pairs(as_seen(few, vae.field), vae.reconstruct(few), wide), wide),
+        "samples": (vae.sample(count, 0, labels), 8),
+    }
+    if len(few) > 1:
+        ends = few.select(np.array([0, len(few) - 1]))
+        shown["interpolation"] = (vae.interpolate(ends, 10), 10)
+    written = []
+    for name, (images, columns) in shown.items():
+        written.append(folder / f"{name}.png")
+        write_grid(written[-1], images, columns)
+    return written
+
+
+def asked_labels(vae: ImageVAE, label: int | None, count: int) -> list[int] | None:
+    """Labels for samples: the one asked for, else each in turn; None for a model without.
+
+    Raises:
+        ValueError: a label is asked for and the model is given none.
+    """
+    if not vae.classes:
+        if label is not None:
+            raise ValueError("--label: the model is given no labels")
+        return None
+    return [n % vae.classes if label is None else label for n in range(count)]
+
+
+def named_images(
+    vae: ImageVAE, folder: str, names: Sequence[str], data: str | None, label: int | None
+) -> Fields:
+    """The images that a command names: PNG files, or numbers of held-out images.
+
+    Raises:
+        ValueError: there is no such file or number, or both are mixed.
+    """
+    numbers = [int(name) for name in names if name.isdigit()]
+    if label is not None and (numbers or not vae.classes):
+        known = "numbered images have theirs" if numbers else "the model is given no labels"
+        raise ValueError(f"--label: {known}")
+    if not numbers:
+        images = [read_png(Path(name)) for name in names]
+        for image in images:
+            vae.check(image[None])
+        labels = None if not vae.classes else [MISSING if label is None else label] * len(names)
+        return vae.rows(np.stack(images), labels)
+    if len(numbers) < len(names):
+        raise ValueError(f"give PNG files or numbers of test images, not both (got {names})")
+    rows, _ = held_out_images(folder, data)
+    if max(numbers) >= len(rows):
+        raise ValueError(f"there are {len(rows):,} images, numbered from 0 (got {max(numbers)})")
+    return vae.rows(rows.select(np.array(numbers)))
+
+
+def sample_picture(
+    vae: ImageVAE, folder: str, count: int, seed: int, label: int | None, out: Path | None
+) -> tuple[dict[str, Any], str]:
+    """Write mean images of latents from the prior as a grid; the result as JSON and in words."""
+    out = picture_path(out, folder, "samples")
+    labels = asked_labels(vae, label, count)
+    write_grid(out, vae.sample(count, seed, labels))
+    return {"images": count, "out": str(out), "seed": seed}, f"{count:,} images -> {out}"
+
+
+def interpolation_picture(
+    vae: ImageVAE,
+    folder: str,
+    names: Sequence[str],
+    steps: int,
+    spherical: bool,
+    label: int | None,
+    out: Path | None,
+) -> tuple[dict[str, Any], str]:
+    """Write the images between two as one row; the result as JSON and in words."""
+    out = picture_path(out, folder, "interpolation")
+    ends = named_images(vae, folder, names, None, label)
+    write_grid(out, vae.interpolate(ends, steps, spherical), steps)
+    result = {"first": names[0], "second": names[1], "images": steps, "out": str(out)}
+    return result, f"{steps:,} images from {names[0]} to {names[1]} -> {out}"
+
+
+def reconstruction_picture(
+    vae: ImageVAE, folder: str, names: Sequence[str], label: int | None, out: Path | None
+) -> tuple[dict[str, Any], str]:
+    """Write images and below them what comes back; the result as JSON and in words."""
+    out = picture_path(out, folder, "reconstructions")
+    rows = named_images(vae, folder, names, None, label)
+    wide = min(8, len(rows))
+    images = pairs(as_seen(rows, vae.field), vae.reconstruct(rows), wide)
+    write_grid(out, images, wide)
+    return {"images": list(names), "out": str(out)}, f"{len(rows):,} images, and back -> {out}"
+
+
+def latents_of_source(
+    vae: ImageVAE, folder: str, source: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Posterior means and scales, (N, D) each, of the images of a source, with notes."""
+    rows, notes = held_out_images(folder, source)
+    means, scales = vae.encode(vae.rows(rows), return_scales=True)
+    return means, scales, notes
+
+
+def picture_path(out: Path | None, folder: str, name: str) -> Path:
+    """The PNG file to write: the one asked for, else `name` in the run's folder, or here.
+
+    Raises:
+        ValueError: it cannot be written.
+    """
+    found = out or Path(folder if Path(folder).is_dir() else ".") / f"{name}.png"
+    check_out(found, PICTURE)
+    return found

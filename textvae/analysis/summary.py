@@ -1,0 +1,103 @@
+"""The closing report of a run: held-out metrics, reconstructions, samples, an interpolation."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from textvae.analysis.pictures import write_first_pictures
+from textvae.analysis.reports import evaluation_text
+from textvae.api.image import ImageVAE
+from textvae.api.sentence import SentenceVAE
+from textvae.data.fields import Fields
+from textvae.data.images import ImageCorpus
+from textvae.training.run_data import entropy_of, image_subset, subset
+from textvae.training.workflow import TrainedRun
+
+SUMMARY_SAMPLES, SUMMARY_SENTENCES = 50, 500
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run.
+
+    Args:
+        folder: of the run.
+        figures: of held-out texts.
+        reconstructions: pairs of a held-out text and what came back.
+        samples: sentences from the prior.
+        interpolation: sentences between two held-out texts; empty without a latent.
+        seconds: that training took, this time.
+        pictures: files of an image model: reconstructions, samples, an interpolation.
+    """
+
+    folder: Path
+    figures: dict[str, Any]
+    reconstructions: list[tuple[str, str]]
+    samples: list[str]
+    interpolation: list[str]
+    seconds: float
+    pictures: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    def text(self) -> str:
+        """All of it for a person."""
+        parts = [f"held-out figures\n{evaluation_text(self.figures)}"]
+        if self.reconstructions:
+            lines = [f"  {text}\n    -> {back}" for text, back in self.reconstructions]
+            parts.append("\n".join(["reconstructions (greedy, from the posterior mean)", *lines]))
+        if self.samples:
+            lines = [f"  {sentence}" for sentence in self.samples]
+            parts.append("\n".join(["samples from the prior", *lines]))
+        if self.interpolation:
+            lines = [f"  {sentence}" for sentence in self.interpolation]
+            parts.append("\n".join(["an interpolation", *lines]))
+        if self.pictures:
+            parts.append("\n".join(["pictures", *(f"  {picture}" for picture in self.pictures)]))
+        parts.append(f"saved in {self.folder} after {self.seconds:.0f} s of training")
+        return "\n\n".join(parts)
+
+
+def summarize_run(run: TrainedRun) -> Finished:
+    """Look at a finished run with at most `SUMMARY_SENTENCES` of its held-out rows."""
+    corpus = run.corpus
+    if isinstance(corpus, ImageCorpus):
+        rows = image_subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
+        return look_at_images(ImageVAE(run.model), rows, run.folder, run.seconds)
+    assert run.tokenizer is not None, "texts have one"
+    split = "test" if corpus.test else "valid"
+    texts = subset(getattr(corpus, split), SUMMARY_SENTENCES)
+    labels = None if corpus.labels is None else corpus.labels[split]
+    labels = None if labels is None else subset(labels, SUMMARY_SENTENCES)
+    return look(SentenceVAE(run.model, run.tokenizer), texts, run.folder, run.seconds, labels)
+
+
+def look(
+    vae: SentenceVAE, texts: list[str], folder: Path, seconds: float, labels: list[str] | None
+) -> Finished:
+    """Held-out figures, three reconstructions, three samples and an interpolation."""
+    told = labels if labels is not None and any(labels) and vae.tells_labels else None
+    figures = asdict(vae.evaluate(texts, SUMMARY_SAMPLES, labels=told))
+    figures |= entropy_of(str(folder), None)
+    few = texts[:3]
+    decodes = bool(vae.dim) and vae.ordered
+    back = vae.reconstruct(few) if decodes else []
+    between = vae.interpolate(texts[0], texts[-1], 6) if decodes and len(texts) > 1 else []
+    return Finished(
+        folder=folder,
+        figures=figures,
+        reconstructions=list(zip(few, back, strict=False)),
+        samples=vae.sample(3, seed=0),
+        interpolation=between,
+        seconds=seconds,
+    )
+
+
+def look_at_images(vae: ImageVAE, rows: Fields, folder: Path, seconds: float) -> Finished:
+    """Held-out figures, and pictures of reconstructions, samples and an interpolation."""
+    figures = asdict(vae.evaluate(rows, SUMMARY_SAMPLES))
+    pictures = tuple(str(path) for path in write_first_pictures(vae, rows, folder))
+    return Finished(folder, figures, [], [], [], seconds, pictures)

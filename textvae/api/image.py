@@ -1,0 +1,373 @@
+"""The few-line public face of image models: images in, latents and images out."""
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textvae.api.base import (
+    Figures,
+    PretrainedVAE,
+    as_tensor,
+    load_vae,
+    local_folder,
+    read_config,
+)
+from textvae.api.features import Kind
+from textvae.api.sentence import SentenceVAE
+from textvae.checkpoints import quiet_transformers, written_whole
+from textvae.data.fields import Fields, Images, Labels, binarized
+from textvae.data.images import check_unit_interval, checked_split, size_text
+from textvae.data.texts import DataError
+from textvae.decoders.image import ImageDecoder
+from textvae.encoders.label import LabelEncoder
+from textvae.graph.model import VAE
+from textvae.likelihoods import PixelLikelihood
+from textvae.vocabulary import MISSING
+
+ROWS = 512
+"""Most images decoded at once."""
+
+OF_LOGITS = ("bernoulli", "continuous_bernoulli")
+"""Densities whose parameter is one logit for each pixel."""
+
+PIXELS = {
+    "grey": "grey pixels",
+    "dequantized": "dequantised pixels, held-out noise drawn with seed 0",
+    "static": "statically binarised pixels",
+    "dynamic": "dynamically binarised pixels, held-out bits drawn once",
+}
+"""How images were read, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageEvaluation(Figures):
+    """Figures over held-out images.
+
+    Args:
+        bits_per_dimension: nll / (pixels * ln 2).
+        images: number of images N.
+        pixels: how images were read: a likelihood means nothing without it.
+        likelihood: kind of the density of a pixel.
+        trained_likelihood: kind that the model was trained with; the same unless another was asked
+            for.
+    """
+
+    bits_per_dimension: float
+    images: int
+    pixels: str
+    likelihood: str
+    trained_likelihood: str
+
+
+class ImageVAE(PretrainedVAE):
+    """An image VAE.
+
+    Images are given as an array, (N, C, H, W), (N, H, W) or (N, H, W, C): uint8, or floats in
+    [0, 1]. A model that is given labels needs them wherever images are.
+
+    >>> vae = ImageVAE.from_pretrained("runs/kingma2014_image")  # doctest: +SKIP
+    >>> z = vae.encode(images)  # doctest: +SKIP
+    >>> vae.decode(z)  # doctest: +SKIP
+
+    Args:
+        model: with one image decoder.
+
+    Raises:
+        ValueError: it has none, or several.
+    """
+
+    def __init__(self, model: VAE):
+        super().__init__(model)
+        found = [
+            (model.field_of(name), decoder)
+            for name, decoder in model.decoders.items()
+            if name in model.main_decoders and isinstance(decoder, ImageDecoder)
+        ]
+        if len(found) != 1:
+            raise ValueError(f"one image decoder is needed (the model has {len(found)})")
+        self.field, self.decoder = found[0]
+        encoders = model.config.nodes("encoders")
+        self.label_fields = [
+            node["field"]
+            for node in encoders
+            if isinstance(model.encoders[node["name"]], LabelEncoder)
+        ]
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | PathLike[str], device: str | torch.device = "cpu"
+    ) -> "ImageVAE":
+        """The model in a folder or under a hub name; safetensors only, never pickle.
+
+        Raises:
+            CheckpointError: there is none, it is of another kind, or it is damaged.
+        """
+        model, _ = load_vae(folder)
+        model.to(torch.device(device))  # type: ignore[arg-type]
+        return cls(model)
+
+    def save_pretrained(self, folder: str | PathLike[str]) -> None:
+        """Write the model so that `from_pretrained` reads it back."""
+        with written_whole(Path(folder)) as beside, quiet_transformers():
+            self.model.save_pretrained(beside)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """C, H, W of the images."""
+        return self.decoder.shape
+
+    @property
+    def pixels(self) -> str:
+        """How it sees images, see `ImagePlan`."""
+        return (self.model.config.observed or {})[self.field]["pixels"]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the label that it is given; 0 without one."""
+        observed = self.model.config.observed or {}
+        return observed[self.label_fields[0]]["classes"] if self.label_fields else 0
+
+    def rows(self, images: np.ndarray | Fields, labels: Sequence[int] | None = None) -> Fields:
+        """Images and labels as the model reads them.
+
+        Raises:
+            ValueError: no image, one of another size or range, or labels that do not fit.
+        """
+        if isinstance(images, Fields):
+            column = images.columns[self.field]
+            assert isinstance(column, Images), "fields called so hold images"
+            self.check(column.values)
+            for field in self.label_fields:
+                known = images.columns.get(field)
+                self.check_labels(known.values if isinstance(known, Labels) else None)
+            return images
+        values, known = checked_split(
+            "images", np.asarray(images), None if labels is None else np.asarray(labels)
+        )
+        self.check(values)
+        if self.pixels in ("static", "dynamic"):
+            values = binarized(values, 0)
+        columns: dict[str, Any] = {self.field: Images(values, self.pixels)}  # type: ignore[arg-type]
+        for field in self.label_fields:
+            columns[field] = Labels(self.check_labels(known), self.classes)
+        return Fields(columns)
+
+    def scored_as(self, kind: str) -> "ImageVAE":
+        """A copy whose logits are those of another density, for comparison under the same one.
+
+        Raises:
+            ValueError: unknown, of other parameters than logits, or no density of these pixels.
+
+        Source: Loaiza-Ganem & Cunningham 2019, section 5.1, arXiv:1907.06845.
+        """
+        own = self.decoder.likelihood.kind
+        if {kind, own} - {*OF_LOGITS}:
+            raise ValueError(
+                f"the logits of {' and '.join(OF_LOGITS)} models can be scored as either "
+                f"(got {kind!r} for a {own} model)"
+            )
+        density = PixelLikelihood.build({"kind": kind})
+        if self.pixels not in density.pixels:
+            raise ValueError(f"{kind} is no density of {PIXELS[self.pixels]}")
+        face = ImageVAE(copy.deepcopy(self.model))
+        face.decoder.likelihood = density
+        return face
+
+    def check(self, values: np.ndarray) -> None:
+        """Refuse images, (N, C, H, W), of another size or outside the likelihood's range."""
+        if values.shape[1:] != self.shape:
+            given, wanted = size_text(values.shape[1:]), size_text(self.shape)
+            raise DataError(f"the model reads images of {wanted} (got {given})")
+        likelihood = self.decoder.likelihood
+        check_unit_interval(values, [likelihood.kind] if likelihood.bounded else [], "images")
+
+    def check_labels(self, labels: np.ndarray | None) -> np.ndarray:
+        """Labels of images, (N,); refused where there are none, or one that is not known."""
+        if labels is None:
+            raise ValueError("the model is given labels: name one for each image")
+        if labels.size and not (labels.min() >= MISSING and labels.max() < self.classes):
+            found = f"{labels.min()} to {labels.max()}"
+            raise ValueError(f"labels must be from 0 to {self.classes - 1} (got {found})")
+        return labels
+
+    def encode(
+        self,
+        images: np.ndarray | Fields,
+        labels: Sequence[int] | None = None,
+        return_scales: bool = False,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Posterior means, (N, D), float32, all latents side by side; on request, also scales."""
+        means, scales = self.moments(self.rows(images, labels))
+        return (means, scales) if return_scales else means
+
+    def features(
+        self,
+        images: np.ndarray | Fields,
+        kind: Kind = "mean",
+        seed: int = 0,
+        labels: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """Features of images for another model, (N, H), see `features_of`."""
+        return self.features_of(self.rows(images, labels), kind, seed)
+
+    @torch.no_grad()
+    def decode(self, z: np.ndarray | Tensor, labels: Sequence[int] | None = None) -> np.ndarray:
+        """The mean image of each latent, (N, C, H, W), float32.
+
+        Args:
+            z: latents side by side, (N, D), as `encode` gives them.
+            labels: one for each, for a model that is given them.
+
+        Raises:
+            ValueError: z is not (N, D), or labels are missing or unknown.
+        """
+        latents = as_tensor(z)
+        known = self.label_batch(labels, len(latents))
+        parts = []
+        for start in range(0, len(latents), ROWS):
+            values = self.values_of(latents[start : start + ROWS])
+            features = self.model.read({k: v[start : start + ROWS] for k, v in known.items()})
+            count = len(latents[start : start + ROWS])
+            (found,) = self.model.likelihoods(values, features, count).values()
+            parts.append(found.mean[0].float().cpu().numpy())
+        return np.concatenate(parts) if parts else np.zeros((0, *self.shape), np.float32)
+
+    def label_batch(self, labels: Sequence[int] | None, count: int) -> dict[str, Tensor]:
+        """The label fields of a batch; empty for a model that is given none."""
+        if not self.label_fields:
+            return {}
+        if labels is None or len(labels) != count:
+            given = "none" if labels is None else len(labels)
+            raise ValueError(f"the model is given labels: {count} are needed (got {given})")
+        self.check_labels(np.asarray(labels))
+        batch = torch.as_tensor(np.asarray(labels, np.int64), device=self.model.device)
+        return {field: batch for field in self.label_fields}
+
+    def reconstruct(
+        self, images: np.ndarray | Fields, labels: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """The mean image at each posterior mean, (N, C, H, W)."""
+        rows = self.rows(images, labels)
+        return self.decode(np.asarray(self.encode(rows)), self.labels_of(rows))
+
+    def labels_of(self, rows: Fields) -> Sequence[int] | None:
+        """The labels of rows, if the model is given them."""
+        if not self.label_fields:
+            return None
+        column = rows.columns.get(self.label_fields[0])
+        if not isinstance(column, Labels):
+            raise ValueError("the model is given labels, and these images have none")
+        return column.values  # type: ignore[return-value]
+
+    @torch.no_grad()
+    def sample_latents(
+        self, count: int, seed: int | None = None, labels: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Latents from the prior, (N, D), all side by side."""
+        if count < 1:
+            raise ValueError(f"at least one image must be asked for (got {count})")
+        with torch.random.fork_rng(enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            drawn = self.model.sample_prior(count, None, **self.label_batch(labels, count))
+        return torch.cat([value[0] for value in drawn.values()], -1).cpu().numpy()
+
+    def sample(
+        self, count: int = 1, seed: int | None = None, labels: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Mean images of latents from the prior, (N, C, H, W).
+
+        Args:
+            count: number of images.
+            seed: of z; None leaves the random state as it is.
+            labels: one for each image, for a model that is given them.
+
+        Raises:
+            ValueError: count below 1, or labels are missing or unknown.
+        """
+        return self.decode(self.sample_latents(count, seed, labels), labels)
+
+    def interpolate(
+        self,
+        images: np.ndarray | Fields,
+        steps: int = 8,
+        spherical: bool = False,
+        labels: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """Mean images on the way between the posterior means of two images, (steps, C, H, W).
+
+        With labels, the first half has that of the first image.
+
+        Raises:
+            ValueError: fewer than two steps, or not two images.
+        """
+        rows = self.rows(images, labels)
+        if len(rows) != 2:
+            raise ValueError(f"an interpolation is between 2 images (got {len(rows)})")
+        known = self.labels_of(rows)
+        way = self.between(np.asarray(self.encode(rows)), steps, spherical)
+        if known is not None:
+            known = [known[0 if 2 * step < steps else 1] for step in range(steps)]
+        return self.decode(way, known)
+
+    def evaluate(
+        self,
+        images: np.ndarray | Fields,
+        samples: int = 500,
+        seed: int = 0,
+        labels: Sequence[int] | None = None,
+        likelihood: str | None = None,
+    ) -> ImageEvaluation:
+        """Likelihood and what z holds of held-out images.
+
+        Args:
+            images: that the model was not trained on.
+            samples: K of the importance-weighted bound.
+            seed: of all samples.
+            labels: of the images.
+            likelihood: kind of the density that scores the decoder's logits; its own by default.
+
+        Raises:
+            ValueError: see `rows`, and `scored_as`.
+        """
+        face = self if likelihood is None else self.scored_as(likelihood)
+        rows = face.rows(images, labels)
+        figures, _ = face.figures(rows, samples, seed)
+        return ImageEvaluation(
+            **figures,
+            bits_per_dimension=figures["nll"] / (math.prod(self.shape) * math.log(2)),
+            images=len(rows),
+            pixels=PIXELS[self.pixels],
+            likelihood=face.decoder.likelihood.kind,
+            trained_likelihood=self.decoder.likelihood.kind,
+        )
+
+
+def open_model(
+    folder: str | PathLike[str], device: str | torch.device = "cpu"
+) -> SentenceVAE | ImageVAE:
+    """The model in a folder or under a hub name, with the face of its modality.
+
+    Raises:
+        CheckpointError: there is none, it is of another kind, or it is damaged.
+    """
+    if is_image_model(folder):
+        return ImageVAE.from_pretrained(folder, device)
+    return SentenceVAE.from_pretrained(folder, device)
+
+
+def is_image_model(folder: str | PathLike[str]) -> bool:
+    """Whether a folder or a hub name holds an image model."""
+    try:
+        config = read_config(local_folder(folder))
+    except (ValueError, OSError, TypeError):
+        return False  # what is wrong is said when it is loaded
+    return any("shape" in facts for facts in (config.observed or {}).values())

@@ -1,0 +1,1 @@
+"""The grammar of the shipped corpus, with its exact entropy."""

@@ -1,0 +1,1 @@
+"""The model: a graph of named nodes, checked, run forward, refined, and sampled from."""

@@ -1,0 +1,1 @@
+"""Network layers that encoders and decoders are built from."""

@@ -1,0 +1,1 @@
+"""Training: the Trainer, run folders, resuming, sharding, aggressive encoder updates."""

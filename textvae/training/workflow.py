@@ -1,0 +1,232 @@
+"""Training from end to end: read the data, train in a run folder, have the result summarised."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from transformers import PreTrainedTokenizerFast
+
+from textvae.config import ImagePlan
+from textvae.console import json_text
+from textvae.data.images import ImageCorpus
+from textvae.data.readers import Corpus, DataError
+from textvae.graph.model import VAE
+from textvae.recipes import Recipe, check_model, load_recipe
+from textvae.training.run_data import corpus_of
+from textvae.training.runs import (
+    RECIPE,
+    RESULTS,
+    InterruptedRunError,
+    OccupiedError,
+    Report,
+    RunError,
+    how_to_go_on,
+    newest,
+    next_folder,
+    saved_recipe,
+    train_run,
+)
+from textvae.training.trainer import process_count, process_rank
+
+__all__ = ["Summary", "TrainedRun", "process_rank", "resume", "train"]
+
+
+class Summary(Protocol):
+    """What is made of a finished run; stored in its folder."""
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        ...
+
+
+S = TypeVar("S", bound=Summary)
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run whose training is over.
+
+    Args:
+        model: the best, without its objective.
+        tokenizer: of its texts; None for images.
+        corpus: that it was trained on.
+        folder: of the run.
+        seconds: that training took, this time.
+    """
+
+    model: VAE
+    tokenizer: PreTrainedTokenizerFast | None
+    corpus: Corpus | ImageCorpus
+    folder: Path
+    seconds: float
+
+
+def train(
+    recipe: str,
+    overrides: list[str],
+    data: str | None,
+    text_column: str | None,
+    output: Path | None,
+    report: Report,
+    summarize: Callable[[TrainedRun], S],
+    device: str | None = None,
+) -> S | None:
+    """Train a recipe in a new folder.
+
+    Args:
+        recipe: name or path.
+        overrides: `key=value` changes to it.
+        data: folder, file or hub name; None for what the recipe names.
+        text_column: column of a table that holds the texts; None for what the recipe names.
+        output: folder of the run; None for runs/NAME, numbered when taken.
+        report: called with each event.
+        summarize: what to make of the finished run; its `summary` is stored in the folder.
+        device: "cpu" to stay off a GPU that is there.
+
+    Raises:
+        ValueError: the recipe, the data or the folder cannot be used; see `train_run`.
+    """
+    loaded = with_data(load_recipe(recipe, overrides), data, text_column)
+    check_model(loaded)
+    if output is None and process_count() > 1:
+        raise RunError("several processes cannot agree on a new folder: name one with --output")
+    return run(loaded, output or next_folder(loaded.name), False, report, summarize, device)
+
+
+def resume(
+    recipe: str | None,
+    overrides: list[str],
+    data: str | None,
+    text_column: str | None,
+    output: Path | None,
+    report: Report,
+    summarize: Callable[[TrainedRun], S],
+    device: str | None = None,
+) -> S | None:
+    """Go on with the run in `output`, or with the newest one; nothing of it can be changed.
+
+    `data` may name another place, where the run's data has gone: the run then remembers that one.
+
+    Raises:
+        RunError: there is no run, or a recipe or data other than the run's is named.
+    """
+    if text_column is not None and data is None:
+        raise RunError("--text-column goes with --data: a run remembers its own")
+    folder = output or newest_run()
+    saved = saved_recipe(folder)
+    if recipe is not None or overrides or data is not None:
+        if recipe is None and overrides:
+            raise RunError("--resume takes no --set: a run goes on as it began")
+        asked = saved if recipe is None else load_recipe(recipe, overrides)
+        asked = with_data(asked, data, text_column)
+        if data is None:
+            column = getattr(saved.data, "text_column", None)
+            asked = with_data(asked, saved.data.source, column)
+        if not asked.trains_as(saved):
+            raise RunError(f"{folder} holds another run than the one asked for; --output names it")
+        saved = asked
+    return run(saved, folder, True, report, summarize, device)
+
+
+def newest_run(parent: Path = Path("runs")) -> Path:
+    """The run that was begun last.
+
+    Raises:
+        RunError: there is none.
+    """
+    found = newest(parent, RECIPE)
+    if found is None:
+        raise RunError(f"no run in {parent}/ to resume: name one with --output")
+    return found
+
+
+def with_data(recipe: Recipe, data: str | None, text_column: str | None) -> Recipe:
+    """The recipe with other data; a local path is made absolute, so that a run can resume."""
+    changes: dict[str, Any] = {}
+    source = recipe.data.source if data is None else data
+    if source is not None:
+        changes["source"] = str(Path(source).resolve()) if Path(source).exists() else source
+    if text_column is not None:
+        if isinstance(recipe.data, ImagePlan):
+            raise RunError(f"--text-column: {recipe.name} is for images")
+        changes["text_column"] = text_column
+    plan = type(recipe.data).model_validate({**recipe.data.model_dump(), **changes})
+    return Recipe(**{**vars(recipe), "data": plan})
+
+
+def run(
+    recipe: Recipe,
+    folder: Path,
+    resumed: bool,
+    report: Report,
+    summarize: Callable[[TrainedRun], S],
+    device: str | None,
+) -> S | None:
+    """Train or go on, then have the model summarised and store the summary.
+
+    Of several processes only the first summarises; the others return None.
+
+    Raises:
+        InterruptedRunError: Ctrl-C; the message says how to go on.
+        ValueError: the data or the folder cannot be used; see `train_run`.
+    """
+    corpus = corpus_of(recipe.data)
+    for note in corpus.notes:
+        report("note", {"text": note})
+    if not len(corpus.valid):
+        raise DataError(f"{corpus.source}: no text to validate on")
+    began = time.monotonic()
+    try:
+        with all_or_nothing(folder, report) as noticed:
+            model, tokenizer = train_run(recipe, corpus, folder, resumed, noticed, device)
+        seconds = time.monotonic() - began
+        if process_rank() > 0:
+            return None
+        report("finished", {})
+        finished = summarize(TrainedRun(model, tokenizer, corpus, folder, seconds))
+        (folder / RESULTS).write_text(json_text(finished.summary) + "\n", encoding="utf-8")
+    except KeyboardInterrupt:
+        # A second Ctrl-C, or one before the first step or after the last.
+        raise InterruptedRunError(how_to_go_on(folder)) from None
+    return finished
+
+
+@contextmanager
+def all_or_nothing(folder: Path, report: Report) -> Iterator[Report]:
+    """A report to train with; a new folder is taken away again by an error before the first step.
+
+    Ctrl-C leaves it where it can be resumed.
+
+    Args:
+        folder: of the run, which training makes if it is not there.
+        report: that each event goes on to.
+    """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    vacant = bool(missing) or (folder.is_dir() and not any(folder.iterdir()))
+    begun = False
+
+    def noticed(event: str, values: Mapping[str, Any]) -> None:
+        nonlocal begun
+        begun = begun or event == "begin"
+        report(event, values)
+
+    try:
+        yield noticed
+    except OccupiedError:
+        raise  # the folder is the other's
+    except BaseException as error:
+        resumes = not isinstance(error, Exception) and (folder / RECIPE).exists()
+        if vacant and not begun and not resumes and process_rank() == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+            if not missing:
+                folder.mkdir()
+            with suppress(OSError):
+                # Another run may stand in a parent by now.
+                for parent in missing[1:]:
+                    parent.rmdir()
+        raise
