@@ -16,7 +16,7 @@ from torch import nn
 from transformers import TrainerCallback
 
 from textvae.checkpoints import quiet_transformers
-from textvae.config import TrainingPlan
+from textvae.config import TrainingConfig
 from textvae.data.batching import Sentences, ShuffledBatches
 from textvae.graph.model import VAE
 from textvae.training.trainer import VAETrainer
@@ -43,25 +43,27 @@ class Clock(TrainerCallback):
         self.before = now
 
 
-def trained(model: VAE, texts: Sentences, plan: TrainingPlan, folder: str) -> list[Cost]:
+def trained(model: VAE, texts: Sentences, config: TrainingConfig, folder: str) -> list[Cost]:
     """Steps of an epoch of VAETrainer, in an empty folder."""
     clock, valid = Clock(), first(texts, 8)
     with quiet_transformers():
-        VAETrainer(model, plan, texts, valid, Path(folder), device="cpu", callbacks=[clock]).train()
+        VAETrainer(
+            model, config, texts, valid, Path(folder), device="cpu", callbacks=[clock]
+        ).train()
     return clock.steps
 
 
-def bare(model: VAE, texts: Sentences, plan: TrainingPlan) -> list[Cost]:
+def bare(model: VAE, texts: Sentences, config: TrainingConfig) -> list[Cost]:
     """The same steps in a loop of five lines."""
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=plan.learning_rate, weight_decay=0.0, fused=True
+        model.parameters(), lr=config.learning_rate, weight_decay=0.0, fused=True
     )
-    order = iter(ShuffledBatches(texts.lengths, plan.batch_size, plan.seed))
+    order = iter(ShuffledBatches(texts.lengths, config.batch_size, config.seed))
 
     def step(rows: list[int]) -> None:
         batch = texts.collate([texts[row] for row in rows])
         model(0, **batch).value.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+        nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         optimizer.step()
         optimizer.zero_grad()
 
@@ -78,15 +80,15 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for name, (vocab_size, size) in list(MODELS.items())[: 1 if arguments.quick else None]:
-        plan = TrainingPlan(epochs=1, batch_size=32)
+        config = TrainingConfig(epochs=1, batch_size=32)
         texts = of_lengths(penn_lengths(32 * arguments.steps), vocab_size)
         found: dict[str, list[Cost]] = {"bare": [], "VAETrainer": []}
         for _ in range(arguments.rounds):
             model = sentence_vae("lstm", vocab_size, **size)
-            found["bare"] += bare(model, texts, plan)
+            found["bare"] += bare(model, texts, config)
             model = sentence_vae("lstm", vocab_size, **size)
             with tempfile.TemporaryDirectory() as folder:
-                found["VAETrainer"] += trained(model, texts, plan, folder)
+                found["VAETrainer"] += trained(model, texts, config, folder)
         loop, ours = median(found["bare"]), median(found["VAETrainer"])
         rows.append(
             (

@@ -95,7 +95,7 @@ COLUMNS = {
     "nll": "nll",
     "word_perplexity": "perplexity",
     "elbo": "elbo",
-    "reconstruction": "reconstruction",
+    "reconstruction_loss": "reconstruction loss",
     "kl": "KL",
     "mutual_information": "MI",
     "marginal_kl": "marginal KL",
@@ -124,14 +124,14 @@ def run(name: str, arguments: argparse.Namespace) -> None:
     file = folder / "evaluation.json"
     given = [*data, "--samples", str(arguments.samples), "--out", file]
     subprocess.run([*textvae, "evaluate", folder, *given], check=True)
-    figures = json.loads(file.read_text()) | {"minutes": minutes}
-    file.write_text(json.dumps(figures, indent=1))
-    file.rename(folder / "figures.json")  # whole from the first moment: others read it
+    metrics = json.loads(file.read_text()) | {"minutes": minutes}
+    file.write_text(json.dumps(metrics, indent=1))
+    file.rename(folder / "metrics.json")  # whole from the first moment: others read it
 
 
 def table(out: Path) -> str:
     """All that have been evaluated, in Markdown, by nll."""
-    rows = {file.parent.name: json.loads(file.read_text()) for file in out.glob("*/figures.json")}
+    rows = {file.parent.name: json.loads(file.read_text()) for file in out.glob("*/metrics.json")}
     lines = [["remedy", *COLUMNS.values()], ["---"] * (1 + len(COLUMNS))]
     for name in sorted(rows, key=lambda name: rows[name]["nll"]):
         cells = [rows[name][column] for column in COLUMNS]

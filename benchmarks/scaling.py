@@ -19,7 +19,7 @@ from texts import of_lengths, penn_lengths
 from timing import Task, exponent, interleaved, median, table
 from torch import nn
 
-from textvae.config import TrainingPlan
+from textvae.config import TrainingConfig
 from textvae.training.trainer import process_rank
 from textvae.vocabulary import UNK
 
@@ -89,8 +89,8 @@ def rank(folder: str, quick: bool) -> None:
     """Train as one of the processes; the first prints milliseconds a step."""
     vocab_size = 500 if quick else 10_000
     texts = of_lengths(penn_lengths(32 * 16), vocab_size)
-    plan = TrainingPlan(epochs=1, batch_size=32)
-    steps = trained(sentence_vae("lstm", vocab_size, quick), texts, plan, folder)
+    config = TrainingConfig(epochs=1, batch_size=32)
+    steps = trained(sentence_vae("lstm", vocab_size, quick), texts, config, folder)
     if process_rank() == 0:
         print(1e3 * median(steps).wall)
 

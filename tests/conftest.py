@@ -12,7 +12,7 @@ import torch
 from torch.distributions import Independent, Normal
 
 from textvae.cli import main
-from textvae.config import ImagePlan
+from textvae.config import ImageDataConfig
 from textvae.data.images import ImageCorpus, read_image_corpus
 from textvae.graph.model import VAE, VAEConfig
 from textvae.objectives.outputs import Latent, VAEOutput
@@ -355,7 +355,7 @@ IMAGE_RECIPE: dict = {
 
 
 def digits(train=256, **settings) -> ImageCorpus:
-    whole = read_image_corpus(ImagePlan(modality="image", **settings))
+    whole = read_image_corpus(ImageDataConfig(modality="image", **settings))
     few = [whole.train.select(np.arange(train)), whole.valid.select(np.arange(40))]
     return ImageCorpus(*few, whole.test.select(np.arange(60)), "the first digits", [])
 

@@ -6,12 +6,12 @@ import pytest
 
 from textvae.checkpoints import (
     MANIFEST,
+    atomic_folder,
     checkpoints,
     damage,
     last_sound_checkpoint,
     put_in_place,
-    seal,
-    written_whole,
+    write_manifest,
 )
 
 FILES = {"model.safetensors": b"\x00\x01weights" * 500, "config.json": b"{}", "a/b/deep": b"x"}
@@ -26,7 +26,7 @@ def write(folder, files=FILES):
 
 @pytest.fixture
 def sealed(tmp_path):
-    seal(write(tmp_path / "checkpoint-1"))
+    write_manifest(write(tmp_path / "checkpoint-1"))
     return tmp_path / "checkpoint-1"
 
 
@@ -92,14 +92,14 @@ def test_sealed_again_it_is_what_it_is_now(sealed):
     (sealed / "config.json").write_bytes(b"[]")
     (sealed / "a/b/deep").unlink()
     assert damage(sealed)
-    seal(sealed)
+    write_manifest(sealed)
     assert damage(sealed) is None and len(json.loads((sealed / MANIFEST).read_text())) == 2
 
 
 def test_what_an_interrupted_seal_left_does_no_harm(sealed):
     (sealed / MANIFEST).rename(sealed / f".{MANIFEST}")
     assert damage(sealed) == "it was not finished"
-    seal(sealed)
+    write_manifest(sealed)
     assert damage(sealed) is None
 
 
@@ -116,7 +116,7 @@ def test_checkpoints_come_in_the_order_of_their_steps(tmp_path):
 
 def test_the_last_sound_checkpoint_is_the_newest_that_is_whole(tmp_path):
     for step in (9, 20, 100, 1000):
-        seal(write(tmp_path / f"checkpoint-{step}"))
+        write_manifest(write(tmp_path / f"checkpoint-{step}"))
     assert last_sound_checkpoint(tmp_path) == (tmp_path / "checkpoint-1000", [])
     (tmp_path / "checkpoint-1000" / MANIFEST).unlink()
     flip_a_bit(tmp_path / "checkpoint-100" / "model.safetensors")
@@ -138,7 +138,7 @@ def test_a_checkpoint_is_as_sound_as_the_best_before_it(tmp_path):
     for step, best in ((8, 8), (16, 8), (24, 24), (32, 24)):
         state = json.dumps({"best_global_step": best}).encode()
         write(tmp_path / f"checkpoint-{step}", FILES | {"trainer_state.json": state})
-        seal(tmp_path / f"checkpoint-{step}")
+        write_manifest(tmp_path / f"checkpoint-{step}")
     flip_a_bit(tmp_path / "checkpoint-24/model.safetensors")
     path, notes = last_sound_checkpoint(tmp_path)
     assert path == tmp_path / "checkpoint-16"
@@ -159,7 +159,7 @@ def contents(folder):
 
 def test_what_was_written_whole_replaces_what_was_there(tmp_path):
     folder = write(tmp_path / "model", {"weights": b"old", "kept": b"kept"})
-    with written_whole(folder) as beside:
+    with atomic_folder(folder) as beside:
         write(beside, {"weights": b"new", "more": b"more"})
         assert contents(folder)["weights"] == b"old"
     assert contents(folder) == {"weights": b"new", "kept": b"kept", "more": b"more"}
@@ -169,7 +169,7 @@ def test_what_was_written_whole_replaces_what_was_there(tmp_path):
 
 
 def test_a_folder_is_made_with_its_parents(tmp_path):
-    with written_whole(tmp_path / "a" / "b") as beside:
+    with atomic_folder(tmp_path / "a" / "b") as beside:
         write(beside, {"weights": b"new"})
     assert contents(tmp_path / "a" / "b") == {"weights": b"new"}
 
@@ -177,7 +177,7 @@ def test_a_folder_is_made_with_its_parents(tmp_path):
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
 def test_an_interrupted_writer_leaves_the_old_files(tmp_path, error):
     folder = write(tmp_path / "model", {"weights": b"old", "config": b"old"})
-    with pytest.raises(error), written_whole(folder) as beside:
+    with pytest.raises(error), atomic_folder(folder) as beside:
         write(beside, {"weights": b"ne"})
         raise error
     assert contents(folder) == {"weights": b"old", "config": b"old"}
@@ -186,7 +186,7 @@ def test_an_interrupted_writer_leaves_the_old_files(tmp_path, error):
 
 def test_what_a_killed_writer_left_is_not_taken_over(tmp_path):
     folder = write(tmp_path / "model", {".incoming/half": b"ha", "weights": b"old"})
-    with written_whole(folder) as beside:
+    with atomic_folder(folder) as beside:
         write(beside, {"weights": b"new"})
     assert contents(folder) == {"weights": b"new"}
 

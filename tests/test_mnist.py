@@ -6,7 +6,7 @@ import pytest
 
 from textvae.analysis.classification import Budget, accuracy, arrays, joined, train_classifier
 from textvae.analysis.dimension_reduction import flat, linear_rows
-from textvae.config import ImagePlan
+from textvae.config import ImageDataConfig
 from textvae.data.images import read_image_corpus
 
 MNIST = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "mnist"
@@ -18,7 +18,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def corpus():
-    return read_image_corpus(ImagePlan(modality="image", source=str(MNIST), valid_fraction=0.02))
+    return read_image_corpus(
+        ImageDataConfig(modality="image", source=str(MNIST), valid_fraction=0.02)
+    )
 
 
 def test_all_images_are_read(corpus):

@@ -428,7 +428,7 @@ def log_likelihood(model: VAE, fields: dict[str, torch.Tensor]) -> torch.Tensor:
     torch.manual_seed(0)
     with torch.no_grad():
         out: VAEOutput = model.infer(2, **fields)
-    return out.reconstruction
+    return out.total_log_likelihood
 
 
 JUNK: st.SearchStrategy = st.one_of(

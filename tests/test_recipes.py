@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from textvae.api.image import open_model
-from textvae.config import ImagePlan
+from textvae.config import ImageDataConfig
 from textvae.data.images import ImageCorpus, read_image_corpus
 from textvae.data.readers import Corpus
 from textvae.objectives import Objective
@@ -44,9 +44,9 @@ def corpus(labelled: bool = False) -> Corpus:
     return Corpus(texts[:48], texts[48:], [], "made by the test", [], known)
 
 
-def images(plan: ImagePlan) -> ImageCorpus:
+def images(config: ImageDataConfig) -> ImageCorpus:
     """The first of the 8 x 8 digits, read as a recipe asks."""
-    whole = read_image_corpus(plan)
+    whole = read_image_corpus(config)
     train, valid = whole.train.select(np.arange(48)), whole.valid.select(np.arange(12))
     return ImageCorpus(train, valid, None, "made by the test", [])
 
@@ -96,7 +96,7 @@ def test_recipe_trains_three_steps_and_reloads_equal(name, tmp_path):
             steps.append(values["step"])
 
     folder = tmp_path / "run"
-    of_images = isinstance(recipe.data, ImagePlan)
+    of_images = isinstance(recipe.data, ImageDataConfig)
     labelled = getattr(recipe.data, "label_column", None) is not None
     data = images(recipe.data) if of_images else corpus(labelled)
     model, tokenizer = train_run(recipe, data, folder, report=report, device="cpu")

@@ -22,7 +22,7 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def seal(folder: Path) -> None:
+def write_manifest(folder: Path) -> None:
     """Write the manifest of a finished folder: the name and SHA-256 of every file in it."""
     beside = folder / f".{MANIFEST}"
     # An interrupted call may have left `beside` there.
@@ -113,7 +113,7 @@ def quiet_transformers() -> Iterator[None]:
 
 
 @contextmanager
-def written_whole(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """A folder to write into, whose files replace those of `folder` only when all are written.
 
     The last of them is their manifest: `damage` notices a mixture of old and new ones.
@@ -124,7 +124,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
     beside.mkdir()
     try:
         yield beside
-        seal(beside)
+        write_manifest(beside)
         for path in sorted(beside.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
             path.replace(folder / path.name)
     finally:
@@ -141,7 +141,7 @@ def put_in_place(folder: Path) -> Iterator[Path]:
     shutil.rmtree(saving, ignore_errors=True)
     try:
         yield saving / folder.name
-        seal(saving / folder.name)
+        write_manifest(saving / folder.name)
         discard(folder)
         (saving / folder.name).rename(folder)
     finally:

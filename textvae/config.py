@@ -12,6 +12,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -30,7 +31,7 @@ MAX_SEED = 2**32 - 1
 """The largest seed that numpy takes."""
 
 
-class TokenizerPlan(Section):
+class TokenizerConfig(Section):
     """Which tokenizer to train on the training texts.
 
     Args:
@@ -51,7 +52,7 @@ class TokenizerPlan(Section):
         return self
 
 
-class DataPlan(Section):
+class DataConfig(Section):
     """Where the texts come from.
 
     Args:
@@ -89,7 +90,7 @@ Pixels = Literal["grey", "dequantized", "static", "dynamic"]
 """How a model sees images: as they are, with uniform noise, as bits drawn once or each time."""
 
 
-class ImagePlan(Section):
+class ImageDataConfig(Section):
     """Where the images come from, in place of texts.
 
     Args:
@@ -110,7 +111,7 @@ class ImagePlan(Section):
     pixels: Pixels = "grey"
 
 
-class LaggingPlan(Section):
+class LaggingConfig(Section):
     """Encoders that catch up: many updates of theirs before each one of the decoders.
 
     Lasts from the start until mutual information on the validation texts stops rising.
@@ -128,7 +129,7 @@ class LaggingPlan(Section):
     window: PositiveInt = 15
 
 
-class AveragingPlan(Section):
+class AveragingConfig(Section):
     """A mean of the weights after each step, which is validated and kept in place of the last ones.
 
     Training itself goes on with the weights as they are.
@@ -149,7 +150,7 @@ class AveragingPlan(Section):
     epochs: PositiveInt | None = None
 
 
-class TrainingPlan(Section):
+class TrainingConfig(Section):
     """How to train.
 
     Args:
@@ -190,8 +191,8 @@ class TrainingPlan(Section):
     workers: NonNegativeInt = 0
     keep: Literal["best", "last"] = "best"
     select: Literal["bound", "coherence", "accuracy"] = "bound"
-    lagging: LaggingPlan | None = None
-    averaging: AveragingPlan | None = None
+    lagging: LaggingConfig | None = None
+    averaging: AveragingConfig | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
 
     @model_validator(mode="after")
@@ -207,7 +208,7 @@ class TrainingPlan(Section):
         return self
 
 
-class PretrainingPlan(Section):
+class PretrainingConfig(Section):
     """A first training whose weights the recipe's own training begins with.
 
     Args:
@@ -242,6 +243,10 @@ class PretrainingPlan(Section):
         return given if isinstance(given, dict) else {name: name for name in given}
 
 
+OLD_METRICS = {"reconstruction": "reconstruction_loss", "latent_worth": "shuffled_z_gap"}
+"""Metrics that were called otherwise before version 0.2, by their old name."""
+
+
 class Claim(Section):
     """What a published system promises, as a comparison that can be rerun.
 
@@ -264,6 +269,11 @@ class Claim(Section):
     published: float | None = None
     source: str
     data: str
+
+    @field_validator("metric")
+    @classmethod
+    def _metrics_have_their_current_name(cls, metric: str) -> str:
+        return OLD_METRICS.get(metric, metric)
 
 
 def section_problems(error: ValidationError, path: str, fields: Iterable[str]) -> list[str]:

@@ -185,7 +185,7 @@ class TrainingDisplay:
     def validation(self, values: Mapping[str, Any]) -> None:
         """One line for each validation; with a warning when the latent is dead."""
         parts = [f"epoch {values['epoch']:.0f}", f"nll {values['nll']:.2f}"]
-        parts.append(f"reconstruction {values['reconstruction']:.2f}")
+        parts.append(f"reconstruction {values['reconstruction_loss']:.2f}")
         if "active_units" in values:
             parts.append(f"KL {values['kl']:.2f}")
             parts.append(f"active units {values['active_units']:.0f}")

@@ -12,11 +12,11 @@ import yaml
 
 from textvae.config import (
     Claim,
-    DataPlan,
-    ImagePlan,
-    PretrainingPlan,
-    TokenizerPlan,
-    TrainingPlan,
+    DataConfig,
+    ImageDataConfig,
+    PretrainingConfig,
+    TokenizerConfig,
+    TrainingConfig,
     read_section,
 )
 from textvae.registry import SpecError, suggest
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from textvae.graph.model import VAEConfig
 
 MODEL_KEYS = ("encoders", "latents", "decoders", "init_range", "refinement")
-SECTIONS = {"tokenizer": TokenizerPlan, "data": DataPlan, "train": TrainingPlan}
-IMAGE_SECTIONS = {"data": ImagePlan, "train": TrainingPlan}
+SECTIONS = {"tokenizer": TokenizerConfig, "data": DataConfig, "train": TrainingConfig}
+IMAGE_SECTIONS = {"data": ImageDataConfig, "train": TrainingConfig}
 """The sections of a recipe whose data section says `modality: image`."""
 KEYS = ("paper", "summary", "model", "pretrain", "objective", *SECTIONS, "claim")
 
@@ -53,16 +53,16 @@ class Recipe:
     summary: str
     model: dict[str, Any]
     objective: dict[str, Any]
-    tokenizer: TokenizerPlan
-    data: DataPlan | ImagePlan
-    train: TrainingPlan
+    tokenizer: TokenizerConfig
+    data: DataConfig | ImageDataConfig
+    train: TrainingConfig
     claim: tuple[Claim, ...] = ()
-    pretrain: PretrainingPlan | None = None
+    pretrain: PretrainingConfig | None = None
 
     @property
     def sections(self) -> Mapping[str, type]:
         """The sections that it has, by name."""
-        return IMAGE_SECTIONS if isinstance(self.data, ImagePlan) else SECTIONS
+        return IMAGE_SECTIONS if isinstance(self.data, ImageDataConfig) else SECTIONS
 
     def document(self) -> dict[str, Any]:
         """The recipe as it would stand in a file, every default filled in."""
@@ -200,7 +200,7 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
     problems += model_problems(model)
     given = document.get("data", {})
     for_images = isinstance(given, Mapping) and given.get("modality") == "image"
-    sections: dict[str, Any] = {"tokenizer": TokenizerPlan()}
+    sections: dict[str, Any] = {"tokenizer": TokenizerConfig()}
     if for_images and "tokenizer" in document:
         problems.append("tokenizer: images have none")
     for key, section in (IMAGE_SECTIONS if for_images else SECTIONS).items():
@@ -208,7 +208,7 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
         problems += mistakes
     pretrain = document.get("pretrain")
     if pretrain is not None:
-        pretrain, mistakes = read_section(PretrainingPlan, pretrain, "pretrain")
+        pretrain, mistakes = read_section(PretrainingConfig, pretrain, "pretrain")
         problems += mistakes
     claims = []
     listed = document.get("claim") or []
@@ -292,7 +292,7 @@ def check_model(recipe: Recipe) -> None:
 
     problems = check_graph(VAEConfig(**recipe.model))
     problems += Objective.check(recipe.objective, ("sizes",), "objective")
-    if isinstance(recipe.data, ImagePlan):
+    if isinstance(recipe.data, ImageDataConfig):
         problems += pixel_problems(recipe.model, recipe.data.pixels)
     elif not problems:
         problems += reading_problems(VAEConfig(**recipe.model))

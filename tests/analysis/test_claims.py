@@ -59,15 +59,15 @@ def test_one_comparison_that_fails_fails_the_claim(claims, verify):
     assert code == 1 and not result["holds"]
     assert [check["holds"] for check in result["checks"]] == [claim is HOLDS for claim in claims]
     for check in result["checks"]:
-        assert check["ours"] == result["figures"][check["metric"]]
+        assert check["ours"] == result["metrics"][check["metric"]]
 
 
 def test_record_keeps_other_results(verify):
-    add_result(Path("kept/results.json"), "other", {"figures": {"kl": 1.0}})
+    add_result(Path("kept/results.json"), "other", {"metrics": {"kl": 1.0}})
     code, out, _ = verify(HOLDS, options=("--record", "kept/results.json", "--json"))
     stored = json.loads(Path("kept/results.json").read_text())
     assert code == 0 and list(stored) == ["other", "tiny"]
-    assert stored["tiny"]["figures"] == json.loads(out)["figures"]
+    assert stored["tiny"]["metrics"] == json.loads(out)["metrics"]
     assert stored["tiny"]["holds"] is True and "torch" in stored["tiny"]["machine"]
     assert [path.name for path in Path("kept").iterdir()] == ["results.json"]
 
@@ -76,12 +76,12 @@ def test_a_claim_over_another_recipe(verify):
     over = comparison(value=1.0, over="baseline")
     file = Path("results.json")
     for yardstick, holds in ((1e9, True), (0.0, False)):
-        add_result(file, "baseline", {"figures": {"word_perplexity": yardstick}})
+        add_result(file, "baseline", {"metrics": {"word_perplexity": yardstick}})
         code, out, _ = verify(over, options=("--record", file))
         assert code == (not holds)
         assert "(baseline +1)" in out
     for figure, holds in ((1e6, True), (0.1, False)):
-        add_result(file, "baseline", {"figures": {"word_perplexity": figure}})
+        add_result(file, "baseline", {"metrics": {"word_perplexity": figure}})
         share = comparison(value=0.0, over="baseline", factor=0.95)
         code, out, _ = verify(share, options=("--record", file))
         assert code == (not holds) and f"<= {0.95 * figure:g} (0.95 x baseline)" in out
@@ -103,18 +103,18 @@ def test_what_cannot_be_decided_is_refused_before_training(verify):
 def test_a_run_that_began_with_a_run_is_of_the_recipe_that_trains_both(runs, tmp_path):
     """Its first training is compared where it stands."""
     document = yaml.safe_load((runs / "vae/recipe.yaml").read_text())
-    plan = {"objective": document["objective"], "transfer": ["encoders"]}
-    whole = read_recipe(document | {"pretrain": plan}, "whole")
-    parts = read_recipe(document | {"pretrain": plan | {"run": str(runs / "vae")}}, "parts")
+    config = {"objective": document["objective"], "transfer": ["encoders"]}
+    whole = read_recipe(document | {"pretrain": config}, "whole")
+    parts = read_recipe(document | {"pretrain": config | {"run": str(runs / "vae")}}, "parts")
     assert is_run_of(parts, whole) and is_run_of(parts, parts) and is_run_of(whole, whole)
     first = [
-        plan | {"objective": {"kind": "elbo", "kl_weight": 0.5}},
-        plan | {"model": {"encoders": [document["model"]["encoders"][0] | {"hidden": 99}]}},
-        plan | {"transfer": ["latents"]},
+        config | {"objective": {"kind": "elbo", "kl_weight": 0.5}},
+        config | {"model": {"encoders": [document["model"]["encoders"][0] | {"hidden": 99}]}},
+        config | {"transfer": ["latents"]},
     ]
     for other in first:
         assert not is_run_of(parts, read_recipe(document | {"pretrain": other}, "other"))
-    moved = plan | {"run": str(tmp_path / "moved")}
+    moved = config | {"run": str(tmp_path / "moved")}
     with pytest.raises(RunError, match="moved holds no run"):
         is_run_of(read_recipe(document | {"pretrain": moved}, "moved"), whole)
 
@@ -152,7 +152,7 @@ def test_page_of_systems_shows_stored_results(tmp_path):
     assert read_results(tmp_path / "none.json") == {}
     empty = systems_page({})
     assert "not yet measured" in empty and "[bowman2016](../configs/bowman2016.yaml)" in empty
-    stored = {"lstm_lm_ptb": {"figures": {"word_perplexity": 99.0, "kl": 0.0}}}
+    stored = {"lstm_lm_ptb": {"metrics": {"word_perplexity": 99.0, "kl": 0.0}}}
     (row,) = [line for line in systems_page(stored).splitlines() if "| [lstm_lm_ptb]" in line]
     assert "| 99.00 | yes |" in row and "100.47" in row
     cells = {line.count("|") for line in empty.splitlines() if line.startswith("|")}
@@ -165,4 +165,4 @@ def test_a_recipe_without_a_claim_is_recorded_when_asked(verify, tmp_path):
     code, out, _ = verify(options=("--record", "stored.json"))
     assert code == 0 and "recorded" in out
     stored = read_results(tmp_path / "stored.json")["tiny"]
-    assert stored["figures"]["samples"] == 5 and stored["train"]["seed"] == 0
+    assert stored["metrics"]["samples"] == 5 and stored["train"]["seed"] == 0

@@ -23,7 +23,7 @@ def test_stored_figures_are_compared(runs, textvae):
     header, vae, lm = answer.out.splitlines()
     assert vae.split()[0] == "vae" and lm.split()[0] == "lm"
     rows = textvae("compare", runs / "vae", runs / "lm", "--json").json
-    stored = json.loads((runs / "vae/results.json").read_text())["figures"]
+    stored = json.loads((runs / "vae/results.json").read_text())["metrics"]
     assert rows[0] == {"run": "vae", **stored} and rows[1]["run"] == "lm"
     assert all(name in header for key, name in COLUMNS.items() if key != "images")
     assert f"{stored['nll']:.3f}" in vae and f"{stored['mutual_information']:.3f}" in vae
@@ -50,7 +50,7 @@ def test_runs_without_figures_are_refused(runs, textvae, tmp_path):
     copy_run(runs / "vae", tmp_path / "bare")
     (tmp_path / "bare/results.json").unlink()
     answer = textvae("compare", "bare", runs / "lm", "--out", "p.png")
-    assert answer.code == 2 and "bare: holds no figures; with --samples 50" in answer.err
+    assert answer.code == 2 and "bare: holds no metrics; with --samples 50" in answer.err
     assert not (tmp_path / "p.png").exists()
     assert textvae("compare", "bare", "--out", "p.svg").errors[0].endswith("(got 'p.svg')")
 
@@ -58,9 +58,9 @@ def test_runs_without_figures_are_refused(runs, textvae, tmp_path):
 def test_figures_of_other_texts_are_noted(runs, textvae, tmp_path):
     copy_run(runs / "vae", tmp_path / "other")
     stored = json.loads((runs / "vae/results.json").read_text())
-    stored["figures"]["words"] += 1
+    stored["metrics"]["words"] += 1
     # As runs were stored before it was measured.
-    del stored["figures"]["mutual_information"]
+    del stored["metrics"]["mutual_information"]
     (tmp_path / "other/results.json").write_text(json.dumps(stored))
     answer = textvae("compare", "other", runs / "vae")
     assert answer.code == 0 and "different texts and do not compare" in answer.err
@@ -78,8 +78,8 @@ def test_differing_texts():
 
 
 def test_a_table_of_many_runs_has_a_row_for_each():
-    figures = dict.fromkeys(COLUMNS, 1.0) | {"active_units": 2, "dimensions": 4}
-    lines = comparison_table({str(n): figures for n in range(5)}).splitlines()
+    metrics = dict.fromkeys(COLUMNS, 1.0) | {"active_units": 2, "dimensions": 4}
+    lines = comparison_table({str(n): metrics for n in range(5)}).splitlines()
     assert len(lines) == 6 and all("2/4" in line for line in lines[1:])
 
 

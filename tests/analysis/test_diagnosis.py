@@ -31,7 +31,7 @@ __all__ = ["textvae"]  # a fixture
 ALIVE = Evaluation(
     nll=28.0,
     elbo=-29.5,
-    reconstruction=24.0,
+    reconstruction_loss=24.0,
     kl=5.5,
     word_perplexity=8.0,
     token_perplexity=7.0,
@@ -73,7 +73,7 @@ def table_of(gains, own=2.0, texts=100):
 
 
 @pytest.mark.parametrize(
-    ("figures", "verdict"),
+    ("metrics", "verdict"),
     [
         (ALIVE, "alive"),
         (DEAD, "dead"),
@@ -86,8 +86,8 @@ def table_of(gains, own=2.0, texts=100):
         (replace(ALIVE, collapsed=True, deterministic=True), "autoencoder"),
     ],
 )
-def test_mutual_information_and_collapse_decide(figures, verdict):
-    assert verdict_of(figures) == verdict
+def test_mutual_information_and_collapse_decide(metrics, verdict):
+    assert verdict_of(metrics) == verdict
 
 
 def test_a_decoder_that_does_not_listen_is_no_sound_one():
@@ -169,8 +169,8 @@ def test_why_reads_the_recipe():
 # Advice.
 
 
-def advised(figures, recipe, tokenizer="bpe", early=False):
-    found = advise(figures, verdict_of(figures), early, recipe, tokenizer)
+def advised(metrics, recipe, tokenizer="bpe", early=False):
+    found = advise(metrics, verdict_of(metrics), early, recipe, tokenizer)
     return [advice.recipe for advice in found]
 
 
@@ -181,8 +181,8 @@ def test_every_remedy_is_shipped():
 
 @pytest.mark.parametrize("recipe", recipes_with_latents(), ids=lambda recipe: recipe.name)
 def test_advice_is_something_else_than_what_was_tried(recipe):
-    for figures in (DEAD, FAINT, UNUSED, ALIVE):
-        found = advise(figures, verdict_of(figures), True, recipe, recipe.tokenizer.kind)
+    for metrics in (DEAD, FAINT, UNUSED, ALIVE):
+        found = advise(metrics, verdict_of(metrics), True, recipe, recipe.tokenizer.kind)
         assert len(found) <= 3 and len({advice.recipe for advice in found}) == len(found)
         for advice in found:
             (remedy,) = (remedy for remedy in REMEDIES if remedy.why == advice.why)
@@ -283,7 +283,7 @@ def test_doctor_says_it_in_words_and_as_json(runs, textvae):
     assert "\ntokens" in dead.out and "\nTry next:\n  textvae train" in dead.out
     assert "Why:" in dead.out
     found = textvae("doctor", runs / "dead", *data, "--json").json
-    assert found["verdict"] == "dead" and found["figures"]["sentences"] == 40
+    assert found["verdict"] == "dead" and found["metrics"]["sentences"] == 40
     assert found["findings"][0] in dead.out
     assert all(advice["command"] in dead.out for advice in found["advice"])
     lm = textvae("doctor", runs / "lm", *data)

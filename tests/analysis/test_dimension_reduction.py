@@ -88,10 +88,10 @@ def test_an_autoencoder_s_figures_are_its_reconstruction_alone(images, tmp_path)
     train = {**IMAGE_RECIPE["train"], "epochs": 2}
     document = {**IMAGE_RECIPE, "model": model, "train": train, "data": {"modality": "image"}}
     codec = Autoencoder(read_recipe(document, "ae"), tmp_path / "run").fit(images)
-    figures = codec.face.evaluate(images, samples=3)
-    assert figures.deterministic and not figures.collapsed and figures.kl == 0
-    assert figures.nll == pytest.approx(figures.reconstruction, rel=1e-5)
-    said = evaluation_text(asdict(figures))
+    metrics = codec.face.evaluate(images, samples=3)
+    assert metrics.deterministic and not metrics.collapsed and metrics.kl == 0
+    assert metrics.nll == pytest.approx(metrics.reconstruction_loss, rel=1e-5)
+    said = evaluation_text(asdict(metrics))
     assert "reconstruction" in said and "elbo" not in said and "mutual" not in said
 
 

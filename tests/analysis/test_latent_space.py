@@ -1,4 +1,4 @@
-"""Latent pictures and their figures; classifiers on features."""
+"""Latent pictures and their metrics; classifiers on features."""
 
 import functools
 import json
@@ -72,10 +72,10 @@ def test_neighbours_leave_out_missing_labels():
 def test_the_command_writes_every_picture_and_the_figures(image_run, tmp_path, capsys):
     arguments = ["latent", str(image_run), "--limit", "200", "--out", str(tmp_path / "lat")]
     code, out, _ = answer(capsys, *arguments, "--json")
-    figures, stored = json.loads(out), json.loads((tmp_path / "lat/latent.json").read_text())
-    assert not code and {k: v for k, v in figures.items() if k != "pictures"} == stored
-    assert 0.3 < figures["knn_accuracy"] <= 1 and figures["hole_score"] > 0.8
-    assert 0 <= figures["overlap_random"] <= figures["overlap_nearest"] <= 1
+    metrics, stored = json.loads(out), json.loads((tmp_path / "lat/latent.json").read_text())
+    assert not code and {k: v for k, v in metrics.items() if k != "pictures"} == stored
+    assert 0.3 < metrics["knn_accuracy"] <= 1 and metrics["hole_score"] > 0.8
+    assert 0 <= metrics["overlap_random"] <= metrics["overlap_nearest"] <= 1
     for name in PICTURES:
         pixels = np.asarray(Image.open(tmp_path / "lat" / f"{name}.png"))
         assert pixels.std() > 5, name
@@ -88,7 +88,7 @@ def test_grid_and_traversal_stand_where_the_prior_does(image_run, monkeypatch):
     plain = atlas.manifold(), atlas.traversal()
     centre, spread = torch.arange(4.0), torch.tensor([1.0, 0.5, 2.0, 3.0])
     prior = torch.distributions.MultivariateNormal(centre, scale_tril=spread.diag())
-    monkeypatch.setattr(type(atlas.vae.model), "standing_prior", lambda model, name: prior)
+    monkeypatch.setattr(type(atlas.vae.model), "unconditional_prior", lambda model, name: prior)
     grid, way = atlas.manifold(), atlas.traversal()
     np.testing.assert_allclose(grid, plain[0] * spread.numpy() + centre.numpy(), rtol=1e-5)
     for number, axis in enumerate(atlas.order):

@@ -7,7 +7,7 @@ import pytest
 from test_cli import copy_run, refused, textvae, trained_runs
 
 from textvae.analysis.claims import metric_names
-from textvae.analysis.reports import evaluation_text, figure, figure_notes, percent
+from textvae.analysis.reports import evaluation_text, figure, metric_notes, percent
 from textvae.api.sentence import Evaluation
 from textvae.console import json_text
 
@@ -19,9 +19,9 @@ def runs(tmp_path_factory):
     return trained_runs(tmp_path_factory)
 
 
-def named(figures, prefix=""):
-    """The figures of nested objects, with dots."""
-    for name, value in figures.items():
+def named(metrics, prefix=""):
+    """The metrics of nested objects, with dots."""
+    for name, value in metrics.items():
         if isinstance(value, dict):
             yield from named(value, f"{prefix}{name}.")
         else:
@@ -31,16 +31,16 @@ def named(figures, prefix=""):
 def test_the_latent_is_described(runs, textvae):
     options = ["--data", runs / "texts.txt", "--samples", 3]
     out = textvae("evaluate", runs / "vae", *options).out
-    figures = textvae("evaluate", runs / "vae", *options, "--json").json
+    metrics = textvae("evaluate", runs / "vae", *options, "--json").json
     rows = {line[:18].strip(): line[18:].split(maxsplit=1) for line in out.splitlines()}
-    assert float(rows["mutual information"][0]) == round(figures["mutual_information"], 3)
+    assert float(rows["mutual information"][0]) == round(metrics["mutual_information"], 3)
     assert rows["mutual information"][1] == (
         "of at most 4.61 = ln N nats; all 100 posteriors, 10 samples of each"
     )
-    assert float(rows["marginal KL"][0]) == round(figures["marginal_kl"], 3)
+    assert float(rows["marginal KL"][0]) == round(metrics["marginal_kl"], 3)
     assert rows["active units"][1].startswith("of 3, variance of posterior mean > 0.01 (largest ")
-    assert len(figures["variances"]) == len(figures["kls"]) == 3
-    assert figures["generation"] is None and "BLEU" not in out
+    assert len(metrics["variances"]) == len(metrics["kls"]) == 3
+    assert metrics["generation"] is None and "BLEU" not in out
 
 
 def test_every_figure_has_a_note(runs, textvae):
@@ -105,17 +105,17 @@ def test_missing_figures_are_dashes():
 
 
 def test_a_figure_of_one_dimension_has_no_median():
-    figures = dict.fromkeys(
-        ["nll", "elbo", "reconstruction", "kl", "word_perplexity", "token_perplexity"], 1.0
+    metrics = dict.fromkeys(
+        ["nll", "elbo", "reconstruction_loss", "kl", "word_perplexity", "token_perplexity"], 1.0
     ) | {"mutual_information": 0.5, "mutual_information_ceiling": 2.0, "marginal_kl": 0.5}
-    figures |= {"samples": 5, "latent_samples": 10, "sentences": 8, "words": 30, "tokens": 40}
-    figures |= {"active_units": 1, "dimensions": 1, "variances": (0.5,)}
-    assert evaluation_text(figures).splitlines()[-1].endswith("variance of posterior mean > 0.01")
-    assert figure_notes(figures)["nll"].endswith("importance-weighted, 5 samples, 8 sentences")
-    figures |= {"latent_worth": 0.05, "first_token_share": None}
-    assert "worth of z" in evaluation_text(figures).splitlines()[-1]
-    figures |= {"latent_worth": 2.0, "first_token_share": 0.25}
-    *_, worth, share = evaluation_text(figures).splitlines()
+    metrics |= {"samples": 5, "latent_samples": 10, "sentences": 8, "words": 30, "tokens": 40}
+    metrics |= {"active_units": 1, "dimensions": 1, "variances": (0.5,)}
+    assert evaluation_text(metrics).splitlines()[-1].endswith("variance of posterior mean > 0.01")
+    assert metric_notes(metrics)["nll"].endswith("importance-weighted, 5 samples, 8 sentences")
+    metrics |= {"shuffled_z_gap": 0.05, "first_token_share": None}
+    assert "worth of z" in evaluation_text(metrics).splitlines()[-1]
+    metrics |= {"shuffled_z_gap": 2.0, "first_token_share": 0.25}
+    *_, worth, share = evaluation_text(metrics).splitlines()
     assert "2.00" in worth and "0.25" in share and "first token" in share
 
 

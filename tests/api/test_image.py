@@ -17,7 +17,7 @@ from textvae.analysis.pictures import grid, pairs
 from textvae.analysis.reports import evaluation_text
 from textvae.api.image import ImageVAE, open_model
 from textvae.cli import main
-from textvae.config import ImagePlan
+from textvae.config import ImageDataConfig
 from textvae.data.fields import Fields, Images, Labels
 from textvae.encoders.label import LabelEncoder
 from textvae.objectives.elbo import ELBO
@@ -138,7 +138,7 @@ def test_texts_and_images_are_not_mistaken():
 
 def test_an_image_recipe_reads_back_equal_and_has_no_tokenizer(tmp_path):
     recipe = read_recipe(IMAGE_RECIPE, "digits")
-    assert "tokenizer" not in recipe.document() and isinstance(recipe.data, ImagePlan)
+    assert "tokenizer" not in recipe.document() and isinstance(recipe.data, ImageDataConfig)
     (tmp_path / "digits.yaml").write_text(recipe.yaml(), encoding="utf-8")
     assert load_recipe(str(tmp_path / "digits.yaml")) == recipe
     for change, message in [
@@ -166,10 +166,10 @@ def answer(capsys, *arguments):
 
 def test_training_learns_and_leaves_pictures(image_run):
     results = json.loads((image_run / "results.json").read_text())
-    figures = results["figures"]
+    metrics = results["metrics"]
     start = 64 * np.log(2)
-    assert figures["reconstruction"] < 0.75 * start and figures["images"] == 300
-    assert figures["pixels"].startswith("dynamically binarised") and not figures["collapsed"]
+    assert metrics["reconstruction_loss"] < 0.75 * start and metrics["images"] == 300
+    assert metrics["pixels"].startswith("dynamically binarised") and not metrics["collapsed"]
     for name in ("reconstructions", "samples", "interpolation"):
         assert Image.open(image_run / f"{name}.png").size[0] > 50
 
@@ -249,10 +249,10 @@ def test_a_conditional_model_asks_for_labels():
 def test_commands_write_pictures_and_figures(image_run, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, _ = answer(capsys, "evaluate", str(image_run), "--samples", "5", "--json")
-    figures = json.loads(out)
-    assert not code and figures["images"] == 300 and figures["samples"] == 5
-    assert "dynamically binarised" in figures["notes"]["nll"]
-    assert figures["nll"] < -figures["elbo"] and figures["active_units"] == 4
+    metrics = json.loads(out)
+    assert not code and metrics["images"] == 300 and metrics["samples"] == 5
+    assert "dynamically binarised" in metrics["notes"]["nll"]
+    assert metrics["nll"] < -metrics["elbo"] and metrics["active_units"] == 4
     code, out, _ = answer(capsys, "sample", str(image_run), "-n", "9", "--out", "s.png")
     assert not code and "9 images -> s.png" in out
     pixels = np.asarray(Image.open("s.png"))
@@ -368,7 +368,7 @@ def test_logits_are_scored_under_another_density_that_has_some():
     # log C(h) = log(h / tanh(h / 2)) of each of 54 pixels.
     gain = 54 * math.log(2 / math.tanh(1))
     assert own.nll - other.nll == pytest.approx(gain, rel=1e-5)
-    assert own.reconstruction - other.reconstruction == pytest.approx(gain, rel=1e-5)
+    assert own.reconstruction_loss - other.reconstruction_loss == pytest.approx(gain, rel=1e-5)
     assert own.kl == other.kl and own == face.evaluate(images, samples=3)
     assert (other.likelihood, other.trained_likelihood) == ("continuous_bernoulli", "bernoulli")
     assert face.decoder.likelihood.kind == "bernoulli"

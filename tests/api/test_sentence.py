@@ -105,9 +105,9 @@ def test_a_language_model_has_no_latent_but_all_else():
     with pytest.raises(ValueError, match="it is a language model"):
         model.interpolate("the dog", "a cat")
     assert len(model.sample(4, seed=0)) == 4
-    figures = model.evaluate(texts(), samples=50)
-    assert (figures.samples, figures.dimensions, figures.kl, figures.collapsed) == (1, 0, 0, False)
-    assert figures.nll == figures.reconstruction == -figures.elbo
+    metrics = model.evaluate(texts(), samples=50)
+    assert (metrics.samples, metrics.dimensions, metrics.kl, metrics.collapsed) == (1, 0, 0, False)
+    assert metrics.nll == metrics.reconstruction_loss == -metrics.elbo
 
 
 @pytest.mark.parametrize("kind", SIZES)
@@ -223,39 +223,39 @@ def test_only_whole_words_have_an_unknown_one(kind):
     assert all(("<unk>" in text) == (kind == "word") for text in decoded), decoded
 
 
-# Figures.
+# Metrics.
 
 
 @pytest.mark.parametrize("kind", SIZES)
 def test_figures_follow_from_the_likelihood(kind):
     model, many = face(kind), texts()
-    figures = model.evaluate(many, samples=4, seed=5)
-    assert figures.sentences == 40 and figures.samples == 4 and figures.dimensions == 3
-    assert figures.words == sum(count_words(text) for text in many)
-    assert figures.words == sum(len(text.split()) + 1 for text in many)
-    total = figures.nll * figures.sentences
-    assert figures.word_perplexity == pytest.approx(math.exp(total / figures.words), rel=1e-5)
-    assert figures.token_perplexity == pytest.approx(math.exp(total / figures.tokens), rel=1e-5)
-    assert figures.elbo == pytest.approx(-figures.reconstruction - figures.kl, rel=1e-5)
+    metrics = model.evaluate(many, samples=4, seed=5)
+    assert metrics.sentences == 40 and metrics.samples == 4 and metrics.dimensions == 3
+    assert metrics.words == sum(count_words(text) for text in many)
+    assert metrics.words == sum(len(text.split()) + 1 for text in many)
+    total = metrics.nll * metrics.sentences
+    assert metrics.word_perplexity == pytest.approx(math.exp(total / metrics.words), rel=1e-5)
+    assert metrics.token_perplexity == pytest.approx(math.exp(total / metrics.tokens), rel=1e-5)
+    assert metrics.elbo == pytest.approx(-metrics.reconstruction_loss - metrics.kl, rel=1e-5)
     batches = [batch for _, batch in model.sentences(many).in_length_order()]
-    assert figures.nll == likelihood(model.model, batches, 4, seed=5).nll.mean().item()
+    assert metrics.nll == likelihood(model.model, batches, 4, seed=5).nll.mean().item()
     if kind == "word":
-        assert figures.words == figures.tokens
+        assert metrics.words == metrics.tokens
 
 
 def test_figures_of_the_latent_are_over_all_texts(model):
     many = texts()
-    figures = model.evaluate(many, samples=3, seed=2)
+    metrics = model.evaluate(many, samples=3, seed=2)
     batches = [batch for _, batch in model.sentences(many).in_length_order()]
     features = likelihood(model.model, batches, 1).features
-    found = information(model.model, features, figures.latent_samples, seed=2)
-    assert figures.mutual_information == pytest.approx(found.mutual_information, abs=1e-5)
-    assert figures.marginal_kl == pytest.approx(found.marginal_kl, abs=1e-5)
-    assert figures.mutual_information_ceiling == math.log(40) and figures.latent_samples == 10
-    assert figures.mutual_information + figures.marginal_kl == pytest.approx(figures.kl, abs=0.2)
-    assert sum(figures.kls) == pytest.approx(figures.kl, rel=1e-5)
-    assert figures.active_units == sum(variance > 0.01 for variance in figures.variances)
-    assert figures.variances == pytest.approx(model.encode(many).var(0, ddof=1), rel=1e-4)
+    found = information(model.model, features, metrics.latent_samples, seed=2)
+    assert metrics.mutual_information == pytest.approx(found.mutual_information, abs=1e-5)
+    assert metrics.marginal_kl == pytest.approx(found.marginal_kl, abs=1e-5)
+    assert metrics.mutual_information_ceiling == math.log(40) and metrics.latent_samples == 10
+    assert metrics.mutual_information + metrics.marginal_kl == pytest.approx(metrics.kl, abs=0.2)
+    assert sum(metrics.kls) == pytest.approx(metrics.kl, rel=1e-5)
+    assert metrics.active_units == sum(variance > 0.01 for variance in metrics.variances)
+    assert metrics.variances == pytest.approx(model.encode(many).var(0, ddof=1), rel=1e-4)
 
 
 def test_to_evaluate_the_encoder_reads_a_text_once():
@@ -305,12 +305,12 @@ def test_a_language_model_is_judged_by_its_samples():
 def test_shuffled_latents_cost_what_z_is_worth(model):
     many = texts()
     own, other = model.positions_with_shuffled_latents(many)
-    figures = model.evaluate(many, samples=1)
+    metrics = model.evaluate(many, samples=1)
     costs = ((other.loss - own.loss) * own.count).tolist()
-    assert figures.latent_worth == pytest.approx(sum(costs) / 40, abs=1e-5) != 0
+    assert metrics.shuffled_z_gap == pytest.approx(sum(costs) / 40, abs=1e-5) != 0
     assert torch.equal(own.count, other.count) and own.count[0] == 40
     total = (own.loss * own.count).sum().item() / 40
-    assert total == pytest.approx(model.evaluate(many, samples=200).reconstruction, rel=0.05)
+    assert total == pytest.approx(model.evaluate(many, samples=200).reconstruction_loss, rel=0.05)
     assert not torch.equal(own.loss, other.loss)
     dead = face()
     with torch.no_grad():
@@ -320,8 +320,10 @@ def test_shuffled_latents_cost_what_z_is_worth(model):
     dead.model.latents["z"].head.bias.data[3:] = -40
     own, other = dead.positions_with_shuffled_latents(many)
     torch.testing.assert_close(own.loss, other.loss)
-    figures = dead.evaluate(many, samples=1)
-    assert figures.latent_worth == pytest.approx(0, abs=1e-4) and figures.first_token_share is None
+    metrics = dead.evaluate(many, samples=1)
+    assert (
+        metrics.shuffled_z_gap == pytest.approx(0, abs=1e-4) and metrics.first_token_share is None
+    )
     with pytest.raises(ValueError, match="another text is needed"):
         model.positions_with_shuffled_latents(many[:1])
 
@@ -341,8 +343,8 @@ def test_a_share_of_the_worth_is_at_the_first_token(model, monkeypatch):
 def test_there_is_no_worth_without_another_z_or_an_order(case):
     judged = face("bag") if case == "words without order" else face()
     judged = face(latents=()) if case == "no latent" else judged
-    figures = judged.evaluate(texts(1 if case == "one text" else 40), samples=1)
-    assert figures.latent_worth is None is figures.first_token_share
+    metrics = judged.evaluate(texts(1 if case == "one text" else 40), samples=1)
+    assert metrics.shuffled_z_gap is None is metrics.first_token_share
 
 
 def test_more_samples_come_closer_to_the_likelihood(model):
@@ -356,7 +358,7 @@ def test_positions_add_up_to_the_reconstruction(model):
     assert losses.count[0] == 40 and losses.count.sum() == sum(count_words(t) for t in many)
     total = (losses.loss * losses.count).sum().item() / 40
     # The same seed draws the same posterior samples.
-    expected = model.evaluate(many, samples=1, seed=3).reconstruction
+    expected = model.evaluate(many, samples=1, seed=3).reconstruction_loss
     assert total == pytest.approx(expected, rel=1e-4)
 
 
@@ -367,9 +369,9 @@ def test_collapse_is_seen(model):
         for parameter in dead.model.latents.parameters():
             parameter.zero_()
     assert dead.is_collapsed_for(texts())
-    figures = dead.evaluate(texts(), samples=2)
-    assert figures.collapsed and figures.active_units == 0
-    assert figures.kl == pytest.approx(0, abs=1e-6)
+    metrics = dead.evaluate(texts(), samples=2)
+    assert metrics.collapsed and metrics.active_units == 0
+    assert metrics.kl == pytest.approx(0, abs=1e-6)
 
 
 def test_the_way_between_latents_on_a_sphere_stays_on_it(monkeypatch):

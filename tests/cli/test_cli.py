@@ -110,7 +110,7 @@ def trained_runs(factory: pytest.TempPathFactory) -> Path:
 
 
 def copy_run(run: Path, to: Path) -> Path:
-    """Without the seal, which would refuse what the tests change."""
+    """Without the write_manifest, which would refuse what the tests change."""
     left = shutil.ignore_patterns("checkpoints", "tensorboard", "manifest.json")
     return shutil.copytree(run, to, ignore=left)
 
@@ -191,12 +191,12 @@ def test_train_says_all_of_it_and_stores_it(runs, textvae, tmp_path):
     assert summary == json.loads((tmp_path / "runs/bowman2016/results.json").read_text())
     assert len(summary["reconstructions"]) == len(summary["samples"]) == 3
     assert len(summary["interpolation"]) == 6
-    assert {"nll", "kl", "active_units", "word_perplexity"} <= summary["figures"].keys()
+    assert {"nll", "kl", "active_units", "word_perplexity"} <= summary["metrics"].keys()
     assert "split off 5 % (5 sentences)" in answer.err
     assert summary["folder"] == "runs/bowman2016"
     again = textvae("train", "--data", runs / "texts.txt", *TINY)
     assert "saved in runs/bowman2016-2 after" in again.out
-    for part in ("held-out figures", "reconstructions", "samples from the prior", "interpolation"):
+    for part in ("held-out metrics", "reconstructions", "samples from the prior", "interpolation"):
         assert part in again.out
     # The same seed, so the same model.
     first, second = (
@@ -250,9 +250,9 @@ def test_train_reads_folders_and_tables(name, write, textvae, tmp_path):
     answer = textvae("train", "lstm_lm", "--data", name, *column, *TINY_LM, "--json")
     assert answer.code == 0, answer.err
     assert ("split off" in answer.err) == (name != "corpus")
-    assert answer.json["figures"]["sentences"] == (20 if name == "corpus" else 5)
+    assert answer.json["metrics"]["sentences"] == (20 if name == "corpus" else 5)
     # The run knows its data by itself.
-    assert textvae("evaluate", "--json").json["sentences"] == answer.json["figures"]["sentences"]
+    assert textvae("evaluate", "--json").json["sentences"] == answer.json["metrics"]["sentences"]
 
 
 def test_resume_of_a_finished_run_changes_nothing(runs, textvae):
@@ -386,7 +386,7 @@ def test_collapse_is_said_with_the_answer(command, runs, textvae, tmp_path):
     # What training measured on many texts counts more than the two of the question.
     copy_run(runs / "vae", tmp_path / "measured")
     results = json.loads((runs / "vae/results.json").read_text())
-    results["figures"]["collapsed"] = True
+    results["metrics"]["collapsed"] = True
     (tmp_path / "measured/results.json").write_text(json.dumps(results))
     assert warning in textvae(*arguments, "-m", "measured").err
 
@@ -448,7 +448,7 @@ def test_positions_add_up_to_the_reconstruction(runs, textvae, tmp_path):
     total = np.dot(result["loss"], result["texts"]) / 100
     evaluated = textvae("evaluate", runs / "vae", *arguments, "--samples", 1, "--json").json
     # The same seed draws the same sample of each posterior.
-    assert total == pytest.approx(evaluated["reconstruction"], abs=1e-3)
+    assert total == pytest.approx(evaluated["reconstruction_loss"], abs=1e-3)
     assert sum(result["texts"]) == evaluated["tokens"]
     table = textvae("positions", runs / "vae", *arguments, "--out", "p.png", "--mean").out
     assert "posterior means; KL excluded; picture: p.png" in table
@@ -489,10 +489,10 @@ def test_positions_of_a_run_are_drawn_into_it(runs, textvae):
 
 
 def test_evaluate_prints_denominators_and_the_distance_to_the_limit(runs, textvae):
-    figures = textvae("evaluate", runs / "vae", "--samples", 3, "--json").json
-    assert figures["samples"] == 3 and figures["sentences"] == 5 and "entropy" not in figures
+    metrics = textvae("evaluate", runs / "vae", "--samples", 3, "--json").json
+    assert metrics["samples"] == 3 and metrics["sentences"] == 5 and "entropy" not in metrics
     table = textvae("evaluate", runs / "vae", "--samples", 3).out
-    for said in ("3 samples, 5 sentences", f"{figures['words']} words", f"{figures['tokens']} tok"):
+    for said in ("3 samples, 5 sentences", f"{metrics['words']} words", f"{metrics['tokens']} tok"):
         assert said in table
     assert textvae("evaluate", runs / "lm").out.count("exact: no latent") == 1
     shipped = textvae(
@@ -579,7 +579,7 @@ def test_training_as_a_process(runs, tmp_path):
     assert finished.returncode == 0, finished.stderr
     summary = json.loads(finished.stdout)
     # Nothing depends on what the process did before: the run of the fixture is the same.
-    assert summary["figures"] == json.loads((runs / "lm/results.json").read_text())["figures"]
+    assert summary["metrics"] == json.loads((runs / "lm/results.json").read_text())["metrics"]
     assert "Traceback" not in finished.stderr and "Warning" not in finished.stderr
 
 

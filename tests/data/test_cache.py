@@ -117,7 +117,7 @@ def test_without_a_cache_all_goes_on_with_a_note(tokenizer, folder, monkeypatch,
         def full(beside):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr("textvae.checkpoints.seal", full)
+        monkeypatch.setattr("textvae.checkpoints.write_manifest", full)
     else:
         folder.write_text("")
     notes = []

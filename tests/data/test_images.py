@@ -10,7 +10,7 @@ from conftest import ids
 from PIL import Image
 from pydantic import ValidationError
 
-from textvae.config import ImagePlan
+from textvae.config import ImageDataConfig
 from textvae.data.batching import Sentences, ShuffledBatches
 from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.images import read_image_corpus, read_image_split, read_png
@@ -18,9 +18,9 @@ from textvae.data.texts import DataError
 from textvae.vocabulary import MISSING
 
 
-def plan(source=None, **settings):
+def config(source=None, **settings):
     given = None if source is None else str(source)
-    return ImagePlan(modality="image", source=given, **settings)
+    return ImageDataConfig(modality="image", source=given, **settings)
 
 
 def pictures(count=10, height=6, width=5, seed=0):
@@ -39,7 +39,7 @@ def write_png(path, array):
 
 
 def test_the_digits_are_split_without_overlap():
-    corpus = read_image_corpus(plan())
+    corpus = read_image_corpus(config())
     sizes = [len(corpus.train), len(corpus.valid), len(corpus.test)]
     assert sum(sizes) == 1797 and sizes[2] == 300 and corpus.facts["label"] == {"classes": 10}
     splits = (corpus.train, corpus.valid, corpus.test)
@@ -47,8 +47,8 @@ def test_the_digits_are_split_without_overlap():
     sklearn = pytest.importorskip("sklearn.datasets").load_digits()
     ours = np.round(rows / 255 * 16).astype(int)
     assert sorted(map(tuple, ours)) == sorted(map(tuple, sklearn.data.astype(int)))
-    assert read_image_corpus(plan()).fingerprint() == corpus.fingerprint()
-    assert read_image_corpus(plan(pixels="static")).fingerprint() != corpus.fingerprint()
+    assert read_image_corpus(config()).fingerprint() == corpus.fingerprint()
+    assert read_image_corpus(config(pixels="static")).fingerprint() != corpus.fingerprint()
 
 
 def test_idx_files_by_split(tmp_path):
@@ -56,7 +56,7 @@ def test_idx_files_by_split(tmp_path):
     write_idx(tmp_path / "train-images-idx3-ubyte.gz", train)
     write_idx(tmp_path / "train-labels-idx1-ubyte", np.arange(20, dtype=np.uint8) % 3)
     write_idx(tmp_path / "t10k-images-idx3-ubyte", test)
-    corpus = read_image_corpus(plan(tmp_path, valid_fraction=0.25))
+    corpus = read_image_corpus(config(tmp_path, valid_fraction=0.25))
     assert corpus.facts == {
         "image": {"shape": [1, 6, 5], "pixels": "grey"},
         "label": {"classes": 3},
@@ -66,7 +66,7 @@ def test_idx_files_by_split(tmp_path):
     assert (corpus.test.columns["label"].values == MISSING).all()
     joined = np.concatenate([part.columns["label"].values for part in (corpus.train, corpus.valid)])
     assert sorted(joined) == sorted(np.arange(20) % 3)
-    rows, notes = read_image_split(plan(tmp_path))
+    rows, notes = read_image_split(config(tmp_path))
     assert len(rows) == 8 and "test images" in notes[0]
 
 
@@ -76,11 +76,11 @@ def test_idx_files_by_split(tmp_path):
 def test_npz_files(names, tmp_path):
     file = tmp_path / "data.npz"
     np.savez(file, **dict(zip(names, (pictures(), np.arange(10) % 2), strict=True)))
-    corpus = read_image_corpus(plan(file))
+    corpus = read_image_corpus(config(file))
     assert len(corpus.train) + len(corpus.valid) == 10 and corpus.facts["label"]["classes"] == 2
     colours = np.random.rand(4, 6, 5, 3)
     np.savez(file, images=colours)
-    rows, _ = read_image_split(plan(file))
+    rows, _ = read_image_split(config(file))
     assert rows.facts == {"image": {"shape": [3, 6, 5], "pixels": "grey"}}
     values = rows.collate([rows[2]])["image"][0].numpy()
     np.testing.assert_allclose(values, colours[2].transpose(2, 0, 1), atol=1e-6)
@@ -90,19 +90,19 @@ def test_folders_of_pngs_by_class_and_split(tmp_path):
     for number, image in enumerate(pictures(12)):
         split = "train" if number < 8 else "test"
         write_png(tmp_path / split / "ab"[number % 2] / f"{number:02}.png", image)
-    corpus = read_image_corpus(plan(tmp_path, valid_fraction=0.2))
+    corpus = read_image_corpus(config(tmp_path, valid_fraction=0.2))
     assert [len(corpus.train), len(corpus.valid), len(corpus.test)] == [6, 2, 4]
     assert corpus.test.columns["label"].values.tolist() == [0, 0, 1, 1]
     flat = tmp_path / "flat"
     for number, image in enumerate(pictures(3)):
         write_png(flat / f"{number}.png", image)
-    rows, _ = read_image_split(plan(flat))
+    rows, _ = read_image_split(config(flat))
     assert rows.facts == {"image": {"shape": [1, 6, 5], "pixels": "grey"}}
     assert np.array_equal(rows.columns["image"].values[:, 0], pictures(3))
     assert np.array_equal(read_png(flat / "1.png")[0], pictures(3)[1])
     write_png(flat / "colour.png", np.zeros((6, 5, 3), np.uint8))
     with pytest.raises(DataError, match="colour.png: 6 x 5 pixels of 3 channels, but 0.png has"):
-        read_image_split(plan(flat))
+        read_image_split(config(flat))
 
 
 def test_sixteen_bits_are_scaled_to_eight(tmp_path):
@@ -173,7 +173,7 @@ def two_sizes(folder):
 def test_a_bad_folder_is_one_line(make, message, tmp_path):
     make(tmp_path)
     with pytest.raises(DataError, match=message) as caught:
-        read_image_corpus(plan(tmp_path))
+        read_image_corpus(config(tmp_path))
     assert "\n" not in str(caught.value)
 
 
@@ -193,7 +193,7 @@ def test_a_bad_folder_is_one_line(make, message, tmp_path):
 def test_a_bad_array_is_one_line(arrays, message, tmp_path):
     np.savez(tmp_path / "data.npz", **arrays)
     with pytest.raises(DataError, match=message):
-        read_image_corpus(plan(tmp_path / "data.npz"))
+        read_image_corpus(config(tmp_path / "data.npz"))
 
 
 def test_other_bad_sources(tmp_path):
@@ -205,19 +205,19 @@ def test_other_bad_sources(tmp_path):
         if name != "nowhere.npz":
             (tmp_path / name).write_text("words")
         with pytest.raises(DataError, match=message):
-            read_image_corpus(plan(tmp_path / name))
+            read_image_corpus(config(tmp_path / name))
     np.savez(tmp_path / "far.npz", images=5 * np.ones((4, 6, 5)))
     with pytest.raises(DataError, match=r"dynamic needs images in \[0, 1\] \(got 5 to 5\)"):
-        read_image_corpus(plan(tmp_path / "far.npz", pixels="dynamic"))
+        read_image_corpus(config(tmp_path / "far.npz", pixels="dynamic"))
     with pytest.raises(ValidationError):
-        plan(pixels="blue")
+        config(pixels="blue")
 
 
 def test_static_bits_are_drawn_once_and_dynamic_ones_each_time():
-    corpus = read_image_corpus(plan(pixels="static"))
+    corpus = read_image_corpus(config(pixels="static"))
     values = corpus.train.columns["image"].values
     assert set(np.unique(values)) == {0, 255}
-    grey = read_image_corpus(plan()).train.columns["image"].values
+    grey = read_image_corpus(config()).train.columns["image"].values
     assert abs(values.mean() - grey.mean()) < 1
     assert np.array_equal(binarized(grey, 3), binarized(grey, 3))
     assert not np.array_equal(binarized(grey, 3), binarized(grey, 4))

@@ -8,7 +8,7 @@ import pytest
 from test_cli import Answer, run_quietly
 
 from textvae.api.sentence import SentenceVAE
-from textvae.config import DataPlan, read_section
+from textvae.config import DataConfig, read_section
 from textvae.data.labels import class_names, kept, numbered
 from textvae.data.readers import DataError, read_corpus, read_labelled
 
@@ -124,8 +124,8 @@ def test_labels_of_a_text_file_stand_beside_it(tmp_path):
 
 
 def test_a_number_of_labels_needs_their_column():
-    assert "labelled needs label_column" in read_section(DataPlan, {"labelled": 3}, "data")[1][0]
-    (said,) = read_section(DataPlan, {"repeat_labelled": 3}, "data")[1]
+    assert "labelled needs label_column" in read_section(DataConfig, {"labelled": 3}, "data")[1][0]
+    (said,) = read_section(DataConfig, {"repeat_labelled": 3}, "data")[1]
     assert "repeat_labelled needs label_column" in said
 
 
@@ -151,10 +151,10 @@ def test_it_tells_labels_of_texts_it_has_not_seen(place):
 
 
 def test_evaluate_counts_right_labels(textvae):
-    figures = textvae("evaluate", "run", "--samples", 5, "--label-column", "taste", "--json").json
-    assert figures["labelled"] == 60 and figures["accuracy"] > 0.9 < figures["macro_f1"]
+    metrics = textvae("evaluate", "run", "--samples", 5, "--label-column", "taste", "--json").json
+    assert metrics["labelled"] == 60 and metrics["accuracy"] > 0.9 < metrics["macro_f1"]
     plain = textvae("evaluate", "run", "--samples", 5, "--json").json
-    assert plain["accuracy"] is None and plain["nll"] == figures["nll"]
+    assert plain["accuracy"] is None and plain["nll"] == metrics["nll"]
     table = textvae("evaluate", "run", "--samples", 5, "--label-column", "taste").out
     assert "share of 60 labelled sentences" in table
     answer = textvae("evaluate", "run", "--label-column", "smell")
@@ -195,7 +195,7 @@ def test_a_claim_about_accuracy_is_measured_with_the_labels(place, textvae):
     (place / "claim.yaml").write_text(RECIPE + claim)
     answer = textvae("verify", "claim.yaml", "--model", "run", "--samples", 2, "--json")
     assert answer.code == 0 and answer.json["holds"]
-    assert answer.json["figures"]["labelled"] == 60
+    assert answer.json["metrics"]["labelled"] == 60
 
 
 def test_select_accuracy_needs_something_to_tell(place, textvae):
@@ -216,5 +216,5 @@ def test_a_resumed_run_refuses_other_labels(place, textvae):
 
 
 def test_what_a_run_says_at_its_end_holds_the_accuracy(place):
-    stored = json.loads((place / "run" / "results.json").read_text())["figures"]
+    stored = json.loads((place / "run" / "results.json").read_text())["metrics"]
     assert stored["labelled"] == 60 and 0 <= stored["accuracy"] <= 1

@@ -56,7 +56,7 @@ def test_they_add_up_to_the_reconstruction_loss(model):
 def test_samples_give_the_reconstruction_of_the_likelihood(model):
     batches = [fields_of(model, 4, 0, 7)]
     found = position_losses(model, batches, samples=2000)
-    expected = likelihood(model, batches, 2000).reconstruction.sum().item()
+    expected = likelihood(model, batches, 2000).reconstruction_loss.sum().item()
     # Three texts of a few nats' deviation: the error of the sum is about 0.1 nats.
     assert (found.loss * found.count).sum().item() == pytest.approx(expected, abs=0.7)
 
@@ -158,7 +158,7 @@ def test_later_latents_are_given_samples_of_the_earlier_ones():
     model = VAE(config).eval()
     ids = torch.tensor([[1, 5, 6, 2], [1, 7, 8, 2]])
     torch.manual_seed(3)
-    expected = -model.infer(samples=4, text=ids).reconstruction.mean()
+    expected = -model.infer(samples=4, text=ids).total_log_likelihood.mean()
     torch.manual_seed(3)
     found = position_losses(model, [{"text": ids}], samples=4, seed=3)
     torch.testing.assert_close((found.loss * found.count).sum() / 2, expected)

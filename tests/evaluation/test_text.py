@@ -1,4 +1,4 @@
-"""Figures of written text on sets with known answers, and against sacrebleu."""
+"""Metrics of written text on sets with known answers, and against sacrebleu."""
 
 import random
 from itertools import pairwise
@@ -58,7 +58,7 @@ def test_identical_sentences_have_a_self_bleu_of_100_and_strangers_of_0():
         self_bleu(["alone"])
 
 
-# Other figures of style.
+# Other metrics of style.
 
 
 def test_distinct_counts_different_ngrams():

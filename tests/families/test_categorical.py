@@ -88,7 +88,7 @@ def test_the_bound_sums_over_classes_and_the_likelihood_is_exact():
 
 
 def test_with_a_continuous_latent_the_likelihood_rises_to_the_same_whatever_the_chunks():
-    # Small weights: the posterior of an untrained encoder is then no bad proposal.
+    # Small weights: the posterior of an untrained encoder is then no bad variational_parameters.
     model, text = with_z(0.3), ids(3, 5, 1, 4)
     # log p(x) = log sum_y p(y) E_z p(x | y, z), by many samples of the prior.
     values = model.sample_prior(20_000)["z"].transpose(0, 1)
@@ -112,11 +112,13 @@ def test_a_known_label_leaves_no_doubt_and_counts_in_training_only():
     unlabelled = (log_q.exp() * (joint - log_q)).sum(0)
     expected = torch.where(label >= 0, joint[label, range(4)], unlabelled)
     out = model.infer(text=text, label=label)
-    torch.testing.assert_close(out.expected(out.reconstruction - out.kl), expected)
+    torch.testing.assert_close(out.expected(out.total_log_likelihood - out.kl), expected)
     evidence = torch.where(label >= 0, joint[label, range(4)], joint.logsumexp(0))
     torch.testing.assert_close(out.log_weight.logsumexp(0) - math.log(3), evidence)
     held_out = model.eval().infer(text=text, label=label)
-    torch.testing.assert_close(held_out.expected(held_out.reconstruction - held_out.kl), unlabelled)
+    torch.testing.assert_close(
+        held_out.expected(held_out.total_log_likelihood - held_out.kl), unlabelled
+    )
 
 
 def test_gradients_are_those_of_the_exact_bound_also_where_labels_are_known():

@@ -291,7 +291,7 @@ def test_a_model_with_it_infers_measures_and_samples(row, learned):
     assert out.kl.shape == out.log_weight.shape == (4, 3)
     assert out.kl.isfinite().all() and out.log_weight.isfinite().all()
     measured = likelihood(model, [fields], samples=4)
-    torch.testing.assert_close(measured.elbo, -measured.reconstruction - measured.kl)
+    torch.testing.assert_close(measured.elbo, -measured.reconstruction_loss - measured.kl)
     moments = posterior_moments(model, [fields])["top"]
     assert all(values.shape == (3, model.latents["top"].dim) for values in moments)
     assert (moments[1] > 0).all()

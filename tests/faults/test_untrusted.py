@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from test_runs import corpus, recipe
 
 from textvae.api.sentence import SentenceVAE
-from textvae.checkpoints import MANIFEST, CheckpointError, checkpoints, seal
+from textvae.checkpoints import MANIFEST, CheckpointError, checkpoints, write_manifest
 from textvae.recipes import load_recipe
 from textvae.registry import SpecError
 from textvae.training.runs import saved_recipe, train_run
@@ -43,7 +43,7 @@ def trained(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(trained, tmp_path) -> Path:
-    """A run that can be tampered with: without the seal of its model."""
+    """A run that can be tampered with: without the write_manifest of its model."""
     folder = shutil.copytree(trained, tmp_path / "run")
     (folder / MANIFEST).unlink()
     return folder
@@ -158,11 +158,11 @@ def test_further_files_of_a_tokenizer_are_not_unpickled(run, marker, name):
 
 @pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt"])
 def test_a_tampered_state_of_training_runs_no_code(run, marker, name):
-    """The stranger knows how to seal a checkpoint, too."""
+    """The stranger knows how to write_manifest a checkpoint, too."""
     (run / "model.safetensors").unlink()
     newest = checkpoints(run / "checkpoints")[-1]
     torch.save({"state": Payload(marker), "param_groups": Payload(marker)}, newest / name)
-    seal(newest)
+    write_manifest(newest)
     with pytest.raises(CheckpointError) as refused:
         train_run(recipe(epochs=2), corpus(), run, resume=True)
     assert name in str(refused.value) and "\n" not in str(refused.value)
@@ -176,7 +176,7 @@ def test_other_pickles_of_a_checkpoint_are_not_read(run, marker, name, weights):
         torch.save({"encoders.text": Payload(marker)}, place / name)
         if not weights:
             (place / "model.safetensors").unlink()
-        seal(place)
+        write_manifest(place)
     if weights:
         train_run(recipe(epochs=2), corpus(), run, resume=True)
         return

@@ -118,7 +118,7 @@ def test_an_output_has_a_value_for_each_sample_and_text(model):
     K = 5 * model.copies if model.config.latents else 1
     fields = fields_of(model, 4, 0, 2)
     out = model.infer(5, **fields)
-    assert out.log_weight.shape == out.kl.shape == out.reconstruction.shape == (K, 3)
+    assert out.log_weight.shape == out.kl.shape == out.total_log_likelihood.shape == (K, 3)
     for value in out.log_likelihood.values():
         assert value.shape == (K, 3) and value.dtype == torch.float32
     for latent in out.latents.values():
@@ -139,7 +139,7 @@ def test_every_parameter_learns(model):
 def test_the_reconstruction_alone_teaches_every_posterior(model):
     """Without gradients through the samples only the KL would."""
     out = model.infer(2, **fields_of(model, 4, 0, 2))
-    out.expected(out.reconstruction).sum().backward()
+    out.expected(out.total_log_likelihood).sum().backward()
     for name, parameter in model.latents.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
@@ -484,7 +484,7 @@ def test_an_auxiliary_decoder_is_a_term_of_the_training_loss_alone():
     model = vae(**GRAPHS["bag-of-words loss"])
     model.objective = ELBO()
     fields = fields_of(model, 4, 2)
-    assert set(model(step=0, **fields).terms) == {"elbo", "reconstruction", "kl", "kl_weight"}
+    assert set(model(step=0, **fields).terms) == {"elbo", "reconstruction_loss", "kl", "kl_weight"}
     model.train()
     torch.manual_seed(0)
     loss = model(step=0, **fields)

@@ -51,10 +51,10 @@ def steps(number, **values):
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 def test_the_elbo_nears_the_evidence(momentum):
     model, start = known(shift=1.0, stretch=2.0)
-    plan = steps(40, learning_rate=0.1, momentum=momentum)
+    config = steps(40, learning_rate=0.1, momentum=momentum)
     found, before = [start], gap(model, start)
     for number in (2, 10, 40):
-        shorter = plan.model_copy(update={"steps": number})
+        shorter = config.model_copy(update={"steps": number})
         loss = negative_elbo(model, samples=2000)
         found.append(refine(shorter, loss, start, [], SEEDS[:number]))
     gaps = [gap(model, parameters).mean() for parameters in found]
@@ -92,7 +92,7 @@ def test_gradients_go_through_the_steps(clip, noise, reach, error, monkeypatch):
     monkeypatch.setattr(refinement, "REACH", reach)
     loss, weights = smooth(noise)
     start = torch.randn(B, 3).double().requires_grad_()
-    plan = Refinement(steps=4, learning_rate=0.2, momentum=0.6, clip=clip)
+    config = Refinement(steps=4, learning_rate=0.2, momentum=0.6, clip=clip)
     value, velocity, met = start, 0.0, False
     for seed in SEEDS[:4]:
         with replayed(seed):
@@ -101,7 +101,7 @@ def test_gradients_go_through_the_steps(clip, noise, reach, error, monkeypatch):
         velocity = 0.6 * velocity - clipped(slope, clip)
         value = value + 0.2 * velocity
     assert met, "some gradient is clipped"
-    found = refine(plan, loss, start, weights, SEEDS[:4])
+    found = refine(config, loss, start, weights, SEEDS[:4])
     torch.testing.assert_close(found, value)
     upstream = torch.randn(B, 3).double()
     ours = torch.autograd.grad((found * upstream).sum(), [start, *weights])
@@ -152,9 +152,9 @@ def test_the_gradient_is_not_that_of_the_last_step_alone():
 
 def test_evaluation_is_of_the_refined_posterior():
     """Of the same weights: closer bounds, and other means, the same each time."""
-    plan = {"steps": 30, "learning_rate": 0.1, "samples": 8}
+    config = {"steps": 30, "learning_rate": 0.1, "samples": 8}
     plain = vae(**GRAPHS["vae"])
-    better = vae(**GRAPHS["vae"], refinement=plan)
+    better = vae(**GRAPHS["vae"], refinement=config)
     better.load_state_dict(plain.state_dict())
     batches = [{"text": ids(4, 0, 6, 2)}]
     before, after = (likelihood(model, batches, 2000) for model in (plain, better))
@@ -215,7 +215,7 @@ def test_a_saved_model_refines_as_before(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("graph", "plan", "message"),
+    ("graph", "refinement", "message"),
     [
         ("vae", {"step": 3}, r"refinement\.step: unknown key \(did you mean 'steps'"),
         ("vae", {"steps": 0}, r"refinement\.steps: .* \(got 0\)"),
@@ -223,9 +223,9 @@ def test_a_saved_model_refines_as_before(tmp_path):
         ("hierarchy", {}, "refinement: z is given the latent 'top'"),
     ],
 )
-def test_what_cannot_be_refined_is_named(graph, plan, message):
+def test_what_cannot_be_refined_is_named(graph, refinement, message):
     config = VAEConfig(vocab_size=VOCAB, **GRAPHS[graph])
-    config.refinement = plan
+    config.refinement = refinement
     (problem,) = check_graph(config)
     with pytest.raises(AssertionError, match=message):
         raise AssertionError(problem)

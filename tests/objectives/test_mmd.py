@@ -93,7 +93,7 @@ def test_the_weights_are_those_of_the_step():
     objective = MMD(kl_weight=Linear(steps=4), mmd_weight=Linear(steps=2, end=6.0))
     loss = objective(out, 1)
     terms = loss.terms
-    expected = terms["reconstruction"] + 0.25 * terms["kl"] + 3 * terms["mmd"]
+    expected = terms["reconstruction_loss"] + 0.25 * terms["kl"] + 3 * terms["mmd"]
     torch.testing.assert_close(loss.value, expected)
 
 

@@ -76,7 +76,7 @@ def test_an_output_adds_its_decoders_and_its_latents():
     a, b = latent(moved(), standard()), latent(heavy_tailed(), standard())
     first, second = torch.randn(K, B), torch.randn(K, B)
     out = VAEOutput({"a": a, "b": b}, {"x": first, "y": second})
-    torch.testing.assert_close(out.reconstruction, first + second)
+    torch.testing.assert_close(out.total_log_likelihood, first + second)
     torch.testing.assert_close(out.kl, a.kl() + b.kl())
     torch.testing.assert_close(out.log_weight, first + second - a.log_ratio() - b.log_ratio())
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_runs import assert_equal, corpus, recipe
 
-from textvae.config import LaggingPlan
+from textvae.config import LaggingConfig
 from textvae.recipes import read_recipe
 from textvae.registry import SpecError
 from textvae.training.lagging import Falling, is_aggressive, similar_texts
@@ -29,13 +29,13 @@ def test_aggressive_until_mutual_information_stops_rising(values, aggressive):
     history = [{"loss": 1.0}]
     for value in values:
         history += [{"eval_mutual_information": value}, {"loss": 1.0}]
-    assert is_aggressive(LaggingPlan(), history) == aggressive
+    assert is_aggressive(LaggingConfig(), history) == aggressive
 
 
 def test_catching_up_lasts_no_longer_than_asked():
-    plan = LaggingPlan(epochs=2)
+    config = LaggingConfig(epochs=2)
     rising = [{"eval_mutual_information": value} for value in (0.1, 0.2, 0.3)]
-    assert [is_aggressive(plan, rising[:n]) for n in range(4)] == [True, True, False, False]
+    assert [is_aggressive(config, rising[:n]) for n in range(4)] == [True, True, False, False]
 
 
 def test_batches_in_parts_are_refused():
@@ -44,7 +44,7 @@ def test_batches_in_parts_are_refused():
 
 
 def test_a_loss_falls_from_window_to_window():
-    falling = Falling(LaggingPlan(window=2))
+    falling = Falling(LaggingConfig(window=2))
     assert [falling(loss) for loss in (5.0, 9.0, 4.0, 8.0, 7.0, 5.0)] == [True] * 5 + [False]
 
 
@@ -62,14 +62,14 @@ def test_texts_of_similar_length_are_shared_by_the_processes():
 
 def test_decoders_wait_bit_by_bit_while_encoders_catch_up(tmp_path, monkeypatch):
     seen = []
-    catch_up = VAETrainer.catch_up
+    update_encoders = VAETrainer.update_encoders
 
-    def watched(self, model, plan):
+    def watched(self, model, config):
         before = copy.deepcopy(self.vae.state_dict())
-        catch_up(self, model, plan)
+        update_encoders(self, model, config)
         seen.append((before, copy.deepcopy(self.vae.state_dict())))
 
-    monkeypatch.setattr(VAETrainer, "catch_up", watched)
+    monkeypatch.setattr(VAETrainer, "update_encoders", watched)
     train_run(lagging(epochs=1), corpus(), tmp_path / "run")
     assert len(seen) == 8
     for before, after in seen:
@@ -99,14 +99,14 @@ def test_ends_with_mutual_information(tmp_path, monkeypatch):
     def scripted(*arguments):
         return known(*arguments) | {"mutual_information": next(values)}
 
-    catch_up = VAETrainer.catch_up
+    update_encoders = VAETrainer.update_encoders
 
-    def counted(self, model, plan):
+    def counted(self, model, config):
         calls.append(1)
-        catch_up(self, model, plan)
+        update_encoders(self, model, config)
 
     monkeypatch.setattr(module, "validate", scripted)
-    monkeypatch.setattr(VAETrainer, "catch_up", counted)
+    monkeypatch.setattr(VAETrainer, "update_encoders", counted)
     train_run(lagging(epochs=3), corpus(), tmp_path / "run", report=validated)
     assert calls == [1] * 8 + [0] + [1] * 8 + [0] + [0]
 

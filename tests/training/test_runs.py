@@ -17,7 +17,7 @@ from transformers import TrainerCallback, TrainingArguments
 
 from textvae.api.base import load_model
 from textvae.checkpoints import checkpoints
-from textvae.config import TrainingPlan
+from textvae.config import TrainingConfig
 from textvae.data.batching import Sentences
 from textvae.data.readers import Corpus, DataError, read_corpus
 from textvae.data.tokenizers import load_tokenizer
@@ -253,13 +253,13 @@ def test_ctrl_c_in_either_training_resumes_to_the_same_weights(two_trainings, tm
 
 
 def test_a_language_model_becomes_an_encoder(tmp_path):
-    plan = {
+    config = {
         "model": {"encoders": None, "latents": None, "decoders": recipe(False).model["decoders"]},
         "objective": {"kind": "elbo"},
         "train": {"epochs": 1},
         "transfer": {"encoders.text": "decoders.text"},
     }
-    train_run(staged(**plan), corpus(), tmp_path / "run")
+    train_run(staged(**config), corpus(), tmp_path / "run")
     first, second = weights(tmp_path / "run" / "pretrain"), weights(tmp_path / "run")
     assert torch.equal(
         first["decoders.text.lstm.weight_hh_l0"], second["encoders.text.lstm.weight_hh_l0"]
@@ -294,8 +294,8 @@ def test_a_finished_run_stands_in_for_the_first_training(two_trainings, tmp_path
         if event == "begin":
             begun.append(values["steps"])
 
-    plan = staged(run=str(two_trainings / "pretrain"), objective=None, train={})
-    train_run(plan, corpus(), tmp_path / "run", report=report)
+    config = staged(run=str(two_trainings / "pretrain"), objective=None, train={})
+    train_run(config, corpus(), tmp_path / "run", report=report)
     assert_equal(two_trainings, tmp_path / "run")
     assert begun == [16] and not (tmp_path / "run" / "pretrain").exists()
 
@@ -401,8 +401,8 @@ def test_the_mean_of_the_weights_is_validated_and_kept(kind, keep, built, tmp_pa
         if event == "validation":
             losses[values["step"]] = values["loss"]
 
-    plan = recipe(averaging=averaging, keep=keep)
-    model, _ = train_run(plan, corpus(), tmp_path / "run", report=report)
+    config = recipe(averaging=averaging, keep=keep)
+    model, _ = train_run(config, corpus(), tmp_path / "run", report=report)
     first = {"exponential": 0, "uniform": 8, "late": 16}[kind]
     best = min(losses, key=losses.__getitem__) if keep == "best" else 24
     assert best > first, "what is kept is a mean"
@@ -447,8 +447,8 @@ def test_the_learning_rate_rises_and_falls_step_by_step(schedule, monkeypatch, t
             rates.append(optimizer.param_groups[0]["lr"])
 
     monkeypatch.setattr(runs, "run_callbacks", lambda *given: [*run_callbacks(*given), Rates()])
-    plan = {"schedule": schedule, "warmup_steps": 6, "learning_rate": 0.01}
-    train_run(recipe(**plan, optimizer="adamw", weight_decay=0.1), corpus(), tmp_path / "run")
+    config = {"schedule": schedule, "warmup_steps": 6, "learning_rate": 0.01}
+    train_run(recipe(**config, optimizer="adamw", weight_decay=0.1), corpus(), tmp_path / "run")
     way = [(step - 6) / 18 for step in range(6, 24)]
     after = {
         "constant": [1.0 for _ in way],
@@ -491,14 +491,14 @@ def test_one_process_at_a_time(tmp_path):
 
 @pytest.mark.parametrize(("select", "mode"), [("bound", "min"), ("accuracy", "max")])
 def test_a_plateau_is_one_of_what_chooses_the_best(select, mode, tmp_path):
-    plan = TrainingPlan(schedule="plateau", select=select)
-    found = training_arguments(plan, tmp_path, 1, "cpu").lr_scheduler_kwargs
+    config = TrainingConfig(schedule="plateau", select=select)
+    found = training_arguments(config, tmp_path, 1, "cpu").lr_scheduler_kwargs
     assert found == {"factor": 0.5, "patience": 0, "mode": mode}
 
 
 def test_a_process_has_one_gpu_of_several(tmp_path, monkeypatch):
     monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda arguments: 4))
-    assert training_arguments(TrainingPlan(), tmp_path, 1, None)._n_gpu == 1
+    assert training_arguments(TrainingConfig(), tmp_path, 1, None)._n_gpu == 1
 
 
 def test_who_comes_second_leaves_the_folder_to_the_first(tmp_path):

@@ -12,7 +12,7 @@ from textvae.analysis.exports import write_json
 from textvae.analysis.summary import summarize_run
 from textvae.api.image import ImageEvaluation, ImageVAE, open_model
 from textvae.api.sentence import Evaluation
-from textvae.config import Claim, DataPlan
+from textvae.config import Claim, DataConfig
 from textvae.console import table
 from textvae.recipes import Recipe, first_stage, load_recipe, shipped_recipes
 from textvae.registry import SpecError, suggest
@@ -22,6 +22,7 @@ from textvae.training.run_data import (
     held_out_images,
     held_out_labels,
     held_out_texts,
+    metrics_of,
     training_texts,
 )
 from textvae.training.runs import Report, RunError, saved_recipe
@@ -52,12 +53,12 @@ class Verdict:
 
     Args:
         recipe: its name.
-        figures: that were measured.
+        metrics: that were measured.
         checks: one for each comparison.
     """
 
     recipe: str
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
     checks: list[Checked]
 
     @property
@@ -75,14 +76,14 @@ class Verdict:
             "recipe": self.recipe,
             "holds": self.holds,
             "checks": checks,
-            "figures": self.figures,
+            "metrics": self.metrics,
         }
 
     def text(self) -> str:
         """All of it for a person."""
         header = ["metric", "ours", "must be", "published", "holds"]
         if not self.checks:
-            return f"{self.recipe}: no claim; the figures are recorded"
+            return f"{self.recipe}: no claim; the metrics are recorded"
         rows = [
             (
                 check.claim.metric,
@@ -106,14 +107,14 @@ def limit_of(claim: Claim) -> str:
 
 
 def check_claims(
-    claims: Sequence[Claim], figures: Mapping[str, Any], stored: Mapping[str, Any]
+    claims: Sequence[Claim], metrics: Mapping[str, Any], stored: Mapping[str, Any]
 ) -> list[Checked]:
-    """Each comparison of a claim with our figures.
+    """Each comparison of a claim with our metrics.
 
     Args:
         claims: of a recipe.
-        figures: ours.
-        stored: figures of other recipes by name, for claims `over` one of them.
+        metrics: ours.
+        stored: metrics of other recipes by name, for claims `over` one of them.
 
     Raises:
         SpecError: as `check_measurable`.
@@ -123,10 +124,10 @@ def check_claims(
     for claim in claims:
         bound = claim.value
         if claim.over is not None:
-            yardstick = figure_of(stored[claim.over]["figures"], claim.metric)
-            assert yardstick is not None, "checked above"
-            bound += claim.factor * yardstick
-        ours = figure_of(figures, claim.metric)
+            baseline = metric_of(stored[claim.over]["metrics"], claim.metric)
+            assert baseline is not None, "checked above"
+            bound += claim.factor * baseline
+        ours = metric_of(metrics, claim.metric)
         if ours is None:
             raise SpecError([f"claim: {claim.metric} was not measured for this model"])
         checks.append(
@@ -139,7 +140,7 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
     """Refuse a claim that no training can decide.
 
     Raises:
-        SpecError: a metric that is not measured, or the other recipe has no stored figures.
+        SpecError: a metric that is not measured, or the other recipe has no stored metrics.
     """
     known = [*metric_names(Evaluation), *metric_names(ImageEvaluation)]
     problems = []
@@ -150,7 +151,7 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
             )
         if claim.over is not None and not (
             claim.over in stored
-            and figure_of(stored[claim.over]["figures"], claim.metric) is not None
+            and metric_of(stored[claim.over]["metrics"], claim.metric) is not None
         ):
             problems.append(
                 f"claim.{number}.over: {claim.over!r} has no stored result; first: textvae verify "
@@ -161,7 +162,7 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
 
 
 def metric_names(kind: type, prefix: str = "") -> Iterator[str]:
-    """The figures of a dataclass that a claim may be about; those of its parts with dots."""
+    """The metrics of a dataclass that a claim may be about; those of its parts with dots."""
     for field in fields(kind):
         union = isinstance(field.type, UnionType)
         for part in get_args(field.type) if union else (field.type,):
@@ -171,9 +172,9 @@ def metric_names(kind: type, prefix: str = "") -> Iterator[str]:
                 yield prefix + field.name
 
 
-def figure_of(figures: Mapping[str, Any], metric: str) -> float | None:
+def metric_of(metrics: Mapping[str, Any], metric: str) -> float | None:
     """A figure by its name, with dots into its parts; None where it was not measured."""
-    value: Any = figures
+    value: Any = metrics
     for name in metric.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
     return None if value is None else float(value)
@@ -208,7 +209,7 @@ def verify_recipe(
     recipe = load_recipe(name)
     if not recipe.claim and record is None:
         raise ValueError(
-            f"the recipe {recipe.name!r} carries no claim; --record stores its figures anyhow"
+            f"the recipe {recipe.name!r} carries no claim; --record stores its metrics anyhow"
         )
     stored = read_results(record or STORED)
     check_measurable(recipe.claim, stored)
@@ -219,11 +220,11 @@ def verify_recipe(
     trained = saved_recipe(Path(model))
     if not is_run_of(trained, recipe):
         raise RunError(f"{model} is a run of another model or objective than {recipe.name!r}")
-    figures = measured(model, recipe, data, samples, text_column, device)
-    verdict = Verdict(recipe.name, figures, check_claims(recipe.claim, figures, stored))
+    metrics = measured(model, recipe, data, samples, text_column, device)
+    verdict = Verdict(recipe.name, metrics, check_claims(recipe.claim, metrics, stored))
     if record is not None:
         entry = {
-            "figures": figures,
+            "metrics": metrics,
             "holds": verdict.holds,
             "data": data_name(trained) if data is None else Path(data).name,
             "train": trained.train.model_dump(),
@@ -256,29 +257,29 @@ def measured(
     text_column: str | None,
     device: str | None,
 ) -> dict[str, Any]:
-    """The figures of a run on held-out texts or images."""
+    """The metrics of a run on held-out texts or images."""
     vae = open_model(model, device or "cpu")
     if isinstance(vae, ImageVAE):
         rows, _ = held_out_images(model, data)
         return asdict(vae.evaluate(rows, samples, 0))
-    plan = saved_recipe(Path(model)).data
-    assert isinstance(plan, DataPlan), "the model is one of texts"
-    text_column, column = text_column or plan.text_column, plan.label_column
+    config = saved_recipe(Path(model)).data
+    assert isinstance(config, DataConfig), "the model is one of texts"
+    text_column, column = text_column or config.text_column, config.label_column
     if column is None:
         texts, labels = held_out_texts(model, data, text_column).texts, None
     else:
         texts, labels = held_out_labels(model, data, text_column, column)
     generation = any(claim.metric.startswith("generation.") for claim in recipe.claim)
     seen = training_texts(model)[0] if generation else None
-    figures = asdict(vae.evaluate(texts, samples, 0, generation, seen, labels))
-    return figures | entropy_of(model, data)
+    metrics = asdict(vae.evaluate(texts, samples, 0, generation, seen, labels))
+    return metrics | entropy_of(model, data)
 
 
 def data_name(recipe: Recipe) -> str:
     """What the data of a recipe is called."""
     if recipe.data.source:
         return Path(recipe.data.source).name
-    return "shipped corpus" if isinstance(recipe.data, DataPlan) else "8 x 8 digits"
+    return "shipped corpus" if isinstance(recipe.data, DataConfig) else "8 x 8 digits"
 
 
 def machine(device: str | None) -> str:
@@ -306,7 +307,15 @@ def read_results(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: is no file of results ({error})") from None
     if not isinstance(stored, dict):
         raise ValueError(f"{path}: is no file of results (it must hold an object)")
-    return stored
+    return {name: with_current_names(entry) for name, entry in stored.items()}
+
+
+def with_current_names(entry: Any) -> Any:
+    """A stored result whose metrics have their current names."""
+    if not isinstance(entry, dict) or not entry.keys() & {"metrics", "figures"}:
+        return entry
+    others = {name: value for name, value in entry.items() if name not in ("metrics", "figures")}
+    return {**others, "metrics": metrics_of(entry)}
 
 
 def add_result(path: Path, name: str, entry: dict[str, Any]) -> None:
@@ -338,14 +347,14 @@ def system_rows(recipe: Recipe, stored: Mapping[str, Any]) -> list[str]:
     head = f"| [{recipe.name}](../configs/{recipe.name}.yaml) | {recipe.summary} | {recipe.paper} |"
     if not recipe.claim:
         return [f"{head} none | | | |"]
-    figures = stored.get(recipe.name, {}).get("figures")
+    metrics = stored.get(recipe.name, {}).get("metrics")
     rows = []
     for claim in recipe.claim:
         said = f"{claim.metric} {claim.test} {limit_of(claim)} on {claim.data}"
         published = "" if claim.published is None else f"{claim.published:g} ({claim.source})"
         ours, holds = "not yet measured", ""
-        if figures is not None and figure_of(figures, claim.metric) is not None:
-            (check,) = check_claims([claim], figures, stored)
+        if metrics is not None and metric_of(metrics, claim.metric) is not None:
+            (check,) = check_claims([claim], metrics, stored)
             ours, holds = f"{check.ours:.2f}", "yes" if check.holds else "no"
         rows.append(f"{head} {said} | {published} | {ours} | {holds} |")
     return rows

@@ -12,7 +12,7 @@ COLUMNS = {
     "nll": "nll",
     "word_perplexity": "word perplexity",
     "elbo": "elbo",
-    "reconstruction": "reconstruction",
+    "reconstruction_loss": "reconstruction loss",
     "kl": "KL",
     "mutual_information": "MI",
     "active_units": "active",
@@ -25,10 +25,10 @@ COLUMNS = {
 def comparison_table(runs: Mapping[str, Mapping[str, Any]]) -> str:
     """One row for each run, by name; a figure that was not measured is a dash."""
     rows = []
-    kept = [key for key in COLUMNS if any(key in figures for figures in runs.values())]
-    for name, figures in runs.items():
-        active = f"{figures['active_units']}/{figures['dimensions']}"
-        shown = {**figures, "active_units": active if figures["dimensions"] else "-"}
+    kept = [key for key in COLUMNS if any(key in metrics for metrics in runs.values())]
+    for name, metrics in runs.items():
+        active = f"{metrics['active_units']}/{metrics['dimensions']}"
+        shown = {**metrics, "active_units": active if metrics["dimensions"] else "-"}
         rows.append((name, *(shown.get(key, "-") for key in kept)))
     return table(rows, ["", *(COLUMNS[key] for key in kept)])
 
@@ -40,17 +40,18 @@ def names_of(runs: Sequence[str]) -> list[str]:
 
 
 def differing_texts(runs: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether figures are of different texts or images, so that they do not compare."""
+    """Whether metrics are of different texts or images, so that they do not compare."""
     kinds = ("sentences", "words", "images", "pixels", "likelihood")
-    return len({tuple(figures.get(kind) for kind in kinds) for figures in runs.values()}) > 1
+    return len({tuple(metrics.get(kind) for kind in kinds) for metrics in runs.values()}) > 1
 
 
 def draw_comparison(runs: Mapping[str, Mapping[str, Any]], out: Path) -> None:
     """The rate-distortion picture of runs, with the entropy of their data if it is known."""
     points = [
-        (f"{name}, nll {f['nll']:.2f}", f["kl"], f["reconstruction"]) for name, f in runs.items()
+        (f"{name}, nll {f['nll']:.2f}", f["kl"], f["reconstruction_loss"])
+        for name, f in runs.items()
     ]
-    entropies = {figures.get("entropy") for figures in runs.values()}
+    entropies = {metrics.get("entropy") for metrics in runs.values()}
     entropy = entropies.pop() if len(entropies) == 1 else None
     with written_beside(out) as beside:
         plot_rate_distortion(points, entropy, beside)

@@ -1,4 +1,4 @@
-"""Whether, where and why a latent is dead, and what to try next: figures in words."""
+"""Whether, where and why a latent is dead, and what to try next: metrics in words."""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from textvae.api.sentence import Evaluation, SentenceVAE
-from textvae.config import DataPlan, ImagePlan
+from textvae.config import DataConfig, ImageDataConfig
 from textvae.console import table
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.evaluation.latent import ACTIVE
@@ -49,7 +49,7 @@ class Diagnosis:
             side by side.
         positions: loss at each position under a sentence's own z and another's, and z's worth;
             empty where texts have no order.
-        figures: that it rests on.
+        metrics: that it rests on.
     """
 
     verdict: str
@@ -57,7 +57,7 @@ class Diagnosis:
     advice: list[Advice]
     dead_dimensions: list[int]
     positions: dict[str, list]
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
 
     def text(self) -> str:
         """All of it for a person."""
@@ -102,8 +102,8 @@ def diagnose(
     """
     if not vae.dim:
         said = "It is a language model: there is no latent that could be dead."
-        figures = vae.evaluate(texts, samples, seed)
-        return Diagnosis("no latent", [said], [], [], {}, asdict(figures))
+        metrics = vae.evaluate(texts, samples, seed)
+        return Diagnosis("no latent", [said], [], [], {}, asdict(metrics))
     positions: dict[str, list] = {}
     both = None
     if vae.ordered:
@@ -115,46 +115,46 @@ def diagnose(
             "texts": own.count.tolist(),
             "worth": worth(own, other).tolist(),
         }
-    figures = vae.evaluate(texts, samples, seed, shuffled=both)
+    metrics = vae.evaluate(texts, samples, seed, shuffled=both)
     gains = positions.get("worth", [])
-    verdict = verdict_of(figures, gains)
-    dead = [d for d, variance in enumerate(figures.variances) if variance <= ACTIVE]
+    verdict = verdict_of(metrics, gains)
+    dead = [d for d, variance in enumerate(metrics.variances) if variance <= ACTIVE]
     sick = verdict not in ("alive", "autoencoder")
     findings = [
-        *whether(figures, verdict),
-        *dimensions(figures, dead),
+        *whether(metrics, verdict),
+        *dimensions(metrics, dead),
         *(heard(gains) if positions else []),
         *(why(recipe) if sick and recipe is not None else []),
     ]
     early = verdict == "alive" and is_early(gains)
-    advice = advise(figures, verdict, early, recipe, tokenizer_kind(vae.tokenizer))
-    return Diagnosis(verdict, findings, advice, dead, positions, asdict(figures))
+    advice = advise(metrics, verdict, early, recipe, tokenizer_kind(vae.tokenizer))
+    return Diagnosis(verdict, findings, advice, dead, positions, asdict(metrics))
 
 
-def verdict_of(figures: Evaluation, gains: Sequence[float] = ()) -> str:
+def verdict_of(metrics: Evaluation, gains: Sequence[float] = ()) -> str:
     """`autoencoder`, `dead`, `unheard`, `faint` or `alive`.
 
     Args:
-        figures: of the model.
+        metrics: of the model.
         gains: what z is worth at each position; none where texts have no order.
     """
-    if figures.deterministic:
+    if metrics.deterministic:
         return "autoencoder"
-    if figures.collapsed or figures.mutual_information < DEAD:
+    if metrics.collapsed or metrics.mutual_information < DEAD:
         return "dead"
     if len(gains) and sum(gains) < WORTHLESS:
         return "unheard"
     # Few texts cannot show much.
-    least = min(FAINT, 0.5 * figures.mutual_information_ceiling)
-    return "faint" if figures.mutual_information < least else "alive"
+    least = min(FAINT, 0.5 * metrics.mutual_information_ceiling)
+    return "faint" if metrics.mutual_information < least else "alive"
 
 
-def whether(figures: Evaluation, verdict: str) -> list[str]:
+def whether(metrics: Evaluation, verdict: str) -> list[str]:
     """How much z says of its sentence, against what it costs."""
     if verdict == "autoencoder":
         return ["The latent is a point: there is no KL, and no bound of the likelihood."]
-    told, most = figures.mutual_information, figures.mutual_information_ceiling
-    measured = f"mutual information {told:.2f} nats of at most {most:.2f}, KL {figures.kl:.2f}"
+    told, most = metrics.mutual_information, metrics.mutual_information_ceiling
+    measured = f"mutual information {told:.2f} nats of at most {most:.2f}, KL {metrics.kl:.2f}"
     meaning = {
         "dead": "Every sentence gets the same z, but for noise",
         "unheard": "z tells sentences apart, and the decoder does not listen",
@@ -162,40 +162,40 @@ def whether(figures: Evaluation, verdict: str) -> list[str]:
         "alive": "z tells sentences apart",
     }[verdict]
     found = [f"{meaning}: {measured}."]
-    if figures.kl > 1 and told < 0.5 * figures.kl and not is_cut_short(figures):
+    if metrics.kl > 1 and told < 0.5 * metrics.kl and not is_cut_short(metrics):
         found.append("The rate is paid and not used: KL is far above what z tells of its sentence.")
-    if is_mismatched(figures):
+    if is_mismatched(metrics):
         found.append(
-            f"The posteriors together are not the prior (marginal KL {figures.marginal_kl:.2f}): "
+            f"The posteriors together are not the prior (marginal KL {metrics.marginal_kl:.2f}): "
             "samples from the prior come from where no sentence is."
         )
-    if is_cut_short(figures):
+    if is_cut_short(metrics):
         found.append(
-            f"{figures.sentences:,} sentences cannot show much more mutual information than that: "
+            f"{metrics.sentences:,} sentences cannot show much more mutual information than that: "
             "measured on more of them it would be higher."
         )
     return found
 
 
-def is_cut_short(figures: Evaluation) -> bool:
+def is_cut_short(metrics: Evaluation) -> bool:
     """Whether mutual information is so near to ln N that it is estimated too low."""
-    return figures.mutual_information > 0.8 * figures.mutual_information_ceiling
+    return metrics.mutual_information > 0.8 * metrics.mutual_information_ceiling
 
 
-def is_mismatched(figures: Evaluation) -> bool:
+def is_mismatched(metrics: Evaluation) -> bool:
     """Whether the latents of all texts together are far from the prior."""
     # What mutual information misses for want of texts stands in the marginal KL.
-    far = figures.marginal_kl > max(1, 0.3 * figures.kl)
-    return far and not is_cut_short(figures)
+    far = metrics.marginal_kl > max(1, 0.3 * metrics.kl)
+    return far and not is_cut_short(metrics)
 
 
-def dimensions(figures: Evaluation, dead: Sequence[int]) -> list[str]:
+def dimensions(metrics: Evaluation, dead: Sequence[int]) -> list[str]:
     """Which dimensions say something."""
-    count = figures.dimensions
+    count = metrics.dimensions
     if len(dead) == count:
         return [f"None of {count} dimensions is active: no posterior mean varies."]
-    strength = figures.kls or figures.variances
-    unit = "nats" if figures.kls else "variance"
+    strength = metrics.kls or metrics.variances
+    unit = "nats" if metrics.kls else "variance"
     ranked = sorted(set(range(count)) - set(dead), key=lambda d: -strength[d])[:3]
     best = ", ".join(f"{d} ({strength[d]:.2f} {unit})" for d in ranked)
     if not dead:
@@ -316,7 +316,7 @@ def recipes_with_latents() -> list[Recipe]:
     return [
         recipe
         for recipe in loaded
-        if isinstance(recipe.data, DataPlan)
+        if isinstance(recipe.data, DataConfig)
         and recipe.data.label_column is None
         and recipe.model.get("latents")
     ]
@@ -338,21 +338,21 @@ def why(recipe: Recipe) -> list[str]:
     return [f"Why: {'; '.join(reasons)}."] if reasons else []
 
 
-def data_options(data: DataPlan | ImagePlan) -> str:
+def data_options(data: DataConfig | ImageDataConfig) -> str:
     """The options of `textvae train` that name a run's texts, with a blank before them."""
     found = "" if data.source is None else f" --data {shlex.quote(data.source)}"
-    if isinstance(data, DataPlan) and data.text_column != DataPlan().text_column:
+    if isinstance(data, DataConfig) and data.text_column != DataConfig().text_column:
         found += f" --text-column {shlex.quote(data.text_column)}"
     return found
 
 
 def advise(
-    figures: Evaluation, verdict: str, early: bool, recipe: Recipe | None, tokenizer: str | None
+    metrics: Evaluation, verdict: str, early: bool, recipe: Recipe | None, tokenizer: str | None
 ) -> list[Advice]:
     """At most three recipes that do what the trained one does not, the nearest of each kind.
 
     Args:
-        figures: of the trained one.
+        metrics: of the trained one.
         verdict: on it.
         early: whether z is heard at the first tokens only.
         recipe: that it was trained with, if that is known.
@@ -361,10 +361,10 @@ def advise(
     if verdict == "autoencoder":
         return []
     if verdict == "alive":
-        wanted = [MATCHED] * is_mismatched(figures) + [POOLED] * early
+        wanted = [MATCHED] * is_mismatched(metrics) + [POOLED] * early
     else:
         # Where a rate is paid and not used, more of it does not help.
-        wanted = [AHEAD, HIDDEN] if figures.kl > 1 else [FREE_BITS, RATE, AHEAD, HIDDEN]
+        wanted = [AHEAD, HIDDEN] if metrics.kl > 1 else [FREE_BITS, RATE, AHEAD, HIDDEN]
     data = "" if recipe is None else data_options(recipe.data)
     advice: list[Advice] = []
     for remedy in wanted:

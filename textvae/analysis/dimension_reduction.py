@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from textvae.api.image import ImageVAE
-from textvae.config import ImagePlan
+from textvae.config import ImageDataConfig
 from textvae.console import table
 from textvae.data.fields import Fields
 from textvae.data.images import read_image_corpus
@@ -169,10 +169,10 @@ class Autoencoder:
         device: str | None = None,
     ):
         loaded = load_recipe(recipe, overrides) if isinstance(recipe, str) else recipe
-        if not isinstance(loaded.data, ImagePlan):
+        if not isinstance(loaded.data, ImageDataConfig):
             raise SpecError([f"{loaded.name}: a codec of images needs a recipe of images"])
         check_model(loaded)
-        self.recipe, self.plan, self.folder = loaded, loaded.data, folder
+        self.recipe, self.config, self.folder = loaded, loaded.data, folder
         self.report, self.device = report, device
 
     def fit(self, images: np.ndarray) -> Self:
@@ -183,7 +183,7 @@ class Autoencoder:
         Raises:
             RunError: the folder holds another run, or one of other images.
         """
-        corpus = read_image_corpus(self.plan, given={"train": (images, None)})
+        corpus = read_image_corpus(self.config, given={"train": (images, None)})
         if (self.folder / WEIGHTS).exists() and saved_recipe(self.folder) == self.recipe:
             if read_state(self.folder).get("fingerprint") != fingerprint(corpus):
                 raise RunError(f"{self.folder} learned from other images; --output names another")
@@ -206,7 +206,7 @@ class Autoencoder:
         """Reconstruction loss, -log p(x | z) at a posterior sample, nats per image."""
         rows: Fields = self.face.rows(images)
         batches = [batch for _, batch in rows.in_length_order()]
-        return likelihood(self.face.model, batches, samples=1).reconstruction.mean().item()
+        return likelihood(self.face.model, batches, samples=1).reconstruction_loss.mean().item()
 
 
 def checked_dim(dim: int) -> int:

@@ -1,4 +1,4 @@
-"""Pictures of a latent space of images, and its figures."""
+"""Pictures of a latent space of images, and its metrics."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ import torch
 from textvae.analysis.exports import write_json
 from textvae.analysis.pictures import as_seen, asked_labels, pairs, write_grid
 from textvae.api.image import ImageVAE
-from textvae.checkpoints import written_whole
+from textvae.checkpoints import atomic_folder
 from textvae.data.fields import Fields, Labels
 from textvae.evaluation.latent import is_deterministic
 from textvae.evaluation.space import ROWS, hole_score, knn_accuracy, overlap
@@ -60,7 +60,7 @@ class Atlas:
         """One sample of each held-out posterior, (N, D)."""
         return self.vae.features(self.test, "sample", self.seed)
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """kNN accuracy, overlap of posteriors and the hole score, with what they are."""
         near, other = overlap(self.means, self.scales)
         found: dict[str, Any] = {
@@ -98,7 +98,7 @@ class Atlas:
         parts = centre.split(self.vae.sizes), spread.split(self.vae.sizes)
         model = self.vae.model
         for (name, family), mean, deviation in zip(model.latents.items(), *parts, strict=True):
-            prior = model.standing_prior(name)
+            prior = model.unconditional_prior(name)
             if prior is None:
                 prior = cast(Family, family).default_prior(torch.Size(), centre.to(model.device))
             mean.copy_(prior.mean.detach())
@@ -138,12 +138,12 @@ class Atlas:
             torch.from_numpy(z).split(self.vae.sizes, dim=-1),
             strict=True,
         )
-        places = [cast(Family, family).nearest(part) for family, part in parts]
+        places = [cast(Family, family).project(part) for family, part in parts]
         return self.vae.decode(torch.cat(places, -1), labels)
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """Write all pictures and latent.json into a folder, as a whole; the figures."""
-        figures, vae = self.figures(), self.vae
+        """Write all pictures and latent.json into a folder, as a whole; the metrics."""
+        metrics, vae = self.metrics(), self.vae
         few = self.test.select(np.arange(min(16, len(self.test))))
         prior = self.prior_samples(100)
         labels = asked_labels(vae, None, len(prior))
@@ -164,11 +164,11 @@ class Atlas:
             names = [f"dimension {axis}" for axis in axes]
             draw["scatter"] = lambda out: plot_scatter(places[0], self.truth, names, out)
             draw["ellipses"] = lambda out: plot_ellipses(*places, self.truth, names, out)
-        with written_whole(folder) as beside:
+        with atomic_folder(folder) as beside:
             for name, paint in draw.items():
                 paint(beside / f"{name}.png")
-            write_json(beside / "latent.json", figures)
-        return figures | {"pictures": [str(folder / f"{name}.png") for name in draw]}
+            write_json(beside / "latent.json", metrics)
+        return metrics | {"pictures": [str(folder / f"{name}.png") for name in draw]}
 
 
 NOTES = {
@@ -187,13 +187,13 @@ def labels_of(rows: Fields) -> np.ndarray:
     return column.values if isinstance(column, Labels) else np.full(len(rows), -1)
 
 
-def atlas_text(figures: Mapping[str, Any]) -> str:
-    """The figures for a person."""
+def atlas_text(metrics: Mapping[str, Any]) -> str:
+    """The metrics for a person."""
     from textvae.console import table
 
     rows = [
-        (name, figures[name], note)
+        (name, metrics[name], note)
         for name, note in NOTES.items()
-        if figures[name] is not None and not math.isnan(figures[name])
+        if metrics[name] is not None and not math.isnan(metrics[name])
     ]
-    return f"{table(rows)}\nprior: {figures['prior']}\npictures: {', '.join(figures['pictures'])}"
+    return f"{table(rows)}\nprior: {metrics['prior']}\npictures: {', '.join(metrics['pictures'])}"

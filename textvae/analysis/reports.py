@@ -7,26 +7,26 @@ from textvae.console import shown, table
 from textvae.evaluation.latent import ACTIVE
 
 
-def evaluation_text(figures: Mapping[str, Any]) -> str:
+def evaluation_text(metrics: Mapping[str, Any]) -> str:
     """An evaluation as a table: each figure with its unit, estimator and denominator."""
-    text = table([row[1:] for row in figure_rows(figures)])
-    generation = figures.get("generation")
+    text = table([row[1:] for row in metric_rows(metrics)])
+    generation = metrics.get("generation")
     return text if generation is None else f"{text}\n\n{generation_text(generation)}"
 
 
-def figure_notes(figures: Mapping[str, Any]) -> dict[str, str]:
+def metric_notes(metrics: Mapping[str, Any]) -> dict[str, str]:
     """The unit, estimator and denominator of each figure of an evaluation, by its name."""
-    notes = {name: note for name, _, _, note in figure_rows(figures) if name}
-    generation = figures.get("generation")
+    notes = {name: note for name, _, _, note in metric_rows(metrics) if name}
+    generation = metrics.get("generation")
     if generation is not None:
         notes |= {f"generation.{row[0]}": row[-1] for row in writing_rows(generation)}
         notes |= {f"generation.samples.{row[0]}": row[-1] for row in style_rows(generation)}
     return notes
 
 
-def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     """Name, words, value and note of each figure of likelihood and latents."""
-    f = figures
+    f = metrics
     unit = "image" if "images" in f else "sentence"
     many = f"{f[f'{unit}s']:,} {unit}s"
     exact = not f["dimensions"]
@@ -40,7 +40,7 @@ def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     rows = [("nll", "nll", f["nll"], f"nats per {unit}, {bound}, {many}")]
     if f.get("deterministic"):
         note = f"nats per {unit}, {many}"
-        rows = [("reconstruction", "reconstruction", f["reconstruction"], note)]
+        rows = [("reconstruction_loss", "reconstruction loss", f["reconstruction_loss"], note)]
         return [*rows, ("active_units", "active units", f["active_units"], active_note(f))]
     if "entropy" in f:
         limit = "nats per sentence, exact, of the corpus's source"
@@ -77,7 +77,12 @@ def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     return [
         *rows,
         ("elbo", "elbo", f["elbo"], mean),
-        ("reconstruction", "reconstruction", f["reconstruction"], f"{mean}, -E_q log p(x | z)"),
+        (
+            "reconstruction_loss",
+            "reconstruction loss",
+            f["reconstruction_loss"],
+            f"{mean}, -E_q log p(x | z)",
+        ),
         ("kl", "KL", f["kl"], f"nats per {unit}, KL(q(z | x) || p(z))"),
         (
             "mutual_information",
@@ -96,29 +101,29 @@ def figure_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     ]
 
 
-def worth_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+def worth_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     """Name, words, value and note of what z is worth, where that was measured."""
-    total, share = (figures.get(name) for name in ("latent_worth", "first_token_share"))
+    total, share = (metrics.get(name) for name in ("shuffled_z_gap", "first_token_share"))
     if total is None:
         return []
     cost = "nats per sentence that another sentence's z costs, one sample of each"
-    rows = [("latent_worth", "worth of z", total, cost)]
+    rows = [("shuffled_z_gap", "worth of z", total, cost)]
     if share is not None:
         rows.append(("first_token_share", "at the first token", share, "share of that"))
     return rows
 
 
-def active_note(figures: Mapping[str, Any]) -> str:
+def active_note(metrics: Mapping[str, Any]) -> str:
     """The denominator of the active units, and how much dimensions vary."""
-    note = f"of {figures['dimensions']}, variance of posterior mean > {ACTIVE}"
-    if figures["dimensions"] > 1:
-        ranked = [f"{value:.3f}" for value in sorted(figures["variances"], reverse=True)]
+    note = f"of {metrics['dimensions']}, variance of posterior mean > {ACTIVE}"
+    if metrics["dimensions"] > 1:
+        ranked = [f"{value:.3f}" for value in sorted(metrics["variances"], reverse=True)]
         note += f" (largest {ranked[0]}, median {ranked[len(ranked) // 2]})"
     return note
 
 
 def generation_text(generation: Mapping[str, Any]) -> str:
-    """What a model writes as two tables: its own figures, and samples beside real sentences."""
+    """What a model writes as two tables: its own metrics, and samples beside real sentences."""
     ours, real = generation["samples"]["sentences"], generation["real"]["sentences"]
     header = ["", f"{ours:,} samples", f"{real:,} held out", ""]
     parts = [table([row[1:] for row in style_rows(generation)], header)]

@@ -22,7 +22,7 @@ class Finished:
 
     Args:
         folder: of the run.
-        figures: of held-out texts.
+        metrics: of held-out texts.
         reconstructions: pairs of a held-out text and what came back.
         samples: sentences from the prior.
         interpolation: sentences between two held-out texts; empty without a latent.
@@ -31,7 +31,7 @@ class Finished:
     """
 
     folder: Path
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
     reconstructions: list[tuple[str, str]]
     samples: list[str]
     interpolation: list[str]
@@ -45,7 +45,7 @@ class Finished:
 
     def text(self) -> str:
         """All of it for a person."""
-        parts = [f"held-out figures\n{evaluation_text(self.figures)}"]
+        parts = [f"held-out metrics\n{evaluation_text(self.metrics)}"]
         if self.reconstructions:
             lines = [f"  {text}\n    -> {back}" for text, back in self.reconstructions]
             parts.append("\n".join(["reconstructions (greedy, from the posterior mean)", *lines]))
@@ -78,17 +78,17 @@ def summarize_run(run: TrainedRun) -> Finished:
 def look(
     vae: SentenceVAE, texts: list[str], folder: Path, seconds: float, labels: list[str] | None
 ) -> Finished:
-    """Held-out figures, three reconstructions, three samples and an interpolation."""
+    """Held-out metrics, three reconstructions, three samples and an interpolation."""
     told = labels if labels is not None and any(labels) and vae.tells_labels else None
-    figures = asdict(vae.evaluate(texts, SUMMARY_SAMPLES, labels=told))
-    figures |= entropy_of(str(folder), None)
+    metrics = asdict(vae.evaluate(texts, SUMMARY_SAMPLES, labels=told))
+    metrics |= entropy_of(str(folder), None)
     few = texts[:3]
     decodes = bool(vae.dim) and vae.ordered
     back = vae.reconstruct(few) if decodes else []
     between = vae.interpolate(texts[0], texts[-1], 6) if decodes and len(texts) > 1 else []
     return Finished(
         folder=folder,
-        figures=figures,
+        metrics=metrics,
         reconstructions=list(zip(few, back, strict=False)),
         samples=vae.sample(3, seed=0),
         interpolation=between,
@@ -97,7 +97,7 @@ def look(
 
 
 def look_at_images(vae: ImageVAE, rows: Fields, folder: Path, seconds: float) -> Finished:
-    """Held-out figures, and pictures of reconstructions, samples and an interpolation."""
-    figures = asdict(vae.evaluate(rows, SUMMARY_SAMPLES))
+    """Held-out metrics, and pictures of reconstructions, samples and an interpolation."""
+    metrics = asdict(vae.evaluate(rows, SUMMARY_SAMPLES))
     pictures = tuple(str(path) for path in write_first_pictures(vae, rows, folder))
-    return Finished(folder, figures, [], [], [], seconds, pictures)
+    return Finished(folder, metrics, [], [], [], seconds, pictures)

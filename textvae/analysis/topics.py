@@ -57,12 +57,12 @@ def study_topics(
 def in_order(estimate: Likelihood, order: np.ndarray) -> Likelihood:
     """The likelihood of texts whose n-th is the n-th of `order`, in the order of the texts."""
     back = torch.from_numpy(np.argsort(order))
-    parts = (estimate.nll, estimate.elbo, estimate.reconstruction, estimate.kl)
+    parts = (estimate.nll, estimate.elbo, estimate.reconstruction_loss, estimate.kl)
     return Likelihood(*(part[back] for part in parts), samples=estimate.samples)
 
 
 def topics_text(result: Mapping[str, Any]) -> str:
-    """The topics as a table, best first, and what the figures are."""
+    """The topics as a table, best first, and what the metrics are."""
     rows = [
         [t["topic"], f"{100 * t['share']:.1f}%", t["npmi"], " ".join(t["words"])]
         for t in result["topics"]

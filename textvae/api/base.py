@@ -1,4 +1,4 @@
-"""What every trained model can do: its latents, its figures, how it is loaded."""
+"""What every trained model can do: its latents, its metrics, how it is loaded."""
 
 import json
 import math
@@ -36,13 +36,13 @@ LATENT_SAMPLES = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
-    """Figures over held-out rows, texts or images, each with its denominator.
+class Metrics:
+    """Metrics over held-out rows, texts or images, each with its denominator.
 
     Args:
         nll: importance-weighted -log p(x), nats per row, with `samples` samples.
         elbo: evidence lower bound, nats per row.
-        reconstruction: -E_q log p(x | z), nats per row.
+        reconstruction_loss: -E_q log p(x | z), nats per row.
         kl: KL(q(z | x) || p(z)), nats per row.
         mutual_information: I(x; z) over all N rows under q, nats; see `Information`.
         mutual_information_ceiling: ln N, which no estimate from N rows exceeds.
@@ -60,7 +60,7 @@ class Figures:
 
     nll: float
     elbo: float
-    reconstruction: float
+    reconstruction_loss: float
     kl: float
     mutual_information: float
     mutual_information_ceiling: float
@@ -212,10 +212,10 @@ class PretrainedVAE:
         ]
         return torch.cat(ways, -1)
 
-    def figures(
+    def metrics(
         self, rows: Examples, samples: int, seed: int, max_tokens: int = 4096
     ) -> tuple[dict[str, Any], Likelihood]:
-        """The arguments of `Figures`, and the likelihood of each row in the order of batches.
+        """The arguments of `Metrics`, and the likelihood of each row in the order of batches.
 
         Args:
             rows: held out.
@@ -234,7 +234,7 @@ class PretrainedVAE:
         return {
             "nll": estimate.nll.mean().item(),
             "elbo": estimate.elbo.mean().item(),
-            "reconstruction": estimate.reconstruction.mean().item(),
+            "reconstruction_loss": estimate.reconstruction_loss.mean().item(),
             "kl": kl,
             "mutual_information": latent.mutual_information,
             "mutual_information_ceiling": math.log(len(rows)),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from textvae.api.base import (
-    Figures,
+    Metrics,
     PretrainedVAE,
     as_tensor,
     load_vae,
@@ -22,7 +22,7 @@ from textvae.api.base import (
 )
 from textvae.api.features import Kind
 from textvae.api.sentence import SentenceVAE
-from textvae.checkpoints import quiet_transformers, written_whole
+from textvae.checkpoints import atomic_folder, quiet_transformers
 from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.images import check_unit_interval, checked_split, size_text
 from textvae.data.texts import DataError
@@ -48,8 +48,8 @@ PIXELS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageEvaluation(Figures):
-    """Figures over held-out images.
+class ImageEvaluation(Metrics):
+    """Metrics over held-out images.
 
     Args:
         bits_per_dimension: nll / (pixels * ln 2).
@@ -116,7 +116,7 @@ class ImageVAE(PretrainedVAE):
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write the model so that `from_pretrained` reads it back."""
-        with written_whole(Path(folder)) as beside, quiet_transformers():
+        with atomic_folder(Path(folder)) as beside, quiet_transformers():
             self.model.save_pretrained(beside)
 
     @property
@@ -126,7 +126,7 @@ class ImageVAE(PretrainedVAE):
 
     @property
     def pixels(self) -> str:
-        """How it sees images, see `ImagePlan`."""
+        """How it sees images, see `ImageDataConfig`."""
         return (self.model.config.observed or {})[self.field]["pixels"]
 
     @property
@@ -340,10 +340,10 @@ class ImageVAE(PretrainedVAE):
         """
         face = self if likelihood is None else self.scored_as(likelihood)
         rows = face.rows(images, labels)
-        figures, _ = face.figures(rows, samples, seed)
+        metrics, _ = face.metrics(rows, samples, seed)
         return ImageEvaluation(
-            **figures,
-            bits_per_dimension=figures["nll"] / (math.prod(self.shape) * math.log(2)),
+            **metrics,
+            bits_per_dimension=metrics["nll"] / (math.prod(self.shape) * math.log(2)),
             images=len(rows),
             pixels=PIXELS[self.pixels],
             likelihood=face.decoder.likelihood.kind,

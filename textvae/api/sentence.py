@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from textvae.api.base import Figures, PretrainedVAE, load_vae
+from textvae.api.base import Metrics, PretrainedVAE, load_vae
 from textvae.api.features import EncoderModule, Kind, feature_sizes
-from textvae.checkpoints import CheckpointError, quiet_transformers, written_whole
+from textvae.checkpoints import CheckpointError, atomic_folder, quiet_transformers
 from textvae.data.batching import Sentences
 from textvae.data.labels import numbered
 from textvae.data.readers import SURROGATE
@@ -46,13 +46,13 @@ LINE_STEPS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation(Figures):
-    """Figures over held-out texts, each with its denominator.
+class Evaluation(Metrics):
+    """Metrics over held-out texts, each with its denominator.
 
     Args:
         word_perplexity: exp(nll of all texts / words).
         token_perplexity: exp(nll of all texts / tokens); depends on the tokenizer.
-        latent_worth: nats per text that another text's z costs, one sample of each; None where no
+        shuffled_z_gap: nats per text that another text's z costs, one sample of each; None where no
             other z or no order is.
         first_token_share: share of that at the first token; None also where z is worth less than
             0.1 nats.
@@ -70,7 +70,7 @@ class Evaluation(Figures):
     sentences: int
     words: int
     tokens: int
-    latent_worth: float | None = None
+    shuffled_z_gap: float | None = None
     first_token_share: float | None = None
     accuracy: float | None = None
     macro_f1: float | None = None
@@ -115,7 +115,7 @@ class SentenceVAE(PretrainedVAE):
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write the model and tokenizer so that `from_pretrained` reads them back."""
-        with written_whole(Path(folder)) as beside, quiet_transformers():
+        with atomic_folder(Path(folder)) as beside, quiet_transformers():
             self.model.save_pretrained(beside)
             self.tokenizer.save_pretrained(str(beside))
 
@@ -338,18 +338,18 @@ class SentenceVAE(PretrainedVAE):
             raise ValueError("the model was taught no label")
         # Few texts and many samples at once: the encoder then runs once for many samples.
         max_tokens = 512 if samples > 8 else 4096
-        figures, estimate = self.figures(sentences, samples, seed, max_tokens)
+        metrics, estimate = self.metrics(sentences, samples, seed, max_tokens)
         if labels is not None:
             numbers = torch.from_numpy(numbered(labels, self.labels))
             told = classification(torch.from_numpy(self.classify(texts)), numbers)
-            figures |= asdict(told)
+            metrics |= asdict(told)
         if self.dim and len(texts) > 1 and self.ordered:
             gains = worth(*shuffled or self.positions_with_shuffled_latents(texts, seed))
             total = gains.sum().item()
             share = gains[0].item() / total if total >= WORTHLESS else None
-            figures |= {"latent_worth": total, "first_token_share": share}
+            metrics |= {"shuffled_z_gap": total, "first_token_share": share}
         return Evaluation(
-            **figures,
+            **metrics,
             word_perplexity=perplexity(estimate.nll, sentences.words),
             token_perplexity=perplexity(estimate.nll, sentences.targets),
             sentences=len(sentences),

@@ -111,7 +111,7 @@ def train(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Train a recipe; print held-out figures, reconstructions, samples, an interpolation."""
+    """Train a recipe; print held-out metrics, reconstructions, samples, an interpolation."""
     from textvae.analysis.summary import summarize_run
     from textvae.training import workflow as training
 
@@ -127,7 +127,7 @@ def train(
         display.close()
     if finished is not None:
         emit(finished.summary, as_json, finished.text())
-        if finished.figures["collapsed"]:
+        if finished.metrics["collapsed"]:
             say(f"warning: {IMAGES_COLLAPSED if finished.pictures else COLLAPSED}")
 
 
@@ -359,7 +359,7 @@ def positions(
 
 @app.command(
     epilog="Examples: `textvae evaluate runs/x --data reviews.txt`; `textvae evaluate --generation "
-    "--out figures.json`."
+    "--out metrics.json`."
 )
 def evaluate(
     model: ModelArgument = None,
@@ -386,14 +386,14 @@ def evaluate(
         str | None,
         typer.Option(help="Density that scores an image model's logits; default: its own."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write the figures to.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the metrics to.")] = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Likelihood, perplexity and what the latent holds of held-out texts or images."""
     from textvae.analysis.exports import JSON, check_out, write_json
-    from textvae.analysis.reports import evaluation_text, figure_notes
+    from textvae.analysis.reports import evaluation_text, metric_notes
     from textvae.training.run_data import (
         entropy_of,
         held_out_images,
@@ -417,8 +417,8 @@ def evaluate(
         rows = image_subset(rows, limit, seed)
         measured = asdict(images.evaluate(rows, samples, seed, likelihood=likelihood))
         if out is not None:
-            write_json(out, measured | {"notes": figure_notes(measured)})
-        result = measured | {"notes": figure_notes(measured)}
+            write_json(out, measured | {"notes": metric_notes(measured)})
+        result = measured | {"notes": metric_notes(measured)}
         return emit(result, as_json, evaluation_text(measured))
     for_images_only(likelihood=likelihood)
     texts, labels = subset(held_out(folder, data, text_column), limit, seed), None
@@ -430,13 +430,13 @@ def evaluate(
     training, notes = training_texts(folder) if generation else (None, [])
     for note in notes:
         say(f"note: {note}")
-    figures = asdict(vae.evaluate(texts, samples, seed, generation, training, labels))
-    figures |= entropy_of(folder, data)
-    result = {**figures, "notes": figure_notes(figures)}
+    metrics = asdict(vae.evaluate(texts, samples, seed, generation, training, labels))
+    metrics |= entropy_of(folder, data)
+    result = {**metrics, "notes": metric_notes(metrics)}
     if out is not None:
         write_json(out, result)
-    emit(result, as_json, evaluation_text(figures))
-    if figures["collapsed"]:
+    emit(result, as_json, evaluation_text(metrics))
+    if metrics["collapsed"]:
         say(f"warning: {COLLAPSED}")
 
 
@@ -492,26 +492,26 @@ def compare(
         names_of,
     )
     from textvae.analysis.exports import PICTURE, check_out
-    from textvae.training.run_data import entropy_of, stored_figures, subset
+    from textvae.training.run_data import entropy_of, stored_metrics, subset
 
     if out is not None:
         check_out(out, PICTURE)
     anew = (data, samples, limit) != (None, None, None)
     same = None if data is None else held_out("", data, text_column)
-    figures = {}
+    metrics = {}
     for name, run in zip(names_of(runs), runs, strict=True):
-        found = {} if anew else stored_figures(run)
+        found = {} if anew else stored_metrics(run)
         if anew:
             texts = subset(same or held_out(run, None, text_column), limit, seed)
             measured = load(run, device).evaluate(texts, samples or 50, seed)
             found = asdict(measured) | entropy_of(run, data)
         if not found:
-            raise ValueError(f"{run}: holds no figures; with --samples 50 they are measured")
-        figures[name] = found
+            raise ValueError(f"{run}: holds no metrics; with --samples 50 they are measured")
+        metrics[name] = found
     if out is not None:
-        draw_comparison(figures, out)
-    emit([{"run": name, **f} for name, f in figures.items()], as_json, comparison_table(figures))
-    if differing_texts(figures):
+        draw_comparison(metrics, out)
+    emit([{"run": name, **f} for name, f in metrics.items()], as_json, comparison_table(metrics))
+    if differing_texts(metrics):
         say("note: these are of different texts and do not compare; --data measures them anew")
 
 
@@ -530,13 +530,13 @@ def latent(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Pictures of an image model's latent space: scatter, manifold, traversal, and figures."""
+    """Pictures of an image model's latent space: scatter, manifold, traversal, and metrics."""
     from textvae.analysis.latent_space import Atlas, atlas_text
     from textvae.data.images import read_image_corpus
-    from textvae.training.run_data import image_plan, image_subset
+    from textvae.training.run_data import image_data_config, image_subset
 
     folder = located(model, named)
-    corpus = read_image_corpus(image_plan(folder, data))
+    corpus = read_image_corpus(image_data_config(folder, data))
     splits = (corpus.train, corpus.test or corpus.valid)
     images = load_images(folder, device)
     train, test = (images.rows(image_subset(rows, limit, seed)) for rows in splits)
@@ -639,11 +639,11 @@ def judge(
 ) -> None:
     """How many samples of a model that was taught labels carry theirs, for a classifier."""
     from textvae.analysis.classification import judged_labels, judged_sentences
-    from textvae.training.run_data import image_plan, real_texts
+    from textvae.training.run_data import image_data_config, real_texts
 
     folder = located(model, named)
     if (images := image_model(folder, device)) is not None:
-        corpus = grey_images(data or image_plan(folder).source)
+        corpus = grey_images(data or image_data_config(folder).source)
         result = judged_labels(images, corpus, count, seed)
     else:
         texts = real_texts(folder, data, text_column, label_column)
@@ -893,10 +893,10 @@ def load_images(folder: str, device: str | None) -> "ImageVAE":
 
 def grey_images(source: str | None) -> "ImageCorpus":
     """The images of a source as they are; scikit-learn's digits where none is named."""
-    from textvae.config import ImagePlan
+    from textvae.config import ImageDataConfig
     from textvae.data.images import read_image_corpus
 
-    return read_image_corpus(ImagePlan(modality="image", source=source))
+    return read_image_corpus(ImageDataConfig(modality="image", source=source))
 
 
 def for_images_only(**options: Any) -> None:
@@ -938,9 +938,9 @@ def check_device(device: str | None) -> str:
 
 def is_dead(vae: "SentenceVAE", model: str | None, texts: list[str]) -> bool:
     """Whether the latent means nothing: as measured after training, else for these texts."""
-    from textvae.training.run_data import stored_figures
+    from textvae.training.run_data import stored_metrics
 
-    stored = stored_figures(located(model))
+    stored = stored_metrics(located(model))
     return bool(stored.get("collapsed")) or vae.is_collapsed_for(texts)
 
 

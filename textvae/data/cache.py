@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock
 
-from textvae.checkpoints import damage, written_whole
+from textvae.checkpoints import atomic_folder, damage
 from textvae.data.batching import Sentences, write_sentences
 from textvae.data.texts import Texts, sha_of
 from textvae.data.tokenizers import StopWords, TokenizerKind, load_tokenizer, train_tokenizer
@@ -97,7 +97,7 @@ def stored(
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / ".lock"):
                 if damage(folder):
-                    with written_whole(folder) as beside:
+                    with atomic_folder(folder) as beside:
                         write(beside)
         return read(folder)
     except (OSError, NotImplementedError) as error:  # the second: a disk without locks

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from textvae.config import ImagePlan, Pixels
+from textvae.config import ImageDataConfig, Pixels
 from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.readers import SPLITS, first_line, load_hub, nearest_name
 from textvae.data.texts import DataError
@@ -65,26 +65,26 @@ class ImageCorpus:
 
 
 def read_image_corpus(
-    plan: ImagePlan, seed: int = 0, given: Mapping[str, Split] | None = None
+    config: ImageDataConfig, seed: int = 0, given: Mapping[str, Split] | None = None
 ) -> ImageCorpus:
     """The images that a recipe's data section names; part of train validates if nothing else does.
 
     Args:
-        plan: the data section.
+        config: the data section.
         seed: chooses the images held out, and draws static bits.
         given: images of each split that were read before, in place of its source.
 
     Raises:
         DataError: anything that cannot be read as asked; names the file.
     """
-    source = plan.source or "scikit-learn's 8 x 8 digits"
-    splits = dict(given or read_splits(plan))
+    source = config.source or "scikit-learn's 8 x 8 digits"
+    splits = dict(given or read_splits(config))
     if "train" not in splits:
         raise DataError(f"{source}: has no train images (found: {', '.join(splits)})")
     notes: list[str] = []
     if "valid" not in splits:
         images, labels = splits["train"]
-        size = min(max(1, round(plan.valid_fraction * len(images))), len(images) - 1)
+        size = min(max(1, round(config.valid_fraction * len(images))), len(images) - 1)
         if size < 1:
             raise DataError(f"{source}: one image cannot be split into train and validation")
         order = np.random.default_rng(seed).permutation(len(images))
@@ -99,14 +99,14 @@ def read_image_corpus(
     labelled = [labels for _, labels in splits.values() if labels is not None]
     classes = 1 + max((int(labels.max(initial=MISSING)) for labels in labelled), default=MISSING)
     fields = {
-        name: as_fields(*splits[name], plan.pixels, classes, number + seed, name != "train")
+        name: as_fields(*splits[name], config.pixels, classes, number + seed, name != "train")
         for number, name in enumerate(SPLITS)
         if name in splits
     }
     return ImageCorpus(fields["train"], fields["valid"], fields.get("test"), source, notes)
 
 
-def read_image_split(plan: ImagePlan) -> tuple[Fields, list[str]]:
+def read_image_split(config: ImageDataConfig) -> tuple[Fields, list[str]]:
     """The images to judge a model by: of test, else of validation, else all there are.
 
     The first note says which they are.
@@ -114,13 +114,13 @@ def read_image_split(plan: ImagePlan) -> tuple[Fields, list[str]]:
     Raises:
         DataError: as `read_image_corpus`.
     """
-    source = plan.source or "scikit-learn's 8 x 8 digits"
-    splits = read_splits(plan)
+    source = config.source or "scikit-learn's 8 x 8 digits"
+    splits = read_splits(config)
     chosen = next(name for name in ("test", "valid", "train") if name in splits)
     images, labels = splits[chosen]
     classes = 1 + (MISSING if labels is None else int(labels.max(initial=MISSING)))
     number = list(SPLITS).index(chosen)
-    fields = as_fields(images, labels, plan.pixels, classes, number, held_out=True)
+    fields = as_fields(images, labels, config.pixels, classes, number, held_out=True)
     return fields, [f"{source}: the {chosen} images"]
 
 
@@ -152,15 +152,15 @@ def as_fields(
     return Fields(columns)
 
 
-def read_splits(plan: ImagePlan) -> dict[str, Split]:
+def read_splits(config: ImageDataConfig) -> dict[str, Split]:
     """The images of each split that the source has; one file or a flat folder is `train`.
 
     Raises:
         DataError: it cannot be read.
     """
-    if plan.source is None:
+    if config.source is None:
         return digits()
-    path = Path(plan.source).expanduser()
+    path = Path(config.source).expanduser()
     try:
         if path.is_dir():
             return read_folder(path)
@@ -174,7 +174,7 @@ def read_splits(plan: ImagePlan) -> dict[str, Split]:
         raise DataError(f"{path}: is damaged or cut short ({first_line(error)})") from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or first_line(error)}") from None
-    return read_hub(plan.source, plan.image_column, plan.label_column)
+    return read_hub(config.source, config.image_column, config.label_column)
 
 
 def digits() -> dict[str, Split]:

@@ -55,7 +55,7 @@ def posterior_moments(
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Posterior centres and standard deviations of each latent, (N, D) each, on the CPU.
 
-    The centre is the mean, unless the family has another: see `Family.centre`.
+    The centre is the mean, unless the family has another: see `Family.point_estimate`.
 
     Rows are in the order of the batches; the model is left in evaluation mode.
     """
@@ -65,7 +65,7 @@ def posterior_moments(
         on_device = {name: value.to(model.device) for name, value in fields.items()}
         for name, posterior in model.encode(**on_device).items():
             family = cast(Family, model.latents[name])
-            parts[name].append((family.centre(posterior).cpu(), posterior.stddev.cpu()))
+            parts[name].append((family.point_estimate(posterior).cpu(), posterior.stddev.cpu()))
     return {
         name: (torch.cat([p[0] for p in rows]), torch.cat([p[1] for p in rows]))
         for name, rows in parts.items()
@@ -184,7 +184,7 @@ def cross_log_prob(
     for node in model.config.nodes("latents"):
         # A latent that is given another has one posterior for each pair of sample and text.
         family = cast(Family, model.latents[node["name"]])
-        posterior = family.distribution(model.proposal(node, features, paired))
+        posterior = family.distribution(model.variational_parameters(node, features, paired))
         total = total + log_prob_of_pairs(posterior, values[node["name"]])
     return total
 

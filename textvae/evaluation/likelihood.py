@@ -12,13 +12,13 @@ from textvae.graph.model import VAE
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Four estimates for each text, (N,), nats; their means are the figures to report.
+    """Four estimates for each text, (N,), nats; their means are the metrics to report.
 
     Args:
         nll: -log 1/K sum_k w_k, an upper bound of -log p(x) that tightens as K grows; exact for a
             model without latents.
         elbo: the evidence lower bound, a lower bound of log p(x).
-        reconstruction: -E_q log p(x | z).
+        reconstruction_loss: -E_q log p(x | z).
         kl: KL(q(z | x) || p(z)).
         samples: K.
         features: the pooled vector of each text, (N, H), by encoder, for whoever asks more.
@@ -28,7 +28,7 @@ class Likelihood:
 
     nll: Tensor
     elbo: Tensor
-    reconstruction: Tensor
+    reconstruction_loss: Tensor
     kl: Tensor
     samples: int
     features: dict[str, Tensor] = field(default_factory=dict)
@@ -47,24 +47,26 @@ def batch_likelihood(
     batch = len(next(iter(fields.values())))
     chunk = max(1, min(samples, max_rows // (batch * model.copies)))
     features = model.read(fields)
-    total = reconstruction = kl = None
+    total = reconstruction_loss = kl = None
     for start in range(0, samples, chunk):
         size = min(chunk, samples - start)
         out = model.infer_from(features, fields, size)
         log_weight = out.log_weight.double()
         # Values that are enumerated stand on the same axis as samples.
         weight = torch.logsumexp(log_weight, 0) - math.log(len(log_weight) / size)
-        rebuilt = size * out.expected(out.reconstruction.double())
+        rebuilt = size * out.expected(out.total_log_likelihood.double())
         rate = size * out.expected(out.kl.double())
         total = weight if total is None else torch.logaddexp(total, weight)
-        reconstruction = rebuilt if reconstruction is None else reconstruction + rebuilt
+        reconstruction_loss = (
+            rebuilt if reconstruction_loss is None else reconstruction_loss + rebuilt
+        )
         kl = rate if kl is None else kl + rate
-    assert total is not None and reconstruction is not None and kl is not None
-    reconstruction, kl = -reconstruction / samples, kl / samples
+    assert total is not None and reconstruction_loss is not None and kl is not None
+    reconstruction_loss, kl = -reconstruction_loss / samples, kl / samples
     return Likelihood(
         nll=math.log(samples) - total,
-        elbo=-reconstruction - kl,
-        reconstruction=reconstruction,
+        elbo=-reconstruction_loss - kl,
+        reconstruction_loss=reconstruction_loss,
         kl=kl,
         samples=samples,
         features={name: read.pooled for name, read in features.items()},
@@ -103,7 +105,7 @@ def likelihood(
             parts.append(batch_likelihood(model, on_device, samples, max_rows))
     if not parts:
         raise ValueError("there is no text to evaluate")
-    names = ("nll", "elbo", "reconstruction", "kl")
+    names = ("nll", "elbo", "reconstruction_loss", "kl")
     joined = {name: torch.cat([getattr(part, name).cpu() for part in parts]) for name in names}
     features = {
         name: torch.cat([part.features[name] for part in parts]) for name in parts[0].features

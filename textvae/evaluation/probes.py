@@ -76,12 +76,12 @@ def probe(
         draw = np.random.default_rng([seed, count])
         chosen = [stratified(train_labels, count, draw) for _ in range(subsets)]
         for name, (train, test) in features.items():
-            figures = []
+            metrics = []
             for number, rows in enumerate(chosen):
                 labels = np.asarray(train_labels)[rows]
                 search = classifier(train[rows], count, seed + number).fit(train[rows], labels)
-                figures.append(judged(expected, search.predict(test)))
-            accuracies, f1s = zip(*figures, strict=True)
+                metrics.append(judged(expected, search.predict(test)))
+            accuracies, f1s = zip(*metrics, strict=True)
             scores.append(Score(name, count, accuracies, f1s))
     return scores
 

@@ -38,7 +38,7 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class Style:
-    """What a set of sentences is like; figures depend on its size, so compare equal sizes.
+    """What a set of sentences is like; metrics depend on its size, so compare equal sizes.
 
     Args:
         self_bleu: mean BLEU of a sentence with all others as references, 0 to 100: high when
@@ -84,7 +84,7 @@ class Smoothness:
         steps: of a line; one less than its sentences.
 
     Source: the interpolations are those of Bowman et al. 2016, section 5.2, arXiv:1511.06349; the
-    figures are ours.
+    metrics are ours.
     """
 
     path: float | None

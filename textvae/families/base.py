@@ -40,16 +40,16 @@ class Family(Component, nn.Module):
 
     def forward(self, context: Tensor) -> Distribution:
         """The distribution for each context, (..., H): batch shape (...), event (D,)."""
-        return self.distribution(self.proposal(context))
+        return self.distribution(self.variational_parameters(context))
 
-    def proposal(self, context: Tensor) -> Tensor:
+    def variational_parameters(self, context: Tensor) -> Tensor:
         """What the head says of each context, (..., H): lambda, (..., P), float32, unconstrained.
 
         These are the variational parameters that `Refinement` moves.
         """
         raise NotImplementedError
 
-    def distribution(self, proposal: Tensor) -> Distribution:
+    def distribution(self, variational_parameters: Tensor) -> Distribution:
         """The distribution of variational parameters, (..., P): batch shape (...), event (D,)."""
         raise NotImplementedError
 
@@ -57,15 +57,15 @@ class Family(Component, nn.Module):
         """The family's parameter-free prior, on the device of `like`."""
         raise NotImplementedError
 
-    def centre(self, posterior: Distribution) -> Tensor:
+    def point_estimate(self, posterior: Distribution) -> Tensor:
         """The latent that stands for a posterior, (..., D): its mean, unless that is no latent."""
         return posterior.mean
 
-    def nearest(self, value: Tensor) -> Tensor:
+    def project(self, value: Tensor) -> Tensor:
         """The latent nearest to a point, (..., D): the point, unless latents are not everywhere."""
         return value
 
-    def observed(self, proposal: Tensor, labels: Tensor) -> Tensor:
+    def observed(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
         """Variational parameters, (B, P), that say what is known: labels, (B,), -1 for missing.
 
         Raises:
@@ -73,7 +73,7 @@ class Family(Component, nn.Module):
         """
         raise NotImplementedError
 
-    def every_value(self, samples: int, batch: int, like: Tensor) -> Tensor:
+    def enumerate_support(self, samples: int, batch: int, like: Tensor) -> Tensor:
         """All values of an `enumerated` latent in turn, (K, B, D).
 
         Raises:

@@ -42,25 +42,25 @@ class Categorical(Family, kind="categorical"):
             raise ValueError(f"at least 2 classes are needed (got dim: {self.dim or None})")
         self.head = nn.Linear(features, self.dim)
 
-    def proposal(self, context: Tensor) -> Tensor:
+    def variational_parameters(self, context: Tensor) -> Tensor:
         """The logits of each context, (..., C)."""
         return in_float32(self.head, context)
 
-    def distribution(self, proposal: Tensor) -> Distribution:
+    def distribution(self, variational_parameters: Tensor) -> Distribution:
         """The classes as one-hot vectors, of logits, (..., C); a NaN reaches the loss."""
-        return OneHotCategorical(logits=proposal, validate_args=False)
+        return OneHotCategorical(logits=variational_parameters, validate_args=False)
 
     def default_prior(self, batch_shape: torch.Size, like: Tensor) -> Distribution:
         """Every class alike."""
         return self.distribution(torch.zeros(*batch_shape, self.dim, device=like.device))
 
-    def observed(self, proposal: Tensor, labels: Tensor) -> Tensor:
+    def observed(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
         """Logits, (B, C), that leave no doubt where the label, (B,), is not missing (-1)."""
         classes = torch.arange(self.dim, device=labels.device)
         certain = torch.where(classes == labels[:, None], 0.0, IMPOSSIBLE)
-        return torch.where(labels[:, None] >= 0, certain, proposal)
+        return torch.where(labels[:, None] >= 0, certain, variational_parameters)
 
-    def every_value(self, samples: int, batch: int, like: Tensor) -> Tensor:
+    def enumerate_support(self, samples: int, batch: int, like: Tensor) -> Tensor:
         """The classes in turn, (K, B, C); K is a multiple of C."""
         one_hot = torch.eye(self.dim, device=like.device)
         return one_hot[torch.arange(samples) % self.dim, None].expand(-1, batch, -1)

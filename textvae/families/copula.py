@@ -35,13 +35,13 @@ class Copula(Family, kind="copula"):
         self.dim = dim
         self.head = nn.Linear(features, 3 * dim)
 
-    def proposal(self, context: Tensor) -> Tensor:
+    def variational_parameters(self, context: Tensor) -> Tensor:
         """mu, log sigma^2 and a of each context, (..., H), side by side: (..., 3 D)."""
         return in_float32(self.head, context)
 
-    def distribution(self, proposal: Tensor) -> Distribution:
+    def distribution(self, variational_parameters: Tensor) -> Distribution:
         """The distribution of mu, log sigma^2 and a, (..., 3 D)."""
-        mean, log_variance, factor = proposal.chunk(3, dim=-1)
+        mean, log_variance, factor = variational_parameters.chunk(3, dim=-1)
         return CopulaNormal(mean, (0.5 * log_variance).exp(), factor)
 
     def default_prior(self, batch_shape: Size, like: Tensor) -> Distribution:

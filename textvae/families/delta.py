@@ -66,13 +66,13 @@ class Delta(Family, kind="delta"):
         """Correlation of a step with the one before it."""
         return math.sqrt(-math.expm1(-self.log_precision))
 
-    def proposal(self, context: Tensor) -> Tensor:
+    def variational_parameters(self, context: Tensor) -> Tensor:
         """mu and log sigma^2 of each context, (..., H), side by side: (..., 2 D)."""
         return in_float32(self.head, context)
 
-    def distribution(self, proposal: Tensor) -> Distribution:
+    def distribution(self, variational_parameters: Tensor) -> Distribution:
         """N(mu, diag(sigma^2)) of mu and log sigma^2, (..., 2 D)."""
-        mean, log_variance = proposal.chunk(2, dim=-1)
+        mean, log_variance = variational_parameters.chunk(2, dim=-1)
         return diagonal_normal(mean, (0.5 * log_variance).exp())
 
     def default_prior(self, batch_shape: Size, like: Tensor) -> Distribution:

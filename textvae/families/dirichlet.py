@@ -52,16 +52,16 @@ class Dirichlet(Family, kind="dirichlet"):
         self.gain = None if gradient == "implicit" else gain
         self.head = nn.Linear(features, dim)
 
-    def proposal(self, context: Tensor) -> Tensor:
+    def variational_parameters(self, context: Tensor) -> Tensor:
         """W h + b of each context, (..., H): (..., D), float32."""
         return in_float32(self.head, context)
 
-    def distribution(self, proposal: Tensor) -> Distribution:
+    def distribution(self, variational_parameters: Tensor) -> Distribution:
         """The distribution of what the head says, (..., D): batch shape (...), event (D,)."""
-        alpha = F.softplus(proposal) + SMALLEST
+        alpha = F.softplus(variational_parameters) + SMALLEST
         return Proportions(alpha) if self.gain is None else Rounded(alpha, self.gain)
 
-    def nearest(self, value: Tensor) -> Tensor:
+    def project(self, value: Tensor) -> Tensor:
         """Proportions, (..., D), of what is above zero."""
         positive = value.clamp(min=SMALLEST)
         return positive / positive.sum(-1, keepdim=True)

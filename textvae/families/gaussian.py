@@ -42,7 +42,7 @@ class Gaussian(Family, kind="gaussian"):
         self.head = nn.Linear(features, 2 * dim)
         self.normalizer = None if batch_norm is None else BatchNormalizer(dim, batch_norm)
 
-    def proposal(self, context: Tensor) -> Tensor:
+    def variational_parameters(self, context: Tensor) -> Tensor:
         """mu and log sigma^2 of each context, (..., H), side by side: (..., 2 D).
 
         Raises:
@@ -54,9 +54,9 @@ class Gaussian(Family, kind="gaussian"):
         mean, log_variance = said.chunk(2, dim=-1)
         return torch.cat([self.normalizer(mean), log_variance], dim=-1)
 
-    def distribution(self, proposal: Tensor) -> Distribution:
+    def distribution(self, variational_parameters: Tensor) -> Distribution:
         """N(mu, diag(sigma^2)) of mu and log sigma^2, (..., 2 D)."""
-        mean, log_variance = proposal.chunk(2, dim=-1)
+        mean, log_variance = variational_parameters.chunk(2, dim=-1)
         return diagonal_normal(mean, (0.5 * log_variance).exp())
 
     def default_prior(self, batch_shape: torch.Size, like: Tensor) -> Distribution:

@@ -35,14 +35,16 @@ class Point(Family, kind="point"):
         self.box = box
         self.normalizer = BatchNormalizer(dim, 1.0) if box else None
 
-    def proposal(self, context: Tensor) -> Tensor:
+    def variational_parameters(self, context: Tensor) -> Tensor:
         """The code of each context, (..., H), before it is bounded: (..., D), float32."""
         code = in_float32(self.head, context)
         return code if self.normalizer is None else self.normalizer(code)
 
-    def distribution(self, proposal: Tensor) -> Distribution:
+    def distribution(self, variational_parameters: Tensor) -> Distribution:
         """The point of a code, (..., D): batch shape (...), event (D,)."""
-        return PointMass(self.box * proposal.tanh() if self.box else proposal)
+        return PointMass(
+            self.box * variational_parameters.tanh() if self.box else variational_parameters
+        )
 
     def default_prior(self, batch_shape: Size, like: Tensor) -> Distribution:
         """What stands for a prior, on the device of `like`."""

@@ -53,19 +53,19 @@ class Spherical(Family, kind="vmf"):
             + self.kappa * mean_length(self.dim, self.kappa)
         )
 
-    def proposal(self, context: Tensor) -> Tensor:
+    def variational_parameters(self, context: Tensor) -> Tensor:
         """A vector in the direction of mu for each context, (..., H): (..., D)."""
         return in_float32(self.head, context)
 
-    def distribution(self, proposal: Tensor) -> Distribution:
+    def distribution(self, variational_parameters: Tensor) -> Distribution:
         """The distribution around the directions of vectors, (..., D)."""
-        return VonMisesFisher(unit(proposal), self.kappa)
+        return VonMisesFisher(unit(variational_parameters), self.kappa)
 
-    def centre(self, posterior: Distribution) -> Tensor:
+    def point_estimate(self, posterior: Distribution) -> Tensor:
         """mu, (..., D): the mean lies inside the sphere, where there are no latents."""
         return posterior.mode
 
-    def nearest(self, value: Tensor) -> Tensor:
+    def project(self, value: Tensor) -> Tensor:
         """The point in the same direction on the sphere, (..., D)."""
         return nn.functional.normalize(value, dim=-1)
 
@@ -219,12 +219,12 @@ def sample_angle(count: int, dim: int, kappa: float, like: Tensor) -> tuple[Tens
     centre = (1 - b) / (1 + b)
     log_top = math.log(4 * b) - 2 * math.log1p(b)  # log(1 - centre^2)
     half = torch.tensor(0.5 * (dim - 1), dtype=like.dtype, device=like.device)
-    proposal = Beta(half, half, validate_args=False)
+    variational_parameters = Beta(half, half, validate_args=False)
     cosine = torch.empty(count, dtype=like.dtype, device=like.device)
     sine = torch.empty_like(cosine)
     missing = torch.arange(count, device=like.device)
     while len(missing):
-        z = proposal.sample((len(missing),))
+        z = variational_parameters.sample((len(missing),))
         below = 1 - (1 - b) * z
         w = 1 - 2 * b * z / below
         log_ratio = kappa * (w - centre) + (dim - 1) * ((1 - centre * w).log() - log_top)

@@ -149,7 +149,7 @@ class VAE(PreTrainedModel):
                 elif above:
                     self.priors[name] = build_node("latents", node, features=above, classes=classes)
                 else:
-                    self.priors[name] = FreePrior(family)
+                    self.priors[name] = LearnedPrior(family)
             sizes[name] = int(self.latents[name].dim)  # type: ignore[arg-type]
         for node in config.nodes("decoders"):
             features = sum(sizes[given] for given in node["given"])
@@ -234,12 +234,12 @@ class VAE(PreTrainedModel):
         for node in self.config.nodes("latents"):
             values = {name: latent.value for name, latent in latents.items()}
             family = cast(Family, self.latents[node["name"]])
-            posterior = family.distribution(self.proposal(node, features, values))
+            posterior = family.distribution(self.variational_parameters(node, features, values))
             drawn = posterior.expand((samples, batch))
             if use_mean:
-                value = family.centre(drawn)
+                value = family.point_estimate(drawn)
             elif enumerate_all and family.enumerated:
-                value = family.every_value(samples, batch, drawn.mean)
+                value = family.enumerate_support(samples, batch, drawn.mean)
             else:
                 value = drawn.rsample() if drawn.has_rsample else drawn.sample()
             prior = self.prior(node, features, values, posterior.batch_shape, value)
@@ -260,8 +260,8 @@ class VAE(PreTrainedModel):
         posteriors = {}
         for node in self.config.nodes("latents"):
             family = cast(Family, self.latents[node["name"]])
-            posterior = family.distribution(self.proposal(node, features, values)[0])
-            values[node["name"]] = family.centre(posterior)[None]
+            posterior = family.distribution(self.variational_parameters(node, features, values)[0])
+            values[node["name"]] = family.point_estimate(posterior)[None]
             posteriors[node["name"]] = posterior
         return posteriors
 
@@ -360,7 +360,7 @@ class VAE(PreTrainedModel):
         """
         features = self.encoder_features(fields)
         if self.training:
-            # Held out, the label is what is asked for: figures are of the texts alone.
+            # Held out, the label is what is asked for: metrics are of the texts alone.
             features |= self.known(features, fields)
         if self.refinement is None:
             return features
@@ -416,9 +416,9 @@ class VAE(PreTrainedModel):
         In evaluation the noise of the steps is the same each time: a batch has one posterior.
         """
         nodes = self.config.nodes("latents")
-        proposals = [self.proposal(node, features, {})[0] for node in nodes]
-        sizes = [proposal.shape[-1] for proposal in proposals]
-        device = proposals[0].device.type
+        parameters = [self.variational_parameters(node, features, {})[0] for node in nodes]
+        sizes = [variational_parameters.shape[-1] for variational_parameters in parameters]
+        device = parameters[0].device.type
         half, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
         # cuDNN computes no gradient of an LSTM in evaluation mode.
         native = device == "cuda" and not self.training
@@ -435,15 +435,15 @@ class VAE(PreTrainedModel):
                 if native:
                     stack.enter_context(torch.backends.cudnn.flags(enabled=False))
                 out = self.infer_from(features | named(parameters), dict(fields), plan.samples)
-            return (kl_weight * out.kl - out.reconstruction).mean(0)
+            return (kl_weight * out.kl - out.total_log_likelihood).mean(0)
 
         given = [found.pooled for found in features.values()]
         weights = [*self.decoders.parameters(), *self.priors.parameters()]
         seeds = torch.randint(2**62, (plan.steps,)) if self.training else torch.arange(plan.steps)
-        start = torch.cat(proposals, dim=-1)
+        start = torch.cat(parameters, dim=-1)
         return named(refine(plan, loss, start, [*given, *weights], seeds.tolist()))
 
-    def proposal(
+    def variational_parameters(
         self, node: Node, features: Mapping[str, Features], values: Mapping[str, Tensor]
     ) -> Tensor:
         """Variational parameters of a latent, (K or 1, B, P): the refined, or the encoders'."""
@@ -456,7 +456,7 @@ class VAE(PreTrainedModel):
     ) -> Tensor:
         """Variational parameters of a latent as the encoders have them, (K or 1, B, P)."""
         family = cast(Family, self.latents[node["name"]])
-        return family.proposal(self.context(node, features, values))
+        return family.variational_parameters(self.context(node, features, values))
 
     def context(
         self, node: Node, features: Mapping[str, Features], values: Mapping[str, Tensor]
@@ -480,7 +480,7 @@ class VAE(PreTrainedModel):
         like: Tensor,
     ) -> Distribution:
         """p(z) of a latent: its network of what the prior is given, else the family's default."""
-        standing = self.standing_prior(node["name"])
+        standing = self.unconditional_prior(node["name"])
         if standing is not None:
             return standing.expand(batch_shape)
         if node.get("prior", {}).get("given"):
@@ -488,10 +488,10 @@ class VAE(PreTrainedModel):
         family = cast(Family, self.latents[node["name"]])
         return family.default_prior(batch_shape, like)
 
-    def standing_prior(self, latent: str) -> Distribution | None:
+    def unconditional_prior(self, latent: str) -> Distribution | None:
         """The learned or fitted prior that is given nothing, batch shape (), if there is one."""
         prior = dict(self.priors.items()).get(latent)
-        if isinstance(prior, FreePrior):
+        if isinstance(prior, LearnedPrior):
             return cast(Family, self.latents[latent]).distribution(prior.bias)
         return prior.distribution() if isinstance(prior, FittedPrior) else None
 
@@ -502,7 +502,7 @@ class VAE(PreTrainedModel):
         It is what variances are measured in. Under a prior that is a network of something it is
         that of the family's default prior.
         """
-        standing = self.standing_prior(latent)
+        standing = self.unconditional_prior(latent)
         return cast(Family, self.latents[latent]).unit if standing is None else standing.stddev
 
     def field_of(self, decoder: str) -> str:
@@ -532,7 +532,7 @@ class VAE(PreTrainedModel):
                     init.zeros_(parameter)
 
 
-class FreePrior(nn.Module):
+class LearnedPrior(nn.Module):
     """Variational parameters of a prior that is given nothing; zeros at first."""
 
     def __init__(self, family: Family):
@@ -717,7 +717,7 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
         names = prior.get("given") if isinstance(prior, Mapping) and len(prior) == 1 else None
         if names is not None and is_list_of_names(names):
             given = [*given, *names]
-            problems += [] if names else free_prior_problems(node, path)
+            problems += [] if names else learned_prior_problems(node, path)
         else:
             problems.append(
                 f"{path}.prior: must be {{given: [names]}} or {{fitted: true}} (got {prior!r})"
@@ -730,7 +730,7 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
     ]
 
 
-def free_prior_problems(node: Node, path: str) -> list[str]:
+def learned_prior_problems(node: Node, path: str) -> list[str]:
     """Why a latent's prior cannot be a distribution that is given nothing, in a line, if so."""
     family = Family.kinds.get(node.get("kind", ""))
     if family is not None and (family.spherical or family.deterministic):

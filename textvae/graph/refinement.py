@@ -47,18 +47,18 @@ class Refinement(Section):
 
 
 def refine(
-    plan: Refinement, loss: TextLoss, start: Tensor, given: Sequence[Tensor], seeds: Sequence[int]
+    config: Refinement, loss: TextLoss, start: Tensor, given: Sequence[Tensor], seeds: Sequence[int]
 ) -> Tensor:
     """lambda_K, (B, P), from lambda_0, with gradients for lambda_0 and all that the loss reads.
 
     Args:
-        plan: the steps.
+        config: the steps.
         loss: f; its random numbers follow from the state of torch's generators.
         start: lambda_0, (B, P), float32.
         given: tensors that f depends on, such as weights; none depends on another.
         seeds: of each step's random numbers.
     """
-    return Refine.apply(plan, loss, seeds, start, *given)  # type: ignore[return-value]
+    return Refine.apply(config, loss, seeds, start, *given)  # type: ignore[return-value]
 
 
 class Refine(torch.autograd.Function):
@@ -77,33 +77,38 @@ class Refine(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, plan: Refinement, loss: TextLoss, seeds: Sequence[int], start: Tensor, *given: Any
+        ctx: Any,
+        config: Refinement,
+        loss: TextLoss,
+        seeds: Sequence[int],
+        start: Tensor,
+        *given: Any,
     ) -> Tensor:
         """lambda_K, (B, P)."""
-        ctx.plan, ctx.loss, ctx.seeds, ctx.given, ctx.path = plan, loss, seeds, given, []
+        ctx.config, ctx.loss, ctx.seeds, ctx.given, ctx.path = config, loss, seeds, given, []
         value, velocity = start.detach(), torch.zeros_like(start)
         for seed in seeds:
             with replayed(seed), held(given):
                 place = value.detach().requires_grad_()
                 (gradient,) = torch.autograd.grad(loss(place).sum(), place)
             ctx.path.append((value, gradient))
-            velocity = plan.momentum * velocity - clipped(gradient, plan.clip)
-            value = value + plan.learning_rate * velocity
+            velocity = config.momentum * velocity - clipped(gradient, config.clip)
+            value = value + config.learning_rate * velocity
         return value
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Any, ...]:
         """Gradients for lambda_0 and the given tensors, from that for lambda_K, (B, P)."""
-        plan: Refinement = ctx.plan
+        config: Refinement = ctx.config
         (to_value,) = upstream
         to_velocity = torch.zeros_like(to_value)
         wanted = [number for number, tensor in enumerate(ctx.given) if tensor.requires_grad]
         inputs = [ctx.given[number] for number in wanted]
         totals: list[Tensor | None] = [None] * len(ctx.given)
         for seed, (value, gradient) in zip(reversed(ctx.seeds), reversed(ctx.path), strict=True):
-            to_velocity = to_velocity + plan.learning_rate * to_value
-            along = clipped_gradient(gradient, to_velocity, plan.clip)
+            to_velocity = to_velocity + config.learning_rate * to_value
+            along = clipped_gradient(gradient, to_velocity, config.clip)
             to_place, *others = second_derivatives(ctx.loss, value, along, inputs, seed)
             assert to_place is not None
             to_value = to_value - to_place
@@ -111,7 +116,7 @@ class Refine(torch.autograd.Function):
                 before = totals[number]
                 if other is not None:
                     totals[number] = -other if before is None else before - other
-            to_velocity = plan.momentum * to_velocity
+            to_velocity = config.momentum * to_velocity
         return None, None, None, to_value, *totals
 
 

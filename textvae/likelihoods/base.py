@@ -18,7 +18,7 @@ class PixelLikelihood(Component, nn.Module):
     """Whether it is a density of pixels in [0, 1] only."""
 
     pixels: ClassVar[tuple[str, ...]] = ("grey", "dequantized", "static", "dynamic")
-    """The pixels that it has a density for, see `ImagePlan`."""
+    """The pixels that it has a density for, see `ImageDataConfig`."""
 
     def __init__(self) -> None:
         """Without arguments of its own: torch's constructor takes any."""

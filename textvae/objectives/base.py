@@ -34,9 +34,16 @@ class Objective(Component):
 
 def parts(out: VAEOutput) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """-E_q log p(x | z) and the KL, means over samples and texts, (), and the terms of both."""
-    reconstruction, kl = -out.expected(out.reconstruction).mean(), out.expected(out.kl).mean()
-    terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
-    return reconstruction, kl, {name: term.detach() for name, term in terms.items()}
+    reconstruction_loss, kl = (
+        -out.expected(out.total_log_likelihood).mean(),
+        out.expected(out.kl).mean(),
+    )
+    terms = {
+        "elbo": -reconstruction_loss - kl,
+        "reconstruction_loss": reconstruction_loss,
+        "kl": kl,
+    }
+    return reconstruction_loss, kl, {name: term.detach() for name, term in terms.items()}
 
 
 def reparameterized(out: VAEOutput, name: str) -> Latent:

@@ -77,14 +77,14 @@ class Adversarial(Objective, nn.Module, kind="adversarial"):
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch at an optimizer step: the mean over samples and texts."""
-        reconstruction, _, terms = parts(out)
+        reconstruction_loss, _, terms = parts(out)
         latent = reparameterized(out, self.latent)
         # T before the sigmoid: -log D(z) = softplus(-T(z)), -log(1 - D(z)) = softplus(T(z)).
         deceived = F.softplus(-self.critic.fixed(latent.value)).mean()
         real, drawn = self.critic(prior_like(latent)), self.critic(latent.value.detach())
         told_apart = F.softplus(-real).mean() + F.softplus(drawn).mean()
         own = {"adversarial": deceived.detach(), "discriminator": told_apart.detach()}
-        return Loss(reconstruction + self.weight(step) * deceived + told_apart, terms | own)
+        return Loss(reconstruction_loss + self.weight(step) * deceived + told_apart, terms | own)
 
 
 class MutualInformation(Objective, nn.Module, kind="mutual_information"):
@@ -137,11 +137,11 @@ class MutualInformation(Objective, nn.Module, kind="mutual_information"):
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch at an optimizer step: the mean over samples and texts."""
-        reconstruction, kl, terms = parts(out)
+        reconstruction_loss, kl, terms = parts(out)
         z = reparameterized(out, self.latent).value
         information = self.information(out.features[self.encoder].expand(len(z), -1, -1), z)
         kl_weight = self.kl_weight(step)
-        value = reconstruction + kl_weight * kl - self.weight(step) * information
+        value = reconstruction_loss + kl_weight * kl - self.weight(step) * information
         own = {"mutual_information": information.detach(), "kl_weight": kl.new_tensor(kl_weight)}
         return Loss(value, terms | own)
 

@@ -47,14 +47,14 @@ class ELBO(Objective, kind="elbo"):
         Raises:
             ValueError: `latent_weights` names a latent that is not there.
         """
-        reconstruction, kl, terms = parts(out)
+        reconstruction_loss, kl, terms = parts(out)
         rate = kl
         if self.free_bits or self.latent_weights:
             each = weighted_kl(out, self.latent_weights)
             rate = out.expected(self.beyond_free_bits(out, each)).mean()
         weight = self.kl_weight(step)
         return Loss(
-            reconstruction + weight * rate,
+            reconstruction_loss + weight * rate,
             terms | {"kl_weight": kl.new_tensor(weight)},
         )
 
@@ -106,7 +106,7 @@ def weighted_kl(out: VAEOutput, weights: Mapping[str, float]) -> Tensor:
             raise ValueError(
                 f"objective.latent_weights: unknown {name!r} {suggest(name, out.latents)}"
             )
-    total = torch.zeros_like(out.reconstruction)
+    total = torch.zeros_like(out.total_log_likelihood)
     for name, latent in out.latents.items():
         total = total + weights.get(name, 1.0) * latent.kl()
     return total

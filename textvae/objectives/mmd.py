@@ -41,12 +41,12 @@ class MMD(Objective, kind="mmd"):
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch at an optimizer step."""
-        reconstruction, kl, terms = parts(out)
+        reconstruction_loss, kl, terms = parts(out)
         latent = reparameterized(out, self.latent)
         drawn, prior = latent.value.flatten(0, 1), prior_like(latent).flatten(0, 1)
         distance = squared_mmd(drawn, prior, KERNELS[self.kernel])
         kl_weight = self.kl_weight(step)
-        value = reconstruction + kl_weight * kl + self.mmd_weight(step) * distance
+        value = reconstruction_loss + kl_weight * kl + self.mmd_weight(step) * distance
         own = {"mmd": distance.detach(), "kl_weight": kl.new_tensor(kl_weight)}
         return Loss(value, terms | own)
 

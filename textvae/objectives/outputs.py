@@ -99,14 +99,14 @@ class VAEOutput:
         return values.mean(0)
 
     @property
-    def reconstruction(self) -> Tensor:
+    def total_log_likelihood(self) -> Tensor:
         """log p(x | z) of all fields, (K, B), nats."""
         return torch.stack(list(self.log_likelihood.values())).sum(0)
 
     @property
     def kl(self) -> Tensor:
         """KL of all latents, (K, B), nats; zero for a model without latents."""
-        total = torch.zeros_like(self.reconstruction)
+        total = torch.zeros_like(self.total_log_likelihood)
         for latent in self.latents.values():
             total = total + latent.kl()
         return total
@@ -114,7 +114,7 @@ class VAEOutput:
     @property
     def log_weight(self) -> Tensor:
         """log p(x, z) - log q(z | x), (K, B), nats: the importance weight of each sample."""
-        total = self.reconstruction
+        total = self.total_log_likelihood
         for latent in self.latents.values():
             total = total - latent.log_ratio()
         return total

@@ -19,7 +19,7 @@ class TargetRate(Objective, kind="target_rate"):
 
     The KL is the mean of the batch, as in the code that others published, so a batch in two
     halves is not the same as the whole. It stays at C where the weight is above what one more
-    nat of KL saves in reconstruction.
+    nat of KL saves in reconstruction_loss.
 
     Args:
         target: C as a function of the optimizer step, nats per text.
@@ -35,9 +35,9 @@ class TargetRate(Objective, kind="target_rate"):
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch at an optimizer step."""
-        reconstruction, kl, terms = parts(out)
+        reconstruction_loss, kl, terms = parts(out)
         target = self.target(step)
-        value = reconstruction + self.weight(step) * (kl - target).abs()
+        value = reconstruction_loss + self.weight(step) * (kl - target).abs()
         return Loss(value, terms | {"target": kl.new_tensor(target)})
 
 
@@ -67,8 +67,8 @@ class MinimumRate(Objective, nn.Module, kind="minimum_rate"):
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch: the mean over texts."""
-        reconstruction, kl, terms = parts(out)
+        reconstruction_loss, kl, terms = parts(out)
         multiplier, lacking = F.softplus(self.unbounded), self.rate - kl
         constraint = multiplier.detach() * lacking - multiplier * lacking.detach()
-        value = reconstruction + kl + constraint
+        value = reconstruction_loss + kl + constraint
         return Loss(value, terms | {"multiplier": multiplier.detach()})

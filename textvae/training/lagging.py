@@ -8,21 +8,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from textvae.config import LaggingPlan
+from textvae.config import LaggingConfig
 from textvae.graph.model import VAE
 
 MUTUAL_INFORMATION = "eval_mutual_information"
 
 
-def is_aggressive(plan: LaggingPlan, history: Sequence[Mapping[str, Any]]) -> bool:
+def is_aggressive(config: LaggingConfig, history: Sequence[Mapping[str, Any]]) -> bool:
     """Whether mutual information on the validation texts has risen each time so far.
 
     Args:
-        plan: how long at most.
+        config: how long at most.
         history: what was logged, in its order.
     """
     found = [log[MUTUAL_INFORMATION] for log in history if MUTUAL_INFORMATION in log]
-    if plan.epochs is not None and len(found) >= plan.epochs:
+    if config.epochs is not None and len(found) >= config.epochs:
         return False
     return all(later > earlier for earlier, later in pairwise(found))
 
@@ -44,11 +44,11 @@ class Falling:
     """Whether a loss still falls, from its means over windows of updates.
 
     Args:
-        plan: how long a window is.
+        config: how long a window is.
     """
 
-    def __init__(self, plan: LaggingPlan):
-        self.window = plan.window
+    def __init__(self, config: LaggingConfig):
+        self.window = config.window
         self.before = float("inf")
         self.losses: list[float] = []
 

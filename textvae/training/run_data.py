@@ -1,12 +1,13 @@
 """The data of a run: what its recipe names, and the rows held out from training."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from textvae.config import DataPlan, ImagePlan
+from textvae.config import OLD_METRICS, DataConfig, ImageDataConfig
 from textvae.data.fields import Fields
 from textvae.data.images import ImageCorpus, read_image_corpus, read_image_split
 from textvae.data.readers import Corpus, Labelled, Rows, read_corpus, read_labelled, read_split
@@ -17,18 +18,18 @@ from textvae.training.runs import RESULTS, RunError, saved_recipe
 T = TypeVar("T")
 
 
-def corpus_of(plan: DataPlan | ImagePlan) -> Corpus | ImageCorpus:
+def corpus_of(config: DataConfig | ImageDataConfig) -> Corpus | ImageCorpus:
     """The texts or images that a recipe's data section names."""
-    return read_image_corpus(plan) if isinstance(plan, ImagePlan) else read_data(plan)
+    return read_image_corpus(config) if isinstance(config, ImageDataConfig) else read_data(config)
 
 
-def read_data(plan: DataPlan) -> Corpus:
+def read_data(config: DataConfig) -> Corpus:
     """The texts that a recipe's data section names; the shipped corpus when it names none."""
     return read_corpus(
-        plan.source or str(shipped("data")),
-        text_column=plan.text_column,
-        label_column=plan.label_column,
-        valid_fraction=plan.valid_fraction,
+        config.source or str(shipped("data")),
+        text_column=config.text_column,
+        label_column=config.label_column,
+        valid_fraction=config.valid_fraction,
     )
 
 
@@ -43,7 +44,7 @@ def held_out_texts(model: str, data: str | None, text_column: str = "text") -> R
     """
     if data is not None:
         return read_split(data, text_column=text_column)
-    corpus = read_data(text_plan(model))
+    corpus = read_data(text_data_config(model))
     split = "test" if corpus.test else "validation"
     return Rows(corpus.test or corpus.valid, [f"{corpus.source}: the {split} texts"])
 
@@ -54,12 +55,16 @@ def held_out_labels(model: str, data: str | None, text_column: str, label_column
     Raises:
         DataError: as there, or there are no labels.
     """
-    plan = text_plan(model) if data is None else DataPlan(source=data, text_column=text_column)
-    source = plan.source or str(shipped("data"))
-    columns = {"text_column": plan.text_column, "label_column": label_column}
+    config = (
+        text_data_config(model)
+        if data is None
+        else DataConfig(source=data, text_column=text_column)
+    )
+    source = config.source or str(shipped("data"))
+    columns = {"text_column": config.text_column, "label_column": label_column}
     found = read_labelled(source, **columns, partly=True)
     if data is None and not found.keys() & {"test", "valid"}:
-        corpus = read_data(plan.model_copy(update={"label_column": label_column}))
+        corpus = read_data(config.model_copy(update={"label_column": label_column}))
         assert corpus.labels is not None, "asked for"
         return Labelled(corpus.valid, corpus.labels["valid"])
     return next(found[split] for split in ("test", "valid", "train") if split in found)
@@ -74,11 +79,15 @@ def real_texts(
         DataError: they cannot be read.
         RunError: no column of labels is named, and the model's folder names none.
     """
-    plan = text_plan(model) if data is None else DataPlan(source=data, text_column=text_column)
-    column = label_column or (plan.label_column if data is None else "label")
+    config = (
+        text_data_config(model)
+        if data is None
+        else DataConfig(source=data, text_column=text_column)
+    )
+    column = label_column or (config.label_column if data is None else "label")
     if column is None:
         raise RunError(f"{model} was trained without labels: name their column (--label-column)")
-    corpus = read_data(plan.model_copy(update={"label_column": column, "labelled": None}))
+    corpus = read_data(config.model_copy(update={"label_column": column, "labelled": None}))
     assert corpus.labels is not None, "asked for"
     split = "test" if corpus.test else "valid"
     pairs = ((list(corpus.train), "train"), (getattr(corpus, split), split))
@@ -92,28 +101,28 @@ def known_rows(texts: list[str], labels: list[str]) -> Labelled:
     return Labelled([text for text, _ in rows], [label for _, label in rows])
 
 
-def text_plan(model: str) -> DataPlan:
+def text_data_config(model: str) -> DataConfig:
     """The data section of a run of texts.
 
     Raises:
         RunError: the folder holds no run, or one of images.
     """
-    plan = saved_recipe(Path(model)).data
-    if isinstance(plan, ImagePlan):
+    config = saved_recipe(Path(model)).data
+    if isinstance(config, ImageDataConfig):
         raise RunError(f"{model} is a model of images: this is for models of texts")
-    return plan
+    return config
 
 
-def image_plan(model: str, data: str | None = None) -> ImagePlan:
+def image_data_config(model: str, data: str | None = None) -> ImageDataConfig:
     """The data section of a run of images, with another source if one is named.
 
     Raises:
         RunError: the folder holds no run, or one of texts.
     """
-    plan = saved_recipe(Path(model)).data
-    if not isinstance(plan, ImagePlan):
+    config = saved_recipe(Path(model)).data
+    if not isinstance(config, ImageDataConfig):
         raise RunError(f"{model} is a model of texts: this is for models of images")
-    return plan if data is None else plan.model_copy(update={"source": data})
+    return config if data is None else config.model_copy(update={"source": data})
 
 
 def held_out_images(model: str, data: str | None = None) -> tuple[Fields, list[str]]:
@@ -125,12 +134,12 @@ def held_out_images(model: str, data: str | None = None) -> tuple[Fields, list[s
         DataError: the images cannot be read.
         RunError: the model's folder is no run of images.
     """
-    plan = image_plan(model, data)
+    config = image_data_config(model, data)
     if data is None:
-        corpus = read_image_corpus(plan)
+        corpus = read_image_corpus(config)
         split = "validation" if corpus.test is None else "test"
         return corpus.test or corpus.valid, [f"{corpus.source}: the {split} images"]
-    return read_image_split(plan)
+    return read_image_split(config)
 
 
 def image_subset(rows: Fields, limit: int | None, seed: int = 0) -> Fields:
@@ -144,7 +153,7 @@ def image_subset(rows: Fields, limit: int | None, seed: int = 0) -> Fields:
 def training_texts(model: str) -> tuple[Texts | list[str] | None, list[str]]:
     """What a run was trained on, or None with a note why that is not known."""
     try:
-        return read_data(text_plan(model)).train, []
+        return read_data(text_data_config(model)).train, []
     except (ValueError, OSError) as error:
         return None, [f"copies are not counted, the training texts are not there: {error}"]
 
@@ -170,7 +179,7 @@ def entropy_of(model: str, data: str | None) -> dict[str, float]:
     folder = data
     if folder is None:
         try:
-            folder = text_plan(model).source or str(shipped("data"))
+            folder = text_data_config(model).source or str(shipped("data"))
         except ValueError:
             return {}
     path = Path(folder) / "corpus.json"
@@ -180,9 +189,20 @@ def entropy_of(model: str, data: str | None) -> dict[str, float]:
     return {"entropy": float(stored["entropy_nats_per_sentence"])}
 
 
-def stored_figures(model: str) -> dict[str, Any]:
-    """The held-out figures that a run's training ended with; empty when there are none."""
+def stored_metrics(model: str) -> dict[str, Any]:
+    """The held-out metrics that a run's training ended with; empty when there are none."""
     try:
-        return dict(json.loads((Path(model) / RESULTS).read_text(encoding="utf-8"))["figures"])
+        stored = json.loads((Path(model) / RESULTS).read_text(encoding="utf-8"))
+        return metrics_of(stored)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def metrics_of(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics in a stored result, under their current names.
+
+    Raises:
+        KeyError: it holds none.
+    """
+    metrics = stored["metrics"] if "metrics" in stored else stored["figures"]
+    return {OLD_METRICS.get(name, name): value for name, value in dict(metrics).items()}

@@ -19,11 +19,11 @@ from transformers.integrations.integration_utils import TensorBoardCallback
 
 from textvae.checkpoints import (
     CheckpointError,
+    atomic_folder,
     last_sound_checkpoint,
     quiet_transformers,
-    written_whole,
 )
-from textvae.config import DataPlan, PretrainingPlan
+from textvae.config import DataConfig, PretrainingConfig
 from textvae.data.batching import Examples, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.fields import sentences_of
@@ -133,14 +133,14 @@ def train_alone(
         counts = torch.from_numpy(texts.counts(rows.vocab_size))
         for decoder in observers:
             cast(Decoder, decoder).observe(counts, len(rows.train))
-    if (plan := recipe.pretrain) is not None:
-        if plan.run is not None:
-            weights = finished_weights(plan.run, tokenizer)
+    if (config := recipe.pretrain) is not None:
+        if config.run is not None:
+            weights = finished_weights(config.run, tokenizer)
         else:
             # First with untrained weights: a part that does not fit is refused before any training.
-            begin_with(model, build_model(first_stage(recipe), *facts).state_dict(), plan)
+            begin_with(model, build_model(first_stage(recipe), *facts).state_dict(), config)
             weights = pretrained(recipe, corpus, folder, report, device)
-        begin_with(model, weights, plan)
+        begin_with(model, weights, config)
     with interruptible() as stopped, quiet_transformers():
         trainer = VAETrainer(
             model,
@@ -162,7 +162,7 @@ def train_alone(
     model.objective = None
     if process_rank() == 0:
         fit_priors(model, (batch for _, batch in rows.train.in_length_order()))
-        with written_whole(folder) as beside, quiet_transformers():
+        with atomic_folder(folder) as beside, quiet_transformers():
             model.save_pretrained(beside)
             if tokenizer is not None:
                 tokenizer.save_pretrained(str(beside))
@@ -202,7 +202,7 @@ def prepared(
     if isinstance(corpus, ImageCorpus):
         check_range(recipe, corpus)
         return Prepared(corpus.train, corpus.valid, None, corpus.facts)
-    assert isinstance(recipe.data, DataPlan), "texts come from a data section for texts"
+    assert isinstance(recipe.data, DataConfig), "texts come from a data section for texts"
     tokenizer = run_tokenizer(recipe, corpus, folder, resume, note)
     valid = encoded_sentences(tokenizer, corpus.valid, note)
     if corpus.labels is not None:
@@ -221,10 +221,10 @@ def prepared(
     return Prepared(train, valid, tokenizer)
 
 
-def say_left_out(count: int, plan: DataPlan, note: Callable[[str], None]) -> None:
+def say_left_out(count: int, config: DataConfig, note: Callable[[str], None]) -> None:
     """A note on texts that are too long, if there are some."""
     if count:
-        note(f"{count} texts of over {plan.max_tokens} tokens left out")
+        note(f"{count} texts of over {config.max_tokens} tokens left out")
 
 
 def labelled_texts(
@@ -235,19 +235,19 @@ def labelled_texts(
     note: Callable[[str], None],
 ) -> tuple[list[str], np.ndarray]:
     """The training texts and the label of each, (N,), -1 for none, as the data section asks."""
-    plan = recipe.data
-    assert isinstance(plan, DataPlan) and corpus.labels is not None, "texts with labels"
+    config = recipe.data
+    assert isinstance(config, DataConfig) and corpus.labels is not None, "texts with labels"
     lengths = encoded_sentences(tokenizer, corpus.train, note).lengths
-    short = np.flatnonzero(lengths <= plan.max_tokens)
+    short = np.flatnonzero(lengths <= config.max_tokens)
     if not len(short):
-        raise none_is_short(plan.max_tokens, int(lengths.min()))
-    say_left_out(len(lengths) - len(short), plan, note)
+        raise none_is_short(config.max_tokens, int(lengths.min()))
+    say_left_out(len(lengths) - len(short), config, note)
     values = numbered(corpus.labels["train"], names)[short]
-    if plan.labelled is not None:
-        values = kept(values, plan.labelled, recipe.train.seed)
+    if config.labelled is not None:
+        values = kept(values, config.labelled, recipe.train.seed)
     labelled = np.flatnonzero(values >= 0)
     note(f"{len(labelled):,} training texts have a label: {', '.join(names)}")
-    rows = np.concatenate([np.arange(len(values)), np.tile(labelled, plan.repeat_labelled - 1)])
+    rows = np.concatenate([np.arange(len(values)), np.tile(labelled, config.repeat_labelled - 1)])
     texts = list(corpus.train)
     return [texts[short[row]] for row in rows], values[rows]
 
@@ -310,7 +310,7 @@ def finished_weights(run: str, tokenizer: PreTrainedTokenizerFast | None) -> Map
 
 
 @torch.no_grad()
-def begin_with(model: VAE, weights: Mapping[str, Tensor], plan: PretrainingPlan) -> None:
+def begin_with(model: VAE, weights: Mapping[str, Tensor], config: PretrainingConfig) -> None:
     """Give a model the weights of a first training, and freeze what is not to change.
 
     Raises:
@@ -318,7 +318,7 @@ def begin_with(model: VAE, weights: Mapping[str, Tensor], plan: PretrainingPlan)
     """
     own = model.state_dict()
     problems = []
-    for part, source in plan.sources.items():
+    for part, source in config.sources.items():
         found = {name: source + name.removeprefix(part) for name in within(part, own)}
         taken = {name: weights[other] for name, other in found.items() if other in weights}
         if not taken:
@@ -329,13 +329,13 @@ def begin_with(model: VAE, weights: Mapping[str, Tensor], plan: PretrainingPlan)
                 problems.append(f"pretrain.transfer: {name}: from shape {shapes}")
             else:
                 own[name].copy_(value)
-    for part in plan.freeze:
+    for part in config.freeze:
         if not within(part, own):
             problems.append(f"pretrain.freeze: the model has no part {part!r}")
     if problems:
         raise SpecError(problems)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not any(within(part, [name]) for part in plan.freeze))
+        parameter.requires_grad_(not any(within(part, [name]) for part in config.freeze))
 
 
 def within(part: str, names: Iterable[str]) -> list[str]:
@@ -484,10 +484,12 @@ def run_tokenizer(
     place = folder / "tokenizer"
     if resume and (place / "tokenizer.json").exists():
         return load_tokenizer(place)
-    plan = recipe.tokenizer
-    tokenizer = trained_tokenizer(plan.kind, corpus.train, plan.vocab_size, note, plan.stop_words)
+    config = recipe.tokenizer
+    tokenizer = trained_tokenizer(
+        config.kind, corpus.train, config.vocab_size, note, config.stop_words
+    )
     if process_rank() == 0:
-        with written_whole(place) as beside:
+        with atomic_folder(place) as beside:
             tokenizer.save_pretrained(str(beside))
     return tokenizer
 
@@ -501,8 +503,8 @@ def description(model: VAE, rows: Prepared, trainer: VAETrainer) -> dict[str, An
         "vocabulary": rows.vocab_size,
         "train": len(rows.train),
         "valid": len(rows.valid),
-        "steps": trainer.batches.steps * trainer.plan.epochs,
-        "epochs": trainer.plan.epochs,
+        "steps": trainer.batches.steps * trainer.config.epochs,
+        "epochs": trainer.config.epochs,
         "device": str(trainer.args.device),
     }
 

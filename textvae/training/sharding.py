@@ -31,7 +31,7 @@ def gathered(model: nn.Module) -> Iterator[None]:
             model.reshard()
 
 
-def whole_weights(model: nn.Module) -> dict[str, Any]:
+def full_state_dict(model: nn.Module) -> dict[str, Any]:
     """The weights of a divided model; every process must ask."""
     return get_model_state_dict(model, options=WHOLE)
 
@@ -49,7 +49,7 @@ def set_weights(model: nn.Module, weights: dict[str, Any], strict: bool) -> None
         model.load_state_dict(weights, strict=strict)
 
 
-def whole_optimizer(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
+def full_optimizer_state(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
     """The state of a divided model's optimizer; every process must ask."""
     return get_optimizer_state_dict(model, optimizer, options=WHOLE)
 

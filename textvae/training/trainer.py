@@ -25,7 +25,7 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_N
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from textvae.checkpoints import CheckpointError, checkpoints, damage, discard, put_in_place
-from textvae.config import AveragingPlan, LaggingPlan, TrainingPlan
+from textvae.config import AveragingConfig, LaggingConfig, TrainingConfig
 from textvae.data.batching import Examples, Sentences, ShuffledBatches
 from textvae.data.fields import sentences_of
 from textvae.decoders.topics import TopicDecoder
@@ -50,11 +50,11 @@ from textvae.training.lagging import (
     split_parameters,
 )
 from textvae.training.sharding import (
+    full_optimizer_state,
+    full_state_dict,
     gathered,
     set_optimizer,
     set_weights,
-    whole_optimizer,
-    whole_weights,
 )
 
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "sgd": "sgd"}
@@ -83,12 +83,12 @@ def cpu_has_bfloat16() -> bool:
 
 
 def training_arguments(
-    plan: TrainingPlan, folder: Path, world: int, device: str | None
+    config: TrainingConfig, folder: Path, world: int, device: str | None
 ) -> TrainingArguments:
-    """A plan in the words of transformers.
+    """A config in the words of transformers.
 
     Args:
-        plan: how to train.
+        config: how to train.
         folder: for checkpoints.
         world: number of processes.
         device: "cpu" to stay off a GPU that is there.
@@ -96,33 +96,33 @@ def training_arguments(
     Raises:
         ValueError: bfloat16 on a device that would compute it slower than float32.
     """
-    half = plan.precision == "bfloat16"
+    half = config.precision == "bfloat16"
     on_cpu = device == "cpu" or not torch.accelerator.is_available()
     if half and on_cpu and not cpu_has_bfloat16():
         raise ValueError(
             "train.precision: bfloat16 needs a GPU or a CPU that computes it (float32)"
         )
-    falling = {"factor": 0.5, "patience": 0, "mode": "min" if plan.select == "bound" else "max"}
+    falling = {"factor": 0.5, "patience": 0, "mode": "min" if config.select == "bound" else "max"}
     arguments = TrainingArguments(
         output_dir=str(folder),
-        num_train_epochs=plan.epochs,
-        per_device_train_batch_size=max(1, plan.batch_size // plan.accumulation // world),
-        gradient_accumulation_steps=plan.accumulation,
-        optim=OPTIMIZERS[plan.optimizer],
-        learning_rate=plan.learning_rate,
-        lr_scheduler_type=LEARNING_RATE_SCHEDULES[plan.schedule],
-        lr_scheduler_kwargs=falling if plan.schedule == "plateau" else {},
-        warmup_steps=plan.warmup_steps,
-        weight_decay=plan.weight_decay,
-        max_grad_norm=plan.clip,
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=max(1, config.batch_size // config.accumulation // world),
+        gradient_accumulation_steps=config.accumulation,
+        optim=OPTIMIZERS[config.optimizer],
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=LEARNING_RATE_SCHEDULES[config.schedule],
+        lr_scheduler_kwargs=falling if config.schedule == "plateau" else {},
+        warmup_steps=config.warmup_steps,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.clip,
         bf16=half,
-        seed=plan.seed,
+        seed=config.seed,
         # Without this, transformers 5.23 starts several CPU processes as if each were alone.
         use_cpu=on_cpu,
         eval_strategy="epoch",
         save_strategy="epoch",
-        metric_for_best_model=MONITORED[plan.select],
-        greater_is_better=plan.select != "bound",
+        metric_for_best_model=MONITORED[config.select],
+        greater_is_better=config.select != "bound",
         remove_unused_columns=False,
         logging_steps=50,
         # The default logs a NaN as the running average; we stop on it instead.
@@ -130,7 +130,7 @@ def training_arguments(
         disable_tqdm=True,
         report_to=[],
         ddp_find_unused_parameters=False,
-        dataloader_num_workers=plan.workers,
+        dataloader_num_workers=config.workers,
     )
     # One process has one GPU: more of them would wrap the model in DataParallel.
     arguments._n_gpu = min(1, arguments.n_gpu)
@@ -145,7 +145,7 @@ class VAETrainer(Trainer):
 
     Args:
         model: with its objective set.
-        plan: how to train.
+        config: how to train.
         train: sentences or images to train on.
         valid: held-out ones, read after each epoch; they choose the model that is kept.
         folder: for checkpoints.
@@ -157,7 +157,7 @@ class VAETrainer(Trainer):
     def __init__(
         self,
         model: VAE,
-        plan: TrainingPlan,
+        config: TrainingConfig,
         train: Examples,
         valid: Examples,
         folder: Path,
@@ -166,25 +166,30 @@ class VAETrainer(Trainer):
         callbacks: list[TrainerCallback] | None = None,
     ):
         world = process_count()
-        arguments = training_arguments(plan, folder, world, device)
-        self.plan = plan
+        arguments = training_arguments(config, folder, world, device)
+        self.config = config
         self.folder = folder
         self.vae = model
         self.train_rows, self.valid = train, valid
         self.report = report
         self.batches = ShuffledBatches(
-            train.lengths, plan.batch_size, plan.seed, plan.accumulation, process_rank(), world
+            train.lengths,
+            config.batch_size,
+            config.seed,
+            config.accumulation,
+            process_rank(),
+            world,
         )
         self.micro_step = 0
         self.terms: dict[str, Tensor] = {}
         self.terms_count = 0
-        if plan.select == "coherence":
+        if config.select == "coherence":
             topics_and_texts(model, valid)  # refused before any training
         found = labelled_latent(model)
-        if plan.select == "accuracy" and (found is None or not has_labels(valid, found[1])):
+        if config.select == "accuracy" and (found is None or not has_labels(valid, found[1])):
             raise ValueError("train.select: accuracy needs a latent that labels say, and labels")
-        stops = [Patience(plan.patience, plan.select)] if plan.patience else []
-        self.by_length = np.argsort(train.lengths, kind="stable") if plan.lagging else None
+        stops = [Patience(config.patience, config.select)] if config.patience else []
+        self.by_length = np.argsort(train.lengths, kind="stable") if config.lagging else None
         super().__init__(
             model=model,
             args=arguments,
@@ -198,12 +203,12 @@ class VAETrainer(Trainer):
         plugin: Any = getattr(self.accelerator.state, "fsdp_plugin", None)
         if plugin is not None and plugin.fsdp_version != 2:
             raise ValueError("weights are divided among processes with --fsdp_version 2 alone")
-        if plugin is not None and plan.averaging is not None:
+        if plugin is not None and config.averaging is not None:
             raise ValueError("train.averaging: not with weights divided among processes (FSDP)")
         self.average: AveragedModel | None = None
-        if plan.averaging is not None:
-            self.average = averaged(model, plan.averaging)
-            before = plan.epochs - (plan.averaging.epochs or plan.epochs)
+        if config.averaging is not None:
+            self.average = averaged(model, config.averaging)
+            before = config.epochs - (config.averaging.epochs or config.epochs)
             self.add_callback(AverageWeights(self.average, model, before * self.batches.steps))
 
     def get_train_dataloader(self) -> DataLoader:
@@ -227,20 +232,20 @@ class VAETrainer(Trainer):
         Raises:
             NonFiniteLossError: naming the step and the terms of the loss.
         """
-        plan = self.plan.lagging
-        lagging = plan if plan and is_aggressive(plan, self.state.log_history) else None
+        config = self.config.lagging
+        lagging = config if config and is_aggressive(config, self.state.log_history) else None
         if lagging is not None:
-            self.catch_up(model, lagging)
+            self.update_encoders(model, lagging)
         self.micro_step = (self.micro_step + 1) % self.args.gradient_accumulation_steps
         place = (self.state.global_step * self.batches.accumulation + self.micro_step) * 4096
-        torch.manual_seed(self.plan.seed * 1_000_000_007 + place + self.batches.rank)
+        torch.manual_seed(self.config.seed * 1_000_000_007 + place + self.batches.rank)
         drawn = self.train_rows.drawn(inputs)
         loss = super().training_step(model, drawn, num_items_in_batch)
         if lagging is not None:
             drop_gradients(split_parameters(self.vae)[0])
         return loss
 
-    def catch_up(self, model: nn.Module, plan: LaggingPlan) -> None:
+    def update_encoders(self, model: nn.Module, config: LaggingConfig) -> None:
         """Update the encoders alone until their loss stops falling.
 
         The batches and the noise follow from the seed and the step, as those of a step do.
@@ -251,10 +256,10 @@ class VAETrainer(Trainer):
         assert self.by_length is not None and self.optimizer is not None
         model.train()  # validation leaves it in evaluation mode
         _, others = split_parameters(self.vae)
-        batches, falling = self.batches, Falling(plan)
+        batches, falling = self.batches, Falling(config)
         step, updates = self.state.global_step, 0
-        for updates in range(1, plan.steps + 1):
-            seed = (self.plan.seed, step, updates)
+        for updates in range(1, config.steps + 1):
+            seed = (self.config.seed, step, updates)
             chosen = similar_texts(
                 self.by_length, batches.batch_size, seed, batches.rank, batches.world
             )
@@ -267,7 +272,7 @@ class VAETrainer(Trainer):
                     loss = model(step=step, **inputs).value
                 self.accelerator.backward(loss)
             drop_gradients(others)
-            self.accelerator.clip_grad_norm_(model.parameters(), self.plan.clip or math.inf)
+            self.accelerator.clip_grad_norm_(model.parameters(), self.config.clip or math.inf)
             self.optimizer.step()  # type: ignore[union-attr]
             model.zero_grad()
             value = float(self.accelerator.reduce(loss.detach(), "mean"))  # type: ignore[arg-type]
@@ -314,13 +319,13 @@ class VAETrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Validate: every process reads all of it, with the same noise, so all agree."""
-        lagging = self.plan.lagging is not None
+        lagging = self.config.lagging is not None
         with gathered(self.vae):
-            metrics = validate(self.candidate, self.valid, self.plan.validation_samples, lagging)
-            if self.plan.select == "coherence":
+            metrics = validate(self.candidate, self.valid, self.config.validation_samples, lagging)
+            if self.config.select == "coherence":
                 metrics["npmi"] = coherence(self.candidate, self.valid)
         if not math.isfinite(metrics["loss"]):
-            terms = ", ".join(f"{name} {metrics[name]:g}" for name in ("reconstruction", "kl"))
+            terms = ", ".join(f"{name} {metrics[name]:g}" for name in ("reconstruction_loss", "kl"))
             raise NonFiniteLossError(
                 f"the validation loss is {metrics['loss']} after step {self.state.global_step} "
                 f"({terms}); a lower learning_rate or a smaller clip may help"
@@ -348,7 +353,7 @@ class VAETrainer(Trainer):
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save the model; of one divided among processes all of it."""
-        state = whole_weights(self.vae) if self.is_fsdp_enabled else None
+        state = full_state_dict(self.vae) if self.is_fsdp_enabled else None
         self._save(output_dir, state)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -389,12 +394,12 @@ class VAETrainer(Trainer):
         return self.folder / f"checkpoint-{step}"
 
     def finished_model(self) -> VAE:
-        """The model with the weights that the plan keeps: the best validation's, or the last.
+        """The model with the weights that the config keeps: the best validation's, or the last.
 
         Raises:
             CheckpointError: they were damaged since they were saved.
         """
-        best = self.plan.keep == "best"
+        best = self.config.keep == "best"
         if best or self.is_fsdp_enabled:
             step = self.state.best_global_step if best else self.state.global_step
             kept = self.checkpoint(step)
@@ -447,7 +452,7 @@ class VAETrainer(Trainer):
             super()._save_optimizer_and_scheduler(output_dir)
             return
         parts: Any = self
-        state = whole_optimizer(self.vae, parts.optimizer)
+        state = full_optimizer_state(self.vae, parts.optimizer)
         if self.args.should_save:
             torch.save(state, Path(output_dir) / OPTIMIZER_NAME)
             torch.save(parts.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
@@ -481,11 +486,11 @@ def load_weights(module: nn.Module, file: Path, strict: bool = True) -> None:
         raise CheckpointError(f"{file} cannot be used: {str(error).splitlines()[0]}") from None
 
 
-def averaged(model: VAE, plan: AveragingPlan) -> AveragedModel:
+def averaged(model: VAE, config: AveragingConfig) -> AveragedModel:
     """A mean of a model's weights, of none so far; buffers are the newest."""
-    exponential = plan.kind == "exponential"
+    exponential = config.kind == "exponential"
     return AveragedModel(
-        model, multi_avg_fn=get_ema_multi_avg_fn(plan.decay) if exponential else None
+        model, multi_avg_fn=get_ema_multi_avg_fn(config.decay) if exponential else None
     )
 
 
@@ -597,7 +602,7 @@ def validate(
     metrics = {
         "loss": -estimate.elbo.mean().item(),
         "nll": estimate.nll.mean().item(),
-        "reconstruction": estimate.reconstruction.mean().item(),
+        "reconstruction_loss": estimate.reconstruction_loss.mean().item(),
         "kl": estimate.kl.mean().item(),
     }
     if len(model.latents):

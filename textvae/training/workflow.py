@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from transformers import PreTrainedTokenizerFast
 
-from textvae.config import ImagePlan
+from textvae.config import ImageDataConfig
 from textvae.console import json_text
 from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus, DataError
@@ -152,11 +152,11 @@ def with_data(recipe: Recipe, data: str | None, text_column: str | None) -> Reci
     if source is not None:
         changes["source"] = str(Path(source).resolve()) if Path(source).exists() else source
     if text_column is not None:
-        if isinstance(recipe.data, ImagePlan):
+        if isinstance(recipe.data, ImageDataConfig):
             raise RunError(f"--text-column: {recipe.name} is for images")
         changes["text_column"] = text_column
-    plan = type(recipe.data).model_validate({**recipe.data.model_dump(), **changes})
-    return Recipe(**{**vars(recipe), "data": plan})
+    config = type(recipe.data).model_validate({**recipe.data.model_dump(), **changes})
+    return Recipe(**{**vars(recipe), "data": config})
 
 
 def run(
