@@ -27,7 +27,8 @@ from textvae.api.base import load_model
 from textvae.api.sentence import SentenceVAE
 from textvae.cli import app, main
 from textvae.console import is_out_of_memory
-from textvae.graph.model import BASES, SUPPLIED, VAE
+from textvae.graph.config import BASES, SUPPLIED
+from textvae.graph.model import VAE
 from textvae.objectives import Objective
 from textvae.objectives.outputs import VAEOutput
 from textvae.recipes import KEYS, check_model, parse_yaml, read_recipe

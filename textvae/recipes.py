@@ -287,7 +287,8 @@ def check_model(recipe: Recipe) -> None:
         SpecError: every mistake in its graph and its objective, one line each.
     """
     # Imported here: listing recipes need not wait for torch.
-    from textvae.graph.model import VAEConfig, check_graph
+    from textvae.graph.checks import check_graph
+    from textvae.graph.config import VAEConfig
     from textvae.objectives import Objective
 
     problems = check_graph(VAEConfig(**recipe.model))
@@ -312,7 +313,7 @@ def reading_problems(config: "VAEConfig") -> list[str]:
     problems = [
         f"encoders.{node['name']}.field: texts have no field but 'text' (got {node['field']!r})"
         for node in config.nodes("encoders")
-        if node["field"] != "text"
+        if node["field"] not in ("text", None)
     ]
     readers = {f"decoders.{node['name']}": node for node in config.nodes("decoders")}
     for node in config.nodes("latents"):
@@ -327,12 +328,12 @@ def reading_problems(config: "VAEConfig") -> list[str]:
 
 def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:
     """The likelihoods of a model that have no density for such pixels, one line each."""
-    from textvae.likelihoods import PixelLikelihood
+    from textvae.likelihoods import Likelihood
 
     problems = []
     for node in model.get("decoders") or []:
         spec = node.get("likelihood")
-        kind = PixelLikelihood.kinds.get(spec.get("kind", "")) if isinstance(spec, dict) else None
+        kind = Likelihood.kinds.get(spec.get("kind", "")) if isinstance(spec, dict) else None
         allowed = getattr(kind, "pixels", (pixels,))
         if pixels not in allowed:
             problems.append(

@@ -603,7 +603,7 @@ def test_at_the_first_axis_there_is_nothing_to_reflect():
 def test_units_of_a_sphere_are_deviations_of_the_prior(dim):
     family = Family.build({"kind": "vmf", "dim": dim}, features=H)
     prior = family.default_prior(torch.Size(), torch.zeros(1))
-    torch.testing.assert_close(prior.stddev, torch.full((dim,), family.unit))
+    torch.testing.assert_close(prior.stddev, torch.full((dim,), family.prior_scale))
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
@@ -687,7 +687,7 @@ def test_proportions_are_never_zero_nor_their_density_infinite():
 def test_units_of_proportions_are_deviations_of_the_prior():
     family = Family.build({"kind": "dirichlet", "dim": 4, "concentration": 0.5}, features=H)
     prior = family.default_prior(torch.Size(()), torch.zeros(()))
-    torch.testing.assert_close(prior.stddev, torch.full((4,), family.unit))
+    torch.testing.assert_close(prior.stddev, torch.full((4,), family.prior_scale))
 
 
 def test_decoders_see_the_softmax_of_a_logistic_normal_with_dropout_in_training():

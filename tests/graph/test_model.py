@@ -11,7 +11,9 @@ from torch.distributions import kl_divergence
 from transformers import AutoConfig, AutoModel
 
 from textvae.evaluation.latent import fit_priors
-from textvae.graph.model import VAE, VAEConfig, check_graph
+from textvae.graph.checks import check_graph
+from textvae.graph.config import VAEConfig
+from textvae.graph.model import VAE
 from textvae.objectives.elbo import ELBO, ImportanceWeighted
 from textvae.registry import SpecError
 from textvae.vocabulary import PAD
@@ -281,15 +283,15 @@ def test_a_prior_that_is_given_nothing_is_the_default_one_until_it_learns():
     default = model.latents["z"].default_prior(latent.posterior.batch_shape, latent.value)
     assert torch.equal(latent.prior.mean, default.mean)
     assert torch.equal(latent.prior.stddev, default.stddev)
-    assert model.unit("z").tolist() == [1.0, 1.0, 1.0]
+    assert model.prior_scale("z").tolist() == [1.0, 1.0, 1.0]
     torch.nn.init.normal_(model.priors["z"].bias)
     mean, log_variance = model.priors["z"].bias.detach().chunk(2)
     latent = model.infer(2, **fields).latents["z"]
     assert torch.equal(latent.prior.mean[0, 0], mean)
     torch.testing.assert_close(latent.prior.stddev[0, 0], (log_variance / 2).exp())
-    torch.testing.assert_close(model.unit("z"), (log_variance / 2).exp())
+    torch.testing.assert_close(model.prior_scale("z"), (log_variance / 2).exp())
     values = model.sample_prior(4000)["z"]
-    assert ((values.mean(1) - mean).abs() < 5 * model.unit("z") / 4000**0.5).all()
+    assert ((values.mean(1) - mean).abs() < 5 * model.prior_scale("z") / 4000**0.5).all()
 
 
 @pytest.mark.parametrize("kind", ["vmf", "point"])
@@ -314,7 +316,7 @@ def test_a_fitted_prior_is_the_default_one_until_it_has_the_moments_of_the_poste
     fields = fields_of(model, 4, 6, 5, 3)
     before = model.infer(2, **fields).latents["z"]
     default = model.latents["z"].default_prior(before.posterior.batch_shape, before.value)
-    assert torch.equal(before.prior.stddev, default.stddev) and model.unit("z") == 1.0
+    assert torch.equal(before.prior.stddev, default.stddev) and model.prior_scale("z") == 1.0
     fit_priors(model, [fields, fields])
     q = model.encode(**fields)["z"]
     latent = model.infer(4000, **fields).latents["z"]
@@ -323,12 +325,12 @@ def test_a_fitted_prior_is_the_default_one_until_it_has_the_moments_of_the_poste
     torch.testing.assert_close(prior.mean[0, 0], q.mean.mean(0))
     covariance = q.mean.T.cov(correction=0) + q.variance.mean(0).diag()
     torch.testing.assert_close(prior.covariance_matrix[0, 0], covariance)
-    torch.testing.assert_close(model.unit("z"), covariance.diag().sqrt())
+    torch.testing.assert_close(model.prior_scale("z"), covariance.diag().sqrt())
     ratio = latent.log_ratio()
     error = ratio.std(0) / len(ratio) ** 0.5
     assert ((ratio.mean(0) - latent.kl()[0]).abs() < 5 * error).all()
     values = model.sample_prior(4000)["z"][0]
-    error = model.unit("z") / 4000**0.5
+    error = model.prior_scale("z") / 4000**0.5
     assert ((values.mean(0) - q.mean.mean(0)).abs() < 5 * error).all()
     torch.testing.assert_close(
         values.T.cov(), covariance, atol=0.15 * covariance.max().item(), rtol=0
@@ -413,7 +415,7 @@ MISTAKES = {
     ),
     "a prior that is none": (
         {"encoders": [TEXT], "latents": [{**Z, "prior": "text"}], "decoders": [TEXT]},
-        ["latents.z.prior: must be {given: [names]} or {fitted: true} (got 'text')"],
+        ["latents.z.prior: must be {given: [names]}, {fitted: true} or {kind: ...} (got 'text')"],
     ),
     "a prior of a word": (
         {"encoders": [TEXT], "latents": [{**Z, "prior": {"given": "text"}}], "decoders": [TEXT]},
@@ -421,7 +423,7 @@ MISTAKES = {
     ),
     "an empty prior": (
         {"encoders": [TEXT], "latents": [{**Z, "prior": None}], "decoders": [TEXT]},
-        ["latents.z.prior: must be {given: [names]} or {fitted: true} (got None)"],
+        ["latents.z.prior: must be {given: [names]}, {fitted: true} or {kind: ...} (got None)"],
     ),
     "a prior of something unknown": (
         {"encoders": [TEXT], "latents": [{**Z, "prior": {"given": ["tex"]}}], "decoders": [TEXT]},

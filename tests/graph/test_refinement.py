@@ -10,7 +10,8 @@ from textvae.evaluation.latent import information, posterior_moments
 from textvae.evaluation.likelihood import likelihood
 from textvae.families import Family
 from textvae.graph import refinement
-from textvae.graph.model import VAEConfig, check_graph
+from textvae.graph.checks import check_graph
+from textvae.graph.config import VAEConfig
 from textvae.graph.refinement import Refinement, clipped, refine, replayed
 from textvae.objectives.elbo import ELBO, ImportanceWeighted
 

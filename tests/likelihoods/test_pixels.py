@@ -8,7 +8,7 @@ from conftest import standard_error
 from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
 
 from textvae.data.fields import Images
-from textvae.likelihoods import PixelLikelihood
+from textvae.likelihoods import Likelihood
 
 ROWS = {
     "bernoulli": {"kind": "bernoulli"},
@@ -25,12 +25,12 @@ LOGITS = torch.tensor([-30.0, -6.0, -1.0, -0.06, -0.04, -1e-4, 0.0, 1e-3, 0.049,
 
 
 def test_every_kind_has_a_row():
-    assert {spec["kind"] for spec in ROWS.values()} == set(PixelLikelihood.kinds)
+    assert {spec["kind"] for spec in ROWS.values()} == set(Likelihood.kinds)
 
 
 @pytest.fixture(params=ROWS.values(), ids=ROWS)
 def likelihood(request):
-    return PixelLikelihood.build(request.param)
+    return Likelihood.build(request.param)
 
 
 def outputs(likelihood, count=6):
@@ -119,7 +119,7 @@ def test_every_output_and_parameter_learns_at_any_value(likelihood):
 
 
 def test_the_continuous_bernoulli_s_normaliser_at_every_logit():
-    likelihood = PixelLikelihood.build({"kind": "continuous_bernoulli"})
+    likelihood = Likelihood.build({"kind": "continuous_bernoulli"})
     distribution = likelihood(LOGITS.view(1, -1, 1, 1, 1, 1))
     h, x = LOGITS.double(), torch.linspace(0, 1, 200_001, dtype=torch.float64)
     plain = x[:, None] * h - torch.nn.functional.softplus(h)
@@ -137,7 +137,7 @@ def test_the_continuous_bernoulli_s_normaliser_at_every_logit():
 
 def test_the_continuous_bernoulli_is_torch_s_where_that_is_sound():
     logits, x = torch.linspace(-8, 8, 33), torch.rand(33)
-    ours = PixelLikelihood.build({"kind": "continuous_bernoulli"})(logits.view(1, -1, 1, 1, 1, 1))
+    ours = Likelihood.build({"kind": "continuous_bernoulli"})(logits.view(1, -1, 1, 1, 1, 1))
     theirs = TorchContinuousBernoulli(logits=logits)
     torch.testing.assert_close(
         ours.log_prob(x.view(-1, 1, 1, 1))[0], theirs.log_prob(x), atol=1e-4, rtol=1e-4
@@ -146,7 +146,7 @@ def test_the_continuous_bernoulli_is_torch_s_where_that_is_sound():
 
 
 def test_a_learned_scale_has_a_floor():
-    likelihood = PixelLikelihood.build({"kind": "gaussian", "variance": "pixel", "floor": 0.1})
+    likelihood = Likelihood.build({"kind": "gaussian", "variance": "pixel", "floor": 0.1})
     given = torch.zeros(1, 1, 2, 1, 1, 1)
     given[..., 1, :, :, :] = -50.0
     highest = likelihood(given).log_prob(torch.zeros(1, 1, 1, 1)).item()

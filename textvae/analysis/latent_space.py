@@ -102,7 +102,7 @@ class Atlas:
             if prior is None:
                 prior = cast(Family, family).default_prior(torch.Size(), centre.to(model.device))
             mean.copy_(prior.mean.detach())
-            deviation.copy_(torch.as_tensor(model.unit(name)))
+            deviation.copy_(torch.as_tensor(model.prior_scale(name)))
         return centre.numpy(), spread.numpy()
 
     def manifold(self) -> np.ndarray:

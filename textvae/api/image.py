@@ -29,7 +29,7 @@ from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
 from textvae.graph.model import VAE
-from textvae.likelihoods import PixelLikelihood
+from textvae.likelihoods import Likelihood
 from textvae.vocabulary import MISSING
 
 ROWS = 512
@@ -174,7 +174,7 @@ class ImageVAE(PretrainedVAE):
                 f"the logits of {' and '.join(OF_LOGITS)} models can be scored as either "
                 f"(got {kind!r} for a {own} model)"
             )
-        density = PixelLikelihood.build({"kind": kind})
+        density = Likelihood.build({"kind": kind})
         if self.pixels not in density.pixels:
             raise ValueError(f"{kind} is no density of {PIXELS[self.pixels]}")
         face = ImageVAE(copy.deepcopy(self.model))

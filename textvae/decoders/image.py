@@ -1,4 +1,4 @@
-"""Context -> distribution over images."""
+"""Context -> distribution over images, or over vectors and arrays of any shape."""
 
 import math
 from collections.abc import Sequence
@@ -15,24 +15,25 @@ from textvae.layers.convolution import (
     activation_layer,
     doubling,
     halved,
+    image_shape,
     perceptron,
 )
-from textvae.likelihoods import PixelLikelihood
+from textvae.likelihoods import Likelihood
 
 Sizes = Annotated[list[PositiveInt], Field(min_length=1)]
 
 
 class ImageDecoder(Decoder):
-    """A decoder of images of one size; its likelihood says what its outputs mean."""
+    """A decoder of images, or of arrays, of one shape; its likelihood interprets its outputs."""
 
-    shape: tuple[int, int, int]
-    likelihood: PixelLikelihood
+    shape: tuple[int, ...]
+    likelihood: Likelihood
     layers: nn.Module
 
     def prepare(
-        self, shape: Sequence[int], features: int, likelihood: PixelLikelihood
-    ) -> tuple[int, int, int]:
-        """Take the image's size and the likelihood.
+        self, shape: Sequence[int], features: int, likelihood: Likelihood
+    ) -> tuple[int, ...]:
+        """Take the shape of the values and the likelihood.
 
         Raises:
             ValueError: there is no context.
@@ -41,24 +42,23 @@ class ImageDecoder(Decoder):
             raise ValueError("a decoder of images must be given something: name a latent in given")
         self.features = features
         self.likelihood = likelihood
-        channels, height, width = shape
-        self.shape = (channels, height, width)
+        self.shape = tuple(shape)
         return self.shape
 
     def forward(self, context: Tensor) -> Distribution:
-        """p(x | z) for each context, (K, B, H): batch shape (K, B), event (C, H, W)."""
+        """p(x | z) for each context, (K, B, H): batch shape (K, B), event S, the field's shape."""
         outputs = self.layers(context.flatten(0, 1))
         heads = self.likelihood.heads
         return self.likelihood(outputs.view(*context.shape[:2], heads, *self.shape))
 
 
 class MLPDecoder(ImageDecoder, kind="mlp"):
-    """Linear layers to all pixels.
+    """Linear layers to all values of an image, a vector or another array.
 
     Args:
-        shape: C, H, W of the images.
+        shape: S of the values: [C, H, W] of images, [D] of vectors.
         features: size H of the context.
-        likelihood: of a pixel.
+        likelihood: of a value.
         hidden: width of each layer, the one next to the context first.
         activation: after each hidden layer; the leaky ReLU's slope is 0.2.
 
@@ -73,7 +73,7 @@ class MLPDecoder(ImageDecoder, kind="mlp"):
         self,
         shape: Sequence[int],
         features: int,
-        likelihood: PixelLikelihood,
+        likelihood: Likelihood,
         hidden: Sizes,
         activation: Activation = "relu",
     ):
@@ -104,14 +104,14 @@ class ConvolutionalDecoder(ImageDecoder, kind="conv"):
         self,
         shape: Sequence[int],
         features: int,
-        likelihood: PixelLikelihood,
+        likelihood: Likelihood,
         channels: Sizes,
         blocks: NonNegativeInt = 0,
         hidden: PositiveInt = 256,
         activation: Activation = "relu",
     ):
         super().__init__()
-        colours, height, width = self.prepare(shape, features, likelihood)
+        colours, height, width = image_shape(self.prepare(shape, features, likelihood))
         sizes = halved((height, width), len(channels))[::-1]
         depths = [*reversed(channels), likelihood.heads * colours]
         layers: list[nn.Module] = [

@@ -1,6 +1,7 @@
 """What every encoder provides."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -31,11 +32,15 @@ def pooled_only(pooled: Tensor) -> Features:
 
 
 class Encoder(Component, nn.Module):
-    """Observed field -> features."""
+    """Observed field -> features.
+
+    An encoder that reads earlier encoders has an argument `given_features` in its constructor, the
+    sizes of their pooled vectors, and takes their features after the field, or in its place.
+    """
 
     features: int
     """Size H of the pooled vector."""
 
-    def forward(self, observed: Tensor) -> Features:
-        """The features of a batch of one field."""
+    def forward(self, *read: Any) -> Features:
+        """The features of a batch of one field, then the features of the encoders it is given."""
         raise NotImplementedError

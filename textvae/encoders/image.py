@@ -1,9 +1,10 @@
-"""Images -> features."""
+"""Images, vectors, arrays, and the features of other encoders -> features."""
 
 import math
 from collections.abc import Sequence
 from typing import Annotated
 
+import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from textvae.layers.convolution import (
     Residual,
     activation_layer,
     halved,
+    image_shape,
     perceptron,
 )
 
@@ -21,44 +23,76 @@ Sizes = Annotated[list[PositiveInt], Field(min_length=1)]
 
 
 class ImageEncoder(Encoder):
-    """An encoder of images of one size."""
+    """An encoder of images, or of arrays, of one shape."""
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     layers: nn.Module
 
     def forward(self, observed: Tensor) -> Features:
-        """The features of images, (B, C, H, W).
+        """The features of values, (B, *S).
 
         Raises:
-            ValueError: they are of another size.
+            ValueError: they are of another shape.
+        """
+        return pooled_only(self.layers(self.checked(observed)))
+
+    def checked(self, observed: Tensor) -> Tensor:
+        """Values in the precision of the weights.
+
+        Raises:
+            ValueError: they are of another shape.
         """
         if observed.shape[1:] != self.shape:
             given, wanted = tuple(observed.shape[1:]), tuple(self.shape)
-            raise ValueError(f"images must be (N, C, H, W) with C, H, W = {wanted} (got {given})")
-        weight = next(self.layers.parameters())
-        return pooled_only(self.layers(observed.to(weight.dtype)))
+            name, axes = ("images", "C, H, W") if len(wanted) == 3 else ("values", "S")
+            raise ValueError(f"{name} must be (N, {axes}) with {axes} = {wanted} (got {given})")
+        return observed.to(next(self.layers.parameters()).dtype)
 
 
 class MLPEncoder(ImageEncoder, kind="mlp"):
-    """Linear layers over all pixels.
+    """Linear layers over all values of a field and the pooled features of given encoders.
 
     Args:
-        shape: C, H, W of the images.
         hidden: width of each layer.
+        shape: S of the field: [C, H, W] of images, [D] of vectors; None when it reads none.
         activation: after each layer; the leaky ReLU's slope is 0.2.
+        given_features: sizes of the pooled features of the encoders that it is given.
+
+    Raises:
+        ValueError: there is nothing to read.
 
     >>> import torch
     >>> MLPEncoder(shape=(1, 8, 8), hidden=[5])(torch.zeros(2, 1, 8, 8)).pooled.shape
     torch.Size([2, 5])
     """
 
-    def __init__(self, shape: Sequence[int], hidden: Sizes, activation: Activation = "relu"):
+    def __init__(
+        self,
+        hidden: Sizes,
+        shape: Sequence[int] | None = None,
+        activation: Activation = "relu",
+        given_features: Sequence[int] = (),
+    ):
         super().__init__()
-        self.shape = tuple(shape)  # type: ignore[assignment]
+        if shape is None and not given_features:
+            raise ValueError("an mlp encoder reads a field, or encoders in given")
+        self.shape = tuple(shape or ())
+        self.reads_field = shape is not None
         self.features = hidden[-1]
-        self.layers = nn.Sequential(
-            nn.Flatten(), perceptron([math.prod(shape), *hidden], activation)
-        )
+        size = sum(given_features) + (math.prod(self.shape) if self.reads_field else 0)
+        self.layers = nn.Sequential(nn.Flatten(), perceptron([size, *hidden], activation))
+
+    def forward(self, *read: Tensor | Features) -> Features:
+        """The features of values, (B, *S), and of the features of given encoders, side by side.
+
+        Raises:
+            ValueError: the values are of another shape.
+        """
+        parts = [
+            each.pooled if isinstance(each, Features) else self.checked(each).flatten(1)
+            for each in read
+        ]
+        return pooled_only(self.layers(torch.cat(parts, -1) if len(parts) > 1 else parts[0]))
 
 
 class ConvolutionalEncoder(ImageEncoder, kind="conv"):
@@ -81,7 +115,7 @@ class ConvolutionalEncoder(ImageEncoder, kind="conv"):
         activation: Activation = "relu",
     ):
         super().__init__()
-        self.shape = tuple(shape)  # type: ignore[assignment]
+        self.shape = image_shape(shape)
         self.features = hidden
         height, width = halved(self.shape[1:], len(channels))[-1]
         layers: list[nn.Module] = []

@@ -11,8 +11,9 @@ from torch.distributions import Distribution, Independent, Normal
 
 from textvae.encoders import Features, pooled_only
 from textvae.families import Family
-from textvae.graph.model import VAE, FittedPrior
+from textvae.graph.model import VAE
 from textvae.objectives.outputs import Latent
+from textvae.priors.fitted import FittedPrior
 
 ACTIVE = 0.01
 """Variance of a posterior mean over the data above which its dimension counts as active."""
@@ -97,7 +98,7 @@ def posterior_means(model: VAE, features: Mapping[str, Tensor]) -> Tensor:
     parts = []
     for block in blocks(features):
         latents = model.draw(block, 1, size_of(block), use_mean=True)
-        means = [latent.value[0] / model.unit(name) for name, latent in latents.items()]
+        means = [latent.value[0] / model.prior_scale(name) for name, latent in latents.items()]
         parts.append(torch.cat(means, -1))
     return torch.cat(parts).cpu()
 

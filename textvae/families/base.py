@@ -23,7 +23,7 @@ class Family(Component, nn.Module):
     head: nn.Linear
     """Of what the family is given: the variational parameters, before anything is done to them."""
 
-    unit: float = 1.0
+    prior_scale: float = 1.0
     """Standard deviation of a dimension under the default prior: what variances are measured in."""
 
     spherical: ClassVar[bool] = False
@@ -37,6 +37,14 @@ class Family(Component, nn.Module):
 
     enumerated: ClassVar[bool] = False
     """Whether the loss sums over all values of the latent in place of drawing some."""
+
+    learnable: ClassVar[bool] = True
+    """Whether a prior given nothing can be a member of the family that is learned."""
+
+    @property
+    def embedding_size(self) -> int:
+        """Size E of what `embed` shows other nodes of a latent."""
+        return self.dim
 
     def forward(self, context: Tensor) -> Distribution:
         """The distribution for each context, (..., H): batch shape (...), event (D,)."""
@@ -65,6 +73,26 @@ class Family(Component, nn.Module):
         """The latent nearest to a point, (..., D): the point, unless latents are not everywhere."""
         return value
 
+    def relative(self, variational_parameters: Tensor, prior: Distribution) -> Tensor:
+        """Variational parameters, (K or 1, B, P), of a posterior that is measured from its prior.
+
+        Args:
+            variational_parameters: offsets from the prior, (K or 1, B, P).
+            prior: of the same family, batch shape (K or 1, B).
+
+        Raises:
+            NotImplementedError: the family has no such offsets.
+        """
+        raise NotImplementedError
+
+    def training_term(self, posterior: Distribution) -> Tensor | None:
+        """What the family itself adds to the training loss, (K or 1, B), nats; None for nothing.
+
+        Args:
+            posterior: batch shape (K or 1, B).
+        """
+        return None
+
     def observed(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
         """Variational parameters, (B, P), that say what is known: labels, (B,), -1 for missing.
 
@@ -82,7 +110,7 @@ class Family(Component, nn.Module):
         raise NotImplementedError
 
     def embed(self, value: Tensor) -> Tensor:
-        """What other nodes see of a latent, (..., D): the latent itself, unless it stands for more.
+        """What other nodes see of a latent, (..., E): the latent itself, unless it stands for more.
 
         Args:
             value: samples or centres, (..., D).

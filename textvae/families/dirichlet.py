@@ -48,7 +48,7 @@ class Dirichlet(Family, kind="dirichlet"):
         self.dim = dim
         self.concentration = concentration
         total = dim * concentration
-        self.unit = ((dim - 1) / dim**2 / (total + 1)) ** 0.5
+        self.prior_scale = ((dim - 1) / dim**2 / (total + 1)) ** 0.5
         self.gain = None if gradient == "implicit" else gain
         self.head = nn.Linear(features, dim)
 

@@ -15,6 +15,9 @@ from torch.distributions import (
 
 from textvae.families.base import Family, in_float32
 
+REACH = 5.0
+"""Largest offset of a relative posterior, in standard deviations and in log-variance."""
+
 
 class Gaussian(Family, kind="gaussian"):
     """N(mu, diag(sigma^2)) with mu and log sigma^2 linear in the context.
@@ -58,6 +61,19 @@ class Gaussian(Family, kind="gaussian"):
         """N(mu, diag(sigma^2)) of mu and log sigma^2, (..., 2 D)."""
         mean, log_variance = variational_parameters.chunk(2, dim=-1)
         return diagonal_normal(mean, (0.5 * log_variance).exp())
+
+    def relative(self, variational_parameters: Tensor, prior: Distribution) -> Tensor:
+        """mu_p + sigma_p 5 tanh(d / 5) and log sigma_p^2 + 5 tanh(e / 5) of offsets d and e.
+
+        The KL is then (d'^2 + exp(e') - e' - 1) / 2 in each dimension, d' and e' the bounded
+        offsets, whatever the prior.
+
+        Source: Vahdat & Kautz 2020, section 3.2, arXiv:2007.03898; there the bounds are on the
+        parameters themselves.
+        """
+        shift, log_ratio = (REACH * (variational_parameters / REACH).tanh()).chunk(2, dim=-1)
+        mean = prior.mean + prior.stddev * shift
+        return torch.cat([mean, 2 * prior.stddev.log() + log_ratio], dim=-1)
 
     def default_prior(self, batch_shape: torch.Size, like: Tensor) -> Distribution:
         """N(0, I) on the device of `like`."""

@@ -27,6 +27,7 @@ class Point(Family, kind="point"):
     """
 
     deterministic: ClassVar[bool] = True
+    learnable: ClassVar[bool] = False
 
     def __init__(self, features: int, dim: PositiveInt = 32, box: PositiveFloat | None = None):
         super().__init__()

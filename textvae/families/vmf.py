@@ -34,13 +34,14 @@ class Spherical(Family, kind="vmf"):
     """
 
     spherical = True
+    learnable = False
 
     def __init__(self, features: int, dim: PositiveInt = 32, kappa: PositiveFloat = 30.0):
         super().__init__()
         if dim < 2:
             raise ValueError(f"a sphere needs a dim of at least 2 (got {dim})")
         self.dim = dim
-        self.unit = dim**-0.5
+        self.prior_scale = dim**-0.5
         self.kappa = float(kappa)
         self.head = nn.Linear(features, dim)
 

@@ -1,104 +1,34 @@
 """A VAE as a graph of named nodes: encoders, latents, decoders."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
-from huggingface_hub.dataclasses import strict
-from pydantic import PositiveFloat
 from torch import Tensor, nn
-from torch.distributions import Distribution, MultivariateNormal
-from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers import initialization as init
+from torch.distributions import Distribution
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 
-from textvae.config import read_section
-from textvae.decoders import Decoder
-from textvae.encoders import Encoder, Features, pooled_only
+from textvae.encoders import Features, pooled_only
 from textvae.families import Family
-from textvae.graph.refinement import Refinement, refine
+from textvae.families.base import in_float32
+from textvae.graph.build import build_node, build_prior
+from textvae.graph.checks import check_fields, check_graph
+from textvae.graph.config import Node, VAEConfig
+from textvae.graph.initialization import initialize
+from textvae.graph.loss import family_terms, label_log_probs, training_loss
+from textvae.graph.posteriors import refined
+from textvae.graph.refinement import Refinement
+from textvae.layers.convolution import perceptron
 from textvae.objectives.outputs import Latent, Loss, VAEOutput
-from textvae.registry import Component, SpecError, arguments, check_value, suggest
-from textvae.vocabulary import MISSING
+from textvae.priors import Prior
+from textvae.registry import SpecError
 
-Node = dict[str, Any]
-GRAPH_KEYS = {
-    "encoders": {"field"},
-    "latents": {"given", "prior", "field", "label_weight"},
-    "decoders": {"field", "given", "auxiliary"},
-}
-RESERVED = ("step", "samples")
-BASES: dict[str, type[Component]] = {"encoders": Encoder, "latents": Family, "decoders": Decoder}
-SUPPLIED = {
-    "encoders": {"vocab_size", "shape", "classes"},
-    "latents": {"features", "classes"},
-    "decoders": {"vocab_size", "shape", "classes", "features"},
-}
-MODALITIES = {"shape": "image", "classes": "label"}
-"""What a component asks for of a field that is no text, and what such a field is called."""
-
-
-@strict
-class VAEConfig(PreTrainedConfig):
-    """The graph of a VAE: lists of named nodes, since saved mappings lose their order.
-
-    Args:
-        vocab_size: number of token ids V of the text fields.
-        observed: what is known of each field that is no text: the `shape`, [C, H, W], of an image
-            and how its `pixels` are read; the number of `classes` of a label.
-        encoders: `{name, kind, field, ...}`; `field` is the name when not given.
-        latents: `{name, kind, given, prior, ...}`; `given` names encoders and earlier latents;
-            `prior: {given: [...]}` makes the prior a network of those instead of the default,
-            `prior: {given: []}` one distribution that is learned, and `prior: {fitted: true}` one
-            that is fitted to the posteriors of all training data once training is over.
-            `field` names the label that says, in training and where it is not missing, what the
-            latent is; `label_weight: w` adds -w log q(label | x) to the loss, which no figure
-            counts.
-        decoders: `{name, kind, field, given, ...}`; `auxiliary: weight` makes it a term of the
-            training loss alone, -weight E_q log p(x | z), which no figure counts.
-        init_range: every weight starts uniform in [-init_range, init_range]; when None, each kind
-            of layer has its usual start.
-        refinement: arguments of a `Refinement`: steps that improve each text's posterior, in
-            training and in evaluation; None for the encoders' posterior as it is.
-        recipe: name of the recipe it was made from, for messages.
-    """
-
-    model_type = "textvae"
-
-    vocab_size: int = 0
-    observed: dict | None = None
-    encoders: list[dict] | None = None
-    latents: list[dict] | None = None
-    decoders: list[dict] | None = None
-    init_range: float | int | None = None
-    refinement: dict | None = None
-    recipe: str | None = None
-    is_encoder_decoder: bool = False
-    tie_word_embeddings: bool = False
-
-    def facts(self, node: Node) -> dict[str, Any]:
-        """What a node's component may ask for of its field."""
-        known = (self.observed or {}).get(node.get("field"), {})
-        chosen = {name: known[name] for name in MODALITIES if name in known}
-        return chosen or {"vocab_size": self.vocab_size}
-
-    def nodes(self, group: str) -> list[Node]:
-        """The nodes of `encoders`, `latents` or `decoders`, with their graph keys filled in."""
-        filled = []
-        for node in getattr(self, group) or []:
-            complete = dict(node)
-            if group != "latents":
-                complete.setdefault("field", node["name"])
-            if "given" in GRAPH_KEYS[group]:
-                complete.setdefault("given", [])
-            filled.append(complete)
-        return filled
+Fields = dict[str, Tensor]
+"""An observed batch by field name; token ids are (B, T), int64."""
 
 
 class VAE(PreTrainedModel):
-    """A variational autoencoder: walks its graph and says what each distribution thinks.
+    """A variational autoencoder: evaluates the distributions of its graph on a batch.
 
     >>> config = VAEConfig(
     ...     vocab_size=10,
@@ -129,36 +59,53 @@ class VAE(PreTrainedModel):
             raise SpecError(problems)
         self.objective: Callable[[VAEOutput, int], Loss] | None = None
         self.refinement = None if config.refinement is None else Refinement(**config.refinement)
-        sizes: dict[str, int] = {}
         self.encoders, self.latents = nn.ModuleDict(), nn.ModuleDict()
         self.priors, self.decoders = nn.ModuleDict(), nn.ModuleDict()
+        self.latent_layers, self.prior_layers = nn.ModuleDict(), nn.ModuleDict()
+        self.sizes: dict[str, int] = {}
+        """Size of each encoder's features and of each latent's value, by name."""
+        self.shown: dict[str, int] = {}
+        """Size of what each encoder and latent shows the nodes that are given it, by name."""
         for node in config.nodes("encoders"):
-            encoder = build_node("encoders", node, **config.facts(node))
-            self.encoders[node["name"]] = encoder
-            sizes[node["name"]] = encoder.features
+            self._add_encoder(node)
         for node in config.nodes("latents"):
-            name = node["name"]
-            features = sum(sizes[given] for given in node["given"])
-            classes = config.facts(node).get("classes")
-            self.latents[name] = build_node("latents", node, features=features, classes=classes)
-            if "prior" in node:
-                family = cast(Family, self.latents[name])
-                above = sum(sizes[given] for given in node["prior"].get("given", []))
-                if "fitted" in node["prior"]:
-                    self.priors[name] = FittedPrior(family)
-                elif above:
-                    self.priors[name] = build_node("latents", node, features=above, classes=classes)
-                else:
-                    self.priors[name] = LearnedPrior(family)
-            sizes[name] = int(self.latents[name].dim)  # type: ignore[arg-type]
+            self._add_latent(node)
         for node in config.nodes("decoders"):
-            features = sum(sizes[given] for given in node["given"])
             self.decoders[node["name"]] = build_node(
-                "decoders", node, features=features, **config.facts(node)
+                "decoders", node, features=self._size_of(node["given"]), **config.facts(node)
             )
-        self.sizes = sizes
-        """Size of each encoder's features and of each latent, by name."""
         self.post_init()
+
+    def _size_of(self, given: Iterable[str]) -> int:
+        """Size H of a context: of what the named nodes show, side by side."""
+        return sum(self.shown[name] for name in given)
+
+    def _add_encoder(self, node: Node) -> None:
+        """Build an encoder, which may read earlier ones."""
+        given = [self.shown[name] for name in node["given"]]
+        encoder = build_node("encoders", node, given_features=given, **self.config.facts(node))
+        self.encoders[node["name"]] = encoder
+        self.sizes[node["name"]] = self.shown[node["name"]] = encoder.features
+
+    def _add_latent(self, node: Node) -> None:
+        """Build a latent's family and its prior, each with the layers before its head."""
+        name = node["name"]
+        classes = self.config.facts(node).get("classes")
+        features = self._size_of(node["given"])
+        if hidden := node.get("hidden"):
+            self.latent_layers[name] = perceptron([features, *hidden], "relu")
+            features = hidden[-1]
+        family: Family = build_node("latents", node, features=features, classes=classes)
+        self.latents[name] = family
+        if "prior" in node:
+            prior = node["prior"]
+            above = self._size_of(prior.get("given", []))
+            if hidden := prior.get("hidden"):
+                self.prior_layers[name] = perceptron([above, *hidden], "relu")
+                above = hidden[-1]
+            self.priors[name] = build_prior(node, family, above, classes)
+        self.sizes[name] = family.dim
+        self.shown[name] = family.embedding_size
 
     def forward(self, step: int, **fields: Tensor) -> Loss:
         """The objective's loss of a batch at an optimizer step.
@@ -170,17 +117,7 @@ class VAE(PreTrainedModel):
         """
         if self.objective is None:
             raise ValueError("the model has no objective: set model.objective, e.g. to ELBO()")
-        samples = getattr(self.objective, "samples", 1)
-        schedule = getattr(self.objective, "kl_weight", None)
-        features = self.read(fields, 1.0 if schedule is None else schedule(step))
-        out = self.infer_from(features, fields, samples)
-        loss = self.objective(out, step)  # type: ignore[operator]
-        weights = self.auxiliary | self.label_weights
-        for name, said in out.auxiliary.items():
-            term = -out.expected(said).mean()
-            value = loss.value + weights[name] * term
-            loss = Loss(value, {**loss.terms, name: term.detach()})
-        return loss
+        return training_loss(self, self.objective, step, fields)
 
     def infer(self, samples: int = 1, **fields: Tensor) -> VAEOutput:
         """What each distribution says of a batch under K samples of every latent.
@@ -192,22 +129,37 @@ class VAE(PreTrainedModel):
         return self.infer_from(self.read(fields), fields, samples)
 
     def infer_from(
-        self, features: Mapping[str, Features], fields: dict[str, Tensor], samples: int
+        self,
+        features: Mapping[str, Features],
+        fields: Fields,
+        samples: int,
+        reparameterize: bool = True,
     ) -> VAEOutput:
-        """`infer` of a batch that was read; more samples read it no further."""
+        """`infer` of a batch that was read; more samples read it no further.
+
+        Args:
+            features: as `read` gives them.
+            fields: observed batch by field name.
+            samples: K.
+            reparameterize: False for samples that carry no gradient.
+        """
         batch = len(next(iter(fields.values())))
-        latents = self.draw(features, samples, batch, enumerate_all=True)
+        latents = self.draw(
+            features, samples, batch, enumerate_all=True, reparameterize=reparameterize
+        )
         values = {name: latent.value for name, latent in latents.items()}
         wanted = list(self.decoders) if self.training else self.main_decoders
-        said = {
+        likelihoods = self.likelihoods(values, features, batch, wanted)
+        log_probs = {
             name: likelihood.log_prob(fields[self.field_of(name)])
-            for name, likelihood in self.likelihoods(values, features, batch, wanted).items()
+            for name, likelihood in likelihoods.items()
         }
-        auxiliary = {name: said.pop(name) for name in self.auxiliary if name in said}
+        auxiliary = {name: log_probs.pop(name) for name in self.auxiliary if name in log_probs}
         if self.training:
-            auxiliary |= self.label_log_probs(features, fields)
-        pooled = {name: found.pooled for name, found in features.items()}
-        return VAEOutput(latents, said, fields, auxiliary, pooled)
+            auxiliary |= label_log_probs(self, features, fields)
+            auxiliary |= family_terms(self, latents)
+        pooled = {name: each.pooled for name, each in features.items()}
+        return VAEOutput(latents, log_probs, fields, auxiliary, pooled, likelihoods)
 
     def draw(
         self,
@@ -216,6 +168,7 @@ class VAE(PreTrainedModel):
         batch: int,
         use_mean: bool = False,
         enumerate_all: bool = False,
+        reparameterize: bool = True,
     ) -> dict[str, Latent]:
         """K posterior samples of each latent in turn, each given those before it.
 
@@ -226,6 +179,7 @@ class VAE(PreTrainedModel):
             use_mean: the posterior means in place of samples; K is then 1.
             enumerate_all: every class of a categorical latent in turn in place of samples; K is
                 then their number times as large.
+            reparameterize: False for samples that carry no gradient.
         """
         samples = 1 if use_mean else samples
         if enumerate_all:
@@ -234,14 +188,15 @@ class VAE(PreTrainedModel):
         for node in self.config.nodes("latents"):
             values = {name: latent.value for name, latent in latents.items()}
             family = cast(Family, self.latents[node["name"]])
-            posterior = family.distribution(self.variational_parameters(node, features, values))
+            posterior = self.posterior(node, features, values)
             drawn = posterior.expand((samples, batch))
             if use_mean:
                 value = family.point_estimate(drawn)
             elif enumerate_all and family.enumerated:
                 value = family.enumerate_support(samples, batch, drawn.mean)
             else:
-                value = drawn.rsample() if drawn.has_rsample else drawn.sample()
+                gradient = reparameterize and drawn.has_rsample
+                value = drawn.rsample() if gradient else drawn.sample()
             prior = self.prior(node, features, values, posterior.batch_shape, value)
             counted = enumerate_all and not use_mean and family.enumerated
             latents[node["name"]] = Latent(value, posterior, prior, counted)
@@ -260,7 +215,7 @@ class VAE(PreTrainedModel):
         posteriors = {}
         for node in self.config.nodes("latents"):
             family = cast(Family, self.latents[node["name"]])
-            posterior = family.distribution(self.variational_parameters(node, features, values)[0])
+            posterior = self.posterior(node, features, values, first=True)
             values[node["name"]] = family.point_estimate(posterior)[None]
             posteriors[node["name"]] = posterior
         return posteriors
@@ -286,6 +241,17 @@ class VAE(PreTrainedModel):
             prior = self.prior(node, features, values, shape, like)
             values[node["name"]] = prior.expand(shape).sample()
         return values
+
+    @torch.no_grad()
+    def sample_means(self, count: int) -> Fields:
+        """E[x | z] of each field, (count, ...), for latents from the prior; without gradient.
+
+        Raises:
+            NotImplementedError: a field's distribution has no mean, as a text's.
+        """
+        values = self.sample_prior(count)
+        means = self.likelihoods(values, {}, count)
+        return {self.field_of(name): each.mean[0] for name, each in means.items()}
 
     def contexts(
         self,
@@ -334,13 +300,6 @@ class VAE(PreTrainedModel):
         return {n["name"]: n["auxiliary"] for n in nodes if n.get("auxiliary") is not None}
 
     @property
-    def label_weights(self) -> dict[str, float]:
-        """Weights of -log q(label | x), by `label_` and the name of the latent."""
-        nodes = self.config.nodes("latents")
-        found = {node["name"]: node.get("label_weight") for node in nodes}
-        return {f"label_{name}": weight for name, weight in found.items() if weight is not None}
-
-    @property
     def main_decoders(self) -> list[str]:
         """Names of the decoders whose likelihood counts: all but the auxiliary."""
         return [name for name in self.decoders if name not in self.auxiliary]
@@ -367,7 +326,7 @@ class VAE(PreTrainedModel):
         missing = {self.field_of(name) for name in self.main_decoders} - fields.keys()
         if missing:
             raise ValueError(f"refinement of posteriors needs the fields {sorted(missing)}")
-        return features | self.refined(self.refinement, features, fields, kl_weight)
+        return features | refined(self, self.refinement, features, fields, kl_weight)
 
     def known(
         self, features: Mapping[str, Features], fields: Mapping[str, Tensor]
@@ -383,65 +342,16 @@ class VAE(PreTrainedModel):
             if node.get("field") in fields
         }
 
-    def label_log_probs(
-        self, features: Mapping[str, Features], fields: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """log q(label | x), (1, B), as `label_weights` names it; 0 where the label is missing."""
-        found = {}
-        for node in self.config.nodes("latents"):
-            if node.get("label_weight") is not None and node["field"] in fields:
-                labels = fields[node["field"]]
-                logits = self.head(node, features, {})[0]
-                loss = F.cross_entropy(logits, labels, ignore_index=MISSING, reduction="none")
-                found[f"label_{node['name']}"] = -loss[None]
-        return found
-
     def encoder_features(self, fields: Mapping[str, Tensor]) -> dict[str, Features]:
-        """The features of each encoder whose field is there, by encoder name."""
-        return {
-            node["name"]: self.encoders[node["name"]](fields[node["field"]])
-            for node in self.config.nodes("encoders")
-            if node["field"] in fields
-        }
-
-    def refined(
-        self,
-        plan: Refinement,
-        features: dict[str, Features],
-        fields: Mapping[str, Tensor],
-        kl_weight: float,
-    ) -> dict[str, Features]:
-        """The variational parameters of each latent after the steps of a plan, by its name.
-
-        In evaluation the noise of the steps is the same each time: a batch has one posterior.
-        """
-        nodes = self.config.nodes("latents")
-        parameters = [self.variational_parameters(node, features, {})[0] for node in nodes]
-        sizes = [variational_parameters.shape[-1] for variational_parameters in parameters]
-        device = parameters[0].device.type
-        half, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
-        # cuDNN computes no gradient of an LSTM in evaluation mode.
-        native = device == "cuda" and not self.training
-
-        def named(parameters: Tensor) -> dict[str, Features]:
-            parts = parameters.split(sizes, dim=-1)
-            return {
-                node["name"]: pooled_only(part) for node, part in zip(nodes, parts, strict=True)
-            }
-
-        def loss(parameters: Tensor) -> Tensor:
-            with ExitStack() as stack:
-                stack.enter_context(torch.autocast(device, dtype, enabled=half))
-                if native:
-                    stack.enter_context(torch.backends.cudnn.flags(enabled=False))
-                out = self.infer_from(features | named(parameters), dict(fields), plan.samples)
-            return (kl_weight * out.kl - out.total_log_likelihood).mean(0)
-
-        given = [found.pooled for found in features.values()]
-        weights = [*self.decoders.parameters(), *self.priors.parameters()]
-        seeds = torch.randint(2**62, (plan.steps,)) if self.training else torch.arange(plan.steps)
-        start = torch.cat(parameters, dim=-1)
-        return named(refine(plan, loss, start, [*given, *weights], seeds.tolist()))
+        """The features of each encoder whose field and whose given encoders are there, by name."""
+        features: dict[str, Features] = {}
+        for node in self.config.nodes("encoders"):
+            field, given = node.get("field"), node["given"]
+            if (field is None or field in fields) and all(name in features for name in given):
+                observed = [] if field is None else [fields[field]]
+                read = [features[name] for name in given]
+                features[node["name"]] = self.encoders[node["name"]](*observed, *read)
+        return features
 
     def variational_parameters(
         self, node: Node, features: Mapping[str, Features], values: Mapping[str, Tensor]
@@ -456,7 +366,32 @@ class VAE(PreTrainedModel):
     ) -> Tensor:
         """Variational parameters of a latent as the encoders have them, (K or 1, B, P)."""
         family = cast(Family, self.latents[node["name"]])
-        return family.variational_parameters(self.context(node, features, values))
+        context = self.context(node, features, values)
+        if node["name"] in self.latent_layers:
+            context = in_float32(self.latent_layers[node["name"]], context)
+        return family.variational_parameters(context)
+
+    def posterior(
+        self,
+        node: Node,
+        features: Mapping[str, Features],
+        values: Mapping[str, Tensor],
+        first: bool = False,
+    ) -> Distribution:
+        """q(z | x) of a latent, batch shape (K or 1, B), event (D,).
+
+        Args:
+            node: of the latent.
+            features: of the encoders, by name.
+            values: of earlier latents, (K, B, D), by name.
+            first: of the first sample alone, batch shape (B,).
+        """
+        family = cast(Family, self.latents[node["name"]])
+        parameters = self.variational_parameters(node, features, values)
+        if node.get("relative"):
+            prior = self.prior(node, features, values, parameters.shape[:-1], parameters)
+            parameters = family.relative(parameters, prior)
+        return family.distribution(parameters[0] if first else parameters)
 
     def context(
         self, node: Node, features: Mapping[str, Features], values: Mapping[str, Tensor]
@@ -480,30 +415,34 @@ class VAE(PreTrainedModel):
         like: Tensor,
     ) -> Distribution:
         """p(z) of a latent: its network of what the prior is given, else the family's default."""
-        standing = self.unconditional_prior(node["name"])
-        if standing is not None:
-            return standing.expand(batch_shape)
+        name = node["name"]
+        unconditional = self.unconditional_prior(name)
+        if unconditional is not None:
+            return unconditional.expand(batch_shape)
         if node.get("prior", {}).get("given"):
-            return self.priors[node["name"]](self.context(node["prior"], features, values))
-        family = cast(Family, self.latents[node["name"]])
-        return family.default_prior(batch_shape, like)
+            context = self.context(node["prior"], features, values)
+            if name in self.prior_layers:
+                context = in_float32(self.prior_layers[name], context)
+            return self.priors[name](context)
+        return cast(Family, self.latents[name]).default_prior(batch_shape, like)
 
     def unconditional_prior(self, latent: str) -> Distribution | None:
         """The learned or fitted prior that is given nothing, batch shape (), if there is one."""
         prior = dict(self.priors.items()).get(latent)
-        if isinstance(prior, LearnedPrior):
-            return cast(Family, self.latents[latent]).distribution(prior.bias)
-        return prior.distribution() if isinstance(prior, FittedPrior) else None
+        node = next(node for node in self.config.nodes("latents") if node["name"] == latent)
+        if not isinstance(prior, Prior) or node["prior"].get("given") or not prior.ready:
+            return None
+        return prior(next(self.parameters()).new_zeros(0, dtype=torch.float32))
 
     @torch.no_grad()
-    def unit(self, latent: str) -> Tensor | float:
+    def prior_scale(self, latent: str) -> Tensor | float:
         """Standard deviation of each dimension under the prior, (D,) or one for all.
 
-        It is what variances are measured in. Under a prior that is a network of something it is
-        that of the family's default prior.
+        It is what variances are measured in. Under a prior that is given something it is that of
+        the family's default prior.
         """
-        standing = self.unconditional_prior(latent)
-        return cast(Family, self.latents[latent]).unit if standing is None else standing.stddev
+        prior = self.unconditional_prior(latent)
+        return cast(Family, self.latents[latent]).prior_scale if prior is None else prior.stddev
 
     def field_of(self, decoder: str) -> str:
         """The field that a decoder reconstructs."""
@@ -514,249 +453,7 @@ class VAE(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        # Only these functions are safe: they skip weights that from_pretrained has loaded.
-        width = self.config.init_range
-        if isinstance(module, nn.LayerNorm):
-            init.ones_(module.weight)
-            init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            limit = 0.1 if width is None else width
-            init.uniform_(module.weight, -limit, limit)
-        elif isinstance(module, nn.Linear | nn.LSTM | nn.Conv2d | nn.ConvTranspose2d):
-            limit = 1 / math.sqrt(max(inputs_of(module), 1)) if width is None else width
-            for parameter in module.parameters(recurse=False):
-                init.uniform_(parameter, -limit, limit)
-        else:
-            for name, parameter in module.named_parameters(recurse=False):
-                if name == "bias":
-                    init.zeros_(parameter)
-
-
-class LearnedPrior(nn.Module):
-    """Variational parameters of a prior that is given nothing; zeros at first."""
-
-    def __init__(self, family: Family):
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(family.head.out_features))
-
-
-class FittedPrior(nn.Module):
-    """A Gaussian with the mean and covariance of all posteriors taken together, once it is fitted.
-
-    Until then, and so in training, the prior is the family's default.
-
-    Args:
-        family: of the latent.
-
-    Source: Ghosh et al. 2020, section 4, arXiv:1903.12436 (density estimation after training; there
-    of an autoencoder's codes).
-    """
-
-    mean: Tensor
-    scale_tril: Tensor
-    fitted: Tensor
-
-    def __init__(self, family: Family):
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(family.dim))
-        self.register_buffer("scale_tril", torch.eye(family.dim))
-        self.register_buffer("fitted", torch.tensor(False))
-
-    def fit(self, means: Tensor, scales: Tensor) -> None:
-        """Take the moments of posteriors N(means, diag(scales^2)), (N, D) each."""
-        covariance = means.double().T.cov(correction=0) + scales.double().square().mean(0).diag()
-        self.mean.copy_(means.double().mean(0))
-        self.scale_tril.copy_(torch.linalg.cholesky(covariance))
-        self.fitted.fill_(True)
-
-    def distribution(self) -> MultivariateNormal | None:
-        """The Gaussian, batch shape (), event (D,); None before it is fitted."""
-        if not self.fitted:
-            return None
-        return MultivariateNormal(self.mean, scale_tril=self.scale_tril, validate_args=False)
-
-
-def inputs_of(layer: nn.Linear | nn.LSTM | nn.Conv2d | nn.ConvTranspose2d) -> float:
-    """Number of inputs that one output of a layer adds up; of an LSTM, the size of its state."""
-    if isinstance(layer, nn.LSTM):
-        return layer.hidden_size
-    if isinstance(layer, nn.Linear):
-        return layer.in_features
-    inputs = layer.in_channels * math.prod(layer.kernel_size)
-    # Each output of a transposed convolution sees one in `stride` of the kernel's places.
-    return inputs / math.prod(layer.stride) if isinstance(layer, nn.ConvTranspose2d) else inputs
-
-
-def build_node(group: str, node: Node, **context: Any) -> Any:
-    """The component of a node.
-
-    Raises:
-        SpecError: its arguments do not fit together.
-    """
-    spec = {k: v for k, v in node.items() if k != "name" and k not in GRAPH_KEYS[group]}
-    try:
-        return BASES[group].build(spec, **context)
-    except SpecError:
-        raise
-    except ValueError as error:
-        raise SpecError([f"{group}.{node['name']}: {error}"]) from None
-
-
-def check_graph(config: VAEConfig) -> list[str]:
-    """The mistakes in a graph, one line each."""
-    problems: list[str] = []
-    sources: list[str] = []
-    for group in ("encoders", "latents", "decoders"):
-        names: list[str] = []
-        for number, node in enumerate(getattr(config, group) or []):
-            name = node.get("name") if isinstance(node, dict) else None
-            # A module cannot be called what a container of modules calls its own methods.
-            if not isinstance(name, str) or not name.isidentifier() or hasattr(nn.ModuleDict, name):
-                problems.append(f"{group}[{number}]: needs a 'name', a word (got {node!r})")
-                continue
-            if node.get("field", "text") in RESERVED:
-                problems.append(f"{group}.{name}.field: {', '.join(RESERVED)} are taken")
-            if name in names or (group == "latents" and name in sources):
-                problems.append(f"{group}.{name}: the name is taken")
-            names.append(name)
-            problems += check_node(group, dict(node), sources)
-            if group == "latents":
-                sources.append(name)
-        if group == "encoders":
-            sources += names
-    problems += refinement_problems(config) + enumeration_problems(config)
-    nodes = [node for node in config.decoders or [] if isinstance(node, dict)]
-    if all(node.get("auxiliary") is not None for node in nodes):
-        problems.append("decoders: at least one is needed that is not auxiliary")
-    return problems
-
-
-def refinement_problems(config: VAEConfig) -> list[str]:
-    """The mistakes in `refinement`, and what of the graph it cannot refine, one line each."""
-    if config.refinement is None:
-        return []
-    problems = read_section(Refinement, config.refinement, "refinement")[1]
-    nodes = [node for node in config.latents or [] if isinstance(node, dict)]
-    if not nodes:
-        problems.append("refinement: the model has no latent")
-    names = {node.get("name") for node in nodes}
-    return problems + [
-        f"refinement: {node.get('name')} is given the latent {name!r}; only latents that are "
-        f"given encoders can be refined"
-        for node in nodes
-        for name in node.get("given") or []
-        if name in names
-    ]
-
-
-def enumeration_problems(config: VAEConfig) -> list[str]:
-    """What of a graph's latents cannot be summed over, or told a label, one line each."""
-    kinds = {
-        node.get("name"): Family.kinds.get(node.get("kind", ""))
-        for node in config.latents or []
-        if isinstance(node, dict)
-    }
-    names = [str(name) for name, kind in kinds.items() if getattr(kind, "enumerated", False)]
-    problems = []
-    if len(names) > 1:
-        problems.append(f"latents: one categorical latent at most (got {', '.join(names)})")
-    if names and config.refinement is not None:
-        problems.append(f"refinement: {names[0]} is categorical; others can be refined")
-    return problems + [
-        f"latents.{node.get('name')}: a label is told of the text alone, not of the latent {name!r}"
-        for node in config.latents or []
-        if isinstance(node, dict) and "field" in node and is_list_of_names(node.get("given", []))
-        for name in node.get("given", [])
-        if name in kinds
-    ]
-
-
-def check_fields(config: VAEConfig) -> list[str]:
-    """The nodes whose field is of another modality than their kind reads or writes."""
-    others = ", ".join(sorted(config.observed or {})) or "texts only"
-    problems = []
-    for group in ("encoders", "decoders"):
-        for node in config.nodes(group):
-            known = config.facts(node)
-            wanted, _ = arguments(BASES[group].kinds[node["kind"]])
-            for name in SUPPLIED[group] - {"features"}:
-                if name in wanted and name not in known:
-                    what = MODALITIES.get(name, "text")
-                    problems.append(
-                        f"{group}.{node['name']}: {node['kind']} needs {what}s, and the data has "
-                        f"no {what} field {node['field']!r} (it has: {others})"
-                    )
-    for node in config.nodes("latents"):
-        if "field" in node and "classes" not in config.facts(node):
-            problems.append(
-                f"latents.{node['name']}: the data has no label field {node['field']!r} "
-                f"(it has: {others})"
-            )
-    return problems
-
-
-def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
-    """The mistakes in one node; `sources` are the names that it may be given."""
-    path = f"{group}.{node['name']}"
-    spec = {k: v for k, v in node.items() if k != "name" and k not in GRAPH_KEYS[group]}
-    problems = BASES[group].check(spec, SUPPLIED[group], path)
-    given, prior = node.get("given", []), node.get("prior")
-    if not is_list_of_names(given):
-        return [*problems, f"{path}.given: must be a list of names (got {given!r})"]
-    if node.get("auxiliary") is not None:
-        problems += check_value(PositiveFloat, node["auxiliary"], f"{path}.auxiliary")
-    if group == "latents":
-        problems += label_problems(node, path)
-    if group == "latents" and not given:
-        problems.append(f"{path}.given: a latent needs at least one encoder or earlier latent")
-    if prior == {"fitted": True}:
-        family = Family.kinds.get(node.get("kind", ""))
-        if family is not None and not family.fittable:
-            problems.append(f"{path}.prior.fitted: no prior is fitted to {node['kind']} latents")
-    elif "prior" in node:
-        names = prior.get("given") if isinstance(prior, Mapping) and len(prior) == 1 else None
-        if names is not None and is_list_of_names(names):
-            given = [*given, *names]
-            problems += [] if names else learned_prior_problems(node, path)
-        else:
-            problems.append(
-                f"{path}.prior: must be {{given: [names]}} or {{fitted: true}} (got {prior!r})"
-            )
-    known = list(sources)
-    return problems + [
-        f"{path}.given: unknown {name!r} {suggest(str(name), known)}"
-        for name in given
-        if name not in known
-    ]
-
-
-def learned_prior_problems(node: Node, path: str) -> list[str]:
-    """Why a latent's prior cannot be a distribution that is given nothing, in a line, if so."""
-    family = Family.kinds.get(node.get("kind", ""))
-    if family is not None and (family.spherical or family.deterministic):
-        return [f"{path}.prior.given: the prior of a {node['kind']} latent cannot be learned"]
-    return []
-
-
-def label_problems(node: Node, path: str) -> list[str]:
-    """The mistakes in what a latent's node says of a label, one line each."""
-    problems = []
-    if "field" in node:
-        kind = Family.kinds.get(node.get("kind", ""))
-        if kind is not None and "classes" not in arguments(kind)[0]:
-            problems.append(f"{path}.field: a {node['kind']} latent takes no label")
-        elif not isinstance(node["field"], str):
-            problems.append(f"{path}.field: must be a name (got {node['field']!r})")
-    if node.get("label_weight") is not None:
-        problems += check_value(PositiveFloat, node["label_weight"], f"{path}.label_weight")
-        if "field" not in node:
-            problems.append(f"{path}.label_weight: needs the field of the label")
-    return problems
-
-
-def is_list_of_names(given: Any) -> bool:
-    """Whether a value is a list of words; a single word, though iterable, is not."""
-    return isinstance(given, list | tuple) and all(isinstance(name, str) for name in given)
+        initialize(module, self.config.init_range)
 
 
 AutoConfig.register("textvae", VAEConfig)

@@ -27,6 +27,18 @@ def perceptron(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    """C, H, W of a field that convolutions read or write.
+
+    Raises:
+        ValueError: it is no field of images.
+    """
+    if len(shape) != 3:
+        raise ValueError(f"convolutions need images of shape [C, H, W] (got {list(shape)})")
+    channels, height, width = shape
+    return channels, height, width
+
+
 def halved(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
     """Height and width before and after each of so many halvings.
 

@@ -1,8 +1,8 @@
 """Likelihoods: a decoder's outputs -> p(x | z) of pixels or other numbers."""
 
-from textvae.likelihoods.base import PixelDistribution, PixelLikelihood
+from textvae.likelihoods.base import Likelihood, PixelDistribution
 from textvae.registry import import_modules
 
 import_modules(__name__, __path__)
 
-__all__ = ["PixelDistribution", "PixelLikelihood"]
+__all__ = ["Likelihood", "PixelDistribution"]

@@ -8,14 +8,17 @@ from torch.distributions import Distribution
 from textvae.registry import Component
 
 
-class PixelLikelihood(Component, nn.Module):
-    """A decoder's outputs, `heads` numbers for each pixel and channel -> p(x | z) of images."""
+class Likelihood(Component, nn.Module):
+    """A decoder's outputs, `heads` numbers for each value -> p(x | z) of values of any shape S.
+
+    S is [C, H, W] for images and [D] for vectors.
+    """
 
     heads: int = 1
-    """Outputs of the decoder for each pixel and channel."""
+    """Outputs of the decoder for each value."""
 
     bounded: ClassVar[bool] = True
-    """Whether it is a density of pixels in [0, 1] only."""
+    """Whether it is a density of values in [0, 1] only."""
 
     pixels: ClassVar[tuple[str, ...]] = ("grey", "dequantized", "static", "dynamic")
     """The pixels that it has a density for, see `ImageDataConfig`."""
@@ -25,25 +28,26 @@ class PixelLikelihood(Component, nn.Module):
         super().__init__()
 
     def forward(self, outputs: Tensor) -> Distribution:
-        """p(x | z), batch shape (K, B), event (C, H, W), of outputs, (K, B, heads, C, H, W)."""
+        """p(x | z), batch shape (K, B), event S, of outputs, (K, B, heads, *S)."""
         raise NotImplementedError
 
 
 class PixelDistribution(Distribution):
-    """A density of images whose pixels are independent; batch shape (K, B), event (C, H, W).
+    """A density of independent values; batch shape (K, B), event S.
 
-    Subclasses say the log-density of each pixel.
+    Subclasses define the log-density of each value.
     """
 
     arg_constraints: ClassVar[dict] = {}
 
     def __init__(self, like: Tensor):
-        super().__init__(like.shape[:-3], like.shape[-3:], validate_args=False)
+        super().__init__(like.shape[:2], like.shape[2:], validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p(x | z), (K, B), nats, of images, (B, C, H, W): the sum over pixels."""
-        return self.pixel_log_prob(value).sum((-3, -2, -1))
+        """log p(x | z), (K, B), nats, of values, (B, *S): the sum over S."""
+        each = self.pixel_log_prob(value)
+        return each.sum(tuple(range(2, each.ndim)))
 
     def pixel_log_prob(self, value: Tensor) -> Tensor:
-        """The log-density of each pixel, (K, B, C, H, W), nats."""
+        """The log-density of each value, (K, B, *S), nats."""
         raise NotImplementedError

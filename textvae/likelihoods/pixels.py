@@ -1,4 +1,4 @@
-"""Densities of pixels: what a decoder's outputs mean."""
+"""Densities of numbers, pixels or parts of a vector, from a decoder's outputs."""
 
 import math
 from typing import Annotated, ClassVar, Literal
@@ -10,13 +10,15 @@ from torch.distributions import Beta as BetaDistribution
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn import functional as F
 
-from textvae.likelihoods.base import PixelDistribution, PixelLikelihood
+from textvae.likelihoods.base import Likelihood, PixelDistribution
 
+HEADS = 2
+"""Axis of a decoder's outputs, (K, B, heads, *S), that holds the numbers for each value."""
 SMALL = 0.05
 """Logit below which the continuous Bernoulli's formulas are replaced by their Taylor series."""
 
 
-class Bernoulli(PixelLikelihood, kind="bernoulli"):
+class Bernoulli(Likelihood, kind="bernoulli"):
     """Bits; of grey pixels it is the cross-entropy, which is no density: its sum is not one.
 
     log p(x) = x log l + (1 - x) log(1 - l), from logits.
@@ -25,12 +27,12 @@ class Bernoulli(PixelLikelihood, kind="bernoulli"):
     """
 
     def forward(self, outputs: Tensor) -> Distribution:
-        """p(x | z) of outputs, (K, B, 1, C, H, W): logits."""
-        return BernoulliPixels(outputs.squeeze(-4).float())
+        """p(x | z) of outputs, (K, B, 1, *S): logits."""
+        return BernoulliPixels(outputs.squeeze(HEADS).float())
 
 
 class BernoulliPixels(PixelDistribution):
-    """Bernoulli pixels of logits, (K, B, C, H, W)."""
+    """Bernoulli pixels of logits, (K, B, *S)."""
 
     def __init__(self, logits: Tensor):
         self.logits = logits
@@ -38,7 +40,7 @@ class BernoulliPixels(PixelDistribution):
 
     @property
     def mean(self) -> Tensor:
-        """The probability of each pixel, (K, B, C, H, W)."""
+        """The probability of each pixel, (K, B, *S)."""
         return self.logits.sigmoid()
 
     def pixel_log_prob(self, value: Tensor) -> Tensor:
@@ -50,7 +52,7 @@ class BernoulliPixels(PixelDistribution):
         return torch.bernoulli(self.mean.expand(*sample_shape, *self.mean.shape))
 
 
-class ContinuousBernoulli(PixelLikelihood, kind="continuous_bernoulli"):
+class ContinuousBernoulli(Likelihood, kind="continuous_bernoulli"):
     """The density on [0, 1] that is proportional to l^x (1 - l)^(1 - x).
 
     With the logit h, log C = log(h / tanh(h / 2)) and the mean is 1/2 + coth(h / 2) / 2 - 1 / h;
@@ -61,16 +63,16 @@ class ContinuousBernoulli(PixelLikelihood, kind="continuous_bernoulli"):
     """
 
     def forward(self, outputs: Tensor) -> Distribution:
-        """p(x | z) of outputs, (K, B, 1, C, H, W): logits."""
-        return ContinuousBernoulliPixels(outputs.squeeze(-4).float())
+        """p(x | z) of outputs, (K, B, 1, *S): logits."""
+        return ContinuousBernoulliPixels(outputs.squeeze(HEADS).float())
 
 
 class ContinuousBernoulliPixels(BernoulliPixels):
-    """Continuous Bernoulli pixels of logits, (K, B, C, H, W)."""
+    """Continuous Bernoulli pixels of logits, (K, B, *S)."""
 
     @property
     def mean(self) -> Tensor:
-        """The mean, (K, B, C, H, W), which is not the parameter l."""
+        """The mean, (K, B, *S), which is not the parameter l."""
         small, safe = self.split_logits()
         large = 0.5 / (0.5 * safe).tanh() - 1 / safe
         series = self.logits / 12 - self.logits**3 / 720
@@ -81,7 +83,7 @@ class ContinuousBernoulliPixels(BernoulliPixels):
         return self.log_normalizer() + super().pixel_log_prob(value)
 
     def log_normalizer(self) -> Tensor:
-        """log C of each pixel, (K, B, C, H, W)."""
+        """log C of each pixel, (K, B, *S)."""
         small, safe = self.split_logits()
         large = safe.abs().log() - (0.5 * safe.abs()).tanh().log()
         square = self.logits**2
@@ -105,7 +107,7 @@ class ContinuousBernoulliPixels(BernoulliPixels):
         return small, self.logits.masked_fill(small, 1.0)
 
 
-class GaussianPixels(PixelLikelihood, kind="gaussian"):
+class GaussianPixels(Likelihood, kind="gaussian"):
     """N(mean, sigma^2) of each pixel.
 
     Args:
@@ -135,17 +137,19 @@ class GaussianPixels(PixelLikelihood, kind="gaussian"):
         self.log_scale = nn.Parameter(torch.zeros(1)) if variance == "shared" else None
 
     def forward(self, outputs: Tensor) -> Distribution:
-        """p(x | z) of outputs, (K, B, heads, C, H, W): means, and log(sigma / scale)."""
-        mean = outputs[..., 0, :, :, :].float()
+        """p(x | z) of outputs, (K, B, heads, *S): means, and log(sigma / scale)."""
+        mean = outputs.select(HEADS, 0).float()
         if self.variance == "fixed":
             scale = torch.full_like(mean, self.scale)
         else:
-            log = outputs[..., 1, :, :, :] if self.log_scale is None else self.log_scale
+            log = outputs.select(HEADS, 1) if self.log_scale is None else self.log_scale
             scale = (self.scale * log.float().exp()).clamp(min=self.floor).expand_as(mean)
-        return Independent(Normal(mean, scale, validate_args=False), 3, validate_args=False)
+        return Independent(
+            Normal(mean, scale, validate_args=False), mean.ndim - 2, validate_args=False
+        )
 
 
-class Logistic(PixelLikelihood, kind="logistic"):
+class Logistic(Likelihood, kind="logistic"):
     """A mixture of discretised logistics: probabilities of the levels that a pixel can take.
 
     P(x) = sum_m w_m (s((x + d - mu_m) / sigma_m) - s((x - d - mu_m) / sigma_m)) with d half a
@@ -168,29 +172,32 @@ class Logistic(PixelLikelihood, kind="logistic"):
         self.levels = levels
 
     def forward(self, outputs: Tensor) -> Distribution:
-        """p(x | z) of outputs, (K, B, 3 M, C, H, W): weights, means, log scales."""
-        weights, means, log_scales = outputs.float().split(self.mixture, dim=-4)
+        """p(x | z) of outputs, (K, B, 3 M, *S): weights, means, log scales."""
+        weights, means, log_scales = outputs.float().split(self.mixture, dim=HEADS)
         # Components that begin at one place would never part.
-        spread = torch.linspace(0, 1, self.mixture + 2, device=means.device)[1:-1, None, None, None]
-        return LogisticPixels(weights, means + spread, log_scales - 2, self.levels)
+        first = torch.linspace(0, 1, self.mixture + 2, device=means.device)[1:-1]
+        first = first.view(-1, *[1] * (means.ndim - 3))
+        return LogisticPixels(weights, means + first, log_scales - 2, self.levels)
 
 
 class LogisticPixels(PixelDistribution):
-    """Pixels of levels under a mixture; arguments (K, B, M, C, H, W)."""
+    """Pixels of levels under a mixture; arguments (K, B, M, *S)."""
 
     LOWEST = -7.0
     """Least log scale: below, float32 tells no levels apart."""
 
     def __init__(self, weights: Tensor, means: Tensor, log_scales: Tensor, levels: int):
-        self.log_weights = weights.log_softmax(-4)
+        self.log_weights = weights.log_softmax(HEADS)
         self.means = means
+        # From the end, so that samples, which have more leading axes, are indexed alike.
+        self.axis = HEADS - means.ndim
         self.log_scales = log_scales.clamp(min=self.LOWEST)
         self.levels = levels
-        super().__init__(means.select(-4, 0))
+        super().__init__(means.select(HEADS, 0))
 
     def pixel_log_prob(self, value: Tensor) -> Tensor:
-        """The log-probability of each pixel's level, (K, B, C, H, W), nats."""
-        level = (value * (self.levels - 1)).round().clamp(0, self.levels - 1).unsqueeze(-4)
+        """The log-probability of each pixel's level, (K, B, *S), nats."""
+        level = (value * (self.levels - 1)).round().clamp(0, self.levels - 1).unsqueeze(self.axis)
         upper = self.standardized((level + 0.5) / (self.levels - 1))
         lower = self.standardized((level - 0.5) / (self.levels - 1))
         # log(s(u) - s(l)) = log s(u) + log s(-l) + log(1 - exp(l - u)): no difference of near ones.
@@ -200,19 +207,19 @@ class LogisticPixels(PixelDistribution):
         each = torch.where(
             first, F.logsigmoid(upper), torch.where(last, F.logsigmoid(-lower), inner)
         )
-        return torch.logsumexp(self.log_weights + each, -4)
+        return torch.logsumexp(self.log_weights + each, HEADS)
 
     def standardized(self, value: Tensor) -> Tensor:
-        """(x - mu) / sigma, (K, B, M, C, H, W)."""
+        """(x - mu) / sigma, (K, B, M, *S)."""
         return (value - self.means) * torch.exp(-self.log_scales)
 
     @property
     def mean(self) -> Tensor:
-        """The mean over levels, (K, B, C, H, W): sum over levels of P(x >= level) / (L - 1)."""
-        weights, total = self.log_weights.exp(), torch.zeros_like(self.means.select(-4, 0))
+        """The mean over levels, (K, B, *S): sum over levels of P(x >= level) / (L - 1)."""
+        weights, total = self.log_weights.exp(), torch.zeros_like(self.means.select(HEADS, 0))
         for level in range(1, self.levels):
             edge = torch.tensor((level - 0.5) / (self.levels - 1), device=total.device)
-            total = total + (weights * torch.sigmoid(-self.standardized(edge))).sum(-4)
+            total = total + (weights * torch.sigmoid(-self.standardized(edge))).sum(HEADS)
         return total / (self.levels - 1)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
@@ -220,9 +227,9 @@ class LogisticPixels(PixelDistribution):
         shape = torch.Size((*sample_shape, *self.means.shape))
         rand = torch.rand(shape, device=self.means.device).clamp(1e-7, 1 - 1e-7)
         # The largest weight under Gumbel noise is a draw from the weights.
-        chosen = (self.log_weights - (-rand.log()).log()).argmax(-4, keepdim=True)
+        chosen = (self.log_weights - (-rand.log()).log()).argmax(self.axis, keepdim=True)
         means, log_scales = (
-            value.expand(shape).gather(-4, chosen).squeeze(-4)
+            value.expand(shape).gather(self.axis, chosen).squeeze(self.axis)
             for value in (self.means, self.log_scales)
         )
         u = torch.rand_like(means).clamp(1e-7, 1 - 1e-7)
@@ -230,7 +237,7 @@ class LogisticPixels(PixelDistribution):
         return (drawn.clamp(0, 1) * (self.levels - 1)).round() / (self.levels - 1)
 
 
-class Beta(PixelLikelihood, kind="beta"):
+class Beta(Likelihood, kind="beta"):
     """Beta(a, b) of each pixel, a = m c, b = (1 - m) c with mean m and concentration c.
 
     It is a density of the open interval: pixels must be dequantised.
@@ -249,14 +256,14 @@ class Beta(PixelLikelihood, kind="beta"):
         self.floor = floor
 
     def forward(self, outputs: Tensor) -> Distribution:
-        """p(x | z) of outputs, (K, B, 2, C, H, W): logit of the mean, log of the concentration."""
-        mean, concentration = outputs[..., 0, :, :, :].float().sigmoid(), outputs[..., 1, :, :, :]
+        """p(x | z) of outputs, (K, B, 2, *S): logit of the mean, log of the concentration."""
+        mean, concentration = outputs.select(HEADS, 0).float().sigmoid(), outputs.select(HEADS, 1)
         size = 2 * F.softplus(concentration.float() + 1)
         return BetaPixels(mean * size + self.floor, (1 - mean) * size + self.floor)
 
 
 class BetaPixels(PixelDistribution):
-    """Beta pixels of a and b, (K, B, C, H, W) each."""
+    """Beta pixels of a and b, (K, B, *S) each."""
 
     def __init__(self, a: Tensor, b: Tensor):
         self.base = BetaDistribution(a, b, validate_args=False)
@@ -264,11 +271,11 @@ class BetaPixels(PixelDistribution):
 
     @property
     def mean(self) -> Tensor:
-        """a / (a + b), (K, B, C, H, W)."""
+        """a / (a + b), (K, B, *S)."""
         return self.base.mean
 
     def pixel_log_prob(self, value: Tensor) -> Tensor:
-        """The log-density of each pixel, (K, B, C, H, W), nats."""
+        """The log-density of each pixel, (K, B, *S), nats."""
         return self.base.log_prob(value.clamp(Beta.EDGE, 1 - Beta.EDGE))
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008

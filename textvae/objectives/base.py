@@ -1,13 +1,17 @@
 """What every objective provides, and what several of them share."""
 
-from collections.abc import Mapping
-from typing import get_type_hints
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
 
 from torch import Tensor
 
 from textvae.objectives.outputs import Latent, Loss, VAEOutput
-from textvae.objectives.schedules import Schedule
+from textvae.objectives.schedules import numbers_to_schedules
+from textvae.objectives.terms import Term
 from textvae.registry import Component, SpecError, suggest
+
+Fields = dict[str, Tensor]
+"""A batch by field name."""
 
 
 class Objective(Component):
@@ -21,15 +25,59 @@ class Objective(Component):
     samples: int = 1
     """Samples K of each latent that the model draws for it."""
 
+    reparameterize: bool = True
+    """Whether gradients flow through samples; False for objectives that take log q alone."""
+
+    terms: tuple[Term, ...] = ()
+    """Added to the loss, each times its weight; `terms` of any objective in a recipe."""
+
+    @classmethod
+    def check(cls, spec: Any, context: Iterable[str] = (), path: str = "") -> list[str]:
+        """The mistakes in a specification and in its `terms`, one line each."""
+        if not isinstance(spec, Mapping) or "terms" not in spec:
+            return super().check(spec, context, path)
+        terms, where = spec["terms"], path or cls.__name__.lower()
+        own = {key: value for key, value in spec.items() if key != "terms"}
+        problems = super().check(own, context, path)
+        if not isinstance(terms, list | tuple):
+            return [*problems, f"{where}.terms: must be a list (got {terms!r})"]
+        for number, term in enumerate(terms):
+            problems += Term.check(term, path=f"{where}.terms.{number}")
+        return problems
+
+    @classmethod
+    def build(cls, spec: Mapping[str, Any], **context: Any) -> Self:
+        """The objective that a specification describes, with its `terms`.
+
+        Raises:
+            SpecError: an unknown kind or key, a missing key, a value that is not allowed.
+        """
+        if problems := cls.check(spec, context):
+            raise SpecError(problems)
+        own = {key: value for key, value in spec.items() if key != "terms"}
+        objective = super().build(own, **context)
+        object.__setattr__(objective, "terms", tuple(map(Term.build, spec.get("terms", ()))))
+        return objective
+
     def __post_init__(self) -> None:
         """Take a number for a constant schedule, as a recipe may give one."""
-        for name, hint in get_type_hints(type(self)).items():
-            if hint is Schedule and not isinstance(getattr(self, name), Schedule):
-                object.__setattr__(self, name, Schedule.build(getattr(self, name)))
+        numbers_to_schedules(self)
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch at an optimizer step: the mean over its texts."""
         raise NotImplementedError
+
+    def altered(
+        self, out: VAEOutput, sample_means: Callable[[int], Fields], step: int
+    ) -> dict[str, Fields]:
+        """Further batches for the model to read, by name; it finds their outputs in `out.others`.
+
+        Args:
+            out: of the batch.
+            sample_means: count -> E[x | z] of each field for latents from the prior, (count, ...).
+            step: optimizer step.
+        """
+        return {}
 
 
 def parts(out: VAEOutput) -> tuple[Tensor, Tensor, dict[str, Tensor]]:

@@ -83,6 +83,8 @@ class VAEOutput:
         fields: the observed batch, as it was given.
         auxiliary: as `log_likelihood`, of the decoders that only training reads.
         features: of each encoder, pooled, by its name, (B, H).
+        likelihoods: p(x | z) of each decoder's field, by decoder name, batch shape (K, B).
+        others: outputs of the altered batches that an objective asked for, by its names for them.
     """
 
     latents: dict[str, Latent]
@@ -90,6 +92,8 @@ class VAEOutput:
     fields: dict[str, Any] = field(default_factory=dict)
     auxiliary: dict[str, Tensor] = field(default_factory=dict)
     features: dict[str, Tensor] = field(default_factory=dict)
+    likelihoods: dict[str, Distribution] = field(default_factory=dict)
+    others: dict[str, "VAEOutput"] = field(default_factory=dict)
 
     def expected(self, values: Tensor) -> Tensor:
         """E_q of what there is of each sample, (K, B): (B,)."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -43,6 +43,13 @@ def as_spec(spec: Any) -> Any:
     if isinstance(spec, int | float) and not isinstance(spec, bool):
         return {"kind": "constant", "value": float(spec)}
     return spec
+
+
+def numbers_to_schedules(component: Any) -> None:
+    """Replace each number of a frozen dataclass whose field is a schedule by a constant one."""
+    for name, hint in get_type_hints(type(component)).items():
+        if hint is Schedule and not isinstance(getattr(component, name), Schedule):
+            object.__setattr__(component, name, Schedule.build(getattr(component, name)))
 
 
 @dataclass(frozen=True)

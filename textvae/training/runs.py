@@ -35,7 +35,7 @@ from textvae.data.tokenizers import load_tokenizer
 from textvae.decoders import Decoder
 from textvae.evaluation.latent import fit_priors
 from textvae.graph.model import VAE, VAEConfig
-from textvae.likelihoods import PixelLikelihood
+from textvae.likelihoods import Likelihood
 from textvae.objectives import Objective
 from textvae.recipes import Recipe, first_stage, parse_yaml, read_recipe
 from textvae.registry import SpecError
@@ -259,7 +259,7 @@ def check_range(recipe: Recipe, corpus: ImageCorpus) -> None:
         DataError: naming the likelihood and the range.
     """
     kinds = [dict(node.get("likelihood") or {}).get("kind") for node in recipe.model["decoders"]]
-    bounded = [k for k in kinds if k in PixelLikelihood.kinds and PixelLikelihood.kinds[k].bounded]  # type: ignore[attr-defined]
+    bounded = [k for k in kinds if k in Likelihood.kinds and Likelihood.kinds[k].bounded]  # type: ignore[attr-defined]
     for rows in (corpus.train, corpus.valid):
         check_unit_interval(rows.columns["image"].values, bounded, corpus.source)  # type: ignore[attr-defined]
 

@@ -1,0 +1,119 @@
+"""Priors by kind: each is a density that sums to one, is learned, saved and loaded."""
+
+import math
+
+import pytest
+import torch
+from conftest import TEXT, Z, fields_of, vae
+
+from textvae.families.gaussian import Gaussian
+from textvae.graph.model import VAE
+from textvae.priors import Prior
+from textvae.registry import SpecError
+
+PRIORS = {
+    "learned": {"kind": "learned"},
+    "fitted": {"kind": "fitted"},
+    "mixture": {"kind": "mixture", "components": 3},
+}
+"""A specification of each kind; a kind without one fails a test."""
+GIVEN = {"mixture": {"kind": "mixture", "components": 3}}
+"""Kinds that may be given something."""
+
+TOP = {"name": "top", "kind": "gaussian", "dim": 2, "given": ["text"]}
+
+
+def model_with(prior: dict) -> VAE:
+    latents = [TOP, {**Z, "given": ["text", "top"], "prior": prior}]
+    return vae([TEXT], latents, [{**TEXT, "given": ["z"]}])
+
+
+def test_every_kind_has_a_row():
+    assert PRIORS.keys() == Prior.kinds.keys()
+
+
+@pytest.mark.parametrize("kind", PRIORS)
+def test_prior_density_sums_to_one(kind):
+    prior = Prior.build(PRIORS[kind], features=0, family=Gaussian(features=1, dim=1))
+    axis = torch.linspace(-12, 12, 20_001)
+    density = prior(torch.zeros(0)).log_prob(axis[:, None]).exp()
+    assert torch.trapezoid(density, axis).item() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", PRIORS)
+def test_prior_has_the_batch_shape_of_its_contexts(kind):
+    prior = Prior.build(PRIORS[kind], features=0, family=Gaussian(features=1, dim=3))
+    found = prior(torch.zeros(4, 5, 0))
+    assert (found.batch_shape, found.event_shape) == ((4, 5), (3,))
+    assert found.log_prob(torch.zeros(4, 5, 3)).shape == (4, 5)
+
+
+@pytest.mark.parametrize("kind", PRIORS)
+def test_a_model_infers_and_samples_with_each_kind(kind, tmp_path):
+    model = model_with(PRIORS[kind])
+    fields = fields_of(model, 3, 5)
+    out = model.infer(samples=4, **fields)
+    assert out.kl.shape == (4, 2) and out.log_weight.isfinite().all()
+    assert model.sample_prior(6)["z"].shape == (1, 6, 3)
+    model.save_pretrained(tmp_path)
+    loaded = VAE.from_pretrained(tmp_path).eval()
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, loaded.state_dict()[name])
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+def test_a_prior_of_a_kind_may_be_given_something(kind):
+    model = model_with({**GIVEN[kind], "given": ["top"], "hidden": [7]})
+    out = model.infer(samples=2, **fields_of(model, 3, 5))
+    prior = out.latents["z"].prior
+    assert prior.batch_shape == (2, 2)
+    density = [prior.log_prob(torch.zeros(2, 2, 3))[k] for k in range(2)]
+    assert not torch.allclose(density[0], density[1])  # another sample of `top`
+    out.kl.sum().backward()
+    assert model.prior_layers["z"][0].weight.grad.abs().sum() > 0
+
+
+def test_mixture_kl_is_the_log_ratio_of_its_density():
+    family = Gaussian(features=1, dim=2)
+    prior = Prior.build(PRIORS["mixture"], features=0, family=family)
+    with torch.no_grad():
+        prior.logits.copy_(torch.tensor([0.0, 1.0, -1.0]))
+        prior.log_variances.uniform_(-1, 1)
+    value = torch.randn(5, 2)
+    found = prior(torch.zeros(0)).log_prob(value)
+    parts = [
+        weight.log()
+        - 0.5 * ((value - mean) ** 2 / variance.exp() + variance + math.log(2 * math.pi)).sum(-1)
+        for weight, mean, variance in zip(
+            prior.logits.softmax(0), prior.means, prior.log_variances, strict=True
+        )
+    ]
+    torch.testing.assert_close(found, torch.stack(parts).logsumexp(0))
+
+
+def test_the_latent_s_family_is_not_a_part_of_its_prior():
+    model = model_with(PRIORS["mixture"])
+    assert {name for name, _ in model.priors.named_parameters()} == {
+        "z.logits",
+        "z.means",
+        "z.log_variances",
+    }
+
+
+@pytest.mark.parametrize(
+    ("prior", "line"),
+    [
+        ({"kind": "mixtur"}, r"latents.z.prior.kind: unknown 'mixtur' \(did you mean 'mixture'"),
+        ({"kind": "mixture", "component": 3}, "latents.z.prior.component: unknown key"),
+        ({"kind": "mixture", "components": 0}, "latents.z.prior.components: "),
+        ({"kind": "fitted", "given": ["top"]}, "latents.z.prior: a fitted prior is given nothing"),
+        ({"kind": "mixture", "given": ["tops"]}, r"latents.z.given: unknown 'tops'"),
+        ({"kind": "mixture", "hidden": [3]}, "latents.z.prior.hidden: needs something"),
+        ({"given": ["top"], "hidden": [0]}, "latents.z.prior.hidden.0: "),
+        ({"given": "top"}, "latents.z.prior.given: must be a list of names"),
+    ],
+)
+def test_mistakes_in_a_prior_are_one_line(prior, line):
+    with pytest.raises(SpecError, match=line) as raised:
+        model_with(prior)
+    assert len(raised.value.problems) == 1

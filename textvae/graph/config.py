@@ -1,0 +1,97 @@
+"""The graph of a model as data: lists of named nodes, as saved in config.json."""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+from textvae.decoders import Decoder
+from textvae.encoders import Encoder
+from textvae.families import Family
+from textvae.registry import Component
+
+Node = dict[str, Any]
+GRAPH_KEYS = {
+    "encoders": {"field", "given"},
+    "latents": {"given", "prior", "field", "label_weight", "hidden", "relative"},
+    "decoders": {"field", "given", "auxiliary"},
+}
+PRIOR_KEYS = {"given", "hidden"}
+"""Keys of a latent's `prior` that are the graph's; the others are of its kind."""
+RESERVED = ("step", "samples")
+BASES: dict[str, type[Component]] = {"encoders": Encoder, "latents": Family, "decoders": Decoder}
+SUPPLIED = {
+    "encoders": {"vocab_size", "shape", "classes", "given_features"},
+    "latents": {"features", "classes"},
+    "decoders": {"vocab_size", "shape", "classes", "features"},
+    "priors": {"features", "family"},
+}
+"""Arguments of components that the graph supplies."""
+MODALITIES = {"shape": "image or vector", "classes": "label"}
+"""Facts of a field that is no text, and what such a field is called."""
+
+
+@strict
+class VAEConfig(PreTrainedConfig):
+    """The graph of a VAE: lists of named nodes, since saved mappings lose their order.
+
+    Args:
+        vocab_size: number of token ids V of the text fields.
+        observed: facts of each field that is no text: the `shape` of its values, [C, H, W] of an
+            image (with how its `pixels` are read) or [D] of a vector; the number of `classes` of a
+            label.
+        encoders: `{name, kind, field, given, ...}`; `field` is the name when not given. `given`
+            names earlier encoders whose features it reads: in place of a field, or beside one that
+            `field` names.
+        latents: `{name, kind, given, hidden, prior, relative, ...}`; `given` names encoders and
+            earlier latents; `hidden: [100]` are layers with ReLU before the head.
+            `prior: {given: [...], hidden: [...]}` makes the prior a network of those in place of
+            the default, `prior: {given: []}` one distribution that is learned, `prior: {fitted:
+            true}` one that is fitted to the posteriors of all training data after training, and
+            `prior: {kind: K, given: [...], ...}` a `Prior` of that kind. `relative: true` measures
+            the posterior from the prior, see `Family.relative`. `field` names the label that fixes
+            the latent in training where it is not missing; `label_weight: w` adds
+            -w log q(label | x) to the training loss alone.
+        decoders: `{name, kind, field, given, ...}`; `auxiliary: weight` makes it a term of the
+            training loss alone, -weight E_q log p(x | z).
+        init_range: every weight starts uniform in [-init_range, init_range]; when None, each kind
+            of layer has its usual start.
+        refinement: arguments of a `Refinement`: steps that improve each text's posterior, in
+            training and in evaluation; None for the encoders' posterior as it is.
+        recipe: name of the recipe it was made from, for messages.
+    """
+
+    model_type = "textvae"
+
+    vocab_size: int = 0
+    observed: dict | None = None
+    encoders: list[dict] | None = None
+    latents: list[dict] | None = None
+    decoders: list[dict] | None = None
+    init_range: float | int | None = None
+    refinement: dict | None = None
+    recipe: str | None = None
+    is_encoder_decoder: bool = False
+    tie_word_embeddings: bool = False
+
+    def facts(self, node: Node) -> dict[str, Any]:
+        """Facts of a node's field, which its component may take as arguments; none without one."""
+        if node.get("field", "text") is None:
+            return {}
+        known = (self.observed or {}).get(node.get("field"), {})
+        chosen = {name: known[name] for name in MODALITIES if name in known}
+        return chosen or {"vocab_size": self.vocab_size}
+
+    def nodes(self, group: str) -> list[Node]:
+        """The nodes of `encoders`, `latents` or `decoders`, with their graph keys filled in."""
+        filled = []
+        for node in getattr(self, group) or []:
+            complete = dict(node)
+            if group == "encoders":
+                complete.setdefault("field", None if node.get("given") else node["name"])
+            elif group == "decoders":
+                complete.setdefault("field", node["name"])
+            if "given" in GRAPH_KEYS[group]:
+                complete.setdefault("given", [])
+            filled.append(complete)
+        return filled

@@ -1,0 +1,42 @@
+"""Initial weights of each kind of layer."""
+
+import math
+
+from torch import nn
+from transformers import initialization as init
+
+
+def initialize(module: nn.Module, init_range: float | None) -> None:
+    """Draw the initial weights of a module's own parameters.
+
+    Args:
+        module: a layer; of another module, the bias is set to zero.
+        init_range: every weight is uniform in [-init_range, init_range]; when None, each kind of
+            layer has its usual range.
+    """
+    # Only these functions are safe: they skip weights that from_pretrained has loaded.
+    if isinstance(module, nn.LayerNorm):
+        init.ones_(module.weight)
+        init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        limit = 0.1 if init_range is None else init_range
+        init.uniform_(module.weight, -limit, limit)
+    elif isinstance(module, nn.Linear | nn.LSTM | nn.Conv2d | nn.ConvTranspose2d):
+        limit = 1 / math.sqrt(max(inputs_of(module), 1)) if init_range is None else init_range
+        for parameter in module.parameters(recurse=False):
+            init.uniform_(parameter, -limit, limit)
+    else:
+        for name, parameter in module.named_parameters(recurse=False):
+            if name == "bias":
+                init.zeros_(parameter)
+
+
+def inputs_of(layer: nn.Linear | nn.LSTM | nn.Conv2d | nn.ConvTranspose2d) -> float:
+    """Number of inputs that one output of a layer adds up; of an LSTM, the size of its state."""
+    if isinstance(layer, nn.LSTM):
+        return layer.hidden_size
+    if isinstance(layer, nn.Linear):
+        return layer.in_features
+    inputs = layer.in_channels * math.prod(layer.kernel_size)
+    # Each output of a transposed convolution sees one in `stride` of the kernel's places.
+    return inputs / math.prod(layer.stride) if isinstance(layer, nn.ConvTranspose2d) else inputs

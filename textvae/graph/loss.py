@@ -1,0 +1,82 @@
+"""The training loss of a model: its objective, and the terms that only training has."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from textvae.encoders import Features
+from textvae.families import Family
+from textvae.objectives.outputs import Latent, Loss, VAEOutput
+from textvae.vocabulary import MISSING
+
+if TYPE_CHECKING:
+    from textvae.graph.model import VAE
+
+
+def training_loss(model: "VAE", objective: Any, step: int, fields: dict[str, Tensor]) -> Loss:
+    """The objective's loss of a batch, with auxiliary terms, terms of families and `terms`.
+
+    Args:
+        model: in training mode.
+        objective: see `Objective`.
+        step: optimizer step.
+        fields: observed batch by field name.
+    """
+    samples = getattr(objective, "samples", 1)
+    schedule = getattr(objective, "kl_weight", None)
+    reparameterize = getattr(objective, "reparameterize", True)
+
+    def infer(batch: dict[str, Tensor]) -> VAEOutput:
+        features = model.read(batch, 1.0 if schedule is None else schedule(step))
+        return model.infer_from(features, batch, samples, reparameterize)
+
+    out = infer(fields)
+    altered = getattr(objective, "altered", None)
+    if altered is not None and (batches := altered(out, model.sample_means, step)):
+        out = replace(out, others={name: infer(batch) for name, batch in batches.items()})
+    known = model.auxiliary | label_weights(model)
+    terms = {
+        name: (known.get(name, 1.0), -out.expected(values))
+        for name, values in out.auxiliary.items()
+    }
+    for term in getattr(objective, "terms", ()):
+        name = term.kind if term.kind not in terms else f"{term.kind}_{len(terms)}"
+        terms[name] = (term.weight(step), term(out, step))
+    loss = objective(out, step)
+    for name, (weight, values) in terms.items():
+        value = values.mean()
+        loss = Loss(loss.value + weight * value, {**loss.terms, name: value.detach()})
+    return loss
+
+
+def label_weights(model: "VAE") -> dict[str, float]:
+    """Weights of -log q(label | x), by `label_` and the name of the latent."""
+    weights = {node["name"]: node.get("label_weight") for node in model.config.nodes("latents")}
+    return {f"label_{name}": weight for name, weight in weights.items() if weight is not None}
+
+
+def label_log_probs(
+    model: "VAE", features: Mapping[str, Features], fields: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """log q(label | x), (1, B), as `label_weights` names it; 0 where the label is missing."""
+    log_probs = {}
+    for node in model.config.nodes("latents"):
+        if node.get("label_weight") is not None and node["field"] in fields:
+            labels = fields[node["field"]]
+            logits = model.head(node, features, {})[0]
+            loss = F.cross_entropy(logits, labels, ignore_index=MISSING, reduction="none")
+            log_probs[f"label_{node['name']}"] = -loss[None]
+    return log_probs
+
+
+def family_terms(model: "VAE", latents: Mapping[str, Latent]) -> dict[str, Tensor]:
+    """What families add to the training loss, negated, (K or 1, B), as `NAME_term`."""
+    terms = {}
+    for name, latent in latents.items():
+        term = cast(Family, model.latents[name]).training_term(latent.posterior)
+        if term is not None:
+            terms[f"{name}_term"] = -term
+    return terms
