@@ -27,7 +27,7 @@ SUPPLIED = {
     "priors": {"features", "family"},
 }
 """Arguments of components that the graph supplies."""
-MODALITIES = {"shape": "image or vector", "classes": "label"}
+MODALITIES = {"shape": "image", "classes": "label"}
 """Facts of a field that is no text, and what such a field is called."""
 
 
