@@ -8,6 +8,7 @@ skipped. --smoke runs all of it on the CPU with tiny sizes, to try the script.
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -51,7 +52,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VOCABULARY = 10_000
 TRAIN_SENTENCES = 42_068
 """Of the Penn Treebank."""
-RANDOM_TEXTS = "random words with the sentence lengths of the Penn Treebank, seed 0"
+RANDOM_TEXTS = "random words with the sentence lengths of the Penn Treebank, seeds 0 and 1"
 RANDOM_IMAGES = "random pixels, 28 x 28, seed 0"
 PRECISIONS = ("float32", "bfloat16")
 TEST_SECONDS = 180
@@ -177,7 +178,10 @@ class Check:
         begin, status, note, metrics = time.perf_counter(), "ok", "", {}
         try:
             self.in_time()
-            metrics = task()
+            found = task()
+            if wrong := [n for n, v in found.items() if v is not None and not math.isfinite(v)]:
+                raise ArithmeticError(f"not finite: {', '.join(wrong)}")
+            metrics = found
         except OutOfTimeError:
             status, note = "skipped", "out of time"
         except Exception as error:  # the other rows go on
@@ -216,11 +220,11 @@ class Check:
         for self.section, section in sections.items():
             try:
                 section(self)
+                if self.device == "cuda":
+                    torch.cuda.empty_cache()
             except Exception as error:  # the other sections go on
                 note = f"{type(error).__name__}: {error}"
                 self.add(Row(self.section, "preparation", "failed", note=note))
-            if self.device == "cuda":
-                torch.cuda.empty_cache()
         return int(any(row.status == "failed" for row in self.rows))
 
     def model(self, kind: str, size: Mapping[str, Any]) -> VAE:
