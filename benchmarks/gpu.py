@@ -1,0 +1,577 @@
+"""A GPU in one script: its tests, training steps, likelihood, an image VAE and generation.
+
+Run: sh benchmarks/gpu.sh [--data ptb] [--images mnist] [--seconds 540] [--out gpu.json] [--smoke].
+Prints a Markdown table row by row and writes the same as JSON after each row. An error in a row is
+recorded and the next row follows; the exit code is then 1. Rows that no time is left for are
+skipped. --smoke runs all of it on the CPU with tiny sizes, to try the script.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import torch
+import transformers
+from generation import decoder_of
+from likelihood import MODELS, SENTENCES
+from models import flops, sentence_vae
+from texts import first, of_lengths, penn_lengths
+from timing import cost, matmul_peak, shown
+from training import Loop, ours, timed
+from transformers import TrainerCallback
+
+from textvae.checkpoints import quiet_transformers
+from textvae.data.batching import Batch, Sentences
+from textvae.data.images import read_image_corpus
+from textvae.data.readers import read_corpus
+from textvae.data.tokenizers import train_tokenizer
+from textvae.evaluation.likelihood import likelihood
+from textvae.graph.generation import Decoding, generate
+from textvae.graph.model import VAE
+from textvae.recipes import load_recipe
+from textvae.training.runs import build_model
+from textvae.training.trainer import VAETrainer
+from textvae.vocabulary import PAD
+
+ROOT = Path(__file__).resolve().parent.parent
+VOCABULARY = 10_000
+TRAIN_SENTENCES = 42_068
+"""Of the Penn Treebank."""
+RANDOM_TEXTS = "random words with the sentence lengths of the Penn Treebank, seeds 0 and 1"
+RANDOM_IMAGES = "random pixels, 28 x 28, seed 0"
+PRECISIONS = ("float32", "bfloat16")
+TEST_SECONDS = 180
+"""Longest that the tests may take."""
+UNITS = {
+    "tests": "tests",
+    "milliseconds": "ms a step",
+    "tokens_per_second": "tokens/s",
+    "tflops": "TFLOP/s",
+    "utilisation": "of the matmul peak",
+    "peak_memory": "MB peak memory",
+    "loss": "nats a text, loss",
+    "nll": "nats a text, nll",
+    "elbo": "nats a text, ELBO",
+    "sentences_per_second": "sentences/s",
+    "tokens_per_sentence": "tokens a sentence",
+    "epoch_seconds": "s an epoch",
+    "first_epoch_seconds": "s the first epoch",
+    "images_per_second": "images/s",
+}
+"""Every metric of a row, and what the table prints after its value."""
+
+Metrics = dict[str, float | None]
+
+
+class OutOfTimeError(Exception):
+    """The time budget is spent."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Args:
+        section: that it belongs to.
+        name: of what was measured or tested.
+        status: "ok", "failed" or "skipped".
+        seconds: that the row took, preparation and warm-up included.
+        metrics: by the names of `UNITS`; None where it is not measured on this device.
+        note: why it failed or was skipped.
+    """
+
+    section: str
+    name: str
+    status: str = "ok"
+    seconds: float = 0.0
+    metrics: Metrics = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def markdown(self) -> str:
+        """The row of the table."""
+        found = [
+            f"{value:.0%} {UNITS[name]}" if name == "utilisation" else f"{shown(value)} {unit}"
+            for name, unit in UNITS.items()
+            if (value := self.metrics.get(name)) is not None
+        ]
+        note = [f"{self.status}: {self.note}" if self.note else self.status]
+        result = "; ".join(found if self.status == "ok" and found else note)
+        cells = [self.section, self.name, result, f"{self.seconds:.1f}"]
+        return f"| {' | '.join(' '.join(cell.replace('|', '/').split()) for cell in cells)} |"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What the text sections read.
+
+    Args:
+        train: training sentences.
+        test: held-out sentences.
+        vocab_size: number of token ids.
+        source: where they come from.
+    """
+
+    train: Sentences
+    test: Sentences
+    vocab_size: int
+    source: str
+
+
+class Check:
+    """The rows measured so far, and the time that is left.
+
+    Args:
+        arguments: of the command line.
+        texts: that the text sections read.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, texts: Texts):
+        self.arguments = arguments
+        self.texts = texts
+        self.quick: bool = arguments.smoke
+        self.device = "cpu" if arguments.smoke else "cuda"
+        self.begin = time.perf_counter()
+        self.facts = machine(self.device)
+        self.rows: list[Row] = []
+        self.section = ""
+        images = arguments.images or RANDOM_IMAGES
+        self.sources = {"texts": texts.source, "images": images, "smoke": arguments.smoke}
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.perf_counter() - self.begin
+
+    @property
+    def left(self) -> float:
+        """Seconds of the time budget that are left."""
+        return self.arguments.seconds - self.seconds
+
+    def in_time(self) -> None:
+        """Stop a row for which no time is left.
+
+        Raises:
+            OutOfTimeError: the time budget is spent.
+        """
+        if self.left <= 0:
+            raise OutOfTimeError
+
+    def measure(self, name: str, task: Callable[[], Metrics]) -> Metrics:
+        """Add the row of a task and return its metrics; empty if it failed or was skipped."""
+        name = f"{name} (tiny)" if self.quick else name
+        begin, status, note, metrics = time.perf_counter(), "ok", "", {}
+        try:
+            self.in_time()
+            found = task()
+            if wrong := [n for n, v in found.items() if v is not None and not math.isfinite(v)]:
+                raise ArithmeticError(f"not finite: {', '.join(wrong)}")
+            metrics = found
+        except OutOfTimeError:
+            status, note = "skipped", "out of time"
+        except Exception as error:  # the other rows go on
+            status, note = "failed", f"{type(error).__name__}: {error}"
+        seconds = time.perf_counter() - begin
+        self.add(Row(self.section, name, status, seconds, metrics, note))
+        return metrics
+
+    def add(self, row: Row) -> None:
+        """Print a row and write all rows so far."""
+        self.rows.append(row)
+        print(row.markdown, flush=True)
+        self.write()
+
+    def write(self) -> None:
+        """Write the JSON file, whole at any time."""
+        document = {
+            "machine": self.facts,
+            "sources": self.sources,
+            "seconds": self.seconds,
+            "rows": [asdict(row) for row in self.rows],
+        }
+        path = Path(self.arguments.out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}")
+        beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        beside.replace(path)
+
+    def run(self, sections: Mapping[str, Callable[["Check"], None]]) -> int:
+        """Run sections; the exit code."""
+        print(f"# textvae on {self.facts['gpu'] or 'a CPU, tiny sizes'}\n")
+        for name, fact in {**self.facts, **self.sources}.items():
+            if fact is not None:
+                print(f"- {name}: {fact}")
+        print("\n| section | row | result | s |\n| --- | --- | --- | --- |", flush=True)
+        for self.section, section in sections.items():
+            try:
+                section(self)
+                if self.device == "cuda":
+                    torch.cuda.empty_cache()
+            except Exception as error:  # the other sections go on
+                note = f"{type(error).__name__}: {error}"
+                self.add(Row(self.section, "preparation", "failed", note=note))
+        return int(any(row.status == "failed" for row in self.rows))
+
+    def model(self, kind: str, size: Mapping[str, Any]) -> VAE:
+        """A sentence VAE on the device; a tiny one in a smoke run."""
+        sizes = {} if self.quick else size
+        return sentence_vae(kind, self.texts.vocab_size, self.quick, **sizes).to(self.device)
+
+    def loop(self, model: VAE, batch_size: int, precision: str) -> Loop:
+        """The training loop of `training.py` for a model."""
+        settings = {"device": self.device, "precision": precision, "compile": False}
+        return ours(model, self.texts.train, argparse.Namespace(batch_size=batch_size, **settings))
+
+    def peak_memory(self) -> float | None:
+        """Most MB that tensors held since `reset_memory`; None on a CPU."""
+        return torch.cuda.max_memory_allocated() / 2**20 if self.device == "cuda" else None
+
+    def reset_memory(self) -> None:
+        """Begin `peak_memory` anew."""
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+
+
+def tests(check: Check) -> None:
+    """The tests that are marked `gpu`, one row each, run by a process of their own."""
+    check.measure("pytest", partial(run_tests, check))
+
+
+def run_tests(check: Check) -> Metrics:
+    """Run the tests and add a row for each.
+
+    Raises:
+        RuntimeError: pytest did not run to its end.
+    """
+    # A pytest around this process must not configure the one below.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu"]
+        finished = subprocess.run(
+            [*command, f"--junitxml={report}", str(ROOT / "tests/gpu")],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=min(check.left, TEST_SECONDS),
+        )
+        found = list(reported(report)) if report.exists() else []
+    for row in found:
+        check.add(row)
+    # 1 is a failed test, which has a row of its own.
+    if finished.returncode not in (0, 1) or not found:
+        lines = (finished.stdout + finished.stderr).strip().splitlines()
+        raise RuntimeError(f"pytest ended with {finished.returncode}: {' / '.join(lines[-3:])}")
+    return {"tests": float(len(found))}
+
+
+def reported(report: Path) -> Iterator[Row]:
+    """A row for each test of a JUnit report."""
+    for case in ElementTree.parse(report).iter("testcase"):
+        status, note = "ok", ""
+        for tag, meaning in (("skipped", "skipped"), ("failure", "failed"), ("error", "failed")):
+            if (problem := case.find(tag)) is not None:
+                status, note = meaning, (problem.get("message") or "").strip()[:500]
+        name = case.get("name", "").removeprefix("test_")
+        yield Row("tests", name, status, float(case.get("time", 0)), note=note)
+
+
+def training(check: Check) -> None:
+    """Training steps of three models, two batch sizes and two precisions."""
+    for precision in PRECISIONS:
+        half = precision == "bfloat16"
+        peak = None
+        # A CPU without instructions for it takes minutes for products in bfloat16.
+        if check.device == "cuda" or not half:
+            rounds = 1 if check.quick else 15
+            task = partial(peak_of, check.device, half, rounds)
+            peak = check.measure(f"matmul peak, {precision}", task).get("tflops")
+        for name, (kind, size) in MODELS.items():
+            for batch_size in (4, 8) if check.quick else (32, 128):
+                task = partial(step_cost, check, kind, size, batch_size, precision, peak)
+                check.measure(f"{name}, batch {batch_size}, {precision}", task)
+
+
+def peak_of(device: str, half: bool, rounds: int) -> Metrics:
+    """The matmul peak as a row's metrics."""
+    return {"tflops": matmul_peak(device, half, rounds) / 1e12}
+
+
+def step_cost(
+    check: Check,
+    kind: str,
+    size: Mapping[str, Any],
+    batch_size: int,
+    precision: str,
+    peak: float | None,
+) -> Metrics:
+    """Training steps of a model: time, tokens, arithmetic and memory.
+
+    Utilisation is that of `training.py`: padding is no token, and a CPU counts its own time.
+    """
+    rounds, steps = (2, 1) if check.quick else (5, 20)
+    check.reset_memory()
+    model = check.model(kind, size)
+    loop = check.loop(model, batch_size, precision)
+    timed(loop, 1 if check.quick else 10)
+    costs = []
+    for _ in range(rounds):
+        check.in_time()
+        costs.append(timed(loop, steps))
+    tokens = sum(count for _, count in costs)
+    wall, cpu = (sum(getattr(spent, name) for spent, _ in costs) for name in ("wall", "cpu"))
+    done = flops(model, tokens) / (cpu if check.device == "cpu" else wall)
+    return {
+        "milliseconds": 1e3 * statistics.median(spent.wall for spent, _ in costs) / steps,
+        "tokens_per_second": tokens / wall,
+        "tflops": done / 1e12,
+        "utilisation": None if peak is None else done / 1e12 / peak,
+        "peak_memory": check.peak_memory(),
+    }
+
+
+def nll(check: Check) -> None:
+    """The importance-weighted nll of the test sentences under a briefly trained LSTM VAE."""
+    model = check.model(*MODELS["LSTM 256 / 256"])
+    steps = 2 if check.quick else 200
+    task = partial(trained, check, model, steps)
+    done = check.measure(f"LSTM 256 / 256, {steps} training steps", task)
+    weights = f"after {steps} steps" if done else "training not finished"
+    for samples in (2, 4) if check.quick else (100, 500):
+        name = f"{len(check.texts.test):,} sentences, {samples} samples, {weights}"
+        check.measure(name, partial(nll_of, check, model, samples))
+
+
+def trained(check: Check, model: VAE, steps: int) -> Metrics:
+    """Train a model for some steps; the loss of the next batch."""
+    loop = check.loop(model, 32, "float32")
+    for _ in range(steps):
+        check.in_time()
+        loop.step()
+    with torch.no_grad():
+        return {"loss": float(loop.loss(next(loop.batches).to(check.device)))}
+
+
+def nll_of(check: Check, model: VAE, samples: int) -> Metrics:
+    """The nll of the test sentences."""
+    check.reset_memory()
+    batches = [batch for _, batch in check.texts.test.in_length_order()]
+    begin = time.perf_counter()
+    estimate = likelihood(model, in_time(check, batches), samples)
+    return {
+        "nll": estimate.nll.mean().item(),
+        "elbo": estimate.elbo.mean().item(),
+        "sentences_per_second": len(check.texts.test) / (time.perf_counter() - begin),
+        "peak_memory": check.peak_memory(),
+    }
+
+
+def in_time(check: Check, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Batches for as long as there is time."""
+    for batch in batches:
+        check.in_time()
+        yield batch
+
+
+class EpochTimes(TrainerCallback):
+    """Seconds of each epoch's training steps, without validation and checkpoint.
+
+    Args:
+        check: whose time budget holds.
+    """
+
+    def __init__(self, check: Check):
+        self.check = check
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, *args: Any, **kwargs: Any) -> None:
+        """Start the clock."""
+        self.begin = time.perf_counter()
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        """Stop where no time is left."""
+        self.check.in_time()
+
+    def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
+        """Stop the clock once the device has finished."""
+        if self.check.device == "cuda":
+            torch.cuda.synchronize()
+        self.seconds.append(time.perf_counter() - self.begin)
+
+
+def images(check: Check) -> None:
+    """Epochs of an image VAE, 784-400-20, under the trainer."""
+    # A CPU without instructions for bfloat16 refuses it.
+    for precision in PRECISIONS if check.device == "cuda" else PRECISIONS[:1]:
+        task = partial(image_epochs, check, precision)
+        check.measure(f"kingma2014_image, batch 128, {precision}", task)
+
+
+def image_epochs(check: Check, precision: str) -> Metrics:
+    """Two epochs, validation and checkpoints not counted; the first includes the warm-up."""
+    recipe = load_recipe("kingma2014_image")
+    plan = recipe.data.model_copy(update={"source": check.arguments.images})
+    given = None
+    if check.arguments.images is None:
+        random, count = np.random.default_rng(0), 300 if check.quick else 60_000
+        given = {"train": (random.integers(0, 256, (count, 1, 28, 28), np.uint8), None)}
+    corpus = read_image_corpus(plan, given=given)
+    check.reset_memory()
+    model = build_model(recipe, observed=corpus.facts)
+    train_plan = recipe.train.model_copy(update={"epochs": 2, "precision": precision})
+    times = EpochTimes(check)
+    device = "cpu" if check.device == "cpu" else None
+    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
+        VAETrainer(
+            model,
+            train_plan,
+            corpus.train,
+            corpus.valid,
+            Path(folder),
+            device=device,
+            callbacks=[times],
+        ).train()
+    return {
+        "epoch_seconds": times.seconds[-1],
+        "first_epoch_seconds": times.seconds[0],
+        "images_per_second": len(corpus.train) / times.seconds[-1],
+        "peak_memory": check.peak_memory(),
+    }
+
+
+def generation(check: Check) -> None:
+    """Sampled sentences of three decoders whose sentences have 21 words on average."""
+    for name, (kind, size) in MODELS.items():
+        for count in (8, 16) if check.quick else (256, 1024):
+            check.measure(f"{name}, batch {count}", partial(sampled, check, kind, size, count))
+
+
+def sampled(check: Check, kind: str, size: Mapping[str, Any], count: int) -> Metrics:
+    """Sentences a second; the median of some rounds after a first."""
+    decoder = decoder_of(kind, check.texts.vocab_size, check.quick, dict(size)).to(check.device)
+    context = torch.randn(count, 32, device=check.device)
+    check.reset_memory()
+    walls, words = [], 0
+    for turn in range(2 if check.quick else 6):
+        check.in_time()
+        written: list[torch.Tensor] = []
+        decoding = Decoding(sample=True, max_tokens=128)
+        spent = cost(lambda: written.append(generate(decoder, context, decoding)))  # noqa: B023
+        if turn:
+            walls.append(spent.wall)
+            words += int((written[0] != PAD).sum())
+    return {
+        "sentences_per_second": count / statistics.median(walls),
+        "tokens_per_sentence": words / count / len(walls),
+        "peak_memory": check.peak_memory(),
+    }
+
+
+SECTIONS = {
+    "tests": tests,
+    "training": training,
+    "nll": nll,
+    "images": images,
+    "generation": generation,
+}
+
+
+def read_texts(data: str | None, quick: bool) -> Texts:
+    """The texts of a folder, or random ones of the Penn Treebank's size.
+
+    Args:
+        data: folder with train.txt, valid.txt and test.txt; None for random words.
+        quick: few texts and words.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    vocabulary, *counts = (200, 64, 8) if quick else (VOCABULARY, TRAIN_SENTENCES, SENTENCES)
+    if data is None:
+        train, test = (
+            of_lengths(penn_lengths(count), vocabulary, seed) for seed, count in enumerate(counts)
+        )
+        return Texts(train, test, vocabulary, RANDOM_TEXTS)
+    corpus = read_corpus(data)
+    tokenizer = train_tokenizer("word", corpus.train, vocabulary)
+    train, test = (
+        Sentences.encoded(tokenizer, texts) for texts in (corpus.train, corpus.test or corpus.valid)
+    )
+    if quick:
+        train, test = (first(texts, n) for texts, n in zip((train, test), counts, strict=True))
+    return Texts(train, test, len(tokenizer), data)
+
+
+def machine(device: str) -> dict[str, Any]:
+    """What the rows were measured on and with."""
+    cuda = device == "cuda"
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "gpu": torch.cuda.get_device_name() if cuda else None,
+        "gpu_gib": torch.cuda.get_device_properties(0).total_memory // 2**30 if cuda else None,
+        "driver": output_of(query) if cuda else None,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version() if cuda else None,
+        # With TF32, products of float32 keep ten bits of each factor.
+        "cudnn_tf32": torch.backends.cudnn.allow_tf32 if cuda else None,
+        "matmul_tf32": torch.backends.cuda.matmul.allow_tf32 if cuda else None,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+        "commit": output_of(["git", "-C", str(ROOT), "rev-parse", "HEAD"]),
+    }
+
+
+def output_of(command: list[str]) -> str | None:
+    """The first line that a command prints; None where it is not there or fails."""
+    try:
+        printed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return next(iter(printed.stdout.splitlines()), None)
+
+
+def main() -> int:
+    """Run the sections; the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", help="folder of train.txt, valid.txt, test.txt; else random")
+    parser.add_argument("--images", help="folder of idx files or an .npz file; else random")
+    parser.add_argument("--seconds", type=float, default=540, help="time budget (540)")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, help="sections to run")
+    folder = os.environ.get("OUT", ".")
+    parser.add_argument("--out", default=f"{folder}/gpu.json", help="JSON file ($OUT/gpu.json)")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes on the CPU")
+    arguments = parser.parse_args()
+    if not arguments.smoke and not torch.cuda.is_available():
+        parser.error("torch.cuda.is_available() is false; --smoke runs tiny sizes on the CPU")
+    try:
+        texts = read_texts(arguments.data, arguments.smoke)
+    except ValueError as error:
+        parser.error(f"--data: {error}")
+    chosen = {n: s for n, s in SECTIONS.items() if n in (arguments.only or SECTIONS)}
+    return Check(arguments, texts).run(chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
