@@ -119,9 +119,7 @@ SECTIONS = {
         "ptb", ("word_perplexity", "nll", *LATENT, "samples"), "word_perplexity"
     ),
     "collapse": Section("shipped corpus", ("nll", "reconstruction", *LATENT), recipes=ALONE),
-    "z": Section(
-        "shipped corpus", ("nll", *LATENT, "gap", "first_token"), recipes="bosc2020_.*"
-    ),
+    "z": Section("shipped corpus", ("nll", *LATENT, "gap", "first_token"), recipes="bosc2020_.*"),
     "few_labels": Section("ag", ("accuracy", "macro_f1", "nll"), "accuracy", highest_first=True),
     "topics": Section("20ng_bow", ("word_perplexity", "nll", *LATENT), "word_perplexity"),
     "images": Section("mnist", ("nll", "elbo", *LATENT, "samples")),
@@ -227,7 +225,13 @@ HEADLINES = (
         "ptb",
     ),
     Headline(
-        "shipped corpus", "nll, KL >= 3", "nll", "higgins2017_beta", "lstm_lm", None, "shipped_corpus"
+        "shipped corpus",
+        "nll, KL >= 3",
+        "nll",
+        "higgins2017_beta",
+        "lstm_lm",
+        None,
+        "shipped_corpus",
     ),
     Headline(
         "shipped corpus",
