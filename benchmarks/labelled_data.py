@@ -1,4 +1,4 @@
-"""The labelled texts that docs/results.md trains and tests on, cut from their public files.
+"""The labelled texts that docs/results/labels.md trains and tests on, from public files.
 
 Run: python benchmarks/labelled_data.py ag FOLDER OUT: FOLDER holds AG News' test.csv.gz and the
 development cut of ALPS, alps_dev.tsv.gz. `yelp FOLDER OUT`: FOLDER holds the style-transfer files

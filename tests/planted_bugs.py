@@ -4,6 +4,7 @@ Each is planted in a copy of the package, where the tests named beside it must t
 
     python tests/planted_bugs.py            # all of them, as a table
     python tests/planted_bugs.py kl noise   # those whose name holds a word
+    python tests/planted_bugs.py --markdown # write docs/planted_bugs.md, run nothing
 """
 
 import json
@@ -149,6 +150,30 @@ def caught_by(bug: Bug, field: Field) -> str | None:
         return field.run(copy, bug.tests)
 
 
+PAGE = ROOT / "docs/planted_bugs.md"
+
+
+def page() -> str:
+    """docs/planted_bugs.md: the bugs by file of the package, and the tests that detect them."""
+    lines = [
+        "# Planted bugs",
+        "",
+        "`python tests/planted_bugs.py --markdown` generates this page from",
+        "`tests/planted_bugs.yaml`; do not edit it by hand. Each bug is planted in a copy of the",
+        "package, and one of the named test files must then fail.",
+        "",
+        f"{len(BUGS)} bugs in {len({bug.file for bug in BUGS})} files.",
+        "",
+        "| file | bug | tests |",
+        "| --- | --- | --- |",
+    ]
+    for bug in BUGS:
+        name = bug.name.replace("|", "\\|")
+        tests = ", ".join(f"`{test}`" for test in bug.tests)
+        lines.append(f"| `{bug.file}` | {name} | {tests} |")
+    return "\n".join(lines) + "\n"
+
+
 def main(words: list[str]) -> None:
     """Print a table of the bugs and the tests that see them."""
     field = Field()
@@ -166,4 +191,9 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    serve() if sys.argv[1:] == ["--serve"] else main(sys.argv[1:])
+    if sys.argv[1:] == ["--serve"]:
+        serve()
+    elif sys.argv[1:] == ["--markdown"]:
+        PAGE.write_text(page(), encoding="utf-8")
+    else:
+        main(sys.argv[1:])

@@ -1,7 +1,7 @@
 """Every planted bug is still where it can be planted, and is seen by a test."""
 
 import pytest
-from planted_bugs import BUGS, Field, caught_by, copied, spoiled
+from planted_bugs import BUGS, PAGE, Field, caught_by, copied, page, spoiled
 
 
 @pytest.fixture(scope="module")
@@ -15,6 +15,12 @@ def test_each_bug_can_be_planted():
     assert len({bug.name for bug in BUGS}) == len(BUGS) >= 24
     for bug in BUGS:
         compile(spoiled(bug), bug.file, "exec")
+
+
+def test_page_of_planted_bugs_is_current():
+    assert PAGE.read_text(encoding="utf-8") == page(), (
+        "run: python tests/planted_bugs.py --markdown"
+    )
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ import pytest
 import yaml
 from test_cli import run_quietly, trained_runs
 
-from textvae.analysis.claims import add_result, check_claims, is_run_of, read_results, systems_page
+from textvae.analysis.claims import add_result, check_claims, is_run_of, read_results
+from textvae.analysis.pages import systems_page
 from textvae.config import Claim
 from textvae.recipes import read_recipe
 from textvae.registry import SpecError

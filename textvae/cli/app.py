@@ -764,7 +764,8 @@ def recipes(
     from textvae.recipes import recipe_headers
 
     if markdown is not None:
-        from textvae.analysis.claims import read_results, systems_page
+        from textvae.analysis.claims import read_results
+        from textvae.analysis.pages import systems_page
 
         markdown.write_text(systems_page(read_results(results)), encoding="utf-8")
 

@@ -1,0 +1,78 @@
+"""Generated pages are current, and every link of the documentation leads to a file."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from textvae.analysis.pages import (
+    METRICS,
+    SECTIONS,
+    fill_blocks,
+    generated_pages,
+    results_tables,
+    targets_met,
+)
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture(scope="module")
+def stored():
+    return json.loads((DOCS / "results.json").read_text(encoding="utf-8"))
+
+
+def test_generated_pages_are_current():
+    stale = [
+        page.name
+        for page, text in generated_pages(DOCS)
+        if page.read_text(encoding="utf-8") != text
+    ]
+    assert not stale, "run: python benchmarks/pages.py"
+
+
+def test_each_stored_recipe_has_one_row_of_results(stored):
+    rows = Counter(name for section in SECTIONS.values() for name in section.select(stored))
+    assert rows == Counter(stored.keys())
+
+
+def test_every_table_is_on_a_page(stored):
+    text = "".join(
+        page.read_text(encoding="utf-8") for page in [DOCS / "results.md", *DOCS.glob("results/*")]
+    )
+    named = Counter(re.findall(r"<!-- generated: (\w+) -->", text))
+    assert named == Counter(results_tables(stored, "").keys())
+
+
+def test_results_page_is_short():
+    assert len((DOCS / "results.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_unknown_block_is_an_error():
+    page = "before\n<!-- generated: a -->\nold\n<!-- end -->\nafter\n"
+    assert fill_blocks(page, {"a": "new"}) == page.replace("old", "new")
+    with pytest.raises(ValueError, match="no generated table 'a'"):
+        fill_blocks(page, {"b": "new"})
+
+
+def test_metric_reads_old_and_new_names():
+    gap = METRICS["gap"]
+    assert gap.cell({"latent_worth": 2.0}) == gap.cell({"shuffled_z_gap": 2.0}) == "2.00"
+    assert gap.cell({"latent_worth": None}) == gap.cell({}) == ""
+
+
+def test_targets_met_counts_unmeasured_ones_as_missed(stored):
+    assert targets_met("best_ptb", stored) == "4 of 4"
+    assert targets_met("best_ptb", {}) == "0 of 4"
+    assert targets_met("bowman2016", stored) == "no target"
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.name
+)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        assert "://" in target or (page.parent / target).exists(), target

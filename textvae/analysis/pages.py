@@ -1,0 +1,390 @@
+"""Generated pages: docs/systems.md and the tables of docs/results.md."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textvae.analysis.claims import Checked, check_claims, limit_of, metric_of, read_results
+from textvae.config import Claim
+from textvae.recipes import Recipe, load_recipe, shipped_recipes
+from textvae.registry import suggest
+
+Stored = Mapping[str, Any]
+"""Results by recipe, as in docs/results.json."""
+
+BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+TEST_REFERENCE = 24.74
+"""Mean negative log-probability of the shipped test sentences under the grammar, nats."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric in a column of a table.
+
+    Args:
+        title: heading of the column.
+        names: in results.json; the first that was measured is shown.
+        style: format of the value.
+        offset: subtracted from the value.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    style: str = "z.2f"
+    offset: float = 0.0
+
+    def value(self, metrics: Mapping[str, Any]) -> float | None:
+        """The measured value; None where there is none."""
+        values = (metric_of(metrics, name) for name in self.names)
+        return next((value - self.offset for value in values if value is not None), None)
+
+    def cell(self, metrics: Mapping[str, Any]) -> str:
+        """The formatted value; empty where there is none."""
+        value = self.value(metrics)
+        return "" if value is None else f"{value:{self.style}}".replace("%", " %")
+
+
+METRICS = {
+    "nll": Metric("nll", ("nll",)),
+    "above_reference": Metric(f"nll - {TEST_REFERENCE}", ("nll",), offset=TEST_REFERENCE),
+    "elbo": Metric("elbo", ("elbo",)),
+    "reconstruction": Metric("reconstruction", ("reconstruction_loss", "reconstruction")),
+    "kl": Metric("KL", ("kl",)),
+    "mutual_information": Metric("mutual information", ("mutual_information",)),
+    "marginal_kl": Metric("marginal KL", ("marginal_kl",)),
+    "active_units": Metric("active units", ("active_units",), ".0f"),
+    "dimensions": Metric("of", ("dimensions",), ".0f"),
+    "word_perplexity": Metric("word perplexity", ("word_perplexity",)),
+    "gap": Metric("shuffled-z gap", ("shuffled_z_gap", "latent_worth")),
+    "first_token": Metric("at the first token", ("first_token_share",), ".0%"),
+    "accuracy": Metric("accuracy", ("accuracy",), ".1%"),
+    "macro_f1": Metric("macro-F1", ("macro_f1",), ".1%"),
+    "samples": Metric("samples", ("samples",), ".0f"),
+}
+
+LATENT = ("kl", "mutual_information", "active_units")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table with a row for each stored recipe on one data set.
+
+    Args:
+        data: name of the data set.
+        columns: keys of METRICS.
+        sort: metric that orders the rows.
+        recipes: pattern of the recipes' names.
+        highest_first: order of the rows.
+    """
+
+    data: str
+    columns: tuple[str, ...]
+    sort: str = "nll"
+    recipes: str = ".*"
+    highest_first: bool = False
+
+    def select(self, stored: Stored) -> list[str]:
+        """Names of the recipes in the order of the rows."""
+        shipped = set(shipped_recipes())
+        names = [
+            name
+            for name, entry in stored.items()
+            if entry["data"] == self.data and name in shipped and re.fullmatch(self.recipes, name)
+        ]
+
+        def rank(name: str) -> float:
+            value = METRICS[self.sort].value(stored[name]["metrics"])
+            assert value is not None, f"{name} has no {self.sort}"
+            return value
+
+        return sorted(names, key=rank, reverse=self.highest_first)
+
+    def markdown(self, stored: Stored, configs: str) -> str:
+        """The table; `configs` is the path of the recipes from the page."""
+        header = ["recipe", *(METRICS[key].title for key in self.columns), "targets met"]
+        rows = []
+        for name in self.select(stored):
+            metrics = stored[name]["metrics"]
+            cells = [METRICS[key].cell(metrics) for key in self.columns]
+            rows.append([f"[{name}]({configs}/{name}.yaml)", *cells, targets_met(name, stored)])
+        return markdown_table(header, rows)
+
+
+ALONE = r"(?!bosc2020_).*"
+SECTIONS = {
+    "language_modelling": Section(
+        "ptb", ("word_perplexity", "nll", *LATENT, "samples"), "word_perplexity"
+    ),
+    "collapse": Section("shipped corpus", ("nll", "reconstruction", *LATENT), recipes=ALONE),
+    "z": Section("shipped corpus", ("nll", *LATENT, "gap", "first_token"), recipes="bosc2020_.*"),
+    "few_labels": Section("ag", ("accuracy", "macro_f1", "nll"), "accuracy", highest_first=True),
+    "topics": Section("20ng_bow", ("word_perplexity", "nll", *LATENT), "word_perplexity"),
+    "images": Section("mnist", ("nll", "elbo", *LATENT, "samples")),
+}
+"""Tables of docs/results.md: each stored recipe is in one of them."""
+
+DETAILS = {
+    "shipped_corpus_details": Section(
+        "shipped corpus",
+        (
+            "nll",
+            "above_reference",
+            "elbo",
+            "reconstruction",
+            "kl",
+            "mutual_information",
+            "marginal_kl",
+            "active_units",
+            "word_perplexity",
+            "samples",
+        ),
+        recipes=ALONE,
+    ),
+    "encoders_details": Section(
+        "shipped corpus",
+        ("nll", "reconstruction", *LATENT, "gap", "first_token", "samples"),
+        recipes="bosc2020_.*",
+    ),
+    "ptb_details": Section(
+        "ptb",
+        (
+            "word_perplexity",
+            "nll",
+            "elbo",
+            "reconstruction",
+            "kl",
+            "mutual_information",
+            "marginal_kl",
+            "active_units",
+            "gap",
+            "first_token",
+            "samples",
+        ),
+        "word_perplexity",
+    ),
+    "images_details": Section(
+        "mnist",
+        ("nll", "elbo", "reconstruction", *LATENT, "dimensions", "samples"),
+    ),
+}
+"""Tables of docs/results/: all metrics of the same recipes."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A row of the index of docs/results.md.
+
+    Args:
+        data: name for the reader.
+        label: metric and condition for the reader.
+        metric: key of METRICS.
+        best: recipe with the best value under the condition.
+        baseline: recipe to compare with.
+        published: recipe whose claim has the published value; None for no published value.
+        page: of docs/results/.
+    """
+
+    data: str
+    label: str
+    metric: str
+    best: str
+    baseline: str
+    published: str | None
+    page: str
+
+
+HEADLINES = (
+    Headline(
+        "Penn Treebank",
+        "word perplexity",
+        "word_perplexity",
+        "best_ptb",
+        "best_lm_ptb",
+        "best_ptb",
+        "ptb",
+    ),
+    Headline(
+        "Penn Treebank",
+        "word perplexity, 256 units, KL >= 4",
+        "word_perplexity",
+        "zhu2020_batchnorm_ptb",
+        "lstm_lm_ptb",
+        "li2019_fbp_ptb",
+        "ptb",
+    ),
+    Headline(
+        "Penn Treebank",
+        "mutual information, 256 units",
+        "mutual_information",
+        "kingma2016_free_bits_ptb",
+        "bowman2016_ptb",
+        "li2019_fbp_ptb",
+        "ptb",
+    ),
+    Headline(
+        "shipped corpus",
+        "nll, KL >= 3",
+        "nll",
+        "higgins2017_beta",
+        "lstm_lm",
+        None,
+        "shipped_corpus",
+    ),
+    Headline(
+        "shipped corpus",
+        "share of the shuffled-z gap at the first token",
+        "first_token",
+        "bosc2020_preuni",
+        "bosc2020_lstm_max",
+        None,
+        "shipped_corpus",
+    ),
+    Headline(
+        "AG News",
+        "accuracy, 100 labels",
+        "accuracy",
+        "kingma2014_m2_bag",
+        "kingma2014_supervised_bag",
+        None,
+        "labels",
+    ),
+    Headline(
+        "20 Newsgroups",
+        "word perplexity",
+        "word_perplexity",
+        "figurnov2018_dirichlet",
+        "miao2017_logistic_normal",
+        None,
+        "topics",
+    ),
+    Headline(
+        "MNIST, static",
+        "nll, nats per image",
+        "nll",
+        "burda2016_iwae",
+        "burda2016_vae",
+        "burda2016_vae",
+        "images",
+    ),
+)
+
+
+def index_table(stored: Stored, configs: str) -> str:
+    """The index: best, baseline and published value for each data set and metric."""
+    header = ["data", "metric", "best", "baseline", "published", "recipe", "details"]
+    rows = []
+    for row in HEADLINES:
+        metric = METRICS[row.metric]
+        best, baseline = (
+            metric.cell(stored[name]["metrics"]) if name in stored else ""
+            for name in (row.best, row.baseline)
+        )
+        published = "" if row.published is None else published_value(row.published, metric)
+        recipe = f"[{row.best}]({configs}/{row.best}.yaml)"
+        details = f"[{row.page}](results/{row.page}.md)"
+        rows.append(
+            [row.data, row.label, best, f"{baseline} ({row.baseline})", published, recipe, details]
+        )
+    return markdown_table(header, rows)
+
+
+def published_value(name: str, metric: Metric) -> str:
+    """The published value of a metric in a recipe's claim.
+
+    Raises:
+        ValueError: the claim has none.
+    """
+    for claim in load_recipe(name).claim:
+        if claim.metric in metric.names and claim.published is not None:
+            return f"{claim.published:{metric.style}}"
+    raise ValueError(f"the claim of {name!r} has no published {metric.title}")
+
+
+def results_tables(stored: Stored, configs: str) -> dict[str, str]:
+    """Every generated table by the name of its block; `configs` as in `Section.markdown`."""
+    sections = {
+        name: section.markdown(stored, configs) for name, section in (SECTIONS | DETAILS).items()
+    }
+    return {"index": index_table(stored, configs)} | sections
+
+
+def fill_blocks(page: str, tables: Mapping[str, str]) -> str:
+    """A page whose blocks `<!-- generated: NAME --> ... <!-- end -->` hold the tables.
+
+    Raises:
+        ValueError: there is no table of that name.
+    """
+
+    def filled(block: re.Match[str]) -> str:
+        if block[2] not in tables:
+            raise ValueError(f"no generated table {block[2]!r} {suggest(block[2], tables)}")
+        return f"{block[1]}{tables[block[2]]}\n{block[3]}"
+
+    return BLOCK.sub(filled, page)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def systems_page(stored: Stored) -> str:
+    """docs/systems.md: each published system, its recipe, our value beside the published one."""
+    header = ["recipe", "system", "source", "target", "published", "result", "met"]
+    rows = [row for name in shipped_recipes() for row in system_rows(load_recipe(name), stored)]
+    return (
+        "# Published systems\n\n"
+        "Each row is one target of a recipe. Published values are those of the named source.\n"
+        "`textvae verify RECIPE --record docs/results.json` measures the result.\n"
+        "`python benchmarks/pages.py` generates this page from `configs/` and\n"
+        "`docs/results.json`; do not edit it by hand.\n\n"
+        f"{markdown_table(header, rows)}\n"
+    )
+
+
+def system_rows(recipe: Recipe, stored: Stored) -> Iterator[list[str]]:
+    """The rows of one recipe: one for each comparison of its claim."""
+    head = [f"[{recipe.name}](../configs/{recipe.name}.yaml)", recipe.summary, recipe.paper]
+    if not recipe.claim:
+        yield [*head, "none", "", "", ""]
+    for claim in recipe.claim:
+        target = f"{claim.metric} {claim.test} {limit_of(claim)} on {claim.data}"
+        published = "" if claim.published is None else f"{claim.published:g} ({claim.source})"
+        check = check_of(recipe.name, claim, stored)
+        result = ["not yet measured", ""] if check is None else [f"{check.ours:.2f}", met(check)]
+        yield [*head, target, published, *result]
+
+
+def met(check: Checked) -> str:
+    """Whether a target is met."""
+    return "yes" if check.holds else "no"
+
+
+def check_of(name: str, claim: Claim, stored: Stored) -> Checked | None:
+    """The comparison of a claim with the stored result; None where it is not measured."""
+    metrics = stored.get(name, {}).get("metrics")
+    if metrics is None or metric_of(metrics, claim.metric) is None:
+        return None
+    (check,) = check_claims([claim], metrics, stored)
+    return check
+
+
+def targets_met(name: str, stored: Stored) -> str:
+    """How many targets of a recipe are met, such as `2 of 3`."""
+    checks = [check_of(name, claim, stored) for claim in load_recipe(name).claim]
+    done = sum(check is not None and check.holds for check in checks)
+    return f"{done} of {len(checks)}" if checks else "no target"
+
+
+def generated_pages(docs: Path) -> Iterator[tuple[Path, str]]:
+    """Each page with generated parts under docs/, and its current text."""
+    stored = read_results(docs / "results.json")
+    yield docs / "systems.md", systems_page(stored)
+    pages = [(docs / "results.md", "../configs")]
+    pages += [(page, "../../configs") for page in sorted((docs / "results").glob("*.md"))]
+    for page, configs in pages:
+        yield page, fill_blocks(page.read_text(encoding="utf-8"), results_tables(stored, configs))
