@@ -80,10 +80,10 @@ def test_decode_takes_arrays_and_tensors_of_its_shape(model):
 def test_many_latents_are_decoded_as_one_by_one(model):
     # More than are generated at once.
     z = np.random.default_rng(0).normal(size=(300, 3)) * 3
-    many = model.decode(z, Decoding(max_tokens=5))
+    many = model.decode(z, Decoding(max_new_tokens=5))
     assert len(set(many)) > 1
     assert [many[i] for i in (0, 255, 256, 299)] == [
-        model.decode(z[i : i + 1], Decoding(max_tokens=5))[0] for i in (0, 255, 256, 299)
+        model.decode(z[i : i + 1], Decoding(max_new_tokens=5))[0] for i in (0, 255, 256, 299)
     ]
 
 
@@ -217,7 +217,7 @@ def test_only_whole_words_have_an_unknown_one(kind):
             if name.endswith("bias") and bias.shape == (len(model.tokenizer),):
                 bias[UNK] = 50.0
     decoded = [
-        *model.sample(4, Decoding(sample=True, max_tokens=6), 0),
+        *model.sample(4, Decoding(do_sample=True, max_new_tokens=6), 0),
         *model.reconstruct(texts(2)),
     ]
     assert all(("<unk>" in text) == (kind == "word") for text in decoded), decoded
