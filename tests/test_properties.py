@@ -234,7 +234,7 @@ WORDS = st.one_of(
     st.text(max_size=8),
     st.text(st.characters(categories=["Cs", "Ll"]), max_size=3),
 )
-SLOW = {"train", "make-corpus", "verify", "classify", "codecs"}
+SLOW = {"train", "make-corpus", "verify", "classify", "reduce"}
 """Commands that take long when all is well: they are given a device that is not there."""
 
 

@@ -175,7 +175,7 @@ def refused(textvae, tmp_path):
 def test_help_shows_an_example_and_defaults(command, textvae):
     answer = textvae(command, "--help")
     assert answer.code == 0 and answer.err == ""
-    assert f"`textvae {command}" in answer.out
+    assert f"\n  textvae {command}" in answer.out
     assert "default" in answer.out or "required" in answer.out
 
 
@@ -335,11 +335,11 @@ def test_sample_options_choose_tokens(runs, textvae):
     free = sample()
     assert len(set(free)) > 1
     # A language model has one most probable sentence.
-    for narrow in (["--top-k", 1], ["--top-p", 1e-6], ["--temperature", 1e-3], ["--beams", 1]):
-        assert (len(set(sample(*narrow))) == 1) == (narrow != ["--beams", 1])
+    for narrow in (["--top-k", 1], ["--top-p", 1e-6], ["--temperature", 1e-3], ["--num-beams", 1]):
+        assert (len(set(sample(*narrow))) == 1) == (narrow != ["--num-beams", 1])
     assert sample("--top-k", 1) == sample("--top-p", 1e-6) == sample("--temperature", 1e-3)
-    assert len(set(sample("--beams", 4))) == 1
-    assert all(len(text.split()) <= 3 for text in sample("--max-tokens", 3))
+    assert len(set(sample("--num-beams", 4))) == 1
+    assert all(len(text.split()) <= 3 for text in sample("--max-new-tokens", 3))
 
 
 ENDS = "the dog saw the soup .", "our old friend booked that flight ."
@@ -347,8 +347,8 @@ ENDS = "the dog saw the soup .", "our old friend booked that flight ."
 
 def test_ends_of_an_interpolation_are_the_reconstructions(runs, textvae):
     back = textvae("reconstruct", *ENDS, "-m", runs / "vae", "--json").json
-    for options in ([], ["--slerp"], ["--beams", 3]):
-        beams = options if "--beams" in options else []
+    for options in ([], ["--slerp"], ["--num-beams", 3]):
+        beams = options if "--num-beams" in options else []
         back = textvae("reconstruct", *ENDS, *beams, "-m", runs / "vae", "--json").json
         answer = textvae(
             "interpolate", *ENDS, "--steps", 5, *options, "-m", runs / "vae", "--json"
@@ -368,9 +368,9 @@ def test_ends_of_an_interpolation_are_the_reconstructions(runs, textvae):
 
 
 ASKING = {
-    "interpolate": (["interpolate", *ENDS], "these sentences mean nothing"),
+    "interpolate": (["interpolate", *ENDS], "the interpolation is not meaningful"),
     "reconstruct": (["reconstruct", *ENDS], "the latent is collapsed"),
-    "nearest": (["nearest", ENDS[0], "-n", "2"], "neighbours mean nothing"),
+    "nearest": (["nearest", ENDS[0], "-n", "2"], "the neighbours are not meaningful"),
 }
 
 
@@ -778,7 +778,7 @@ def test_damaged_models(damage, runs, refused, tmp_path):
     copy_run(runs / "lm", tmp_path / "lm")
     change, said = DAMAGE[damage]
     change(tmp_path / "vae")
-    assert said in refused("sample", "vae", "--max-tokens", 2)
+    assert said in refused("sample", "vae", "--max-new-tokens", 2)
 
 
 def test_models_that_are_not_there(refused, tmp_path, monkeypatch):
@@ -804,7 +804,7 @@ BAD_OPTIONS = {
     "interpolate a b --steps 1 -m vae": "at least 2 steps (got 1)",
     "interpolate a -m vae": "second",
     "interpolate a b -m lm": "it is a language model",
-    "interpolate a b --beams 0 -m vae": "beams must be 1 or more (got 0)",
+    "interpolate a b --num-beams 0 -m vae": "num_beams must be 1 or more (got 0)",
     "reconstruct a -m lm": "it is a language model",
     "reconstruct -m vae": "texts",
     "reconstruct \udcff -m vae": "valid Unicode",
@@ -823,17 +823,17 @@ BAD_OPTIONS = {
     "positions vae --model lm": "name the model once",
     "evaluate vae --text-column x": "--text-column goes with --data",
     "positions vae --out vae/results.png": "would replace 'vae/results.json'",
-    "codecs --set train.epochs=1": "--set is for --autoencoders",
+    "reduce --set train.epochs=1": "--set is for --autoencoders",
     "sample vae -n two": "--count",
     "sample vae --temperature -1": "temperature must be from 0.001 to 100 (got -1.0)",
     "sample vae --temperature nan": "temperature must be from 0.001 to 100 (got nan)",
     "sample vae --top-p 2": "top_p must be above 0 and at most 1 (got 2.0)",
     "sample vae --top-k -1": "top_k must be 0 (all) or more (got -1)",
-    "sample vae --max-tokens 0": "max_tokens must be 1 or more (got 0)",
-    "sample vae --beams 0": "beams must be 1 or more (got 0)",
-    "sample vae --beams 3 --temperature 0.5": "--beams goes without --temperature",
-    "sample vae --beams 3 --top-k 5": "--beams goes without",
-    "sample vae --beams 3 --top-p 0.5": "--beams goes without",
+    "sample vae --max-new-tokens 0": "max_new_tokens must be 1 or more (got 0)",
+    "sample vae --num-beams 0": "num_beams must be 1 or more (got 0)",
+    "sample vae --num-beams 3 --temperature 0.5": "--num-beams goes without --temperature",
+    "sample vae --num-beams 3 --top-k 5": "--num-beams goes without",
+    "sample vae --num-beams 3 --top-p 0.5": "--num-beams goes without",
     "sample vae --seed -1": "--seed",
     "sample vae --seed 99999999999999999999": "--seed",
     "sample vae --device tpu": "--device must be cpu or cuda (got 'tpu')",
