@@ -20,7 +20,6 @@ from conftest import VOCAB, fields_of
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ConfigDict, TypeAdapter
-from test_cli import trained_runs
 from typer.main import get_command
 
 from textvae.api.base import load_model
@@ -79,11 +78,6 @@ TEXTS = st.one_of(
 )
 BROKEN = st.one_of(TEXTS, st.text(st.characters(categories=["Cs", "Ll"]), max_size=5))
 """Texts of which some hold halves of surrogate pairs."""
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
-    return trained_runs(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

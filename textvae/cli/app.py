@@ -71,7 +71,6 @@ app = typer.Typer(
     name="textvae",
     cls=Group,
     help="Train, evaluate and sample variational autoencoders of text.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

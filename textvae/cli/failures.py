@@ -19,7 +19,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input ends with one line and exit code 2."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(args=given, prog_name="textvae", standalone_mode=False)
+        # Without arguments click raises its help as an error.
+        code = app(args=given or ["--help"], prog_name="textvae", standalone_mode=False)
         if code == INTERRUPTED:
             # typer returns this code after Ctrl-C.
             say("stopped")
