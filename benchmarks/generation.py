@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, to try the script")
     arguments = parser.parse_args()
     count = 32 if arguments.quick else arguments.sentences
-    sampling = Decoding(sample=True, max_tokens=128)
+    sampling = Decoding(do_sample=True, max_new_tokens=128)
     one, beams = [], []
     for name, (kind, size) in MODELS.items():
         decoder = decoder_of(kind, 10_000, arguments.quick, size)
@@ -65,7 +65,7 @@ def main() -> None:
         decoder.output.bias.data[EOS] = -torch.inf
         tasks: dict[str, Task] = {
             f"{width}": lambda d=decoder, c=context[: count // 4], w=width: generate(
-                d, c, Decoding(beams=w, max_tokens=WORDS + 1)
+                d, c, Decoding(num_beams=w, max_new_tokens=WORDS + 1)
             )
             for width in (1, 5)
         }

@@ -472,7 +472,7 @@ def sampled(check: Check, kind: str, size: Mapping[str, Any], count: int) -> Met
     for turn in range(2 if check.quick else 6):
         check.in_time()
         written: list[torch.Tensor] = []
-        decoding = Decoding(sample=True, max_tokens=128)
+        decoding = Decoding(do_sample=True, max_new_tokens=128)
         spent = cost(lambda: written.append(generate(decoder, context, decoding)))  # noqa: B023
         if turn:
             walls.append(spent.wall)

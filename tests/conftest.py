@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from support.commands import Answer, listing, run_quietly, trained_runs
 from torch.distributions import Independent, Normal
 
 from textvae.cli import main
@@ -372,3 +373,41 @@ def image_run(tmp_path_factory):
             main(["train", str(recipe), "--output", "run", "--device", "cpu"])
     assert not left.value.code
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory) -> Path:
+    """A folder with `texts.txt` and the runs `vae`, `dead` (collapsed) and `lm`."""
+    return trained_runs(tmp_path_factory)
+
+
+@pytest.fixture
+def textvae(capsys, monkeypatch, tmp_path):
+    """A function that runs a command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Answer:
+        capsys.readouterr()
+        code = run_quietly(*arguments)
+        return Answer(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused(textvae, tmp_path):
+    """A function that runs a command which must fail: a line per mistake, no file written."""
+
+    def run(*arguments: object, mistakes: int = 1) -> str:
+        before = listing(tmp_path)
+        answer = textvae(*arguments)
+        assert answer.code == 2, answer
+        assert len(answer.errors) == mistakes, answer.err
+        assert set(answer.err.splitlines()) - set(answer.errors) <= {
+            line for line in answer.err.splitlines() if line.startswith("note: ")
+        }
+        assert answer.out == ""
+        assert listing(tmp_path) == before
+        return answer.err
+
+    return run

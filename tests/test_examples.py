@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_cli import trained_runs
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 ARGUMENTS = {
@@ -16,9 +15,9 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
-def test_an_example_is_short_and_runs(path, tmp_path_factory, monkeypatch, capsys):
+def test_an_example_is_short_and_runs(path, runs, monkeypatch, capsys):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 80
-    model = trained_runs(tmp_path_factory) / "vae"
+    model = runs / "vae"
     monkeypatch.setattr(sys, "argv", [path.name, *ARGUMENTS[path.name], "--model", str(model)])
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out.strip()

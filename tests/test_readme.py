@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import sentences, trained_runs
+from support.commands import sentences
 from typer.main import get_command
 
 from textvae.cli import app
@@ -45,10 +45,10 @@ def test_every_command_is_shown():
     assert set(get_command(app).commands) - {"make-corpus"} <= shown  # type: ignore[attr-defined]
 
 
-def test_python_runs(tmp_path_factory, tmp_path, monkeypatch):
+def test_python_runs(runs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("runs").mkdir()
-    Path("runs/bowman2016").symlink_to(trained_runs(tmp_path_factory) / "vae")
+    Path("runs/bowman2016").symlink_to(runs / "vae")
     first, second = blocks("python")
     names: dict = {}
     exec(compile(first, "README.md", "exec"), names)

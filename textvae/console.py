@@ -1,4 +1,4 @@
-"""What commands print: tables, JSON, progress and errors of one line."""
+"""Output of commands: tables, JSON, progress and one-line errors."""
 
 import errno
 import json
@@ -8,25 +8,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 COLLAPSED = (
-    "the latent is collapsed: the posterior equals the prior, so every sentence gets the same z "
-    "and the decoder ignores it. Try free bits (--set objective.free_bits=4), a lower KL weight "
+    "the latent is collapsed: the posterior equals the prior for every sentence, and the decoder "
+    "ignores z. Try free bits (--set objective.free_bits=4), a lower KL weight "
     "(--set objective.kl_weight=0.3), slower annealing, or more word dropout "
     "(--set decoders.text.word_dropout=0.6)."
 )
 
 IMAGES_COLLAPSED = (
-    "the latent is collapsed: every image gets the same z. Try free bits "
+    "the latent is collapsed: the posterior is the same for every image. Try free bits "
     "(--set objective.free_bits=4) or a lower KL weight (--set objective.kl_weight=0.3)."
 )
 
 
 def say(text: str = "") -> None:
-    """Print a line for a person, on standard error: standard output holds results only."""
+    """Print a message on standard error; standard output contains results only."""
     print(text, file=sys.stderr, flush=True)
 
 
 def table(rows: Iterable[Sequence[Any]], header: Sequence[str] = ()) -> str:
-    """Rows in columns as wide as their widest cell; numbers to the right."""
+    """Rows in aligned columns; columns of numbers are aligned to the right."""
     cells = [[shown(cell) for cell in row] for row in rows]
     lines = ([list(header)] if header else []) + cells
     if not lines:
@@ -46,7 +46,7 @@ def table(rows: Iterable[Sequence[Any]], header: Sequence[str] = ()) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a table cell: floats with as many digits as mean something."""
+    """A value as a table cell; floats have three decimals, or none from 1,000 on."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -57,22 +57,22 @@ def shown(value: Any) -> str:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell reads as a number."""
+    """Whether a cell is a number."""
     return cell.replace(",", "").replace(".", "").replace("-", "").replace("%", "").isdigit()
 
 
 def emit(result: Any, as_json: bool, text: str) -> None:
-    """Print a result on standard output: as JSON, or as the text for a person."""
+    """Print a result on standard output, as JSON or as text."""
     print(json_text(result) if as_json else text, flush=True)
 
 
 def json_text(result: Any) -> str:
-    """A result as JSON, which has no infinity and no NaN: they become null."""
+    """A result as JSON; infinities and NaN, which JSON lacks, become null."""
     return json.dumps(finite(result), indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def finite(value: Any) -> Any:
-    """A value with None in place of each number that is not finite, at any depth."""
+    """A value in which numbers that are not finite are None, at any depth."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -81,7 +81,7 @@ def finite(value: Any) -> Any:
 
 
 def error_lines(error: BaseException) -> list[str]:
-    """The error in words of its own: one line for each mistake."""
+    """The messages of an error, one line for each mistake."""
     problems = getattr(error, "problems", None)
     if problems:
         return [" ".join(str(problem).split()) for problem in problems]
@@ -95,7 +95,7 @@ def error_lines(error: BaseException) -> list[str]:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether there was no room left to write; safetensors and torch say so in words only."""
+    """Whether the disk is full; safetensors and torch raise errors without an errno."""
     numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     words = (
         "No space left on device",
@@ -108,7 +108,7 @@ def is_full_disk(error: BaseException) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether there was no memory left, of the machine or its GPU."""
+    """Whether the memory of the machine or its GPU is exhausted."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
@@ -117,7 +117,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class TrainingDisplay:
-    """The progress bar of training and a line for each validation.
+    """Progress bar of training, with a line for each validation.
 
     Args:
         quiet: print nothing.
@@ -135,7 +135,7 @@ class TrainingDisplay:
             getattr(self, event)(values)
 
     def begin(self, values: Mapping[str, Any]) -> None:
-        """Say what is trained, and start the bar."""
+        """Print the sizes of data and model, and start the bar."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -145,7 +145,7 @@ class TrainingDisplay:
             TimeRemainingColumn,
         )
 
-        self.close()  # of a first training
+        self.close()  # of a pretraining run
         console = Console(stderr=True)
         of_text = bool(values["vocabulary"])
         self.row = "sentence" if of_text else "image"
@@ -171,19 +171,19 @@ class TrainingDisplay:
         self.progress.start()
 
     def step(self, values: Mapping[str, Any]) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if self.progress is not None:
             self.progress.update(self.task, completed=values["step"])
 
     def log(self, values: Mapping[str, Any]) -> None:
-        """Show the loss beside the bar."""
+        """Show the loss next to the bar."""
         names = {"loss": "loss", "kl": "KL", "kl_weight": "weight"}
         terms = "  ".join(f"{n} {values[k]:.2f}" for k, n in names.items() if k in values)
         if self.progress is not None:
             self.progress.update(self.task, terms=terms)
 
     def validation(self, values: Mapping[str, Any]) -> None:
-        """One line for each validation; with a warning when the latent is dead."""
+        """Print a line for a validation, and a warning when the latent is collapsed."""
         parts = [f"epoch {values['epoch']:.0f}", f"nll {values['nll']:.2f}"]
         parts.append(f"reconstruction {values['reconstruction_loss']:.2f}")
         if "active_units" in values:
@@ -197,18 +197,18 @@ class TrainingDisplay:
             parts.append(f"accuracy {values['accuracy']:.3f}")
         say("  ".join(parts))
         if values.get("collapsed"):
-            say(f"warning: the latent is collapsed: every {self.row} gets the same z so far")
+            say(f"warning: the latent is collapsed: the posterior is the same for every {self.row}")
 
     def note(self, values: Mapping[str, Any]) -> None:
-        """A remark."""
+        """Print a remark."""
         say(f"note: {values['text']}")
 
     def finished(self, values: Mapping[str, Any]) -> None:
-        """Training is over; what follows needs no bar."""
+        """Remove the bar; evaluation follows."""
         self.close()
-        say(f"measuring held-out {'texts' if self.row == 'sentence' else 'images'} ...")
+        say(f"evaluating on held-out {'texts' if self.row == 'sentence' else 'images'} ...")
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self.progress is not None:
             self.progress.stop()

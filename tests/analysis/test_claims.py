@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_cli import run_quietly, trained_runs
+from support.commands import run_quietly, trained_runs
 
 from textvae.analysis.claims import add_result, check_claims, is_run_of, read_results
 from textvae.analysis.pages import systems_page

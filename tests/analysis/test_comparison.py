@@ -4,12 +4,10 @@ import json
 
 import matplotlib.image
 import pytest
-from test_cli import copy_run, textvae, trained_runs
+from support.commands import copy_run, trained_runs
 
 from textvae.analysis.comparison import COLUMNS, comparison_table, differing_texts, names_of
 from textvae.plots import plot_rate_distortion
-
-__all__ = ["textvae"]  # a fixture
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import vae as build
-from test_cli import copy_run, run_quietly, sentences, textvae, trained_runs
+from support.commands import copy_run, run_quietly, sentences, trained_runs
 
 from textvae.analysis import diagnosis
 from textvae.analysis.diagnosis import (
@@ -25,8 +25,6 @@ from textvae.analysis.diagnosis import (
 from textvae.api.sentence import Evaluation, SentenceVAE
 from textvae.data.tokenizers import train_tokenizer
 from textvae.recipes import load_recipe
-
-__all__ = ["textvae"]  # a fixture
 
 ALIVE = Evaluation(
     nll=28.0,

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 from conftest import IMAGE_RECIPE, digits
-from test_image import answer
+from support.commands import answer
 
 from textvae.analysis.classification import joined
 from textvae.analysis.dimension_reduction import PCA, Autoencoder, Selection, flat, squared_error

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import IMAGE_DECODERS, IMAGE_ENCODERS, digits, vae
 from PIL import Image
-from test_image import answer
+from support.commands import answer
 
 from textvae.analysis.classification import (
     Budget,

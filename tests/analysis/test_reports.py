@@ -4,14 +4,12 @@ import json
 import math
 
 import pytest
-from test_cli import copy_run, refused, textvae, trained_runs
+from support.commands import copy_run, trained_runs
 
 from textvae.analysis.claims import metric_names
 from textvae.analysis.reports import evaluation_text, figure, metric_notes, percent
 from textvae.api.sentence import Evaluation
 from textvae.console import json_text
-
-__all__ = ["refused", "textvae"]  # fixtures
 
 
 @pytest.fixture(scope="module")

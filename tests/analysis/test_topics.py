@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Z, vae
-from test_sentence import texts
+from support.models import texts
 
 from textvae.analysis.topics import study_topics, topics_text
 from textvae.api.sentence import SentenceVAE

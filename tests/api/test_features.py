@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
-from test_sentence import face, texts
+from support.models import face, texts
 from torch import nn
 
 from textvae.api.features import EncoderModule, ScalarMix

@@ -11,12 +11,12 @@ import pytest
 import torch
 from conftest import IMAGE_DECODERS, IMAGE_ENCODERS, IMAGE_RECIPE, digits, vae
 from PIL import Image
+from support.commands import answer
 from transformers import AutoModel
 
 from textvae.analysis.pictures import grid, pairs
 from textvae.analysis.reports import evaluation_text
 from textvae.api.image import ImageVAE, open_model
-from textvae.cli import main
 from textvae.config import ImageDataConfig
 from textvae.data.fields import Fields, Images, Labels
 from textvae.encoders.label import LabelEncoder
@@ -155,13 +155,6 @@ def test_a_likelihood_without_a_density_for_the_pixels_is_refused():
     document = {**IMAGE_RECIPE, "model": {**IMAGE_RECIPE["model"], "decoders": [decoder]}}
     with pytest.raises(SpecError, match=r"beta needs data.pixels: dequantized \(got dynamic\)"):
         check_model(read_recipe(document, "digits"))
-
-
-def answer(capsys, *arguments):
-    with pytest.raises(SystemExit) as left:
-        main([*arguments])
-    out, err = capsys.readouterr()
-    return left.value.code, out, err
 
 
 def test_training_learns_and_leaves_pictures(image_run):

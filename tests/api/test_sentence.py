@@ -1,42 +1,21 @@
 """The public face: encode, decode, sample, interpolate and evaluate texts."""
 
 import math
-import random
 
 import numpy as np
 import pytest
 import torch
-from conftest import DECODERS, ENCODERS, Z, vae
+from conftest import Z
+from support.models import SIZES, WORDS, face, texts
 
 from textvae.api.base import great_circle, line
 from textvae.api.sentence import SentenceVAE
-from textvae.data.tokenizers import count_words, train_tokenizer
+from textvae.data.tokenizers import count_words
 from textvae.evaluation.latent import information
 from textvae.evaluation.likelihood import likelihood
 from textvae.evaluation.text import reconstruction
 from textvae.graph.generation import Decoding
 from textvae.vocabulary import UNK
-
-WORDS = ["the", "a", "dog", "cat", "river", "sees", "finds", "small", "red", "old"]
-SIZES = {"unigram": 290, "bpe": 290, "word": 50}
-
-
-def texts(count: int = 40) -> list[str]:
-    draw = random.Random(1)
-    return [" ".join(draw.choices(WORDS, k=draw.randint(1, 12))) for _ in range(count)]
-
-
-def face(kind="word", encoder="lstm-last-both-1", decoder="lstm", latents=(Z,)) -> SentenceVAE:
-    torch.manual_seed(0)
-    tokenizer = train_tokenizer(kind, texts(), SIZES.get(kind, 50))
-    given = [latent["name"] for latent in latents]
-    model = vae(
-        [{"name": "text", **ENCODERS[encoder]}] if latents else None,
-        list(latents) or None,
-        [{"name": "text", "given": given, **DECODERS[decoder]}],
-        vocab_size=len(tokenizer),
-    )
-    return SentenceVAE(model, tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +59,10 @@ def test_decode_takes_arrays_and_tensors_of_its_shape(model):
 def test_many_latents_are_decoded_as_one_by_one(model):
     # More than are generated at once.
     z = np.random.default_rng(0).normal(size=(300, 3)) * 3
-    many = model.decode(z, Decoding(max_tokens=5))
+    many = model.decode(z, Decoding(max_new_tokens=5))
     assert len(set(many)) > 1
     assert [many[i] for i in (0, 255, 256, 299)] == [
-        model.decode(z[i : i + 1], Decoding(max_tokens=5))[0] for i in (0, 255, 256, 299)
+        model.decode(z[i : i + 1], Decoding(max_new_tokens=5))[0] for i in (0, 255, 256, 299)
     ]
 
 
@@ -217,7 +196,7 @@ def test_only_whole_words_have_an_unknown_one(kind):
             if name.endswith("bias") and bias.shape == (len(model.tokenizer),):
                 bias[UNK] = 50.0
     decoded = [
-        *model.sample(4, Decoding(sample=True, max_tokens=6), 0),
+        *model.sample(4, Decoding(do_sample=True, max_new_tokens=6), 0),
         *model.reconstruct(texts(2)),
     ]
     assert all(("<unk>" in text) == (kind == "word") for text in decoded), decoded

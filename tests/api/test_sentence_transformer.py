@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_sentence import face, texts
+from support.models import face, texts
 
 from textvae import SentenceVAE, as_sentence_transformer
 from textvae.api.sentence_transformer import LatentEmbedding

@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from test_cli import Answer, run_quietly
+from support.commands import Answer, run_quietly
 
 from textvae.api.sentence import SentenceVAE
 from textvae.config import DataConfig, read_section

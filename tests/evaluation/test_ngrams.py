@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from test_cli import sentences
+from support.commands import sentences
 
 from textvae.evaluation.ngrams import BEGIN, DISCOUNT, END, KneserNey
 

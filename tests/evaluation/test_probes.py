@@ -149,7 +149,7 @@ def test_halves_keep_the_share_of_each_class():
 
 
 def test_models_stand_beside_the_words_in_one_table():
-    from test_sentence import face, texts
+    from support.models import face, texts
 
     labels = ["long" if len(text.split()) > 6 else "short" for text in texts(80)]
     rows = Labelled(texts(80), labels)

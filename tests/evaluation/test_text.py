@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 from sacrebleu.metrics.bleu import BLEU
-from test_cli import sentences
+from support.commands import sentences
 
 from textvae.evaluation import text
 from textvae.evaluation.text import (

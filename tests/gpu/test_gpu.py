@@ -9,7 +9,7 @@ from conftest import ids, vae
 
 from textvae.api.base import load_model
 from textvae.api.sentence import SentenceVAE
-from textvae.config import TrainingPlan
+from textvae.config import TrainingConfig
 from textvae.data.batching import Sentences
 from textvae.data.tokenizers import train_tokenizer
 from textvae.evaluation.likelihood import likelihood
@@ -134,9 +134,9 @@ def trained(kind, precision, folder):
         if event == "validation":
             reported.append(values["loss"])
 
-    plan = TrainingPlan(epochs=3, learning_rate=1e-2, precision=precision, validation_samples=1)
+    config = TrainingConfig(epochs=3, learning_rate=1e-2, precision=precision, validation_samples=1)
     model = text_vae(kind, init_range=0.1)
-    trainer = VAETrainer(model, plan, corpus(640, 0), corpus(64, 1), folder, report)
+    trainer = VAETrainer(model, config, corpus(640, 0), corpus(64, 1), folder, report)
     trainer.train()
     return trainer, reported
 

@@ -67,15 +67,17 @@ def sentences(tokens):
 
 
 CHOICES = {
-    "greedy": Decoding(max_tokens=20),
-    "sampling": Decoding(sample=True, max_tokens=20),
-    "hot": Decoding(sample=True, temperature=5.0, max_tokens=20),
-    "top k": Decoding(sample=True, top_k=3, max_tokens=20),
-    "top p": Decoding(sample=True, top_p=0.7, temperature=2.0, max_tokens=20),
-    "beams": Decoding(beams=4, max_tokens=20),
-    "more beams than tokens": Decoding(beams=15, max_tokens=20),
-    "without unknown": Decoding(sample=True, temperature=5.0, allow_unknown=False, max_tokens=20),
-    "beams without unknown": Decoding(beams=4, allow_unknown=False, max_tokens=20),
+    "greedy": Decoding(max_new_tokens=20),
+    "sampling": Decoding(do_sample=True, max_new_tokens=20),
+    "hot": Decoding(do_sample=True, temperature=5.0, max_new_tokens=20),
+    "top k": Decoding(do_sample=True, top_k=3, max_new_tokens=20),
+    "top p": Decoding(do_sample=True, top_p=0.7, temperature=2.0, max_new_tokens=20),
+    "beams": Decoding(num_beams=4, max_new_tokens=20),
+    "more beams than tokens": Decoding(num_beams=15, max_new_tokens=20),
+    "without unknown": Decoding(
+        do_sample=True, temperature=5.0, allow_unknown=False, max_new_tokens=20
+    ),
+    "beams without unknown": Decoding(num_beams=4, allow_unknown=False, max_new_tokens=20),
 }
 
 
@@ -88,17 +90,19 @@ def test_a_sentence_is_words_an_end_and_padding(decoder, decoding):
     assert tokens.shape[0] == 30 and tokens.dtype == torch.int64
     for row in sentences(tokens):
         assert PAD not in row and BOS not in row
-        assert row[-1] == EOS or len(row) == decoding.max_tokens
+        assert row[-1] == EOS or len(row) == decoding.max_new_tokens
         assert decoding.allow_unknown or UNK not in row
     if decoding.allow_unknown and decoder.output is not None:
         assert (tokens == UNK).any()
     # No column is padding alone; beams may give up a longer candidate late.
-    assert decoding.beams > 1 or (tokens[:, -1] != PAD).any()
+    assert decoding.num_beams > 1 or (tokens[:, -1] != PAD).any()
 
 
 def test_greedy_takes_the_most_probable_token_each_time(decoder):
     context = torch.randn(20, H)
-    for row, tokens in enumerate(sentences(generate(decoder, context, Decoding(max_tokens=15)))):
+    for row, tokens in enumerate(
+        sentences(generate(decoder, context, Decoding(max_new_tokens=15)))
+    ):
         texts = torch.tensor([[BOS, *tokens]])
         states = decoder.hidden(texts[:, :-1], context[row : row + 1])
         assert decoder.logits(states)[0, :, WORDS].argmax(-1).add(EOS).tolist() == tokens
@@ -111,7 +115,7 @@ def test_greedy_is_what_is_done_when_nothing_is_said(decoder):
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_a_sentence_does_not_depend_on_its_company(decoder, beams):
-    decoding = Decoding(beams=beams, max_tokens=15)
+    decoding = Decoding(num_beams=beams, max_new_tokens=15)
     context = torch.randn(12, H)
     together = sentences(varied(decoder, context, decoding))
     alone = [sentences(generate(decoder, row[None], decoding))[0] for row in context]
@@ -135,7 +139,7 @@ def rows(decoder, monkeypatch):
 
 
 def test_finished_sentences_leave_the_batch(decoder, rows):
-    context, decoding = torch.randn(20, H), Decoding(max_tokens=15)
+    context, decoding = torch.randn(20, H), Decoding(max_new_tokens=15)
     expected = varied(decoder, context, decoding)
     rows.clear()
     tokens = generate(decoder, context, decoding)
@@ -146,7 +150,7 @@ def test_finished_sentences_leave_the_batch(decoder, rows):
 
 
 def test_finished_searches_leave_the_batch(decoder, rows):
-    context, decoding = torch.randn(12, H), Decoding(beams=3, max_tokens=15)
+    context, decoding = torch.randn(12, H), Decoding(num_beams=3, max_new_tokens=15)
     varied(decoder, context, decoding)
     # Sentences of several lengths may still all be decided late: ends come earlier.
     (decoder.bias if decoder.output is None else decoder.output.bias).data[EOS] += 1.0
@@ -163,14 +167,16 @@ def test_finished_searches_leave_the_batch(decoder, rows):
 
 def test_a_beam_of_one_is_greedy(decoder):
     context = torch.randn(20, H)
-    greedy = generate(decoder, context, Decoding(max_tokens=15))
-    assert torch.equal(beam_search(decoder, context, Decoding(beams=1, max_tokens=15)), greedy)
+    greedy = generate(decoder, context, Decoding(max_new_tokens=15))
+    assert torch.equal(
+        beam_search(decoder, context, Decoding(num_beams=1, max_new_tokens=15)), greedy
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_beam_that_holds_every_prefix_finds_the_most_probable_sentence(kind):
     decoder = make({"kind": kind, "hidden": 8}, vocab=6, scale=1.5)
-    decoding = Decoding(beams=40, max_tokens=3)
+    decoding = Decoding(num_beams=40, max_new_tokens=3)
     words = [UNK, *range(UNK + 1, 6)]
     candidates = [[*before, EOS] for n in range(3) for before in product(words, repeat=n)]
     candidates += [list(whole) for whole in product(words, repeat=3)]
@@ -190,7 +196,9 @@ def test_beams_answer_nothing_less_probable_than_greedy(kind):
         torch.manual_seed(seed)
         decoder = make({"kind": kind, "hidden": 8}, scale=1.0)
         context = torch.randn(10, H)
-        one, many = (generate(decoder, context, Decoding(beams=w, max_tokens=8)) for w in (1, 8))
+        one, many = (
+            generate(decoder, context, Decoding(num_beams=w, max_new_tokens=8)) for w in (1, 8)
+        )
         gains += [
             score(decoder, beam, given) - score(decoder, greedy, given)
             for greedy, beam, given in zip(one, many, context, strict=True)
@@ -227,14 +235,16 @@ def test_what_is_impossible_is_never_drawn(monkeypatch):
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_samples_have_the_model_s_frequencies(temperature):
-    found, logits = drawn(Decoding(sample=True, temperature=temperature, max_tokens=1))
+    found, logits = drawn(Decoding(do_sample=True, temperature=temperature, max_new_tokens=1))
     assert_frequencies(found, (logits / temperature).softmax(-1))
 
 
 def test_later_tokens_have_the_model_s_frequencies_too():
     decoder = make(DECODERS["lstm"], scale=2.0)
     context = torch.randn(1, H)
-    tokens = generate(decoder, context.expand(40_000, H), Decoding(sample=True, max_tokens=2))
+    tokens = generate(
+        decoder, context.expand(40_000, H), Decoding(do_sample=True, max_new_tokens=2)
+    )
     first = tokens[:, 0].bincount(minlength=VOCAB)
     first[EOS] = 0
     token = first.argmax()
@@ -248,7 +258,7 @@ def test_later_tokens_have_the_model_s_frequencies_too():
 
 @pytest.mark.parametrize("k", [1, 4, VOCAB, 10 * VOCAB])
 def test_top_k_samples_among_the_k_most_probable(k):
-    found, logits = drawn(Decoding(sample=True, top_k=k, max_tokens=1))
+    found, logits = drawn(Decoding(do_sample=True, top_k=k, max_new_tokens=1))
     kept = logits.argsort(descending=True)[:k]
     expected = torch.zeros(VOCAB)
     expected[kept] = logits[kept].softmax(-1)
@@ -257,7 +267,7 @@ def test_top_k_samples_among_the_k_most_probable(k):
 
 @pytest.mark.parametrize("p", [1e-6, 0.5, 0.9])
 def test_top_p_samples_among_the_fewest_that_add_up_to_p(p):
-    found, logits = drawn(Decoding(sample=True, top_p=p, max_tokens=1))
+    found, logits = drawn(Decoding(do_sample=True, top_p=p, max_new_tokens=1))
     probabilities, order = logits.softmax(-1).sort(descending=True)
     count = int((probabilities.cumsum(0) < p).sum()) + 1
     expected = torch.zeros(VOCAB)
@@ -267,7 +277,7 @@ def test_top_p_samples_among_the_fewest_that_add_up_to_p(p):
 
 
 def test_samples_depend_on_the_random_state():
-    decoder, decoding = make(DECODERS["lstm"]), Decoding(sample=True, temperature=3.0)
+    decoder, decoding = make(DECODERS["lstm"]), Decoding(do_sample=True, temperature=3.0)
     context = torch.randn(10, H)
     first = generate(decoder, context, decoding)
     second = generate(decoder, context, decoding)
@@ -285,7 +295,7 @@ def test_no_column_is_padding_alone():
         decoder = make(DECODERS["lstm"])
         for parameter in decoder.parameters():
             parameter.data.mul_(3)
-        ids = generate(decoder, torch.randn(1, H), Decoding(beams=3, max_tokens=20))
+        ids = generate(decoder, torch.randn(1, H), Decoding(num_beams=3, max_new_tokens=20))
         assert ids.ne(PAD).any(0).all()
 
 
@@ -295,7 +305,9 @@ def test_generation_asks_for_no_gradient():
 
 def test_no_context_is_no_sentence():
     for beams in (1, 3):
-        assert len(generate(make(DECODERS["lstm"]), torch.zeros(0, H), Decoding(beams=beams))) == 0
+        assert (
+            len(generate(make(DECODERS["lstm"]), torch.zeros(0, H), Decoding(num_beams=beams))) == 0
+        )
 
 
 @pytest.mark.parametrize(
@@ -307,11 +319,11 @@ def test_no_context_is_no_sentence():
         ({"top_k": -1}, "top_k must be 0"),
         ({"top_p": 0.0}, "top_p must be above 0"),
         ({"top_p": 1.5}, "top_p must be above 0 and at most 1"),
-        ({"beams": 0}, "beams must be 1 or more"),
-        ({"max_tokens": 0}, "max_tokens must be 1 or more"),
-        ({"sample": True, "beams": 2}, "not with sampling"),
-        ({"temperature": 0.7}, "give sample=True"),
-        ({"top_k": 3, "beams": 2}, "give sample=True"),
+        ({"num_beams": 0}, "num_beams must be 1 or more"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be 1 or more"),
+        ({"do_sample": True, "num_beams": 2}, "not with sampling"),
+        ({"temperature": 0.7}, "give do_sample=True"),
+        ({"top_k": 3, "num_beams": 2}, "give do_sample=True"),
     ],
     ids=str,
 )
@@ -321,8 +333,8 @@ def test_settings_out_of_range_are_refused(settings, message):
 
 
 def test_settings_may_be_numbers_of_any_library():
-    own = Decoding(sample=True, temperature=2.0, top_k=3, top_p=0.5, max_tokens=4)
-    numpy = Decoding(True, np.float32(2), np.int64(3), np.float32(0.5), max_tokens=4)
+    own = Decoding(do_sample=True, temperature=2.0, top_k=3, top_p=0.5, max_new_tokens=4)
+    numpy = Decoding(True, np.float32(2), np.int64(3), np.float32(0.5), max_new_tokens=4)
     decoder, context = make(DECODERS["lstm"]), torch.randn(3, H)
     drawn = []
     for decoding in (own, numpy):

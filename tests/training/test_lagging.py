@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from test_runs import assert_equal, corpus, recipe
+from support.runs import assert_equal, corpus, recipe
 
 from textvae.config import LaggingConfig
 from textvae.recipes import read_recipe

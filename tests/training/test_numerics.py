@@ -133,4 +133,4 @@ def test_a_model_cast_to_bfloat16_is_close_to_itself(encoder, decoder):
     values = {name: latent.value for name, latent in close.latents.items()}
     (context,) = model.contexts(values, {}, 2).values()
     for beams in (1, 3):
-        assert generate(model.decoders["text"], context[0], Decoding(beams=beams)).shape[0] == 2
+        assert generate(model.decoders["text"], context[0], Decoding(num_beams=beams)).shape[0] == 2

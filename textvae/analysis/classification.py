@@ -285,7 +285,7 @@ def judged_sentences(
         raise ValueError(f"no real text has the label {', '.join(missing)}")
     words = TfidfVectorizer(token_pattern=WORD)
     judge = make_pipeline(words, LogisticRegression(max_iter=1000)).fit(train.texts, numbers)
-    decoding = Decoding(sample=True, temperature=temperature)
+    decoding = Decoding(do_sample=True, temperature=temperature)
     shares = [
         float((judge.predict(vae.sample(count, decoding, seed, name)) == number).mean())
         for number, name in enumerate(vae.labels)

@@ -261,7 +261,7 @@ class SentenceVAE(PretrainedVAE):
                 torch.manual_seed(seed)
             drawn = [value[0] for value in self.model.sample_prior(count, known).values()]
             z = torch.cat(drawn, -1) if drawn else torch.zeros(count, 0)
-            return self.decode(z.cpu(), decoding or Decoding(sample=True))
+            return self.decode(z.cpu(), decoding or Decoding(do_sample=True))
 
     def known_label(self, label: str, count: int) -> dict[str, Tensor]:
         """The values, (1, count, C), of the latent that is what labels say, by its name.
@@ -436,7 +436,7 @@ class SentenceVAE(PretrainedVAE):
         """
         sentences = self.sentences(texts)
         targets = [sentences[index][1:].tolist() for index in range(len(sentences))]
-        longest = Decoding(max_tokens=max(map(len, targets), default=1) + 1)
+        longest = Decoding(max_new_tokens=max(map(len, targets), default=1) + 1)
         decoded = self.generated(np.asarray(self.encode(texts)), longest)
         return recovery(targets, [before_padding(row) for row in decoded])
 

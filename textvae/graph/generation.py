@@ -21,12 +21,12 @@ class Decoding:
     """How to choose the next token.
 
     Args:
-        sample: draw from the distribution; otherwise take the most probable token.
+        do_sample: draw from the distribution; otherwise take the most probable token.
         temperature: logits are divided by it; sampling only.
         top_k: sample among the k most probable tokens; 0 for all.
         top_p: sample among the fewest tokens whose probability adds up to p.
-        beams: width of the beam search; 1 for none. Not with `sample`.
-        max_tokens: longest sentence, end of sentence included.
+        num_beams: width of the beam search; 1 for none. Not with `do_sample`.
+        max_new_tokens: longest sentence, end of sentence included.
         allow_unknown: whether `<unk>` may be generated.
 
     Raises:
@@ -34,12 +34,12 @@ class Decoding:
             without it.
     """
 
-    sample: bool = False
+    do_sample: bool = False
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
-    beams: int = 1
-    max_tokens: int = 128
+    num_beams: int = 1
+    max_new_tokens: int = 128
     allow_unknown: bool = True
 
     def __post_init__(self):
@@ -47,15 +47,15 @@ class Decoding:
             "temperature": (1e-3 <= self.temperature <= 100, "from 0.001 to 100"),
             "top_k": (self.top_k >= 0, "0 (all) or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
-            "beams": (self.beams >= 1, "1 or more"),
-            "max_tokens": (self.max_tokens >= 1, "1 or more"),
+            "num_beams": (self.num_beams >= 1, "1 or more"),
+            "max_new_tokens": (self.max_new_tokens >= 1, "1 or more"),
         }
         for name, (fine, range_) in allowed.items():
             if not fine:
                 raise ValueError(f"{name} must be {range_} (got {getattr(self, name)})")
-        if not self.sample and (self.temperature, self.top_k, self.top_p) != (1, 0, 1):
-            raise ValueError("temperature, top_k and top_p are of sampling: give sample=True")
-        if self.sample and self.beams > 1:
+        if not self.do_sample and (self.temperature, self.top_k, self.top_p) != (1, 0, 1):
+            raise ValueError("temperature, top_k and top_p are of sampling: give do_sample=True")
+        if self.do_sample and self.num_beams > 1:
             raise ValueError("beams search for the most probable sentence: not with sampling")
 
     def warpers(self) -> LogitsProcessorList:
@@ -80,15 +80,15 @@ def generate(decoder: TokenDecoder, context: Tensor, decoding: Decoding | None =
         decoding: how to choose; greedy when not given.
     """
     decoding = decoding or Decoding()
-    if decoding.beams > 1:
+    if decoding.num_beams > 1:
         ids = beam_search(decoder, context, decoding)
         # The best candidate may have finished some steps ago, behind another one.
         return ids[:, : int((ids != PAD).any(0).sum())]
     rows = torch.arange(len(context), device=context.device)
     tokens = torch.full_like(rows, BOS)
-    output = torch.full((len(rows), decoding.max_tokens), PAD, device=context.device)
+    output = torch.full((len(rows), decoding.max_new_tokens), PAD, device=context.device)
     state, warpers = decoder.start(context), decoding.warpers()
-    for position in range(decoding.max_tokens):
+    for position in range(decoding.max_new_tokens):
         logits, state = decoder.step(tokens, state)
         tokens = choose(permitted(logits, decoding), decoding, warpers)
         output[rows, position] = tokens
@@ -111,7 +111,7 @@ def permitted(logits: Tensor, decoding: Decoding) -> Tensor:
 
 def choose(logits: Tensor, decoding: Decoding, warpers: LogitsProcessorList) -> Tensor:
     """The next token of each row, (N,), int64, from logits, (N, V)."""
-    if not decoding.sample:
+    if not decoding.do_sample:
         return logits.argmax(-1)
     # The warpers of transformers ask for input ids, which ours do not read.
     no_ids = cast(torch.LongTensor, torch.empty(len(logits), 0, dtype=torch.long))
@@ -164,7 +164,7 @@ def beam_search(decoder: TokenDecoder, context: Tensor, decoding: Decoding) -> T
     Scores are plain log-probabilities, without length normalisation. A beam wide enough to hold
     every prefix is exact; a narrower one may drop what becomes the best, even the greedy answer.
     """
-    N, W = len(context), decoding.beams
+    N, W = len(context), decoding.num_beams
     scores = torch.full((N, W), -torch.inf, device=context.device)
     # All candidates begin alike; only one may count.
     scores[:, 0] = 0.0
@@ -175,8 +175,8 @@ def beam_search(decoder: TokenDecoder, context: Tensor, decoding: Decoding) -> T
         decoder.start(context.repeat_interleave(W, 0)),
     )
     rows = torch.arange(N, device=context.device)
-    output = torch.full((N, decoding.max_tokens), PAD, device=context.device)
-    for length in range(1, decoding.max_tokens + 1):
+    output = torch.full((N, decoding.max_new_tokens), PAD, device=context.device)
+    for length in range(1, decoding.max_new_tokens + 1):
         beams = extend(decoder, beams, decoding)
         output[rows, :length] = beams.tokens[:, 0, 1:]
         # A finished best candidate stays the best, as scores only fall: its search leaves.

@@ -1,0 +1,268 @@
+"""Evaluation: metrics on held-out data, by position, of several runs, and what is wrong."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textvae.cli.app import command
+from textvae.cli.models import by_modality, load, located
+from textvae.cli.options import (
+    Data,
+    Device,
+    Json,
+    JsonFile,
+    Limit,
+    Model,
+    ModelArgument,
+    ModelArguments,
+    Samples,
+    Seed,
+    TextColumn,
+)
+from textvae.cli.sources import held_out, print_notes
+from textvae.console import COLLAPSED, emit, say
+
+if TYPE_CHECKING:
+    from textvae.api.image import ImageVAE
+    from textvae.api.sentence import SentenceVAE
+
+
+@command(
+    "Evaluate",
+    "textvae evaluate runs/x --data reviews.txt",
+    "textvae evaluate --generation --out metrics.json",
+    "textvae evaluate runs/mnist --likelihood continuous_bernoulli",
+)
+def evaluate(
+    model: ModelArgument = None,
+    named: Model = None,
+    data: Data = None,
+    samples: Samples = 500,
+    limit: Limit = None,
+    text_column: TextColumn = "text",
+    generation: Annotated[
+        bool,
+        typer.Option(
+            "--generation",
+            help="Evaluate reconstructions, samples and interpolations too: BLEU, self-BLEU, "
+            "distinct-n, duplicates, copies, n-gram perplexity, smoothness.",
+        ),
+    ] = False,
+    label_column: Annotated[
+        str | None,
+        typer.Option("--label-column", help="Table column with labels: measure their accuracy."),
+    ] = None,
+    likelihood: Annotated[
+        str | None,
+        typer.Option(help="Density of a pixel, for image models; default: the model's own."),
+    ] = None,
+    out: JsonFile = None,
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Evaluate a model on held-out data.
+
+    Prints likelihood, perplexity, KL, mutual information and active units.
+    """
+    from textvae.analysis.exports import JSON, check_out, write_json
+    from textvae.analysis.reports import evaluation_text, metric_notes
+
+    if out is not None:
+        check_out(out, JSON)
+    folder = located(model, named)
+    columns = (text_column, label_column)
+    metrics = by_modality(
+        folder,
+        device,
+        lambda vae: text_metrics(vae, folder, data, *columns, limit, samples, seed, generation),
+        lambda vae: image_metrics(vae, folder, data, limit, samples, seed, likelihood),
+        texts_only={
+            "generation": generation,
+            "label_column": label_column is not None,
+            "text_column": text_column != "text",
+        },
+        images_only={"likelihood": likelihood is not None},
+    )
+    result = metrics | {"notes": metric_notes(metrics)}
+    if out is not None:
+        write_json(out, result)
+    emit(result, as_json, evaluation_text(metrics))
+    if metrics["collapsed"] and "sentences" in metrics:
+        say(f"warning: {COLLAPSED}")
+
+
+def text_metrics(
+    vae: "SentenceVAE",
+    folder: str,
+    data: str | None,
+    text_column: str,
+    label_column: str | None,
+    limit: int | None,
+    samples: int,
+    seed: int,
+    generation: bool,
+) -> dict[str, Any]:
+    """Metrics of a text model on held-out texts, with those of labels when a column is named."""
+    from textvae.training.run_data import entropy_of, held_out_labels, subset, training_texts
+
+    texts, labels = subset(held_out(folder, data, text_column), limit, seed), None
+    if label_column is not None:
+        rows = held_out_labels(folder, data, text_column, label_column)
+        pairs = subset(list(zip(*rows, strict=True)), limit, seed)
+        texts, labels = ([pair[column] for pair in pairs] for column in (0, 1))
+    training, notes = training_texts(folder) if generation else (None, [])
+    print_notes(notes)
+    metrics = vae.evaluate(texts, samples, seed, generation, training, labels)
+    return asdict(metrics) | entropy_of(folder, data)
+
+
+def image_metrics(
+    vae: "ImageVAE",
+    folder: str,
+    data: str | None,
+    limit: int | None,
+    samples: int,
+    seed: int,
+    likelihood: str | None,
+) -> dict[str, Any]:
+    """Metrics of an image model on held-out images."""
+    from textvae.training.run_data import held_out_images, image_subset
+
+    rows, notes = held_out_images(folder, data)
+    print_notes(notes[:1])
+    rows = image_subset(rows, limit, seed)
+    return asdict(vae.evaluate(rows, samples, seed, likelihood=likelihood))
+
+
+@command(
+    "Evaluate",
+    "textvae positions",
+    "textvae positions runs/a runs/b --baseline runs/lm --length 20 --recover",
+)
+def positions(
+    models: ModelArguments = None,
+    named: Model = None,
+    data: Data = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Run of a language model: print the gain over its loss.")
+    ] = None,
+    length: Annotated[
+        int | None, typer.Option(min=1, help="Use only texts of this many tokens, end included.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Number of posterior samples per text.")] = 1,
+    mean: Annotated[bool, typer.Option("--mean", help="Decode posterior means.")] = False,
+    recover: Annotated[
+        bool, typer.Option("--recover", help="Measure reconstruction accuracy per position too.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="PNG file, JSON next to it; default: in the run folder.")
+    ] = None,
+    text_column: TextColumn = "text",
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Plot the reconstruction loss at each token position.
+
+    Writes a PNG and a JSON file. Several runs, of one recipe with different seeds, are averaged.
+    """
+    from textvae.analysis.exports import PICTURE, check_beside, check_out, write_positions
+    from textvae.analysis.positions import study_positions
+    from textvae.analysis.reports import positions_text
+
+    folders = [located(model, named) for model in models or [None]]
+    picture = out or Path(folders[0] if Path(folders[0]).is_dir() else ".") / "positions.png"
+    check_out(picture, PICTURE)
+    check_beside(picture)
+    texts = held_out(folders[0], data, text_column)
+    runs = [load(folder, device) for folder in folders]
+    language_model = None if baseline is None else load(baseline, device)
+    study = study_positions(runs, texts, language_model, length, samples, mean, recover, seed)
+    name = runs[0].model.config.recipe or folders[0]
+    result = write_positions(study, picture, f"{name}, {study.latent}, {len(runs)} run(s)")
+    emit(result, as_json, f"{positions_text(result)}; picture: {picture}")
+
+
+@command("Evaluate", "textvae doctor", "textvae doctor runs/x --data reviews.txt")
+def doctor(
+    model: ModelArgument = None,
+    named: Model = None,
+    data: Data = None,
+    limit: Annotated[
+        int, typer.Option(min=2, help="Use a random subset of this many texts.")
+    ] = 500,
+    text_column: TextColumn = "text",
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Diagnose posterior collapse and suggest a recipe.
+
+    Prints whether the latent is collapsed, in which dimensions, and why.
+    """
+    from textvae.analysis.diagnosis import diagnose
+    from textvae.training.run_data import recipe_of, subset
+
+    folder = located(model, named)
+    texts = subset(held_out(folder, data, text_column), limit, seed)
+    diagnosis = diagnose(load(folder, device), texts, recipe_of(folder), seed=seed)
+    emit(asdict(diagnosis), as_json, diagnosis.text())
+
+
+@command(
+    "Evaluate",
+    "textvae compare runs/* --out runs.png",
+    "textvae compare runs/a runs/b --data reviews.txt --samples 100",
+)
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders or hub names.")],
+    data: Data = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Evaluate again, with this many importance samples.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Evaluate again, on this many texts.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="PNG file: rate (KL) against distortion.")
+    ] = None,
+    text_column: TextColumn = "text",
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Compare runs in one table.
+
+    The metrics are those stored after training; --data, --samples or --limit evaluates again.
+    """
+    from textvae.analysis.comparison import (
+        comparison_table,
+        differing_texts,
+        draw_comparison,
+        names_of,
+    )
+    from textvae.analysis.exports import PICTURE, check_out
+    from textvae.training.run_data import entropy_of, stored_metrics, subset
+
+    if out is not None:
+        check_out(out, PICTURE)
+    again = (data, samples, limit) != (None, None, None)
+    shared = None if data is None else held_out("", data, text_column)
+    metrics = {}
+    for name, run in zip(names_of(runs), runs, strict=True):
+        if again:
+            texts = subset(shared or held_out(run, None, text_column), limit, seed)
+            evaluation = load(run, device).evaluate(texts, samples or 50, seed)
+            metrics[name] = asdict(evaluation) | entropy_of(run, data)
+        elif not (stored := stored_metrics(run)):
+            raise ValueError(f"{run}: holds no metrics; with --samples 50 they are measured")
+        else:
+            metrics[name] = stored
+    if out is not None:
+        draw_comparison(metrics, out)
+    emit([{"run": name, **m} for name, m in metrics.items()], as_json, comparison_table(metrics))
+    if differing_texts(metrics):
+        say("note: metrics are of different texts and do not compare; --data evaluates again")

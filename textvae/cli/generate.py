@@ -1,0 +1,178 @@
+"""Generation: samples of the prior, interpolations and reconstructions."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textvae.cli.app import command
+from textvae.cli.models import by_modality, is_collapsed, located
+from textvae.cli.options import (
+    Device,
+    ImageFile,
+    Json,
+    Label,
+    MaxNewTokens,
+    Model,
+    ModelArgument,
+    NumBeams,
+    Seed,
+    Temperature,
+    TopK,
+    TopP,
+)
+from textvae.console import COLLAPSED, emit, say, table
+
+if TYPE_CHECKING:
+    from textvae.api.image import ImageVAE
+    from textvae.api.sentence import SentenceVAE
+
+Output = tuple[Any, str]
+"""A result for JSON, and as text."""
+
+
+@command(
+    "Generate",
+    "textvae sample",
+    "textvae sample runs/x -n 5 --temperature 0.7",
+    "textvae sample runs/mnist -n 64 --out samples.png",
+)
+def sample(
+    model: ModelArgument = None,
+    named: Model = None,
+    count: Annotated[int, typer.Option("-n", "--count", help="Number of samples.")] = 10,
+    temperature: Temperature = 1.0,
+    top_k: TopK = 0,
+    top_p: TopP = 1.0,
+    num_beams: NumBeams = 1,
+    max_new_tokens: MaxNewTokens = 128,
+    label: Annotated[
+        str | None, typer.Option("--label", help="Class, for models trained with labels.")
+    ] = None,
+    out: ImageFile = None,
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Sample sentences or images from the prior.
+
+    Images are the means of p(x | z), written to one PNG file.
+    """
+    from textvae.analysis.pictures import sample_picture
+    from textvae.graph.generation import Decoding
+
+    folder = located(model, named)
+
+    def texts(vae: "SentenceVAE") -> Output:
+        if num_beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
+            raise ValueError("--num-beams goes without --temperature, --top-k and --top-p")
+        settings = (num_beams <= 1, temperature, top_k, top_p, num_beams, max_new_tokens)
+        sentences = vae.sample(count, Decoding(*settings), seed, label)
+        chosen = {} if label is None else {"label": label}
+        return {"samples": sentences, "seed": seed, **chosen}, "\n".join(sentences)
+
+    def images(vae: "ImageVAE") -> Output:
+        number = None if label is None else vae.label_number(label)
+        return sample_picture(vae, folder, count, seed, number, out)
+
+    decoding_options = {
+        "temperature": temperature != 1.0,
+        "top_k": top_k != 0,
+        "top_p": top_p != 1.0,
+        "num_beams": num_beams != 1,
+        "max_new_tokens": max_new_tokens != 128,
+    }
+    given = {"out": out is not None}
+    emit_output(by_modality(folder, device, texts, images, decoding_options, given), as_json)
+
+
+@command(
+    "Generate",
+    'textvae interpolate "the food was great ." "i hated the film ." --steps 8',
+    "textvae interpolate 3 8 --model runs/mnist",
+)
+def interpolate(
+    first: Annotated[
+        str, typer.Argument(help="First sentence, PNG file or number of a test image.")
+    ],
+    second: Annotated[str, typer.Argument(help="Last sentence, PNG file or number.")],
+    steps: Annotated[int, typer.Option(help="Number of sentences, both ends included.")] = 8,
+    slerp: Annotated[
+        bool, typer.Option("--slerp", help="Follow a great circle instead of a line.")
+    ] = False,
+    num_beams: NumBeams = 1,
+    label: Label = None,
+    out: ImageFile = None,
+    model: Model = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Interpolate between two sentences or images.
+
+    Decodes points between the two posterior means; the ends are the two reconstructions.
+    """
+    from textvae.analysis.pictures import interpolation_picture
+    from textvae.graph.generation import Decoding
+
+    folder = located(model)
+
+    def texts(vae: "SentenceVAE") -> Output:
+        sentences = vae.interpolate(first, second, steps, slerp, Decoding(num_beams=num_beams))
+        collapsed = is_collapsed(vae, folder, [first, second])
+        if collapsed:
+            say(f"warning: the interpolation is not meaningful: {COLLAPSED}")
+        rows = [(f"{i / (steps - 1):6.2f}", text) for i, text in enumerate(sentences)]
+        shown = f"{'from':>6}  {first}\n{table(rows)}\n{'to':>6}  {second}"
+        ends = {"first": first, "second": second}
+        return {**ends, "sentences": sentences, "collapsed": collapsed}, shown
+
+    def images(vae: "ImageVAE") -> Output:
+        return interpolation_picture(vae, folder, (first, second), steps, slerp, label, out)
+
+    given = {"label": label is not None, "out": out is not None}
+    emit_output(by_modality(folder, device, texts, images, images_only=given), as_json)
+
+
+@command(
+    "Generate",
+    'textvae reconstruct "the food was great ." --num-beams 5',
+    "textvae reconstruct 3 8 --model runs/mnist --out pairs.png",
+)
+def reconstruct(
+    texts: Annotated[
+        list[str], typer.Argument(help="Sentences, PNG files or numbers of test images.")
+    ],
+    num_beams: NumBeams = 1,
+    label: Label = None,
+    out: ImageFile = None,
+    model: Model = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Reconstruct sentences or images.
+
+    Decodes the posterior mean of each one.
+    """
+    from textvae.analysis.pictures import reconstruction_picture
+    from textvae.graph.generation import Decoding
+
+    folder = located(model)
+
+    def sentences(vae: "SentenceVAE") -> Output:
+        decoded = vae.reconstruct(texts, Decoding(num_beams=num_beams))
+        if is_collapsed(vae, folder, texts):
+            say(f"warning: {COLLAPSED}")
+        pairs = list(zip(texts, decoded, strict=True))
+        result = [{"text": text, "reconstruction": back} for text, back in pairs]
+        return result, "\n".join(f"{text}\n  -> {back}" for text, back in pairs)
+
+    def images(vae: "ImageVAE") -> Output:
+        return reconstruction_picture(vae, folder, texts, label, out)
+
+    given = {"label": label is not None, "out": out is not None}
+    emit_output(by_modality(folder, device, sentences, images, images_only=given), as_json)
+
+
+def emit_output(output: Output, as_json: bool) -> None:
+    """Print a result on standard output."""
+    result, text = output
+    emit(result, as_json, text)

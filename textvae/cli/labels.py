@@ -1,0 +1,186 @@
+"""Labels and topics: classifiers on latents, and what a model generates for a label."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textvae.cli.app import SEVERAL, command
+from textvae.cli.models import by_modality, check_device, load, located
+from textvae.cli.options import (
+    Data,
+    Device,
+    ImageData,
+    Json,
+    Limit,
+    Model,
+    ModelArgument,
+    ModelArguments,
+    RunLabelColumn,
+    Samples,
+    Seed,
+    Set,
+    Temperature,
+    TextColumn,
+    whole_numbers,
+)
+from textvae.cli.sources import grey_images, held_out, print_notes
+from textvae.console import TrainingDisplay, emit, table
+
+if TYPE_CHECKING:
+    from textvae.api.image import ImageVAE
+    from textvae.api.sentence import SentenceVAE
+
+
+@command(
+    "Evaluate",
+    "textvae probe runs/x --data labelled.csv --labels-per-class 5 50 500",
+    "textvae probe runs/x runs/y --data train.tsv --test test.tsv --kind hidden",
+)
+def probe(
+    data: Annotated[
+        str, typer.Option("--data", "-d", help="Labelled texts: a table or a folder with splits.")
+    ],
+    models: ModelArguments = None,
+    test: Annotated[
+        str | None,
+        typer.Option(help="Labelled test texts; default: the test split, or half of the data."),
+    ] = None,
+    labels_per_class: Annotated[
+        str, typer.Option(metavar=SEVERAL, help="Numbers of labels per class, one or more.")
+    ] = "5,50,500",
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Features: mean, hidden, sample or layers; repeatable; default: mean."),
+    ] = None,
+    subsets: Annotated[int, typer.Option(min=1, help="Random subsets of each size.")] = 5,
+    text_column: TextColumn = "text",
+    label_column: Annotated[
+        str, typer.Option("--label-column", help="Table column with the labels.")
+    ] = "label",
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Probe the latents with classifiers on few labels.
+
+    Classifiers on TF-IDF and on bags of words are the baselines.
+    """
+    from textvae.analysis.comparison import names_of
+    from textvae.analysis.probing import labelled_data, probe_models, probe_text
+    from textvae.api.features import check_kind
+
+    for each in kind or []:
+        check_kind(each)
+    sizes = whole_numbers(labels_per_class, "--labels-per-class")
+    folders = models or [located(None)]
+    train, held, notes = labelled_data(data, test, text_column, label_column, seed)
+    print_notes(notes)
+    loaded = {n: load(f, device) for n, f in zip(names_of(folders), folders, strict=True)}
+    kinds: Any = kind or ["mean"]
+    result = probe_models(loaded, train, held, sizes, kinds, subsets, seed)
+    emit(result, as_json, probe_text(result))
+
+
+@command("Evaluate", "textvae topics", "textvae topics runs/x --data news.csv --words 8")
+def topics(
+    model: ModelArgument = None,
+    named: Model = None,
+    data: Data = None,
+    words: Annotated[int, typer.Option(min=2, help="Number of words per topic.")] = 10,
+    samples: Samples = 20,
+    limit: Limit = None,
+    text_column: TextColumn = "text",
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Print the topics of a topic model.
+
+    Each topic has its words and their coherence (NPMI); the perplexity of the model follows.
+    """
+    from textvae.analysis.topics import study_topics, topics_text
+    from textvae.training.run_data import subset
+
+    folder = located(model, named)
+    texts = subset(held_out(folder, data, text_column), limit, seed)
+    result = study_topics(load(folder, device), texts, words, samples, seed)
+    emit(result, as_json, topics_text(result))
+
+
+@command(
+    "Evaluate",
+    "textvae classify",
+    "textvae classify kingma2014_image --data mnist --labels 1000 --labels 100",
+)
+def classify(
+    recipe: Annotated[str, typer.Argument(help="Recipe of the VAE.")] = "kingma2014_image",
+    data: ImageData = None,
+    labels: Annotated[
+        list[int] | None, typer.Option(help="Number of labels; repeatable; default: 300 and 100.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of classifiers of each kind.")] = 3,
+    set_: Set = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the run of the VAE.")
+    ] = Path("runs/classify"),
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Compare classifiers on pixels and on VAE features.
+
+    The VAE is trained on all images without labels, the classifiers on few labels.
+    """
+    from textvae.analysis.classification import classification_text, semi_supervised
+
+    corpus, display = grey_images(data), TrainingDisplay()
+    sizes, device = labels or [300, 100], check_device(device)
+    try:
+        rows = semi_supervised(
+            corpus, recipe, output, sizes, seeds, None, set_ or [], display, device
+        )
+    finally:
+        display.close()
+    emit(rows, as_json, classification_text(rows))
+
+
+@command(
+    "Evaluate",
+    "textvae control-accuracy runs/sohn2015_image -n 1000",
+    "textvae control-accuracy runs/m2 -n 200",
+    name="control-accuracy",
+)
+def control_accuracy(
+    model: ModelArgument = None,
+    named: Model = None,
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=1, help="Number of samples per label.")
+    ] = 100,
+    data: Data = None,
+    text_column: TextColumn = "text",
+    label_column: RunLabelColumn = None,
+    temperature: Temperature = 1.0,
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how often samples match the given label.
+
+    An independent classifier predicts the label of each sample.
+    """
+    from textvae.analysis.classification import judged_labels, judged_sentences
+    from textvae.training.run_data import image_data_config, real_texts
+
+    folder = located(model, named)
+
+    def texts(vae: "SentenceVAE") -> dict[str, Any]:
+        labelled = real_texts(folder, data, text_column, label_column)
+        return judged_sentences(vae, *labelled, count, seed, temperature)
+
+    def images(vae: "ImageVAE") -> dict[str, Any]:
+        corpus = grey_images(data or image_data_config(folder).source)
+        return judged_labels(vae, corpus, count, seed)
+
+    result = by_modality(folder, device, texts, images)
+    rows = [(name.replace("_", " "), value) for name, value in result.items() if name != "by_label"]
+    emit(result, as_json, table(rows))

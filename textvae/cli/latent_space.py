@@ -1,0 +1,177 @@
+"""The latent space: codes of data, neighbours, pictures and dimension reduction."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textvae.cli.app import command
+from textvae.cli.models import by_modality, check_device, is_collapsed, load, load_images, located
+from textvae.cli.options import (
+    Data,
+    Device,
+    ImageData,
+    Json,
+    Model,
+    ModelArgument,
+    Seed,
+    Set,
+    TextColumn,
+)
+from textvae.cli.sources import grey_images, held_out, print_notes
+from textvae.console import COLLAPSED, TrainingDisplay, emit, say, table
+
+if TYPE_CHECKING:
+    from textvae.api.image import ImageVAE
+    from textvae.api.sentence import SentenceVAE
+
+
+@command(
+    "Latent space",
+    "textvae encode reviews.txt --out z.npz",
+    "textvae encode reviews.csv --text-column review --out z.parquet",
+)
+def encode(
+    file: Annotated[
+        str, typer.Argument(help="File, `datasets` name, or folder (its test set is used).")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help=".npy: means (N, D); .npz: arrays `mean` and `scale`; .parquet: columns text, "
+            "mean_* and scale_*."
+        ),
+    ] = Path("z.npz"),
+    text_column: TextColumn = "text",
+    model: Model = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Write the posterior means and scales of texts or images.
+
+    The scales are standard deviations.
+    """
+    from textvae.analysis.exports import LATENTS, check_out, write_latents
+    from textvae.analysis.pictures import latents_of_source
+    from textvae.data.readers import read_split
+
+    check_out(out, LATENTS)
+    folder = located(model)
+
+    def texts(vae: "SentenceVAE") -> tuple[Any, ...]:
+        rows, notes = read_split(file, text_column=text_column)
+        # A skipped line moves the rows: they are numbered as the texts, not as the lines.
+        print_notes(notes)
+        return ("texts", rows, *vae.encode(rows, return_scales=True))
+
+    def images(vae: "ImageVAE") -> tuple[Any, ...]:
+        means, scales, notes = latents_of_source(vae, folder, file)
+        print_notes(notes)
+        return "images", None, means, scales
+
+    unit, rows, means, scales = by_modality(folder, device, texts, images)
+    write_latents(out, rows, means, scales)
+    N, D = means.shape
+    result = {unit: N, "dimensions": D, "out": str(out)}
+    emit(result, as_json, f"{N:,} {unit}, {D} dimensions -> {out}")
+
+
+@command("Latent space", 'textvae nearest "the food was great ." --data reviews.txt -n 3')
+def nearest(
+    text: Annotated[str, typer.Argument(help="Sentence to compare with.")],
+    data: Data = None,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of neighbours.")] = 5,
+    text_column: TextColumn = "text",
+    model: Model = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Find the texts nearest to a sentence.
+
+    The distance is between posterior means.
+    """
+    folder = located(model)
+    vae = load(folder, device)
+    neighbours = vae.nearest(text, held_out(folder, data, text_column), count)
+    if is_collapsed(vae, folder, [text]):
+        say(f"warning: the neighbours are not meaningful: {COLLAPSED}")
+    result = [{"text": near, "distance": distance} for near, distance in neighbours]
+    emit(result, as_json, table([(d, t) for t, d in neighbours], ["distance", "text"]))
+
+
+@command("Latent space", "textvae latent runs/kingma2014_image --out pictures")
+def latent(
+    model: ModelArgument = None,
+    named: Model = None,
+    data: Data = None,
+    limit: Annotated[
+        int | None, typer.Option(min=4, help="Use this many images of each split.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures; default: latent in the run.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Plot the latent space of an image model.
+
+    Writes a scatter plot, a manifold, traversals and metrics.
+    """
+    from textvae.analysis.latent_space import Atlas, atlas_text
+    from textvae.data.images import read_image_corpus
+    from textvae.training.run_data import image_data_config, image_subset
+
+    folder = located(model, named)
+    corpus = read_image_corpus(image_data_config(folder, data))
+    splits = (corpus.train, corpus.test or corpus.valid)
+    images = load_images(folder, device)
+    train, test = (images.rows(image_subset(rows, limit, seed)) for rows in splits)
+    result = Atlas(images, train, test, seed).write(out or Path(folder) / "latent")
+    emit(result, as_json, atlas_text(result))
+
+
+@command(
+    "Latent space",
+    "textvae reduce",
+    "textvae reduce --data mnist --dim 2 --dim 20 --autoencoders",
+)
+def reduce(
+    data: ImageData = None,
+    dim: Annotated[
+        list[int] | None,
+        typer.Option(help="Dimension of a linear code; repeatable; default: 2 and 20."),
+    ] = None,
+    autoencoders: Annotated[
+        bool, typer.Option("--autoencoders", help="Train the four autoencoders too.")
+    ] = False,
+    set_: Set = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the runs of the autoencoders.")
+    ] = Path("runs/reduce"),
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Compare PCA and autoencoders for dimension reduction.
+
+    Pixel selection, PCA and four autoencoders are compared on training and test images.
+    """
+    from textvae.analysis.classification import arrays, joined
+    from textvae.analysis.dimension_reduction import autoencoder_rows, codecs_text, linear_rows
+
+    if set_ and not autoencoders:
+        raise ValueError("--set is for --autoencoders: linear codes have no recipe")
+    corpus = grey_images(data)
+    train, test = joined(corpus), arrays(corpus.test or corpus.valid)
+    linear = linear_rows(train, test, dim or [2, 20])
+    trained: list[dict[str, Any]] = []
+    if autoencoders:
+        display = TrainingDisplay()
+        try:
+            trained = autoencoder_rows(
+                train[0], test[0], output, set_ or [], display, check_device(device)
+            )
+        finally:
+            display.close()
+    result = {"source": corpus.source, "linear": linear, "autoencoders": trained}
+    emit(result, as_json, codecs_text(linear, trained))

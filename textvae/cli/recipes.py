@@ -1,0 +1,94 @@
+"""Recipes: what is shipped, what a recipe contains, and whether its claim holds."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textvae.cli.app import command
+from textvae.cli.models import check_device
+from textvae.cli.options import Device, Json, Recipe, RecipeData, RecipeTextColumn, Samples, Set
+from textvae.console import TrainingDisplay, emit
+
+
+@command("Recipes", "textvae recipes", "textvae recipes --json")
+def recipes(
+    as_json: Json = False,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the page of systems with stored results here.")
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Stored results for --markdown.")] = Path(
+        "docs/results.json"
+    ),
+) -> None:
+    """List the shipped recipes with their papers."""
+    from textvae.recipes import recipe_headers
+
+    if markdown is not None:
+        from textvae.analysis.claims import read_results
+        from textvae.analysis.pages import systems_page
+
+        markdown.write_text(systems_page(read_results(results)), encoding="utf-8")
+
+    rows = list(recipe_headers())
+    result = [{"name": name, "paper": paper, "summary": text} for name, paper, text in rows]
+    emit(
+        result, as_json, "\n".join(f"{name}\n    {text}\n    {paper}" for name, paper, text in rows)
+    )
+
+
+@command("Recipes", "textvae show bowman2016", "textvae show bowman2016 --set latents.z.dim=64")
+def show(recipe: Recipe, set_: Set = None, as_json: Json = False) -> None:
+    """Print a recipe as YAML.
+
+    The recipe is checked, and the defaults of its sections are filled in.
+    """
+    from textvae.recipes import check_model, load_recipe, shipped_recipes
+
+    loaded = load_recipe(recipe, set_ or [])
+    if set_ or recipe not in shipped_recipes():
+        check_model(loaded)
+    emit(loaded.document(), as_json, loaded.yaml().rstrip())
+
+
+@command("Recipes", "textvae verify bowman2016_ptb --data ptb")
+def verify(
+    recipe: Recipe,
+    data: RecipeData = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Finished run of the recipe; default: train one."),
+    ] = None,
+    samples: Samples = 500,
+    record: Annotated[Path | None, typer.Option(help="JSON file to add the results to.")] = None,
+    text_column: RecipeTextColumn = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Verify the claim of a recipe.
+
+    Prints each result with the published one; the exit code is 1 when the claim fails.
+    """
+    from textvae.analysis.claims import verify_recipe
+
+    check_device(device)
+    display = TrainingDisplay()
+    try:
+        verdict = verify_recipe(recipe, data, model, samples, record, text_column, display, device)
+    finally:
+        display.close()
+    emit(verdict.result(), as_json, verdict.text())
+    if not verdict.holds:
+        raise typer.Exit(1)
+
+
+@command("Recipes", "textvae make-corpus data", name="make-corpus")
+def make_corpus(
+    folder: Annotated[Path, typer.Argument(help="Folder to write to.")] = Path("data"),
+    as_json: Json = False,
+) -> None:
+    """Generate the shipped corpus again, byte for byte."""
+    from textvae.corpus.files import write_corpus
+
+    write_corpus(folder)
+    emit({"folder": str(folder)}, as_json, f"written to {folder}")

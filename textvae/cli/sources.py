@@ -1,0 +1,38 @@
+"""The data that a command works on."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from textvae.console import say
+
+if TYPE_CHECKING:
+    from textvae.data.images import ImageCorpus
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print remarks on the data, one a line."""
+    for note in notes:
+        say(f"note: {note}")
+
+
+def held_out(model: str, data: str | None, text_column: str) -> list[str]:
+    """Texts of `data`, or of the run's own data: its test set, else its validation set.
+
+    Raises:
+        ValueError: a column without the data that contains it.
+    """
+    from textvae.training.run_data import held_out_texts
+
+    if data is None and text_column != "text":
+        raise ValueError("--text-column goes with --data: a run remembers its own")
+    texts, notes = held_out_texts(model, data, text_column)
+    print_notes(notes)
+    return texts
+
+
+def grey_images(source: str | None) -> "ImageCorpus":
+    """The images of a source as they are; scikit-learn's digits when none is given."""
+    from textvae.config import ImageDataConfig
+    from textvae.data.images import read_image_corpus
+
+    return read_image_corpus(ImageDataConfig(modality="image", source=source))
