@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from textvae.config import ImageDataConfig, Pixels
+from textvae.data.errors import DataError, first_line, nearest_name
 from textvae.data.fields import Fields, Images, Labels, binarized
-from textvae.data.readers import SPLITS, first_line, load_hub, nearest_name
-from textvae.data.texts import DataError
+from textvae.data.hub import load_hub
+from textvae.data.splits import SPLITS
 from textvae.vocabulary import MISSING
 
 ALLOWED = "a folder with idx files or PNGs, an .npz, idx or .png file, or a hub name"

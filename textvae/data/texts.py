@@ -8,10 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-
-class DataError(ValueError):
-    """Data that cannot be used: one line that says what was given and what is allowed."""
-
+from textvae.data.errors import DataError
 
 Reader = Callable[[list[str]], Iterator[str]]
 """Reads the texts of a split, checks them, and adds to the list a note on what it skipped."""
