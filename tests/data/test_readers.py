@@ -174,6 +174,20 @@ def test_format_without_labels_is_refused(write_case, case):
         read_labelled(write_case(case, ["a"]))
 
 
+def test_notes_of_a_reader_reach_the_user_once(tmp_path, monkeypatch):
+    def read_with_note(path, columns, notes):
+        for number in range(1, 4):
+            yield number, ("x",) * len(columns)
+        notes.append("a note")
+
+    form = formats.Format("noted", (".noted",), "row", read_with_note)
+    monkeypatch.setitem(formats.FORMATS, form.name, form)
+    path = write(tmp_path / "t.noted", "")
+    assert read_split(path).notes == ["a note"]
+    for label_column in (None, "label"):
+        assert read_corpus(path, label_column=label_column).notes[:-1] == ["a note"]
+
+
 def test_another_column_can_be_the_text(tmp_path):
     assert read_texts(write(tmp_path / "t.csv", "a,text\nx,y\n"), text_column="a") == ["x"]
 
