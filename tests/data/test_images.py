@@ -1,4 +1,4 @@
-"""Images from every source, as fields; what is wrong with one is said in one line."""
+"""Images from every source, as fields; errors of one line."""
 
 import gzip
 import struct

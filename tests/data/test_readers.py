@@ -1,4 +1,4 @@
-"""Readers: what is read from each format, which file is which split, one-line errors."""
+"""Readers: the texts of each format, the files of each split, errors of one line."""
 
 import gzip
 import json

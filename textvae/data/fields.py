@@ -73,7 +73,7 @@ class Images:
     """Images of one size.
 
     Args:
-        values: (N, C, H, W): uint8 stands for values / 255; float32 as it is.
+        values: (N, C, H, W): uint8 v is the pixel v / 255; float32 is the pixel itself.
         pixels: of a batch: `grey` x itself; `dequantized` (255 x + u) / 256, u ~ U[0, 1) drawn
             for each batch; `static` and `dynamic` bits b ~ Bernoulli(x), drawn once (see
             `binarized`) or for each batch.

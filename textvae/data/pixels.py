@@ -52,7 +52,7 @@ def check_unit_interval(values: np.ndarray, bounded: Sequence[str], where: str) 
     """Refuse images outside [0, 1] under likelihoods that have no density for them.
 
     Args:
-        values: bytes, which stand for [0, 1], or floats.
+        values: bytes v, each the pixel v / 255, or floats.
         bounded: kinds of those likelihoods.
         where: the images come from.
 

@@ -59,10 +59,10 @@ def classification(probabilities: Tensor, labels: Tensor) -> Classification:
     Raises:
         ValueError: no row has a label.
     """
-    known = labels >= 0
-    if not known.any():
+    labelled = labels >= 0
+    if not labelled.any():
         raise ValueError("no text has a label: accuracy needs some")
-    truth, predicted = labels[known].numpy(), probabilities[known].argmax(-1).numpy()
+    truth, predicted = labels[labelled].numpy(), probabilities[labelled].argmax(-1).numpy()
     accuracy, macro_f1 = accuracy_and_f1(truth, predicted)
     return Classification(accuracy, macro_f1, len(truth))
 

@@ -18,10 +18,10 @@ ACTIVE = 0.01
 """Variance of a posterior mean over the data above which its dimension counts as active."""
 
 BLOCK = 256
-"""Texts that samples are compared with at once."""
+"""Number of texts with which samples are compared at once."""
 
 ELEMENTS = 2**22
-"""Most numbers that a comparison of samples with texts holds at once."""
+"""Most elements of a tensor in the comparison of samples with texts."""
 
 
 @dataclass(frozen=True)

@@ -220,8 +220,8 @@ def averaged_embeddings(
     vectors = np.asarray(svd.components_).T * np.sqrt(svd.singular_values_)
 
     def mean(texts: Sequence[str]) -> np.ndarray:
-        known: Any = words.transform(texts)
-        known = known[:, frequent]
-        return (known @ vectors) / np.maximum(np.asarray(known.sum(1)), 1)
+        occurrences: Any = words.transform(texts)
+        occurrences = occurrences[:, frequent]
+        return (occurrences @ vectors) / np.maximum(np.asarray(occurrences.sum(1)), 1)
 
     return mean(train), mean(test)

@@ -18,13 +18,13 @@ def knn_accuracy(
     """
     from sklearn.neighbors import KNeighborsClassifier
 
-    known, scored = labels >= 0, truth >= 0
-    if known.sum() < k or not scored.any():
+    labelled, scored = labels >= 0, truth >= 0
+    if labelled.sum() < k or not scored.any():
         raise ValueError(
             f"{k} labelled rows and one held out are needed for neighbours "
-            f"(got {known.sum()} and {scored.sum()})"
+            f"(got {labelled.sum()} and {scored.sum()})"
         )
-    classifier = KNeighborsClassifier(k).fit(codes[known], labels[known])
+    classifier = KNeighborsClassifier(k).fit(codes[labelled], labels[labelled])
     return float(classifier.score(held_out[scored], truth[scored]))
 
 

@@ -147,7 +147,7 @@ def compare_styles(
     # One vocabulary for all models: perplexities over different ones do not compare.
     vocabulary = {word for part in (samples, real, scored, reference) for word in words(part)}
     forward = KneserNey(reference, vocabulary)
-    known = None if training is None else {*samples, *real}.intersection(training)
+    copied = None if training is None else {*samples, *real}.intersection(training)
     styles = []
     for texts in (samples, real):
         styles.append(
@@ -156,7 +156,7 @@ def compare_styles(
                 distinct_1=distinct(texts, 1),
                 distinct_2=distinct(texts, 2),
                 duplicates=1 - len(set(texts)) / len(texts),
-                copied=None if known is None else sum(t in known for t in texts) / len(texts),
+                copied=None if copied is None else sum(t in copied for t in texts) / len(texts),
                 forward_perplexity=forward.perplexity(texts),
                 reverse_perplexity=KneserNey(texts, vocabulary).perplexity(scored),
                 sentences=len(texts),

@@ -119,13 +119,13 @@ def bag_perplexity(
         raise ValueError("no text has a word that the model knows")
     length = decoder.length_log_prob(words.to(decoder.end.device)).cpu().double()
     bound, nll = -estimate.elbo + length, estimate.nll + length
-    known = words > 0
+    nonempty = words > 0
     background = decoder.background.double().cpu()
     frequencies = sum(background[torch.from_numpy(bag)].sum().item() for bag in bags)
     return BagPerplexity(
-        bound=math.exp(bound[known].sum().item() / total),
-        weighted=math.exp(nll[known].sum().item() / total),
-        bound_per_text=math.exp((bound[known] / words[known]).mean().item()),
+        bound=math.exp(bound[nonempty].sum().item() / total),
+        weighted=math.exp(nll[nonempty].sum().item() / total),
+        bound_per_text=math.exp((bound[nonempty] / words[nonempty]).mean().item()),
         unigram=math.exp(-frequencies / total),
         words=total,
         texts=len(bags),

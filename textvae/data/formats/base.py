@@ -15,9 +15,10 @@ Row = tuple[int, tuple[Any, ...]]
 """The number of a row, from 1, and its cells in the order of the columns that were read."""
 
 RowReader = Callable[[Path, Sequence[str], list[str]], Iterator[Row]]
-"""Reads the named columns of a file, and adds to the list of notes what the user should know.
+"""Reads the named columns of a file, and adds notes for the user to the list.
 
-A blank line is a row of empty strings. Errors of the file system and of gzip pass through; all
+A note is a sentence, such as what the reader skipped or did not use. A blank line is a row of
+empty strings. Errors of the file system and of gzip pass through; all
 others are a `DataError`.
 """
 
@@ -67,7 +68,11 @@ def suffix_of(name: str) -> str:
 
 
 def format_of(name: str) -> Format | None:
-    """The format of a file by its name; None for an unknown suffix."""
+    """The format of a file by its name; None for an unknown suffix.
+
+    >>> format_of("News-train.CSV.gz").name
+    'csv'
+    """
     suffix = suffix_of(name)
     return next((format for format in FORMATS.values() if suffix in format.suffixes), None)
 
