@@ -71,7 +71,7 @@ def test_each_position_is_the_mean_over_the_texts_that_reach_it():
     assert found.count.tolist() == [2, 1, 1, 1]
 
 
-def test_positions_from_the_end_are_the_same_losses_aligned_at_the_end():
+def test_losses_from_the_end_are_the_losses_aligned_right():
     model = vae(**GRAPHS["language model"])
     texts = ids(3, 0, 1)
     losses = -model.decoders["text"](torch.zeros(1, 3, 0)).token_log_probs(texts)[0].detach()
