@@ -13,7 +13,7 @@ from texts import of_lengths, penn_lengths
 from timing import interleaved, peak_memory, table
 
 from textvae.data.batching import Batch
-from textvae.evaluation.likelihood import Likelihood, likelihood
+from textvae.evaluation.likelihood import LikelihoodEstimate, likelihood
 from textvae.graph.model import VAE
 from textvae.vocabulary import PAD
 
@@ -46,7 +46,7 @@ def looped(model: VAE, batches: list[Batch], samples: int) -> None:
             torch.logsumexp(weights, 0)
 
 
-def prepared(samples: int, quick: bool) -> Callable[[], Likelihood]:
+def prepared(samples: int, quick: bool) -> Callable[[], LikelihoodEstimate]:
     """The nll of some sentences."""
     model = sentence_vae(
         "lstm", 10_000, quick, **({} if quick else {"hidden": 256, "embedding": 256})

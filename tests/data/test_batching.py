@@ -137,7 +137,7 @@ def test_in_length_order_reads_every_text_once_in_full_batches(lengths, max_toke
     seed=strategies.integers(0, 2**31),
     epoch=strategies.integers(0, 50),
 )
-def test_processes_and_micro_batches_read_the_global_batch_between_them(
+def test_processes_and_micro_batches_share_the_global_batch(
     count, accumulation, world, micro, seed, epoch
 ):
     lengths, shares = lengths_of(count), accumulation * world
@@ -200,7 +200,7 @@ def test_batches_are_of_similar_length_but_come_shuffled():
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.5
 
 
-def test_other_texts_are_left_out_each_time_and_no_length_is_favoured():
+def test_left_out_texts_differ_and_no_length_is_favoured():
     lengths = np.sort(lengths_of(107))
     batches = ShuffledBatches(lengths, 10, 0)
     read = np.zeros(107)

@@ -1,4 +1,4 @@
-"""Images from every source, as fields; what is wrong with one is said in one line."""
+"""Images from every source, as fields; errors of one line."""
 
 import gzip
 import struct
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from textvae.config import ImageDataConfig
 from textvae.data.batching import Sentences, ShuffledBatches
 from textvae.data.fields import Fields, Images, Labels, binarized
+from textvae.data.image_files import IMAGE_FORMATS
 from textvae.data.images import read_image_corpus, read_image_split, read_png
 from textvae.data.texts import DataError
 from textvae.vocabulary import MISSING
@@ -68,6 +69,21 @@ def test_idx_files_by_split(tmp_path):
     assert sorted(joined) == sorted(np.arange(20) % 3)
     rows, notes = read_image_split(config(tmp_path))
     assert len(rows) == 8 and "test images" in notes[0]
+
+
+IMAGE_FILES = {
+    "npz": ("data.npz", lambda path, images: np.savez(path, images=images)),
+    "png": ("one.png", lambda path, images: write_png(path, images[0])),
+    "idx": ("images-idx3-ubyte.gz", write_idx),
+}
+
+
+@pytest.mark.parametrize("format", [format.name for format in IMAGE_FORMATS])
+def test_every_image_format_gives_the_same_images(format, tmp_path):
+    name, write = IMAGE_FILES[format]  # a KeyError: the format has no row
+    write(tmp_path / name, pictures(1))
+    rows, _ = read_image_split(config(tmp_path / name))
+    assert np.array_equal(rows.columns["image"].values[:, 0], pictures(1))
 
 
 @pytest.mark.parametrize(

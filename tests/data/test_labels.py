@@ -78,7 +78,7 @@ def test_names_are_in_order_and_blank_ones_are_missing():
         class_names(["a", "", "a"])
 
 
-def test_kept_labels_are_shared_out_evenly_and_drawn_with_the_seed():
+def test_kept_labels_are_even_among_classes_and_seeded():
     values = np.array([0] * 50 + [1] * 5 + [-1] * 10 + [2] * 30)
     left = kept(values, 24, seed=3)
     assert [int((left == c).sum()) for c in range(3)] == [10, 5, 9] or [
@@ -132,7 +132,7 @@ def test_a_number_of_labels_needs_their_column():
 # A model that is taught them.
 
 
-def test_training_keeps_as_many_labels_as_asked_and_reads_them_again(place, textvae):
+def test_training_keeps_labels_by_number_and_repeats_them(place, textvae):
     answer = textvae("train", "m2.yaml", "--data", "data", "-o", "short", "--set=train.epochs=1")
     assert answer.code == 0
     assert "20 training texts have a label: bad, good" in answer.err

@@ -1,4 +1,4 @@
-"""Readers: what is read from each format, which file is which split, one-line errors."""
+"""Readers: the texts of each format, the files of each split, errors of one line."""
 
 import gzip
 import json
@@ -7,9 +7,13 @@ import random
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import pytest
 
+from textvae.data import formats
 from textvae.data.readers import DataError, read_corpus, read_labelled, read_split, read_texts
 
 TEXTS = ["one", "NA", "null", "two, three", 'a "quoted" word', "line\u2028sep\x0cform", "é😀"]
@@ -23,9 +27,26 @@ def write(path, content):
     return str(path)
 
 
-def csv_of(texts, delimiter=","):
+def splits_of(corpus):
+    return list(corpus.train), corpus.valid, corpus.test
+
+
+def lines_of(texts, labels):
+    return "\n".join(texts)
+
+
+def csv_of(texts, labels, delimiter=","):
     cells = ('"' + text.replace('"', '""') + '"' for text in texts)
-    return "\n".join([f"id{delimiter}text", *(f"7{delimiter}{cell}" for cell in cells)])
+    rows = [f"{label}{delimiter}{cell}" for label, cell in zip(labels, cells, strict=True)]
+    return "\n".join([f"label{delimiter}text", *rows])
+
+
+def objects_of(texts, labels):
+    return [{"label": label, "text": text} for text, label in zip(texts, labels, strict=True)]
+
+
+def json_lines_of(texts, labels, **options):
+    return "\n".join(json.dumps(entry, **options) for entry in objects_of(texts, labels))
 
 
 def parquet_of(columns):
@@ -36,46 +57,135 @@ def parquet_of(columns):
     return sink.getvalue().to_pybytes()
 
 
-def objects_of(texts):
-    return [{"id": 7, "text": text} for text in texts]
+def bags_of(texts, labels):
+    bags = ([f"{VOCABULARY.index(word) + 1}:1" for word in text.split()] for text in texts)
+    return "\n".join(" ".join([label, *bag]) for label, bag in zip(labels, bags, strict=True))
 
 
-def splits_of(corpus):
-    return list(corpus.train), corpus.valid, corpus.test
+VOCABULARY = sorted({word for text in [*TEXTS, "a", "b", "c"] for word in text.split()})
+"""The words of bags of words, which have no other spaces than one between words."""
 
 
-FORMATS = {
-    "t.txt": lambda t: "\n".join(t),
-    "t.csv": csv_of,
-    "t.tsv": lambda t: csv_of(t, "\t"),
-    "t.jsonl": lambda t: "\n".join(map(json.dumps, objects_of(t))) + "\n",
-    "t.json": lambda t: json.dumps(objects_of(t), indent=1),
-    "lines.json": lambda t: "\n".join(json.dumps(o, ensure_ascii=False) for o in objects_of(t)),
-    "t.parquet": lambda t: parquet_of({"id": [7] * len(t), "text": t}),
-}
-NAMES = [*FORMATS, *(name + ".gz" for name in FORMATS if name != "t.parquet"), "T.TXT"]
+class Case(NamedTuple):
+    """A file in a format: its name, and its content for texts and their labels."""
+
+    format: str
+    file: str
+    content: Callable
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_format_gives_the_same_texts(tmp_path, name):
-    content = FORMATS[name.lower().removesuffix(".gz")](TEXTS)
-    assert read_texts(write(tmp_path / name, content)) == TEXTS
+FORMATS = [
+    Case("txt", "t.txt", lines_of),
+    Case("csv", "t.csv", csv_of),
+    Case("tsv", "t.tsv", partial(csv_of, delimiter="\t")),
+    Case("jsonl", "t.jsonl", lambda t, y: json_lines_of(t, y) + "\n"),
+    Case("json", "t.json", lambda t, y: json.dumps(objects_of(t, y), indent=1)),
+    Case("json", "lines.json", partial(json_lines_of, ensure_ascii=False)),
+    Case("parquet", "t.parquet", lambda t, y: parquet_of({"label": y, "text": t})),
+    Case("feat", "t.feat", bags_of),
+]
+CASES = [
+    *FORMATS,
+    *(
+        case._replace(file=case.file + ".gz")
+        for case in FORMATS
+        if formats.FORMATS[case.format].compressed
+    ),
+    FORMATS[0]._replace(file="T.TXT"),
+]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_blank_texts_are_skipped_and_counted(tmp_path, name):
-    content = FORMATS[name.lower().removesuffix(".gz")](["", " a \t", "  ", "\u00a0b\u00a0"])
-    path = write(tmp_path / name, content)
+def each_case(holds=lambda case: True):
+    """Runs a test with each file for which a condition holds."""
+    cases = [case for case in CASES if holds(case)]
+    return pytest.mark.parametrize("case", cases, ids=[case.file for case in cases])
+
+
+def has_labels(case):
+    return formats.FORMATS[case.format].labelled
+
+
+def content_of(suffix, texts, labels=None):
+    """The content of a file with this suffix; without labels each is 7."""
+    case = next(case for case in FORMATS if case.file == f"t.{suffix}")
+    return case.content(texts, labels or ["7"] * len(texts))
+
+
+@pytest.fixture
+def write_case(tmp_path):
+    """Writes a file of a case, and the words of bags next to it."""
+
+    def write_file(case, texts, labels=None, change=lambda content: content):
+        write(tmp_path / "vocab.txt", "\n".join(VOCABULARY))
+        content = case.content(texts, labels or ["7"] * len(texts))
+        return write(tmp_path / case.file, change(content))
+
+    return write_file
+
+
+def as_read(case, texts):
+    """The texts that a reader gives: bags keep words and no spaces."""
+    return [" ".join(text.split()) for text in texts] if case.format == "feat" else texts
+
+
+def test_every_registered_format_has_a_row():
+    assert {case.format for case in FORMATS} == set(formats.FORMATS)
+
+
+def test_a_suffix_belongs_to_one_format():
+    with pytest.raises(TypeError, match="another format has one of"):
+        formats.register(formats.Format("other", (".csv",), "line", read=read_texts))
+    assert "other" not in formats.FORMATS
+
+
+@each_case()
+def test_every_format_gives_the_same_texts(write_case, case):
+    assert read_texts(write_case(case, TEXTS)) == as_read(case, TEXTS)
+
+
+@each_case()
+def test_blank_texts_are_skipped_and_counted(write_case, case):
+    path = write_case(case, ["", " a \t", "  ", "\u00a0b\u00a0"])
     texts, notes = read_split(path)
     assert texts == ["a", "b"]
     (note,) = notes
     assert note.startswith(f"{path}: skipped 2 blank ")
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "parquet" not in name])
-def test_bom_and_windows_line_ends_are_dropped(tmp_path, name):
-    content = FORMATS[name.lower().removesuffix(".gz")](TEXTS).replace("\n", "\r\n")
-    assert read_texts(write(tmp_path / name, b"\xef\xbb\xbf" + content.encode())) == TEXTS
+@each_case(lambda case: case.format != "parquet")
+def test_bom_and_windows_line_ends_are_dropped(write_case, case):
+    path = write_case(
+        case, TEXTS, change=lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
+    )
+    assert read_texts(path) == as_read(case, TEXTS)
+
+
+@each_case(has_labels)
+def test_every_labelled_format_pairs_labels_with_texts(write_case, case):
+    rows = [("two, three", "b"), ("one", "a"), ("one", "b")]
+    splits = read_labelled(write_case(case, *zip(*rows, strict=True)))
+    assert list(splits) == ["train"]
+    assert list(zip(*splits["train"], strict=True)) == rows
+
+
+@each_case(lambda case: not has_labels(case))
+def test_format_without_labels_is_refused(write_case, case):
+    with pytest.raises(DataError, match="holds no labels"):
+        read_labelled(write_case(case, ["a"]))
+
+
+def test_notes_of_a_reader_reach_the_user_once(tmp_path, monkeypatch):
+    def read_with_note(path, columns, notes):
+        for number in range(1, 4):
+            yield number, ("x",) * len(columns)
+        notes.append("a note")
+
+    form = formats.Format("noted", (".noted",), "row", read_with_note)
+    monkeypatch.setitem(formats.FORMATS, form.name, form)
+    path = write(tmp_path / "t.noted", "")
+    assert read_split(path).notes == ["a note"]
+    for label_column in (None, "label"):
+        assert read_corpus(path, label_column=label_column).notes[:-1] == ["a note"]
 
 
 def test_another_column_can_be_the_text(tmp_path):
@@ -104,7 +214,7 @@ def test_quoted_csv_keeps_inner_line_ends_and_counts_lines(tmp_path):
 def test_folder_is_read_by_split(tmp_path, train, valid, test):
     for name, text in ((train, "a"), (valid, "b"), (test, "c")):
         kind = name.lower().removesuffix(".gz").split(".")[-1]
-        write(tmp_path / name, FORMATS[f"t.{kind}"]([text]))
+        write(tmp_path / name, content_of(kind, [text]))
     write(tmp_path / "train.labels.tsv", "label\n1\n")
     write(tmp_path / ".train.txt.swp", "swap")
     write(tmp_path / "SOURCE.md", "source")
@@ -154,7 +264,7 @@ def test_validation_is_split_off_once_and_noted(tmp_path, name):
 def test_shards_are_one_split_in_their_order(tmp_path, ends, numbers):
     for number in numbers:
         texts = [f"{int(number)} {line}" for line in "abc"]
-        content = FORMATS[f"t.{ends.removesuffix('.gz')}"]([*texts, " "])
+        content = content_of(ends.removesuffix(".gz"), [*texts, " "])
         write(tmp_path / f"news.train-{number}-of-{len(numbers):0{len(number)}}.{ends}", content)
     write(tmp_path / "dev.txt", "valid")
     corpus = read_corpus(str(tmp_path))
@@ -232,7 +342,12 @@ BAD_FILES = {
     "not gz": ("t.txt.gz", None, "is not a gzip file"),
     "cut gz": ("t.txt.gz", 10, "damaged or cut short"),
     "no parquet": ("t.parquet", "text", "is no readable parquet file"),
-    "type": ("t.docx", "a", r"unknown file type '.docx' \(allowed: .txt, .csv"),
+    "type": (
+        "t.docx",
+        "a",
+        r"unknown file type '.docx' \(allowed: .txt, .csv, .tsv, .json, .jsonl, .feat "
+        r"\(each also .gz\) or .parquet\)",
+    ),
     "no type": ("corpus", "a", r"unknown file type '' \(allowed: .txt"),
 }
 
@@ -339,7 +454,7 @@ def test_no_source_is_refused(source):
 
 @pytest.mark.parametrize("name", ["t.txt", "t.txt.gz", "folder/train.txt", "t.parquet"])
 def test_denied_permission_is_one_line(tmp_path, name, monkeypatch):
-    path = write(tmp_path / name, FORMATS["t." + name.split(".")[1]](["a", "b"]))
+    path = write(tmp_path / name, content_of(name.split(".")[1], ["a", "b"]))
 
     # Not chmod: the tests may run as root, who may read everything.
     def refuse(*_, **__):
@@ -357,73 +472,6 @@ def test_denied_permission_is_one_line(tmp_path, name, monkeypatch):
             read_texts(os.path.dirname(path))
 
 
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """Where hub data sets lie for a test; `datasets` loads them from there."""
-    datasets = pytest.importorskip("datasets")
-    load = datasets.load_dataset
-
-    def load_locally(name, config=None):
-        assert config is None
-        return load(str(tmp_path / "hub" / name), cache_dir=str(tmp_path / "cache"))
-
-    monkeypatch.setattr(datasets, "load_dataset", load_locally)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "hub"
-
-
-def test_hub_data_set_is_read_by_split(hub):
-    lines = FORMATS["t.jsonl"]
-    write(hub / "owner" / "name" / "train.jsonl", lines(["a", "b", " "]))
-    write(hub / "owner" / "name" / "validation.jsonl", lines(["c"]))
-    corpus = read_corpus("owner/name")
-    assert splits_of(corpus) == (["a", "b"], ["c"], [])
-    assert corpus.notes == ["owner/name: train: skipped 1 blank row"]
-    assert read_split("owner/name") == (["c"], ["owner/name: read the valid split"])
-    with pytest.raises(DataError, match=r"train: no column 'body' \(known: id, text\)"):
-        read_texts("owner/name", text_column="body", split="train")
-    with pytest.raises(DataError, match="train: row 1: .*got int"):
-        read_texts("owner/name", text_column="id", split="train")
-
-
-def test_local_folder_or_file_goes_before_the_hub(hub, tmp_path):
-    write(hub / "name" / "train.jsonl", FORMATS["t.jsonl"](["hub"]))
-    assert read_texts("name") == ["hub"]
-    write(tmp_path / "name" / "train.txt", "local")
-    assert read_texts("name") == ["local"]
-
-
-def test_unreachable_hub_is_one_line(tmp_path):
-    # A process of its own: huggingface_hub reads HF_HUB_OFFLINE when it is imported.
-    pytest.importorskip("datasets")
-    (tmp_path / "no_such_datazet").mkdir()
-    code = "from textvae.data.readers import read_corpus; read_corpus('no_such_dataset')"
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": root}
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert result.returncode == 1
-    last = result.stderr.strip().splitlines()[-1]
-    assert "DataError: no_such_dataset: no such file or folder (did you mean " in last
-    assert "no data set that the hub gives now (" in last
-
-
-@pytest.mark.parametrize(
-    ("module", "source", "message"),
-    [
-        ("datasets", "owner/name", "owner/name: .*hub data needs datasets"),
-        ("pyarrow", "t.parquet", "reading parquet needs pyarrow"),
-    ],
-)
-def test_missing_package_is_named(tmp_path, monkeypatch, module, source, message):
-    write(tmp_path / "t.parquet", "")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(DataError, match=message):
-        read_texts(source)
-
-
 def test_importing_the_readers_imports_nothing_heavy():
     code = (
         "import sys, textvae.data.readers, textvae.data.tokenizers; "
@@ -436,77 +484,3 @@ def test_importing_the_readers_imports_nothing_heavy():
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == ""
-
-
-# Labelled texts, and bags of words.
-
-
-def test_labels_stand_beside_their_texts_in_every_format(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    rows = [("the dog", "pets"), ("a, b", "letters")]
-    (tmp_path / "a.csv").write_text('label,text\npets,the dog\n\nletters,"a, b"\n')
-    (tmp_path / "b.tsv").write_text("text\tlabel\n" + "".join(f"{t}\t{n}\n" for t, n in rows))
-    entries = [json.dumps({"text": t, "label": n}) for t, n in rows]
-    (tmp_path / "c.jsonl").write_text("\n".join(entries) + "\n")
-    table = pyarrow.table({"text": [t for t, _ in rows], "label": [n for _, n in rows]})
-    parquet.write_table(table, tmp_path / "d.parquet")
-    for name in ("a.csv", "b.tsv", "c.jsonl", "d.parquet"):
-        found = read_labelled(str(tmp_path / name))
-        assert list(found) == ["train"]
-        assert list(zip(*found["train"], strict=True)) == rows, name
-
-
-def test_labels_may_be_numbers_and_splits_are_kept_apart(tmp_path):
-    for split, label in (("train", 3), ("test", True)):
-        (tmp_path / f"{split}.jsonl").write_text(json.dumps({"s": "x y", "y": label}) + "\n")
-    found = read_labelled(str(tmp_path), text_column="s", label_column="y")
-    assert found == {"train": (["x y"], ["3"]), "test": (["x y"], ["True"])}
-    (tmp_path / "b.jsonl").write_text('{"text": "x", "label": 2.0}\n')
-    assert read_labelled(str(tmp_path / "b.jsonl"))["train"] == (["x"], ["2"])
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("a.csv", "text,label\nx,1\n,2\n", "line 3: the text is empty"),
-        ("a.csv", "text,label\nx,1\ny,\n", "line 3: the label is missing"),
-        ("a.csv", "text,lable\nx,1\n", "no column 'label' .known: text, lable"),
-        ("a.csv", "text,label\n", "holds no labelled text"),
-        ("a.jsonl", '{"text": "x", "label": null}\n', "line 1: the label is missing .got None"),
-        ("a.jsonl", '{"text": "x", "label": NaN}\n', "line 1: the label is missing .got nan"),
-        ("a.jsonl", '{"text": "x", "label": 4.5}\n', "line 1: a label is text or a whole .* 4.5"),
-        ("a.jsonl", "[" * 100_000, "line 1: JSON nested too deeply"),
-        ("a.jsonl", f'{{"text": "x", "label": {"1" * 5000}}}\n', "line 1: .*too many digits"),
-        ("a.jsonl", '{"text": "x"}\n', "line 1: no column 'label'"),
-        ("a.txt", "x\n", "a .txt file holds no labels"),
-    ],
-)
-def test_rows_without_text_or_label_are_refused(tmp_path, name, content, said):
-    (tmp_path / name).write_text(content)
-    with pytest.raises(DataError, match=said):
-        read_labelled(str(tmp_path / name))
-
-
-def test_bags_of_words_are_texts_of_their_words(tmp_path):
-    (tmp_path / "vocab.new").write_text("who 9\nout 5\npeople 2\n")
-    (tmp_path / "train.feat").write_text("1 2:1 1:3\n2\n1 3:2\n")
-    with gzip.open(tmp_path / "test.feat.gz", "wt") as file:
-        file.write("2 1:1\n")
-    corpus = read_corpus(str(tmp_path), valid_fraction=0)
-    assert list(corpus.train) == ["out who who who", "people people"]
-    assert corpus.test == ["who"] and "skipped 1 blank line" in corpus.notes[0]
-    labelled = read_labelled(str(tmp_path / "test.feat.gz"))
-    assert labelled["train"] == (["who"], ["2"])
-
-
-@pytest.mark.parametrize("pair", ["4:1", "0:1", "1", "1:x", "a:1", "1:-2"])
-def test_a_bag_that_is_none_is_refused(tmp_path, pair):
-    (tmp_path / "vocab.txt").write_text("who\nout\npeople\n")
-    (tmp_path / "a.feat").write_text(f"1 1:1 {pair}\n")
-    said = f"line 1: must be id:count with ids from 1 to 3 .got '{pair}'"
-    with pytest.raises(DataError, match=said):
-        read_texts(str(tmp_path / "a.feat"))
-    (tmp_path / "vocab.txt").unlink()
-    with pytest.raises(DataError, match=r"must stand beside it in vocab\.new or vocab\.txt"):
-        read_texts(str(tmp_path / "a.feat"))

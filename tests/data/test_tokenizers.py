@@ -247,7 +247,7 @@ def test_words_are_the_most_frequent_ones_with_ties_in_order():
     assert len(train_tokenizer("word", texts, 1000)) == 9
 
 
-def test_words_outside_the_vocabulary_and_literal_specials_are_unk(corpus):
+def test_words_outside_the_vocabulary_and_literals_are_unk(corpus):
     tokenizer = train_tokenizer("word", corpus, 1000)
     assert len(tokenizer) == len(Counter(w for t in corpus for w in t.split()) - Counter()) + 3
     (ids,) = encode_texts(tokenizer, ["<s>  </s> <pad>\t<unk> zebra <s>x the "])
@@ -269,7 +269,7 @@ def test_a_bag_knows_the_words_that_it_cuts(text):
     assert len(ids) >= 4 and UNK not in ids
 
 
-def test_a_bag_keeps_content_words_in_lower_case_and_leaves_out_the_rest():
+def test_bag_keeps_only_content_words_in_lower_case():
     texts = ["The dog's 3 dogs, dog42 THE the!", "a Río rio of cats_and under"]
     tokenizer = train_tokenizer("bag", texts, 300)
     ids = encode_texts(tokenizer, [*texts, "unseen", "the"])

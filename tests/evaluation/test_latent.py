@@ -125,7 +125,7 @@ def test_aggregate_posterior_is_over_all_texts():
 
 
 @pytest.mark.parametrize("graph", LATENT.values(), ids=LATENT)
-def test_mutual_information_is_at_most_the_logarithm_of_the_number_of_texts(graph):
+def test_mutual_information_is_at_most_log_n(graph):
     model = vae(**graph)
     with torch.no_grad():
         for family in model.latents.values():
@@ -210,7 +210,7 @@ def test_other_families_are_measured_too(family):
     assert total == pytest.approx(kl, abs=0.05, rel=0.01)
 
 
-def test_the_seed_of_information_decides_and_the_random_state_stays():
+def test_information_is_seeded_and_keeps_the_random_state():
     model, features = vae(**GRAPHS["vae"]), {"text": torch.randn(20, 6)}
     before = torch.get_rng_state()
     first = information(model, features)

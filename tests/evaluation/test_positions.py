@@ -10,7 +10,7 @@ from textvae.evaluation.positions import (
     improvement,
     position_losses,
     recovery,
-    worth,
+    shuffled_z_gap,
 )
 from textvae.graph.model import VAE, VAEConfig
 from textvae.vocabulary import PAD
@@ -71,7 +71,7 @@ def test_each_position_is_the_mean_over_the_texts_that_reach_it():
     assert found.count.tolist() == [2, 1, 1, 1]
 
 
-def test_positions_from_the_end_are_the_same_losses_aligned_at_the_end():
+def test_losses_from_the_end_are_the_losses_aligned_right():
     model = vae(**GRAPHS["language model"])
     texts = ids(3, 0, 1)
     losses = -model.decoders["text"](torch.zeros(1, 3, 0)).token_log_probs(texts)[0].detach()
@@ -131,11 +131,11 @@ def test_a_shift_gives_each_text_the_latents_of_the_one_before():
     assert not torch.equal(found.loss, position_losses(model, [fields], use_mean=True).loss)
 
 
-def test_worth_is_what_another_text_s_latents_cost_per_text():
+def test_shuffled_z_gap_is_the_added_loss_per_text():
     count = torch.tensor([100, 100, 1])
     own = PositionLosses(torch.tensor([2.0, 2.0, 2.0]), count, torch.zeros(3))
     another = PositionLosses(torch.tensor([3.0, 1.5, 52.0]), count, torch.zeros(3))
-    assert worth(own, another).tolist() == [1.0, -0.5, 0.5]
+    assert shuffled_z_gap(own, another).tolist() == [1.0, -0.5, 0.5]
 
 
 def test_what_has_no_positions_is_refused():

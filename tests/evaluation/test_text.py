@@ -49,7 +49,7 @@ def test_self_bleu_of_real_sentences_is_that_of_sacrebleu():
     assert self_bleu(texts) == pytest.approx(by_sacrebleu(texts), abs=1e-9)
 
 
-def test_identical_sentences_have_a_self_bleu_of_100_and_strangers_of_0():
+def test_self_bleu_of_equal_and_of_disjoint_sentences():
     assert self_bleu(["the dog sees a cat ."] * 5) == pytest.approx(100)
     assert self_bleu(["a b c d e", "f g h i j", "k l m n o"]) == 0
     # One that stands alone lowers it by its share.
@@ -98,7 +98,7 @@ def test_words_in_no_order_are_not_fluent():
     assert ours.distinct_1 == held_out.distinct_1
 
 
-def test_without_training_texts_the_scored_ones_are_the_reference():
+def test_scored_texts_are_the_reference_without_training():
     texts = sentences()
     ours, held_out, reference = compare_styles(texts[:10], texts[10:20], texts[20:])
     assert ours.copied is None is held_out.copied and reference == 80

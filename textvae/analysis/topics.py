@@ -10,7 +10,7 @@ import torch
 from textvae.api.sentence import SentenceVAE
 from textvae.console import table
 from textvae.data.tokenizers import decode_ids
-from textvae.evaluation.likelihood import Likelihood, likelihood
+from textvae.evaluation.likelihood import LikelihoodEstimate, likelihood
 from textvae.evaluation.topics import bag_perplexity, npmi, topic_decoder, uniqueness
 
 
@@ -54,11 +54,11 @@ def study_topics(
     }
 
 
-def in_order(estimate: Likelihood, order: np.ndarray) -> Likelihood:
+def in_order(estimate: LikelihoodEstimate, order: np.ndarray) -> LikelihoodEstimate:
     """The likelihood of texts whose n-th is the n-th of `order`, in the order of the texts."""
     back = torch.from_numpy(np.argsort(order))
     parts = (estimate.nll, estimate.elbo, estimate.reconstruction_loss, estimate.kl)
-    return Likelihood(*(part[back] for part in parts), samples=estimate.samples)
+    return LikelihoodEstimate(*(part[back] for part in parts), samples=estimate.samples)
 
 
 def topics_text(result: Mapping[str, Any]) -> str:

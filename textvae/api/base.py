@@ -26,7 +26,7 @@ from textvae.evaluation.latent import (
     is_deterministic,
     posterior_moments,
 )
-from textvae.evaluation.likelihood import Likelihood, likelihood
+from textvae.evaluation.likelihood import LikelihoodEstimate, likelihood
 from textvae.families import Family
 from textvae.graph.model import VAE, VAEConfig
 from textvae.registry import suggest
@@ -214,7 +214,7 @@ class PretrainedVAE:
 
     def metrics(
         self, rows: Examples, samples: int, seed: int, max_tokens: int = 4096
-    ) -> tuple[dict[str, Any], Likelihood]:
+    ) -> tuple[dict[str, Any], LikelihoodEstimate]:
         """The arguments of `Metrics`, and the likelihood of each row in the order of batches.
 
         Args:

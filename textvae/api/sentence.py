@@ -28,7 +28,7 @@ from textvae.evaluation.positions import (
     Recovery,
     position_losses,
     recovery,
-    worth,
+    shuffled_z_gap,
 )
 from textvae.evaluation.text import Generation, compare_styles, reconstruction, smoothness
 from textvae.graph.generation import Decoding, generate
@@ -344,7 +344,7 @@ class SentenceVAE(PretrainedVAE):
             told = classification(torch.from_numpy(self.classify(texts)), numbers)
             metrics |= asdict(told)
         if self.dim and len(texts) > 1 and self.ordered:
-            gains = worth(*shuffled or self.positions_with_shuffled_latents(texts, seed))
+            gains = shuffled_z_gap(*shuffled or self.positions_with_shuffled_latents(texts, seed))
             total = gains.sum().item()
             share = gains[0].item() / total if total >= WORTHLESS else None
             metrics |= {"shuffled_z_gap": total, "first_token_share": share}

@@ -1,8 +1,8 @@
 """The grammar of the shipped corpus: sentences about six topics with six known factors.
 
 The factors (topic, sentiment, tense, number of the subject, mood, length) are independent; all are
-uniform but mood. A sentence says each of them in several places: nouns and verbs of the topic at
-both ends, auxiliaries and times of one tense, pronouns and tags that agree with a subject far back.
+uniform but mood. Several words of a sentence depend on each factor: nouns and verbs of the topic at
+both ends, auxiliaries and times of one tense, pronouns and tags that agree with a distant subject.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -66,7 +66,7 @@ def _each(factor: str, values: Iterable[str], text: Callable[[str], Expression])
     return uniform(sequence(Label(factor, value), text(value)) for value in values)
 
 
-# Sentences. A factor is chosen where it is first heard: that keeps the automaton small.
+# Sentences. A factor is chosen before the first word that depends on it: so the automaton is small.
 
 
 def _statement() -> Expression:
@@ -121,8 +121,8 @@ def _ordered(tense: str | None, form: str, lengths: Lengths) -> Expression:
         for share, subject, words in subjects(topic, number, form):
 
             def rest(tense: str, subject: Subject = subject) -> Expression:
-                told = _told(topic, tense, subject, form, SENTIMENTS, lengths)
-                return weighted((weight, text) for weight, _, text in told)
+                predicates = _predicates(topic, tense, subject, form, SENTIMENTS, lengths)
+                return weighted((weight, text) for weight, _, text in predicates)
 
             ending = rest(tense) if tense else _each("tense", TENSES, rest)
             options.append((share, sequence(words, ending)))
@@ -138,7 +138,7 @@ def _inverted(tense: str, form: str, sentiments: tuple[str, ...], lengths: Lengt
         options: Weighted = []
         for share, subject, words in subjects(topic, number, form):
             rests: dict[str, Weighted] = {}
-            for weight, kind, text in _told(topic, tense, subject, form, sentiments, lengths):
+            for weight, kind, text in _predicates(topic, tense, subject, form, sentiments, lengths):
                 first = auxiliary(kind, tense, subject.agreement)
                 rests.setdefault(first, []).append((weight, text))
             for first, rest in rests.items():
@@ -149,7 +149,7 @@ def _inverted(tense: str, form: str, sentiments: tuple[str, ...], lengths: Lengt
     return _each("number", NUMBERS, lambda n: _each("topic", TOPICS, lambda t: clause_of(t, n)))
 
 
-def _told(
+def _predicates(
     topic: str,
     tense: str,
     subject: Subject,
@@ -196,7 +196,7 @@ def _tag(scene: Scene, subject: Subject, clause: Clause) -> Expression:
 
 
 def _time_and_place(scene: Scene, clause: Clause, form: str) -> tuple[Expression, Expression]:
-    """What may be said of time and place; "" where nothing fits."""
+    """Expressions of time and place; "" where none fits."""
     times = lexicon.TIMES[scene.tense]
     if clause.kind == "opinion":
         times = lexicon.LASTING[scene.tense]
@@ -212,7 +212,7 @@ def _adjuncts(scene: Scene, clause: Clause, form: str) -> Expression:
     time, place = _time_and_place(scene, clause, form)
     if time and place:
         return weighted([(0.5, time), (0.35, place), (0.15, sequence(place, time))])
-    if form == "fronted":  # has one already
+    if form == "fronted":  # the sentence begins with a time
         return optional(0.5, place) if place else ""
     return sequence(time, place)
 
@@ -230,7 +230,7 @@ def _second(scene: Scene, subject: Subject, clause: Clause, form: str) -> Expres
 
 
 def _consequence(scene: Scene, subject: Subject, form: str) -> Expression:
-    """What agents or guests then do; people answer for a thing."""
+    """A later act of the agent or guest, or of people where the subject is a thing."""
     topic, tense = scene.topic, scene.tense
     own, shared = topic.reactions, lexicon.REACTIONS
     if subject.role == "agent":
@@ -254,7 +254,7 @@ def _consequence(scene: Scene, subject: Subject, form: str) -> Expression:
 
 
 def _cause(scene: Scene, subject: Subject) -> Expression:
-    """What agents did to the thing that the first clause is about."""
+    """An act of agents on the thing that is the subject of the first clause."""
     topic, options = scene.topic, []
     for number in NUMBERS:
         nouns, _ = agents(topic, number)

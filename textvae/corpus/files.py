@@ -23,16 +23,16 @@ def write_corpus(folder: Path, seed: int = 0) -> None:
     """Write sentences, labels and corpus.json; one seed gives the same bytes everywhere.
 
     Sentences are independent draws, one per line, words separated by spaces; the labels have one
-    row per sentence below a header. Every file is written beside its place and renamed into it.
+    row per sentence below a header. Every file is written under another name and renamed.
 
     Raises:
-        OSError: the folder cannot be made or written.
-        ValueError: it holds other texts under these names.
+        OSError: the folder cannot be created or written.
+        ValueError: it has other files with these names.
     """
     names = [f"{split}{ending}" for split in SIZES for ending in (".txt", ".labels.tsv")]
-    found = [name for name in names if (folder / name).exists()]
-    if found and not is_corpus(folder):
-        raise ValueError(f"{folder} holds a {found[0]} of yours; name another folder")
+    existing = [name for name in names if (folder / name).exists()]
+    if existing and not is_corpus(folder):
+        raise ValueError(f"{folder} holds a {existing[0]} of yours; name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     rng, surprisals = random.Random(seed), {}
     for split, size in SIZES.items():
@@ -47,7 +47,7 @@ def write_corpus(folder: Path, seed: int = 0) -> None:
 
 
 def is_corpus(folder: Path) -> bool:
-    """Whether a folder holds this corpus, by its corpus.json."""
+    """Whether a folder has this corpus, by its corpus.json."""
     try:
         return json.loads((folder / "corpus.json").read_text(encoding="utf-8"))["name"] == NAME
     except (OSError, ValueError, LookupError, TypeError):
@@ -55,7 +55,7 @@ def is_corpus(folder: Path) -> bool:
 
 
 def _facts(seed: int, surprisals: dict[str, float]) -> dict[str, object]:
-    """What corpus.json says; nats, rounded so that no platform's logarithm shows."""
+    """Content of corpus.json; nats are rounded to be equal on every platform."""
     grammar = english()
     entropies = grammar.factor_entropies()
     return {
@@ -73,9 +73,9 @@ def _facts(seed: int, surprisals: dict[str, float]) -> dict[str, object]:
 
 
 def _replace(path: Path, lines: Sequence[str]) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
-        beside.replace(path)
+        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+        part.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)

@@ -63,8 +63,8 @@ class Reading(NamedTuple):
 
 def sequence(*parts: Expression) -> Expression:
     """The parts in order, empty strings left out."""
-    kept = tuple(part for part in parts if part != "")
-    return kept[0] if len(kept) == 1 else Sequence(kept)
+    nonempty = tuple(part for part in parts if part != "")
+    return nonempty[0] if len(nonempty) == 1 else Sequence(nonempty)
 
 
 def weighted(options: Iterable[tuple[float, Expression]]) -> Expression:
@@ -79,8 +79,8 @@ def weighted(options: Iterable[tuple[float, Expression]]) -> Expression:
     total = math.fsum(weight for weight, _ in pairs)
     if total <= 0:
         raise ValueError("a choice needs at least one option of positive weight")
-    kept = [(weight / total, option) for weight, option in pairs if weight > 0]
-    return Choice(tuple(p for p, _ in kept), tuple(option for _, option in kept))
+    positive = [(weight / total, option) for weight, option in pairs if weight > 0]
+    return Choice(tuple(p for p, _ in positive), tuple(option for _, option in positive))
 
 
 def uniform(options: Iterable[Expression]) -> Expression:
@@ -247,11 +247,12 @@ class Grammar:
             while agenda:
                 at, mass, labels = agenda.pop()
                 for p, word, label, target in self._arcs[at]:
-                    said = labels if label is None else (*labels, label)
+                    labels_after = labels if label is None else (*labels, label)
                     if word is None:
-                        agenda.append((target, mass * p, said))
+                        agenda.append((target, mass * p, labels_after))
                     else:
-                        table.setdefault(word, []).append(Reading(mass * p, said, target))
+                        reading = Reading(mass * p, labels_after, target)
+                        table.setdefault(word, []).append(reading)
             self._readings[state] = table
         return self._readings[state]
 

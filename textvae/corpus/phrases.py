@@ -15,7 +15,7 @@ OBJECT_PRONOUNS = {"he": "him", "she": "her", "it": "it", "they": "them"}
 
 @dataclass(frozen=True)
 class Scene:
-    """What all clauses of a sentence share."""
+    """Topic, tense and sentiment: the same in all clauses of a sentence."""
 
     topic_name: str
     tense: str
@@ -29,7 +29,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Subject:
-    """What later words must know of the subject."""
+    """Features of the subject with which later words agree."""
 
     role: str  # thing, agent or guest
     pronouns: tuple[str, ...]  # each of them may stand for it
@@ -38,12 +38,12 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Clause:
-    """A predicate, without its auxiliary in a question, and what decides how it may go on."""
+    """A predicate, without its auxiliary in a question, and features that limit its ending."""
 
     words: Expression
     kind: str  # be (a state), act (an event), feel (an attitude to a thing), opinion (of a person)
     negated: bool = False
-    reason: Expression | None = None  # says why of the object, after "because"
+    reason: Expression | None = None  # about the object, after "because"
 
 
 Weighted = list[tuple[float, Expression]]
@@ -51,7 +51,7 @@ Weighted = list[tuple[float, Expression]]
 
 @cache
 def any_of(entries: tuple[str, ...]) -> Expression:
-    """Any of the entries; equal entries give one object, which the compiler then meets once."""
+    """Any of the entries; equal entries give one object, which is compiled once."""
     return uniform(entries)
 
 
@@ -93,7 +93,7 @@ def subjects(
     topic_name: str, number: str, form: str
 ) -> tuple[tuple[float, Subject, Expression], ...]:
     """Subjects with their weights and words."""
-    topic, found = TOPICS[topic_name], []
+    topic, options = TOPICS[topic_name], []
     for role, share, groups in [("thing", 0.24, things), ("agent", 0.44, agents)]:
         nouns, pronouns = groups(topic, number)
         words = sequence(
@@ -102,8 +102,8 @@ def subjects(
             any_of(nouns),
             optional(0.15, phrases(f"{topic.sources}, {lexicon.CITIES}")),
         )
-        found.append((share, Subject(role, pronouns, number), words))
-    return (*found, *((0.32 * w, subject, words) for w, subject, words in _guests(number, form)))
+        options.append((share, Subject(role, pronouns, number), words))
+    return (*options, *((0.32 * w, subject, words) for w, subject, words in _guests(number, form)))
 
 
 def _determiner(number: str, form: str) -> Expression:
@@ -113,21 +113,21 @@ def _determiner(number: str, form: str) -> Expression:
 
 
 def _guests(number: str, form: str) -> list[tuple[float, Subject, Expression]]:
-    """People who judge: the speaker and the speaker's people, in questions the hearer's people."""
+    """Guests as subjects: the speaker and the speaker's people, or in questions the hearer's."""
     spoken = form in ("plain", "fronted")
     owner = "my" if spoken else "your"
-    found = []
+    options = []
     if spoken and number == "singular":
-        found.append((0.7, Subject("guest", ("i",), "i"), "i"))
+        options.append((0.7, Subject("guest", ("i",), "i"), "i"))
     if spoken and number == "plural":
-        found.append((0.3, Subject("guest", ("we",), "plural"), "we"))
+        options.append((0.3, Subject("guest", ("we",), "plural"), "we"))
     for pronouns, nouns in GUESTS.items():
         if (pronouns == "they") == (number == "plural"):
             subject = Subject("guest", (pronouns,), number)
             words = uniform([sequence(owner, phrases(nouns)), _names(pronouns)])
-            found.append((1.0, subject, words))
-    total = sum(weight for weight, _, _ in found)
-    return [(weight / total, subject, words) for weight, subject, words in found]
+            options.append((1.0, subject, words))
+    total = sum(weight for weight, _, _ in options)
+    return [(weight / total, subject, words) for weight, subject, words in options]
 
 
 def _names(pronouns: str) -> Expression:
@@ -198,7 +198,7 @@ def inverted(form: str) -> bool:
 
 
 def auxiliary(kind: str, tense: str, agreement: str) -> str:
-    """What a question or a tag repeats: will, a form of "to be" or a form of "to do"."""
+    """Auxiliary of a question or a tag: will, a form of "to be" or a form of "to do"."""
     if tense == "future":
         return "will"
     if kind == "be" or (kind == "act" and tense == "present"):
@@ -232,7 +232,7 @@ def _states(scene: Scene, role: str, agreement: str, form: str) -> list[tuple[fl
 
 
 def _denied(scene: Scene, role: str) -> Expression:
-    """What "not" turns into the sentiment of the scene."""
+    """Predicates whose negation has the sentiment of the scene."""
     if scene.sentiment == "neutral":
         return any_of(adjectives(scene.topic, role, "neutral"))
     if scene.sentiment == "positive":
@@ -271,7 +271,10 @@ def _events(bases: Sequence[str], scene: Scene, agreement: str, form: str) -> Ex
 
 
 def _action(scene: Scene, agreement: str, form: str) -> Expression:
-    """What an agent does to a thing; the adverb, the verb or the adjective has the sentiment."""
+    """Predicates of an agent, with a thing as object.
+
+    The adverb, the verb or the adjective has the sentiment.
+    """
     topic, sentiment = scene.topic, scene.sentiment
     plain = _events(topic.acts.of("neutral"), scene, agreement, form)
     thing, manner = _any_thing(topic), any_of(lexicon.MANNERS.of(sentiment))
@@ -297,7 +300,7 @@ def _action(scene: Scene, agreement: str, form: str) -> Expression:
 
 
 def _judgements(scene: Scene, agreement: str, form: str) -> list[tuple[float, Clause]]:
-    """What a guest does, likes and thinks."""
+    """Predicates of a guest: acts, feelings and opinions."""
     topic, sentiment = scene.topic, scene.sentiment
     used = _events(items(topic.uses), scene, agreement, form)
     if sentiment == "neutral":
@@ -305,7 +308,7 @@ def _judgements(scene: Scene, agreement: str, form: str) -> list[tuple[float, Cl
         return [(1.0, Clause(sequence(used, uniform([described, _any_thing(topic)])), "act"))]
     described = _described(topic, adjectives(topic, "thing", sentiment))
     rate = 0.7 if form == "fronted" else 0.5
-    found = [(rate, Clause(sequence(used, described), "act"))]
+    options = [(rate, Clause(sequence(used, described), "act"))]
     targets = [("feel", 0.3, things, lexicon.FEELINGS, topic.kinds, "thing")]
     if form != "fronted":
         targets.append(("opinion", 0.2, agents, lexicon.OPINIONS, lexicon.ROLES, "agent"))
@@ -320,5 +323,5 @@ def _judgements(scene: Scene, agreement: str, form: str) -> list[tuple[float, Cl
                 any_of(adjectives(topic, target, sentiment)),
             )
             words = sequence(verb, _definite(nouns, kinds, number))
-            found.append((share / 2, Clause(words, kind, reason=reason)))
-    return found
+            options.append((share / 2, Clause(words, kind, reason=reason)))
+    return options

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 Batch = dict[str, Tensor]
 CHUNK = 1000
-"""Texts encoded together: enough for the tokenizer's threads, few enough to be small."""
+"""Texts encoded at once: enough for the threads of the tokenizer, small in memory."""
 POOL = 50
-"""Batches sorted by length together: enough that padding is rare, few enough to stay random."""
+"""Batches sorted by length at once: more means less padding, fewer a more random order."""
 
 
 class Examples(Protocol):
-    """What training and evaluation read: rows that batches are put together from."""
+    """Rows of training and evaluation, from which batches are made."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -39,7 +39,7 @@ class Examples(Protocol):
 
     @property
     def lengths(self) -> np.ndarray:
-        """What each row costs, in tokens, (N,), int64; rows of like cost share a batch."""
+        """Tokens of each row, (N,), int64; rows of similar length share a batch."""
         ...
 
     def collate(self, rows: Sequence[Any]) -> Batch:
@@ -47,11 +47,11 @@ class Examples(Protocol):
         ...
 
     def drawn(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
-        """A batch as a step reads it: what is random in the data drawn, by torch's generator."""
+        """A batch with the random part of its data drawn, such as binarised pixels."""
         ...
 
     def in_length_order(self, max_tokens: int = 4096) -> Iterator[tuple[np.ndarray, Batch]]:
-        """Batches for evaluation, drawn the same each time, with the index of each row."""
+        """Batches for evaluation with equal draws each time, and the indices of their rows."""
         ...
 
 
@@ -59,14 +59,14 @@ class Examples(Protocol):
 class Sentences:
     """Token ids of many texts in one flat array; behaves as a sequence of int64 arrays.
 
-    The arrays may be maps of files: only the texts that are asked for are then read.
+    The arrays may be memory-mapped files, of which only the accessed texts are read.
 
     Args:
         ids: all token ids, begin and end of sentence included, int32 or uint16.
-        offsets: where each text begins, and the end of the last, (S + 1,), int64.
+        offsets: index of the first token of each text, and the end of the last, (S + 1,), int64.
         words: words of all texts, each with one end of sentence: the denominator of word
             perplexity, the same for every tokenizer but `bag`, which counts the words it keeps.
-        field: name of the field that a batch holds them in.
+        field: name of the field in a batch.
     """
 
     ids: np.ndarray
@@ -84,12 +84,12 @@ class Sentences:
 
     @classmethod
     def mapped(cls, folder: Path) -> "Sentences":
-        """The sentences that `write_sentences` wrote, mapped into memory."""
-        facts = json.loads((folder / "sentences.json").read_text(encoding="utf-8"))
+        """The sentences in a folder of `write_sentences`, memory-mapped."""
+        header = json.loads((folder / "sentences.json").read_text(encoding="utf-8"))
         # Plain arrays: rows of a memmap are memmaps too, which take five times as long to make.
-        ids = np.asarray(np.memmap(folder / "ids.bin", facts["dtype"], "r"))
+        ids = np.asarray(np.memmap(folder / "ids.bin", header["dtype"], "r"))
         offsets = np.asarray(np.memmap(folder / "offsets.bin", np.int64, "r"))
-        return cls(ids, offsets, facts["words"])
+        return cls(ids, offsets, header["words"])
 
     def __len__(self) -> int:
         """Number of texts S."""
@@ -106,11 +106,11 @@ class Sentences:
 
     @property
     def targets(self) -> int:
-        """Tokens that are predicted: all but the begin of each text."""
+        """Number of predicted tokens: all but the first of each text."""
         return len(self.ids) - len(self)
 
     def counts(self, vocab_size: int) -> np.ndarray:
-        """How often each token id occurs in all texts, (V,), int64."""
+        """Number of occurrences of each token id in all texts, (V,), int64."""
         total = np.zeros(vocab_size, np.int64)
         for start in range(0, len(self.ids), 2**20):
             total += np.bincount(self.ids[start : start + 2**20], minlength=vocab_size)
@@ -128,7 +128,7 @@ class Sentences:
         return torch.from_numpy(padded)
 
     def drawn(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
-        """The batch as it is: nothing in it is random."""
+        """The same batch: no part of it is random."""
         return batch
 
     def in_length_order(self, max_tokens: int = 4096) -> Iterator[tuple[np.ndarray, Batch]]:
@@ -156,21 +156,21 @@ def batches_by_length(lengths: np.ndarray, most: int) -> Iterator[np.ndarray]:
 def encoded_parts(
     tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], max_tokens: float = math.inf
 ) -> Iterator[tuple[np.ndarray, list[int], int]]:
-    """Texts in chunks, those of over `max_tokens` left out: ids, int32; lengths; words."""
-    rest = iter(texts)
-    while chunk := list(islice(rest, CHUNK)):
+    """Ids, int32, lengths and number of words of texts in chunks; longer ones are left out."""
+    remaining = iter(texts)
+    while chunk := list(islice(remaining, CHUNK)):
         rows = zip(chunk, encode_texts(tokenizer, chunk), strict=True)
-        kept = [(text, row) for text, row in rows if len(row) <= max_tokens]
-        lengths = [len(row) for _, row in kept]
-        ids = chain.from_iterable(row for _, row in kept)
-        words = sum(lengths) - len(kept)
+        short = [(text, row) for text, row in rows if len(row) <= max_tokens]
+        lengths = [len(row) for _, row in short]
+        ids = chain.from_iterable(row for _, row in short)
+        words = sum(lengths) - len(short)
         if tokenizer_kind(tokenizer) != "bag":
-            words = sum(count_words(text) for text, _ in kept)
+            words = sum(count_words(text) for text, _ in short)
         yield np.fromiter(ids, np.int32, sum(lengths)), lengths, words
 
 
 def none_is_short(most: float, shortest: int) -> DataError:
-    """What to say where every training text has more than `most` tokens."""
+    """The error where every training text has more than `most` tokens."""
     return DataError(
         f"every training text has more than data.max_tokens = {most} tokens (the shortest: "
         f"{shortest})"
@@ -180,7 +180,7 @@ def none_is_short(most: float, shortest: int) -> DataError:
 def write_sentences(
     folder: Path, tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], max_tokens: float
 ) -> None:
-    """Encode texts of at most `max_tokens` tokens into files that `Sentences.mapped` reads.
+    """Encode texts of at most `max_tokens` tokens into files for `Sentences.mapped`.
 
     Raises:
         DataError: every text is longer.
@@ -198,17 +198,16 @@ def write_sentences(
         parts = encoded_parts(tokenizer, texts)
         shortest = min((min(lengths) for _, lengths, _ in parts), default=0)
         raise none_is_short(max_tokens, shortest)
-    facts = {"dtype": dtype.name, "words": total}
-    (folder / "sentences.json").write_text(json.dumps(facts), encoding="utf-8")
+    header = {"dtype": dtype.name, "words": total}
+    (folder / "sentences.json").write_text(json.dumps(header), encoding="utf-8")
 
 
 class ShuffledBatches:
     """Micro-batches of similar length in an order that depends on seed and epoch alone.
 
-    Each epoch shuffles the texts, leaves out the few that do not fill a batch (others each time,
-    so no length is favoured), sorts pools of batches by length and shuffles the batches. A global
-    batch is then dealt out evenly: what one process reads in one piece, several processes or
-    several accumulated micro-batches read between them.
+    Each epoch shuffles the texts, leaves out the few that do not fill a batch, sorts pools of
+    batches by length and shuffles the batches. Other texts are left out in each epoch, so no
+    length is favoured. Processes and accumulated micro-batches share a global batch evenly.
 
     Args:
         lengths: tokens of each text, (S,).
@@ -219,7 +218,7 @@ class ShuffledBatches:
         world: number of processes.
 
     Raises:
-        ValueError: the batch cannot be dealt out evenly.
+        ValueError: the batch cannot be divided evenly, or there are too few texts.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Tokenizers and encoded texts that were made before, in files of the user's cache folder."""
+"""Tokenizers and encoded texts, cached in files of the user's cache folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 VERSION = 2
-"""Of what is stored: raise it when the files or what is in them change."""
+"""Version of the files: raise it when they or their content change."""
 
 Note = Callable[[str], None]
 T = TypeVar("T")
@@ -42,7 +42,7 @@ def trained_tokenizer(
     note: Note,
     stop_words: StopWords | None = None,
 ) -> PreTrainedTokenizerFast:
-    """`train_tokenizer`, or what it gave before for equal arguments."""
+    """`train_tokenizer`, or its cached result for equal arguments."""
 
     def write(folder: Path) -> None:
         train_tokenizer(kind, texts, vocab_size, stop_words).save_pretrained(str(folder))
@@ -58,7 +58,7 @@ def encoded_sentences(
     note: Note,
     max_tokens: float = math.inf,
 ) -> Sentences:
-    """The sentences of the texts of at most `max_tokens` tokens, mapped from files.
+    """The sentences of the texts of at most `max_tokens` tokens, memory-mapped.
 
     Raises:
         DataError: every text is longer.
@@ -78,17 +78,17 @@ def stored(
     read: Callable[[Path], T],
     note: Note,
 ) -> T:
-    """What `read` finds in the folder of a key, where `write` has put it, now or before.
+    """The content of the folder of a key, written first where it is missing or damaged.
 
-    Of several processes that want the same, one writes and the others wait. Damaged files are
-    written anew. Where the cache cannot be written, the files lie in a temporary folder.
+    Of several processes with one key, one writes and the others wait. Where the cache cannot be
+    written, the files are in a temporary folder.
 
     Args:
-        kind: of what is stored.
-        key: all that it depends on.
-        write: writes it into an empty folder.
-        read: reads it; may map files, which stay readable when they are deleted.
-        note: told when there is no cache.
+        kind: of the content; part of the path.
+        key: all values that the content depends on.
+        write: writes the content into an empty folder.
+        read: reads the content; may map files, which stay readable after deletion.
+        note: receives a sentence for the user where there is no cache.
     """
     parts = json.dumps([VERSION, version("tokenizers"), *key])
     folder = cache_folder() / kind / hashlib.sha256(parts.encode()).hexdigest()
@@ -97,11 +97,11 @@ def stored(
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / ".lock"):
                 if damage(folder):
-                    with atomic_folder(folder) as beside:
-                        write(beside)
+                    with atomic_folder(folder) as new_folder:
+                        write(new_folder)
         return read(folder)
     except (OSError, NotImplementedError) as error:  # the second: a disk without locks
         note(f"no cache in {cache_folder()} ({error}); TEXTVAE_CACHE can name another folder")
-    with TemporaryDirectory(ignore_cleanup_errors=True) as beside:
-        write(Path(beside))
-        return read(Path(beside))
+    with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        write(Path(temporary))
+        return read(Path(temporary))

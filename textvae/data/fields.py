@@ -1,4 +1,4 @@
-"""Rows of several fields: images, labels and texts side by side."""
+"""Rows of several fields: images, labels and texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ from textvae.data.batching import Batch, Examples, Sentences, batches_by_length
 from textvae.data.texts import DataError
 
 ROW_TOKENS = 8
-"""What a row without text counts as in a batch of so many tokens: 512 images in 4,096."""
+"""Tokens that a row without text counts as: 512 images in a batch of 4,096 tokens."""
 
 CHUNK = 4096
-"""Images whose bits are drawn at once."""
+"""Number of images whose bits are drawn at once."""
 
 
 class Column(Protocol):
@@ -63,7 +63,7 @@ class Labels:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a model must know of the field."""
+        """Sizes and names of the field, from which a model is built."""
         named = {"names": list(self.names)} if self.names else {}
         return {"classes": self.classes, **named}
 
@@ -73,10 +73,10 @@ class Images:
     """Images of one size.
 
     Args:
-        values: (N, C, H, W): uint8 stands for values / 255; float32 as it is.
-        pixels: how a model sees them: `grey` as they are; `dequantized` (255 x + u) / 256 with u
-            uniform in [0, 1), drawn anew each time; `static` and `dynamic` as bits that are 1 with
-            probability x, drawn once (see `binarized`) or anew each time.
+        values: (N, C, H, W): uint8 v is the pixel v / 255; float32 is the pixel itself.
+        pixels: of a batch: `grey` x itself; `dequantized` (255 x + u) / 256, u ~ U[0, 1) drawn
+            for each batch; `static` and `dynamic` bits b ~ Bernoulli(x), drawn once (see
+            `binarized`) or for each batch.
     """
 
     values: np.ndarray
@@ -91,12 +91,12 @@ class Images:
         return self.values[index]
 
     def stack(self, rows: Sequence[np.ndarray]) -> Tensor:
-        """Images, (B, C, H, W), float32; those of bytes are in [0, 1]."""
+        """Images, (B, C, H, W), float32; bytes become values in [0, 1]."""
         values = torch.from_numpy(np.stack(rows))
         return values.float() / 255 if values.dtype == torch.uint8 else values.float()
 
     def drawn(self, values: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Images, (B, C, H, W), with what is random in them drawn."""
+        """Images, (B, C, H, W), with bits or noise drawn where `pixels` has them."""
         if self.pixels == "dynamic":
             return torch.bernoulli(values, generator=generator)
         if self.pixels == "dequantized":
@@ -106,12 +106,12 @@ class Images:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a model must know of the field."""
+        """Sizes and names of the field, from which a model is built."""
         return {"shape": list(self.values.shape[1:]), "pixels": self.pixels}
 
 
 def binarized(values: np.ndarray, seed: int) -> np.ndarray:
-    """Each pixel of grey images, (N, C, H, W), as 255 with its own probability, else 0; uint8."""
+    """255 b with b ~ Bernoulli(x) for each pixel x of images, (N, C, H, W); uint8."""
     bits = np.empty(values.shape, np.uint8)
     draw = np.random.default_rng(seed)
     for start in range(0, len(values), CHUNK):
@@ -142,8 +142,8 @@ class Fields:
         """Check that there is one value of each field for each row."""
         sizes = {name: len(column) for name, column in self.columns.items()}
         if len(set(sizes.values())) != 1:
-            said = ", ".join(f"{size:,} of {name}" for name, size in sizes.items())
-            raise DataError(f"every field must have as many rows (got {said or 'no field'})")
+            counts = ", ".join(f"{size:,} of {name}" for name, size in sizes.items())
+            raise DataError(f"every field must have as many rows (got {counts or 'no field'})")
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -161,7 +161,7 @@ class Fields:
 
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
-        """What a model must know of each field that is no text."""
+        """Sizes and names by field, from which a model is built; texts have none."""
         return {
             name: column.facts  # type: ignore[attr-defined]
             for name, column in self.columns.items()
@@ -175,7 +175,7 @@ class Fields:
         }
 
     def drawn(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
-        """A batch with what is random in its images drawn, by torch's generator."""
+        """A batch with the bits or the noise of its images drawn."""
         return {
             name: column.drawn(batch[name], generator) if isinstance(column, Images) else value
             for name, value in batch.items()
@@ -183,14 +183,14 @@ class Fields:
         }
 
     def in_length_order(self, max_tokens: int = 4096) -> Iterator[tuple[np.ndarray, Batch]]:
-        """Batches for evaluation, drawn the same each time, with the index of each row."""
+        """Batches for evaluation with equal draws each time, and the indices of their rows."""
         generator = torch.Generator().manual_seed(0)
         for chosen in batches_by_length(self.lengths, max_tokens):
             batch = self.collate([self[index] for index in chosen])
             yield chosen, self.drawn(batch, generator)
 
     def select(self, indices: np.ndarray) -> "Fields":
-        """The rows at these indices, of fields that are arrays."""
+        """The rows at these indices; every field must be an array."""
         chosen = {
             name: replace(column, values=column.values[indices])  # type: ignore[attr-defined,type-var]
             for name, column in self.columns.items()
@@ -199,6 +199,6 @@ class Fields:
 
 
 def sentences_of(rows: Examples) -> Sentences | None:
-    """The texts among rows, if they have some."""
-    found = rows.columns.get("text") if isinstance(rows, Fields) else rows
-    return found if isinstance(found, Sentences) else None
+    """The texts of rows; None where they have no field of texts."""
+    texts = rows.columns.get("text") if isinstance(rows, Fields) else rows
+    return texts if isinstance(texts, Sentences) else None

@@ -1,13 +1,12 @@
-"""Images with labels from idx and npz files, folders of PNGs, the hub, and the 8 x 8 digits."""
+"""Images with labels from files, folders, the hub, and the 8 x 8 digits, as fields."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,31 +14,42 @@ from typing import Any
 import numpy as np
 
 from textvae.config import ImageDataConfig, Pixels
+from textvae.data.errors import DataError, first_line, nearest_name
 from textvae.data.fields import Fields, Images, Labels, binarized
-from textvae.data.readers import SPLITS, first_line, load_hub, nearest_name
-from textvae.data.texts import DataError
+from textvae.data.hub import load_hub
+from textvae.data.image_files import WORDS, read_folder, read_image_file, read_png
+from textvae.data.pixels import Split, check_unit_interval, checked_split, size_text
+from textvae.data.splits import SPLITS
 from textvae.vocabulary import MISSING
 
-ALLOWED = "a folder with idx files or PNGs, an .npz, idx or .png file, or a hub name"
-PICTURES = (".png",)
+__all__ = [
+    "ImageCorpus",
+    "Split",
+    "check_unit_interval",
+    "checked_split",
+    "read_image_corpus",
+    "read_image_split",
+    "read_png",
+    "size_text",
+]
+
 TEST_DIGITS = 300
 """Of the 1,797 digits; the others are for training."""
 
-WORDS = {word: split for split, words in SPLITS.items() for word in words} | {"t10k": "test"}
-"""The split that a file's or folder's name begins with."""
-
-PARTNERS: dict[str, str] = {"x": "y", "images": "labels", "image": "label"}
-"""What the labels of an array of images are called."""
-
-Split = tuple[np.ndarray, np.ndarray | None]
-"""Images, (N, C, H, W), uint8 or float32, and labels, (N,), if there are any."""
+DIGITS = "scikit-learn's 8 x 8 digits"
+"""Source of the images where a recipe names none."""
 
 
 @dataclass(frozen=True)
 class ImageCorpus:
     """The images of each split, as fields `image` and, where there are labels, `label`.
 
-    `notes` are sentences for the user: what was split off.
+    Args:
+        train: the training images.
+        valid: the validation images.
+        test: the test images, if there are any.
+        source: the folder, file or hub name.
+        notes: sentences for the user: which part of train was held out.
     """
 
     train: Fields
@@ -50,7 +60,7 @@ class ImageCorpus:
 
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
-        """What a model must know of each field."""
+        """Shape, pixels and number of classes by field, from which a model is built."""
         return self.train.facts
 
     def fingerprint(self) -> str:
@@ -67,7 +77,7 @@ class ImageCorpus:
 def read_image_corpus(
     config: ImageDataConfig, seed: int = 0, given: Mapping[str, Split] | None = None
 ) -> ImageCorpus:
-    """The images that a recipe's data section names; part of train validates if nothing else does.
+    """The images of a recipe's data section; without validation data, part of train is it.
 
     Args:
         config: the data section.
@@ -75,29 +85,21 @@ def read_image_corpus(
         given: images of each split that were read before, in place of its source.
 
     Raises:
-        DataError: anything that cannot be read as asked; names the file.
+        DataError: anything that cannot be read as given; the message names the file.
     """
-    source = config.source or "scikit-learn's 8 x 8 digits"
+    source = config.source or DIGITS
     splits = dict(given or read_splits(config))
     if "train" not in splits:
         raise DataError(f"{source}: has no train images (found: {', '.join(splits)})")
     notes: list[str] = []
     if "valid" not in splits:
-        images, labels = splits["train"]
-        size = min(max(1, round(config.valid_fraction * len(images))), len(images) - 1)
-        if size < 1:
-            raise DataError(f"{source}: one image cannot be split into train and validation")
-        order = np.random.default_rng(seed).permutation(len(images))
-        held, kept = np.sort(order[:size]), np.sort(order[size:])
-        splits["train"], splits["valid"] = (
-            (images[rows], None if labels is None else labels[rows]) for rows in (kept, held)
-        )
+        splits |= split_off_validation(source, splits["train"], config.valid_fraction, seed)
+        size = len(splits["valid"][0])
         notes.append(f"no validation images: {size:,} of the training images are held out")
     shapes = {name: images.shape[1:] for name, (images, _) in splits.items()}
     if len(set(shapes.values())) > 1:
         raise DataError(f"{source}: splits differ in size: {shapes}")
-    labelled = [labels for _, labels in splits.values() if labels is not None]
-    classes = 1 + max((int(labels.max(initial=MISSING)) for labels in labelled), default=MISSING)
+    classes = class_count(*(labels for _, labels in splits.values()))
     fields = {
         name: as_fields(*splits[name], config.pixels, classes, number + seed, name != "train")
         for number, name in enumerate(SPLITS)
@@ -106,20 +108,44 @@ def read_image_corpus(
     return ImageCorpus(fields["train"], fields["valid"], fields.get("test"), source, notes)
 
 
-def read_image_split(config: ImageDataConfig) -> tuple[Fields, list[str]]:
-    """The images to judge a model by: of test, else of validation, else all there are.
+def split_off_validation(source: str, train: Split, fraction: float, seed: int) -> dict[str, Split]:
+    """`train` without a random share of the images, and that share as `valid`, in their order.
 
-    The first note says which they are.
+    Raises:
+        DataError: there is only one image.
+    """
+    images, labels = train
+    size = min(max(1, round(fraction * len(images))), len(images) - 1)
+    if size < 1:
+        raise DataError(f"{source}: one image cannot be split into train and validation")
+    order = np.random.default_rng(seed).permutation(len(images))
+    rows = {"train": np.sort(order[size:]), "valid": np.sort(order[:size])}
+    return {
+        split: (images[chosen], None if labels is None else labels[chosen])
+        for split, chosen in rows.items()
+    }
+
+
+def class_count(*labels: np.ndarray | None) -> int:
+    """Number of classes, 1 + the largest label, of labels (N,) each; 0 without any."""
+    largest = (int(part.max(initial=MISSING)) for part in labels if part is not None)
+    return 1 + max(largest, default=MISSING)
+
+
+def read_image_split(config: ImageDataConfig) -> tuple[Fields, list[str]]:
+    """The images for evaluation: those of test, else of validation, else of train; and notes.
+
+    The first note names the split.
 
     Raises:
         DataError: as `read_image_corpus`.
     """
-    source = config.source or "scikit-learn's 8 x 8 digits"
+    source = config.source or DIGITS
     splits = read_splits(config)
     chosen = next(name for name in ("test", "valid", "train") if name in splits)
     images, labels = splits[chosen]
-    classes = 1 + (MISSING if labels is None else int(labels.max(initial=MISSING)))
     number = list(SPLITS).index(chosen)
+    classes = class_count(labels)
     fields = as_fields(images, labels, config.pixels, classes, number, held_out=True)
     return fields, [f"{source}: the {chosen} images"]
 
@@ -132,10 +158,13 @@ def as_fields(
     seed: int,
     held_out: bool,
 ) -> Fields:
-    """Images and labels as fields; without labels in any split there is no such field.
+    """Images and labels as fields; without a class there is no field of labels.
 
-    The bits of held-out images are drawn here once, also under `dynamic`: drawing a bit anew
-    leaves it as it is, so every figure is of the same ones.
+    The bits of held-out images are drawn here once, also under `dynamic`. Bernoulli draws of
+    bits leave them as they are, so every metric is of the same bits.
+
+    Raises:
+        DataError: bits or dequantised bytes are wanted of images outside [0, 1].
     """
     if pixels != "grey" and images.dtype != np.uint8:
         low, high = float(images.min()), float(images.max())
@@ -147,8 +176,8 @@ def as_fields(
     values = binarized(images, seed) if once else images
     columns: dict[str, Any] = {"image": Images(values, pixels)}
     if classes > 0:
-        found = np.full(len(images), MISSING) if labels is None else labels
-        columns["label"] = Labels(found.astype(np.int64), classes)
+        classified = np.full(len(images), MISSING) if labels is None else labels
+        columns["label"] = Labels(classified.astype(np.int64), classes)
     return Fields(columns)
 
 
@@ -178,7 +207,7 @@ def read_splits(config: ImageDataConfig) -> dict[str, Split]:
 
 
 def digits() -> dict[str, Split]:
-    """scikit-learn's 1,797 handwritten digits, (N, 1, 8, 8), the last 300 in a fixed order test.
+    """scikit-learn's 1,797 handwritten digits, (N, 1, 8, 8); the last 300 in fixed order are test.
 
     Raises:
         DataError: scikit-learn is not installed.
@@ -187,161 +216,20 @@ def digits() -> dict[str, Split]:
         from sklearn.datasets import load_digits
     except ImportError:
         raise DataError("the 8 x 8 digits need scikit-learn (pip install scikit-learn)") from None
-    found: Any = load_digits()
-    order = np.random.default_rng(0).permutation(len(found.target))
-    # Sixteen levels of ink in the range of a byte.
-    images = np.round(found.images[order] * (255 / 16)).astype(np.uint8)[:, None]
-    labels = found.target[order].astype(np.int64)
+    loaded: Any = load_digits()
+    order = np.random.default_rng(0).permutation(len(loaded.target))
+    # The levels of ink are 0 to 16; a byte has 0 to 255.
+    images = np.round(loaded.images[order] * (255 / 16)).astype(np.uint8)[:, None]
+    labels = loaded.target[order].astype(np.int64)
     train, test = slice(None, -TEST_DIGITS), slice(-TEST_DIGITS, None)
     return {"train": (images[train], labels[train]), "test": (images[test], labels[test])}
-
-
-def read_folder(folder: Path) -> dict[str, Split]:
-    """The splits of a folder: idx files by name, else PNGs, in folders of splits, of classes."""
-    names = sorted(p.name for p in folder.iterdir() if p.name[0] != ".")
-    idx = [name for name in names if "-idx" in name or ".idx" in name]
-    if idx:
-        return idx_splits(folder, idx)
-    parts = {WORDS[n.lower()]: folder / n for n in names if n.lower() in WORDS}
-    if not parts:
-        return {"train": read_pngs(folder, class_names([folder]))}
-    classes = class_names(list(parts.values()))
-    return {split: read_pngs(place, classes) for split, place in parts.items()}
-
-
-def idx_splits(folder: Path, names: list[str]) -> dict[str, Split]:
-    """The images and labels of idx files such as train-images-idx3-ubyte.gz, by split."""
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for name in names:
-        word = name.lower().split("-")[0].split(".")[0]
-        what = next((w for w in ("images", "labels") if w in name.lower()), None)
-        if word in WORDS and what is not None:
-            found.setdefault(WORDS[word], {})[what] = read_idx(folder / name)
-    splits = {}
-    for split, parts in found.items():
-        if "images" not in parts:
-            raise DataError(f"{folder}: {split} has labels and no images")
-        splits[split] = checked_split(str(folder), parts["images"], parts.get("labels"))
-    if not splits:
-        raise DataError(f"{folder}: no idx file is named by its split (found: {', '.join(names)})")
-    return splits
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """The array of an idx file of bytes, also gzipped.
-
-    Raises:
-        DataError: it is no such file, or its size is not what its header says.
-    """
-    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
-        data = file.read()
-    if len(data) < 4 or data[:3] != b"\0\0\x08" or not 1 <= data[3] <= 4:
-        raise DataError(f"{path}: is no idx file of bytes (its first bytes: {data[:4].hex()})")
-    start = 4 + 4 * data[3]
-    if len(data) < start:
-        raise DataError(f"{path}: is cut short in its header")
-    shape = struct.unpack(f">{data[3]}I", data[4:start])
-    if len(data) - start != int(np.prod(shape, dtype=object)):
-        said = " x ".join(map(str, shape))
-        raise DataError(f"{path}: its header says {said} bytes, it holds {len(data) - start:,}")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
-
-
-def read_image_file(path: Path) -> dict[str, Split]:
-    """The images of one file."""
-    name = path.name.lower().removesuffix(".gz")
-    if name.endswith(".npz"):
-        return npz_splits(path)
-    if name.endswith(PICTURES):
-        return {"train": (read_png(path)[None], None)}
-    if "-idx" in name or name.endswith(".idx") or "ubyte" in name:
-        return {"train": checked_split(str(path), read_idx(path), None)}
-    raise DataError(f"{path}: unknown file type (allowed: {ALLOWED})")
-
-
-def npz_splits(path: Path) -> dict[str, Split]:
-    """The splits of an npz file: x_train, y_train, images_test, labels_test, or images, labels."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except ValueError as error:
-        raise DataError(f"{path}: is no readable .npz file ({first_line(error)})") from None
-    splits: dict[str, Split] = {}
-    for name, array in arrays.items():
-        words = name.lower().replace("-", "_").split("_")
-        if words[0] not in ("x", "images", "image") and words[-1] not in ("x", "images", "image"):
-            continue
-        split = next((WORDS[word] for word in words if word in WORDS), "train")
-        partner = "_".join([PARTNERS.get(word) or word for word in words])
-        splits[split] = checked_split(f"{path}: {name}", array, arrays.get(partner))
-    if not splits:
-        raise DataError(
-            f"{path}: no array of images (found: {', '.join(arrays) or 'none'}; allowed: images, "
-            "x_train, x_test with labels, y_train, y_test)"
-        )
-    return splits
-
-
-def class_names(folders: list[Path]) -> list[str]:
-    """The names of all folders of classes, in their order."""
-    return sorted({p.name for folder in folders for p in folder.iterdir() if p.is_dir()})
-
-
-def read_pngs(folder: Path, classes: list[str]) -> Split:
-    """The PNGs of a folder, or of its folders, whose names are then the classes, in their order.
-
-    Raises:
-        DataError: there is none, one is damaged, or they differ in size or channels.
-    """
-    places = [(folder, MISSING), *((folder / name, n) for n, name in enumerate(classes))]
-    files = [
-        (path, label)
-        for place, label in places
-        if place.is_dir()
-        for path in sorted(place.iterdir())
-        if path.suffix.lower() in PICTURES and path.is_file()
-    ]
-    if not files:
-        raise DataError(f"{folder}: holds no images (allowed: {ALLOWED})")
-    images: list[np.ndarray] = []
-    for path, _ in files:
-        images.append(read_png(path))
-        if images[-1].shape != images[0].shape:
-            raise DataError(
-                f"{path}: {size_text(images[-1].shape)}, but {files[0][0].name} has "
-                f"{size_text(images[0].shape)}: all images must be of one size"
-            )
-    labels = np.array([label for _, label in files], np.int64)
-    return np.stack(images), labels if classes else None
-
-
-def read_png(path: Path) -> np.ndarray:
-    """One image, (C, H, W), uint8, C = 1 for grey and 3 for colours.
-
-    Raises:
-        DataError: it is not there, or is no sound image.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    if not path.is_file():
-        raise DataError(f"{path}: no such image{nearest_name(path)}")
-    try:
-        with Image.open(path) as opened:
-            if opened.mode.startswith("I"):
-                # 16 bits: to convert them is to clip them.
-                return (np.asarray(opened).astype(np.int64) >> 8).astype(np.uint8)[None]
-            mode = "L" if opened.mode in ("1", "L", "LA") else "RGB"
-            pixels = np.asarray(opened.convert(mode))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise DataError(f"{path}: is damaged or no image") from None
-    return pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)
 
 
 def read_hub(source: str, image_column: str, label_column: str) -> dict[str, Split]:
     """The images of each split of a hub data set, given as `name` or `name:config`.
 
     Raises:
-        DataError: it is not there, or has no such column.
+        DataError: the hub does not give it, it has no such column, or images differ in size.
     """
     path = Path(source).expanduser()
     missing = f"{source}: no such file or folder{nearest_name(path)}"
@@ -368,65 +256,3 @@ def read_hub(source: str, image_column: str, label_column: str) -> dict[str, Spl
             f"{source}: {key}", stacked, None if labels is None else np.asarray(labels)
         )
     return splits
-
-
-def checked_split(where: str, images: np.ndarray, labels: np.ndarray | None) -> Split:
-    """Images as (N, C, H, W), uint8 or float32, and labels as (N,), int64.
-
-    Raises:
-        DataError: they are of another shape or type, or not finite, or do not belong together.
-    """
-    if images.ndim == 3:
-        images = images[:, None]
-    elif images.ndim == 4 and images.shape[-1] in (1, 3) and images.shape[1] not in (1, 3):
-        images = images.transpose(0, 3, 1, 2)
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
-        raise DataError(
-            f"{where}: images must be (N, H, W) or (N, C, H, W) with 1 or 3 channels "
-            f"(got {images.shape})"
-        )
-    if images.dtype != np.uint8:
-        if images.dtype.kind not in "fbui":
-            raise DataError(f"{where}: images must be numbers (got {images.dtype})")
-        images = images.astype(np.float32)
-        if not np.isfinite(images).all():
-            raise DataError(f"{where}: images must be finite")
-    if labels is None:
-        return images, None
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-        raise DataError(
-            f"{where}: labels must be {len(images):,} whole numbers "
-            f"(got {labels.shape} of {labels.dtype})"
-        )
-    if labels.size and labels.min() < MISSING:
-        raise DataError(f"{where}: a label is 0 or above, or -1 where it is missing")
-    return images, labels.astype(np.int64)
-
-
-def check_unit_interval(values: np.ndarray, bounded: Sequence[str], where: str) -> None:
-    """Refuse images outside [0, 1] under likelihoods that have no density for them.
-
-    Args:
-        values: bytes, which stand for [0, 1], or floats.
-        bounded: kinds of those likelihoods.
-        where: the images come from.
-
-    Raises:
-        DataError: naming the likelihood and the range.
-    """
-    if values.dtype == np.uint8 or not bounded or not values.size:
-        return
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 1:
-        raise DataError(
-            f"{where}: the likelihood {', '.join(bounded)} needs images in [0, 1] "
-            f"(got {low:g} to {high:g})"
-        )
-
-
-def size_text(shape: tuple[int, ...]) -> str:
-    """A shape (C, H, W) in words."""
-    channels, height, width = shape
-    return f"{height} x {width} pixels of {channels} channel{'s' if channels > 1 else ''}"

@@ -1,4 +1,4 @@
-"""Labels of texts: names in a table, numbers in a batch, -1 where there is none."""
+"""Labels of texts: names in a table, class indices in a batch, -1 where there is none."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from textvae.vocabulary import MISSING
 
 
 def class_names(labels: Sequence[str]) -> list[str]:
-    """The different labels, in order; the blank ones, of texts without a label, are none.
+    """The distinct labels, sorted, without the empty string, which is a missing label.
 
     Raises:
         DataError: there are fewer than two.
@@ -23,20 +23,20 @@ def class_names(labels: Sequence[str]) -> list[str]:
 
 
 def numbered(labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
-    """The place of each label among the names, (N,), int64; -1 for a blank one.
+    """The index of each label among the names, (N,), int64; -1 for the empty string.
 
     Raises:
         DataError: a label that is not among them.
     """
-    places = {"": MISSING} | {name: place for place, name in enumerate(names)}
+    indices = {"": MISSING} | {name: index for index, name in enumerate(names)}
     for label in labels:
-        if label not in places:
+        if label not in indices:
             raise DataError(f"unknown label {label!r} {suggest(label, names)}")
-    return np.array([places[label] for label in labels], np.int64)
+    return np.array([indices[label] for label in labels], np.int64)
 
 
 def kept(values: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Labels, (N,), of which so many are left, shared out evenly among classes; the others are -1.
+    """Labels, (N,), of which `count` are left, evenly among classes; the others become -1.
 
     Raises:
         DataError: there are fewer.
@@ -46,17 +46,17 @@ def kept(values: np.ndarray, count: int, seed: int) -> np.ndarray:
     order = order[values[order] != MISSING]
     if count > len(order):
         raise DataError(f"data.labelled is {count}, and {len(order)} texts have a label")
-    # In turns: first each class's first, then each one's second, and so on.
-    turns = np.empty(len(order), np.int64)
+    # Round-robin: the first of each class, then the second of each class, and so on.
+    rounds = np.empty(len(order), np.int64)
     for label in np.unique(values):
-        own = values[order] == label
-        turns[own] = np.arange(own.sum())
-    chosen = order[np.argsort(turns, kind="stable")[:count]]
-    left = np.full_like(values, MISSING)
-    left[chosen] = values[chosen]
-    return left
+        in_class = values[order] == label
+        rounds[in_class] = np.arange(in_class.sum())
+    chosen = order[np.argsort(rounds, kind="stable")[:count]]
+    labels = np.full_like(values, MISSING)
+    labels[chosen] = values[chosen]
+    return labels
 
 
 def with_labels(texts: Column, values: np.ndarray, names: Sequence[str]) -> Fields:
-    """Encoded texts and their labels, (N,), side by side."""
+    """Encoded texts and their labels, (N,), as rows of the fields `text` and `label`."""
     return Fields({"text": texts, "label": Labels(values, len(names), tuple(names))})

@@ -8,24 +8,21 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-
-class DataError(ValueError):
-    """Data that cannot be used: one line that says what was given and what is allowed."""
-
+from textvae.data.errors import DataError
 
 Reader = Callable[[list[str]], Iterator[str]]
-"""Reads the texts of a split, checks them, and adds to the list a note on what it skipped."""
+"""Reads and checks the texts of a split, and adds notes for the user to the list."""
 
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """Texts that are read anew in every pass: what stays in memory is their number and SHA-256.
+    """Texts that are read anew in every pass; only their number and SHA-256 stay in memory.
 
     Args:
-        source: where they come from.
-        read: reads them.
+        source: their file, folder or hub name.
+        read: one pass over them.
         count: number of texts.
-        sha: of all of them, see `add_text`.
+        sha: SHA-256 of all of them, see `add_text`.
     """
 
     source: str
@@ -38,7 +35,11 @@ class Texts:
         return self.count
 
     def __iter__(self) -> Iterator[str]:
-        """The texts; an error at the end if they are not those that were counted."""
+        """The texts.
+
+        Raises:
+            DataError: at the end, if their SHA-256 is not that of the first pass.
+        """
         sha = hashlib.sha256()
         for text in self.read():
             add_text(sha, text)
@@ -48,7 +49,13 @@ class Texts:
 
 
 def checked(source: str, read: Reader, notes: list[str]) -> Texts:
-    """The texts of a split, read once to check and count them."""
+    """The texts of a split, read once to check and count them.
+
+    Args:
+        source: their file, folder or hub name.
+        read: reads them.
+        notes: those of the first pass are added to it.
+    """
     sha, count = hashlib.sha256(), 0
     for text in read(notes):
         add_text(sha, text)
@@ -57,37 +64,38 @@ def checked(source: str, read: Reader, notes: list[str]) -> Texts:
 
 
 def hold_out(texts: Texts, fraction: float, seed: int) -> tuple[Texts, list[str]]:
-    """At least two texts without a random share, and that share, both in their order."""
-    kept = bytearray(b"\1") * len(texts)
+    """The texts without a random share, and that share, both in their order; at least two texts."""
+    in_rest = bytearray(b"\1") * len(texts)
     for index in held_out_places(len(texts), fraction, seed):
-        kept[index] = 0
-    sha, held = hashlib.sha256(), []
-    for text, keep in zip(texts, itertools.chain(kept, itertools.repeat(1)), strict=False):
+        in_rest[index] = 0
+    sha, held_out = hashlib.sha256(), []
+    # A file that has grown gives more texts than were counted; `Texts` raises at its end.
+    for text, keep in zip(texts, itertools.chain(in_rest, itertools.repeat(1)), strict=False):
         if keep:
             add_text(sha, text)
         else:
-            held.append(text)
-    rest = Texts(texts.source, lambda: itertools.compress(texts.read(), kept), sum(kept), sha)
-    return rest, held
+            held_out.append(text)
+    rest = Texts(texts.source, lambda: itertools.compress(texts.read(), in_rest), sum(in_rest), sha)
+    return rest, held_out
 
 
 def held_out_places(count: int, fraction: float, seed: int) -> list[int]:
-    """The places of a random share of `count` texts, at least one and not all, in order."""
+    """Indices of a random share of `count` texts, ascending, at least one and not all."""
     size = min(max(1, round(fraction * count)), count - 1)
     return sorted(random.Random(seed).sample(range(count), size))
 
 
 def add_text(sha: hashlib._Hash, text: str) -> None:
-    """Go on with the SHA-256 of texts by one more and a line end.
+    """Update the SHA-256 of texts with one more and a line end.
 
-    A line end inside the text becomes a byte that UTF-8 does not know, so that only equal texts
-    have equal sums.
+    A line end inside the text becomes a byte that is not in UTF-8, so that only equal texts have
+    equal sums.
     """
     sha.update(text.encode("utf-8", "surrogatepass").replace(b"\n", b"\xff") + b"\n")
 
 
 def sha_of(texts: Iterable[str]) -> hashlib._Hash:
-    """The SHA-256 of texts, to look at or to go on with; `Texts` know theirs."""
+    """The SHA-256 of texts, which the caller may update; `Texts` have stored theirs."""
     if isinstance(texts, Texts):
         return texts.sha.copy()
     sha = hashlib.sha256()

@@ -23,7 +23,7 @@ TokenizerKind = Literal["unigram", "bpe", "word", "bag"]
 StopWords = Literal["english"]
 
 CONTENT_WORD = r"[^\W\d_]{3,}"
-"""What a bag holds: runs of three letters or more, in lower case."""
+"""The words of a bag: runs of three letters or more, in lower case."""
 
 TRAINING_SENTENCES = 200_000
 """Unigram and BPE are trained on at most this many lines, drawn with seed 0.
@@ -35,10 +35,10 @@ SPACE = "\u2581"
 """SentencePiece writes a space as this character."""
 
 ESCAPE = "\x10"
-"""Marks what would collide with SentencePiece's own spellings, so that any text round-trips."""
+"""Precedes the code of a character with a meaning in SentencePiece, so any text round-trips."""
 
 LITERAL = r"<(?=(?:pad|s|/s|0x[0-9A-F]{2})>)"
-"""The start of a text that spells a special token or a byte piece."""
+"""The start of a special token or a byte piece that is spelled in a text."""
 
 UNTRAINABLE = "\u2585"
 """SentencePiece skips every training line with its own mark for unknown characters."""
@@ -63,8 +63,8 @@ def train_tokenizer(
     Args:
         kind: how text is cut into tokens.
         texts: the training texts.
-        vocab_size: the size wanted, special tokens included. A small corpus yields fewer:
-            `len(tokenizer)` says how many.
+        vocab_size: largest size, special tokens included. A small corpus yields fewer tokens:
+            `len(tokenizer)`.
         stop_words: words that a `bag` leaves out: those of scikit-learn's list for English.
 
     Raises:
@@ -90,12 +90,12 @@ def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> li
     """The token ids of each text, from bos to eos; never cut or padded.
 
     Raises:
-        TypeError: `texts` is one string, or one of them is none.
+        TypeError: `texts` is one string, or one of them is no string.
     """
     if isinstance(texts, str):
         raise TypeError("texts must be several strings, not one string")
     backend = tokenizer.backend_tokenizer
-    # A call of `tokenizer(...)` leaves its truncation, padding and splitting behind.
+    # A call of `tokenizer(...)` changes the truncation, padding and splitting of the backend.
     backend.no_truncation()
     backend.no_padding()
     backend.encode_special_tokens = True
@@ -107,27 +107,27 @@ def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> li
 
 def decode_ids(tokenizer: PreTrainedTokenizerFast, ids: Iterable[int]) -> str:
     """The text before the first eos; pad and bos are dropped, unk is spelled `<unk>`."""
-    kept = itertools.takewhile(lambda i: i != EOS, map(int, ids))
-    tokens = [i for i in kept if i not in (PAD, BOS)]
+    before_eos = itertools.takewhile(lambda i: i != EOS, map(int, ids))
+    tokens = [i for i in before_eos if i not in (PAD, BOS)]
     # Not skip_special_tokens=True: that deletes the unk words too.
     return tokenizer.backend_tokenizer.decode(tokens, skip_special_tokens=False)
 
 
 def count_words(text: str) -> int:
-    """Words between whitespace, and one for the end: what word perplexity divides by."""
+    """Words between whitespace, and one for the end: the denominator of word perplexity."""
     return len(text.split()) + 1
 
 
 def tokenizer_kind(tokenizer: PreTrainedTokenizerFast) -> str | None:
-    """The kind that `train_tokenizer` recorded, also in the saved file; None if foreign."""
+    """The kind that `train_tokenizer` recorded; None for another tokenizer."""
     return tokenizer.init_kwargs.get("kind")
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
-    """The tokenizer that `tokenizer.save_pretrained(folder)` wrote.
+    """The tokenizer in a folder of `tokenizer.save_pretrained`.
 
     Raises:
-        ValueError: the folder holds no tokenizer, or one whose special ids are not ours.
+        ValueError: the folder has no tokenizer, or one with other ids of special tokens.
     """
     if not (Path(folder) / "tokenizer.json").is_file():
         raise ValueError(f"{folder}: holds no tokenizer (no file tokenizer.json)")
@@ -137,10 +137,11 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # tokenizers raises bare Exception for a file that it cannot read
         raise ValueError(f"{folder}: tokenizer.json cannot be read ({error})") from error
-    found = [tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS]
-    if found != [PAD, BOS, EOS, UNK]:
+    special_ids = [tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS]
+    if special_ids != [PAD, BOS, EOS, UNK]:
         raise ValueError(
-            f"{folder}: the ids of {', '.join(SPECIAL_TOKENS)} must be 0, 1, 2, 3 (got {found})"
+            f"{folder}: the ids of {', '.join(SPECIAL_TOKENS)} must be 0, 1, 2, 3 "
+            f"(got {special_ids})"
         )
     return tokenizer
 
@@ -170,7 +171,7 @@ def wrap(tokenizer: Tokenizer, kind: TokenizerKind) -> PreTrainedTokenizerFast:
 
 
 def word_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Whole words by falling count, ties in the order of their characters."""
+    """Whole words by descending count, ties in the order of their characters."""
     from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 
     counts: Counter[str] = Counter()
@@ -185,7 +186,7 @@ def word_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def bag_tokenizer(texts: Iterable[str], vocab_size: int, stop_words: StopWords | None) -> Tokenizer:
-    """Content words in lower case by falling count; the rest is unk, which encoding leaves out."""
+    """Content words in lower case by descending count; encoding leaves out the rest, unk."""
     from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 
     lower = normalizers.Lowercase()
@@ -219,8 +220,8 @@ def most_frequent(counts: Counter[str], vocab_size: int, kind: str) -> WordLevel
     for token in SPECIAL_TOKENS:
         counts.pop(token, None)
     words = sorted(counts, key=lambda word: (-counts[word], word))
-    kept = [*SPECIAL_TOKENS, *words[: vocab_size - len(SPECIAL_TOKENS)]]
-    return WordLevel({word: i for i, word in enumerate(kept)}, unk_token=SPECIAL_TOKENS[UNK])
+    tokens = [*SPECIAL_TOKENS, *words[: vocab_size - len(SPECIAL_TOKENS)]]
+    return WordLevel({token: i for i, token in enumerate(tokens)}, unk_token=SPECIAL_TOKENS[UNK])
 
 
 def train_sentencepiece(
@@ -253,17 +254,16 @@ def train_sentencepiece(
         bos_id=BOS,
         eos_id=EOS,
         unk_id=UNK,
-        num_threads=8,  # the sums of unigram training depend on it, so it is no choice
+        num_threads=8,  # unigram training depends on it, so it is fixed
         minloglevel=3,
     )
     return model.getvalue()
 
 
 def escape_literals(text: str) -> str:
-    """The text as SentencePiece sees it: no literal special token, byte piece or `SPACE`.
+    """The text without literal special tokens, byte pieces or `SPACE`, for SentencePiece.
 
-    `<unk>` has a code of its own, so that a corpus that spells its unknown words so spends one
-    token on each.
+    `<unk>` has a code of its own, so that it is one token in a corpus that spells it.
     """
     for plain, code in ESCAPED:
         text = text.replace(plain, code)
@@ -274,39 +274,39 @@ ESCAPED = ((ESCAPE, ESCAPE + "0"), (SPACE, ESCAPE + "1"), (SPECIAL_TOKENS[UNK], 
 
 
 def training_lines(texts: Iterable[str]) -> Iterator[str]:
-    """What SentencePiece is trained on: escaped, in parts that it does not skip, none empty."""
+    """Training lines for SentencePiece: escaped, in parts that it does not skip, none empty."""
     for text in texts:
         escaped = escape_literals(text).replace(UNTRAINABLE, " ").replace("\0", " ")
         yield from (CHUNK.findall(escaped) if len(escaped) > 1000 else filter(None, [escaped]))
 
 
 def drawn(lines: Iterable[str], limit: int) -> list[str]:
-    """At most `limit` of the lines, drawn evenly with seed 0, in their order.
+    """At most `limit` of the lines, drawn uniformly with seed 0, in their order.
 
     Source: Vitter 1985, algorithm R.
     """
-    draw, kept = random.Random(0), []
+    draw, sample = random.Random(0), []
     for number, line in enumerate(lines):
         if number < limit:
-            kept.append((number, line))
-        elif (place := draw.randrange(number + 1)) < limit:
-            kept[place] = (number, line)
-    return [line for _, line in sorted(kept)]
+            sample.append((number, line))
+        elif (index := draw.randrange(number + 1)) < limit:
+            sample[index] = (number, line)
+    return [line for _, line in sorted(sample)]
 
 
 def drop_rare_characters(lines: list[str], room: int) -> list[str]:
-    """The lines; when their alphabet would fill over half the room, its rare part made spaces.
+    """The lines; where their alphabet has over `room / 2` characters, rare ones become spaces.
 
-    Without this SentencePiece refuses a large alphabet; the rare characters become bytes.
+    SentencePiece raises for a larger alphabet. The tokenizer encodes the rare ones as bytes.
     """
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(line)
     counts.pop(" ", None)
     common = sorted(counts, key=lambda character: (-counts[character], character))
-    limit = max(room // 2, 1) - 1  # beside the space
+    limit = max(room // 2, 1) - 1  # one is the space
     covered = sum(counts[character] for character in common[:limit])
-    if covered >= 0.9995 * sum(counts.values()):  # what SentencePiece covers in any case
+    if covered >= 0.9995 * sum(counts.values()):  # the default coverage of SentencePiece
         return lines
     rare = str.maketrans(dict.fromkeys(common[limit:], " "))
     return [line.translate(rare) for line in lines]
@@ -315,7 +315,7 @@ def drop_rare_characters(lines: list[str], room: int) -> list[str]:
 def subword_tokenizer(model: bytes, kind: Literal["unigram", "bpe"]) -> Tokenizer:
     """A SentencePiece model as a `tokenizers` pipeline with the same ids.
 
-    transformers' own conversion drops the space before the first word and wants protobuf.
+    The conversion of transformers drops the space before the first word and needs protobuf.
     """
     import sentencepiece
     from tokenizers import Regex, Tokenizer, decoders, normalizers

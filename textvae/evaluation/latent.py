@@ -1,4 +1,4 @@
-"""What the latents hold: posterior moments, mutual information, active units, collapse."""
+"""Metrics of the latents: posterior moments, mutual information, active units, collapse."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,23 +19,22 @@ ACTIVE = 0.01
 """Variance of a posterior mean over the data above which its dimension counts as active."""
 
 BLOCK = 256
-"""Texts that samples are compared with at once."""
+"""Number of texts with which samples are compared at once."""
 
 ELEMENTS = 2**22
-"""Most numbers that a comparison of samples with texts holds at once."""
+"""Most elements of a tensor in the comparison of samples with texts."""
 
 
 @dataclass(frozen=True)
 class Information:
-    """What z says of its text, over all N texts, nats.
+    """Information that z has about its text, over all N texts, nats.
 
     `mutual_information + marginal_kl` is E KL(q(z | x) || p(z)), estimated from the same samples.
 
     Args:
         mutual_information: I(x; z) = E log q(z | x) - log q(z), where q(z) = 1/N sum_n q(z | x_n)
             over all N texts; at most ln N.
-        marginal_kl: KL(q(z) || p(z)) = E log q(z) - log p(z): how far the latents of the texts,
-            taken together, are from the prior.
+        marginal_kl: KL(q(z) || p(z)) = E log q(z) - log p(z), of the aggregate posterior.
         samples: of each posterior.
         variances: of each dimension's posterior mean over the texts, all latents side by side.
         kls: mean KL of each dimension; None where a posterior does not factorise.
@@ -54,10 +53,9 @@ class Information:
 def posterior_moments(
     model: VAE, batches: Iterable[Mapping[str, Tensor]]
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Posterior centres and standard deviations of each latent, (N, D) each, on the CPU.
+    """Point estimates and standard deviations of each posterior, (N, D) each, on the CPU.
 
-    The centre is the mean, unless the family has another: see `Family.point_estimate`.
-
+    The point estimate is the mean, unless the family has another: see `Family.point_estimate`.
     Rows are in the order of the batches; the model is left in evaluation mode.
     """
     model.eval()
@@ -76,7 +74,7 @@ def posterior_moments(
 
 @torch.no_grad()
 def fit_priors(model: VAE, batches: Iterable[Mapping[str, Tensor]]) -> None:
-    """Fit each prior that is fitted after training to the posteriors of what was trained on."""
+    """Fit each prior that is fitted after training to the posteriors of the training data."""
     priors = {n: prior for n, prior in model.priors.items() if isinstance(prior, FittedPrior)}
     if not priors:
         return
@@ -89,7 +87,7 @@ def fit_priors(model: VAE, batches: Iterable[Mapping[str, Tensor]]) -> None:
 def posterior_means(model: VAE, features: Mapping[str, Tensor]) -> Tensor:
     """Posterior means of texts that the encoders have read, all latents side by side, (N, D).
 
-    They are in units of the prior, which is what their variance is compared with.
+    They are in units of the standard deviation of the prior.
 
     Args:
         model: in evaluation mode.
@@ -107,10 +105,10 @@ def posterior_means(model: VAE, features: Mapping[str, Tensor]) -> Tensor:
 def information(
     model: VAE, features: Mapping[str, Tensor], samples: int = 10, seed: int = 0
 ) -> Information:
-    """Mutual information, and what else z says of texts that the encoders have read.
+    """Mutual information and marginal KL of texts that the encoders have read.
 
-    A sample is compared with the posteriors of all N texts, never with a part of them, in blocks:
-    memory does not depend on N, time on its square.
+    Each sample is compared with the posteriors of all N texts, in blocks. Memory does not depend
+    on N; time grows with N squared.
 
     Args:
         model: in evaluation mode.
@@ -163,16 +161,16 @@ def log_posteriors(
         values: the samples, (M, D) by latent.
         features: of all texts.
         number: of the block that the samples' texts are in.
-        own: their places in it, (M,), int64.
+        own: the index of each text in it, (M,), int64.
     """
-    found = torch.empty(0)
+    own_log_prob = torch.empty(0)
     total = torch.full(own.shape, -torch.inf, dtype=torch.float64, device=model.device)
     for other, block in enumerate(blocks(features)):
         log_probs = cross_log_prob(model, values, block)
         total = torch.logaddexp(total, log_probs.logsumexp(1))
         if other == number:
-            found = log_probs.gather(1, own.to(model.device)[:, None]).squeeze(1)
-    return found, total - math.log(len(next(iter(features.values()))))
+            own_log_prob = log_probs.gather(1, own.to(model.device)[:, None]).squeeze(1)
+    return own_log_prob, total - math.log(len(next(iter(features.values()))))
 
 
 def cross_log_prob(
@@ -238,10 +236,10 @@ def active_units(means: Tensor, threshold: float = ACTIVE) -> int:
 
 
 def is_deterministic(model: VAE) -> bool:
-    """Whether some latent is a point without a density: nothing said of it is a bound."""
+    """Whether some latent is a point without a density; then the ELBO is no bound."""
     return any(cast(Family, family).deterministic for family in model.latents.values())
 
 
 def is_collapsed(kl: float, active: int | None = None) -> bool:
-    """Whether the posterior equals the prior for all that matters: KL below 0.1 nats or no unit."""
+    """Whether the posterior is close to the prior: KL below 0.1 nats, or no active unit."""
     return kl < 0.1 or active == 0

@@ -11,7 +11,7 @@ from textvae.graph.model import VAE
 
 
 @dataclass(frozen=True)
-class Likelihood:
+class LikelihoodEstimate:
     """Four estimates for each text, (N,), nats; their means are the metrics to report.
 
     Args:
@@ -21,7 +21,7 @@ class Likelihood:
         reconstruction_loss: -E_q log p(x | z).
         kl: KL(q(z | x) || p(z)).
         samples: K.
-        features: the pooled vector of each text, (N, H), by encoder, for whoever asks more.
+        features: the pooled vector of each text, (N, H), by encoder, for further metrics.
 
     Source: Burda et al. 2016, eq. 8, arXiv:1509.00519.
     """
@@ -37,11 +37,11 @@ class Likelihood:
 @torch.no_grad()
 def batch_likelihood(
     model: VAE, fields: dict[str, Tensor], samples: int, max_rows: int
-) -> Likelihood:
+) -> LikelihoodEstimate:
     """The likelihood of one batch, with its samples drawn in chunks of at most `max_rows` rows.
 
-    The encoders read it once. Memory depends on `max_rows` (samples times texts), not on the
-    number of samples.
+    The encoders read the batch once. Memory depends on `max_rows` (samples times texts), not on
+    the number of samples.
     """
     samples = samples if len(model.latents) else 1
     batch = len(next(iter(fields.values())))
@@ -52,24 +52,22 @@ def batch_likelihood(
         size = min(chunk, samples - start)
         out = model.infer_from(features, fields, size)
         log_weight = out.log_weight.double()
-        # Values that are enumerated stand on the same axis as samples.
+        # Enumerated values are on the axis of samples.
         weight = torch.logsumexp(log_weight, 0) - math.log(len(log_weight) / size)
-        rebuilt = size * out.expected(out.total_log_likelihood.double())
+        loss = -size * out.expected(out.total_log_likelihood.double())
         rate = size * out.expected(out.kl.double())
         total = weight if total is None else torch.logaddexp(total, weight)
-        reconstruction_loss = (
-            rebuilt if reconstruction_loss is None else reconstruction_loss + rebuilt
-        )
+        reconstruction_loss = loss if reconstruction_loss is None else reconstruction_loss + loss
         kl = rate if kl is None else kl + rate
     assert total is not None and reconstruction_loss is not None and kl is not None
-    reconstruction_loss, kl = -reconstruction_loss / samples, kl / samples
-    return Likelihood(
+    reconstruction_loss, kl = reconstruction_loss / samples, kl / samples
+    return LikelihoodEstimate(
         nll=math.log(samples) - total,
         elbo=-reconstruction_loss - kl,
         reconstruction_loss=reconstruction_loss,
         kl=kl,
         samples=samples,
-        features={name: read.pooled for name, read in features.items()},
+        features={name: feature.pooled for name, feature in features.items()},
     )
 
 
@@ -79,10 +77,10 @@ def likelihood(
     samples: int = 500,
     seed: int = 0,
     max_rows: int = 512,
-) -> Likelihood:
+) -> LikelihoodEstimate:
     """The likelihood of every text of the batches, in their order.
 
-    The model is left in evaluation mode; the caller's random state is not touched.
+    The model is left in evaluation mode; the caller's random state does not change.
 
     Args:
         model: any VAE, or a language model (then one exact sample is taken).
@@ -110,7 +108,7 @@ def likelihood(
     features = {
         name: torch.cat([part.features[name] for part in parts]) for name in parts[0].features
     }
-    return Likelihood(**joined, samples=parts[0].samples, features=features)
+    return LikelihoodEstimate(**joined, samples=parts[0].samples, features=features)
 
 
 def perplexity(nll: Tensor, units: int) -> float:

@@ -1,10 +1,10 @@
-"""An n-gram language model, interpolated Kneser-Ney, to judge texts by other texts."""
+"""An n-gram language model, interpolated Kneser-Ney: the perplexity of texts given others."""
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-# No word holds a line end, so no text can spell these.
+# No word contains a line end, so no text contains these.
 BEGIN, END = "<s>\n", "</s>\n"
 DISCOUNT = 0.75
 
@@ -23,7 +23,7 @@ class KneserNey:
 
     Args:
         texts: words between whitespace.
-        vocabulary: every word that may be asked for; the end of a text is one more.
+        vocabulary: every word that has a probability; the end of a text is one more.
         order: most words of an n-gram.
 
     Source: Kneser & Ney 1995; Chen & Goodman 1999, section 2.7. One fixed discount d.
@@ -42,20 +42,20 @@ class KneserNey:
         before: Counter[tuple[str, ...]] = Counter(gram[1:] for gram in grams if len(gram) > 1)
         self.following: dict[tuple[str, ...], dict[str, int]] = defaultdict(dict)
         for gram, count in grams.items():
-            whole = len(gram) == order or gram[0] == BEGIN
-            self.following[gram[:-1]][gram[-1]] = count if whole else before[gram]
+            counted = len(gram) == order or gram[0] == BEGIN
+            self.following[gram[:-1]][gram[-1]] = count if counted else before[gram]
         self.totals = {history: sum(words.values()) for history, words in self.following.items()}
 
     def probability(self, word: str, history: Sequence[str]) -> float:
         """p(word | history) for a word of the vocabulary; only the last words of history count."""
         probability = 1 / len(self.vocabulary)
         for length in range(min(self.order - 1, len(history)) + 1):
-            known = tuple(history[len(history) - length :])
-            if known not in self.totals:
+            context = tuple(history[len(history) - length :])
+            if context not in self.totals:
                 break
-            words, total = self.following[known], self.totals[known]
-            kept = max(words.get(word, 0) - DISCOUNT, 0)
-            probability = (kept + DISCOUNT * len(words) * probability) / total
+            words, total = self.following[context], self.totals[context]
+            discounted = max(words.get(word, 0) - DISCOUNT, 0)
+            probability = (discounted + DISCOUNT * len(words) * probability) / total
         return probability
 
     def perplexity(self, texts: Iterable[str]) -> float:
@@ -63,8 +63,8 @@ class KneserNey:
         total, count = 0.0, 0
         for text in texts:
             words = [BEGIN, *text.split(), END]
-            for place in range(1, len(words)):
-                history = words[max(0, place + 1 - self.order) : place]
-                total -= math.log(self.probability(words[place], history))
+            for position in range(1, len(words)):
+                history = words[max(0, position + 1 - self.order) : position]
+                total -= math.log(self.probability(words[position], history))
             count += len(words) - 1
         return math.exp(total / count)

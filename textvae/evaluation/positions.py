@@ -12,7 +12,7 @@ from textvae.graph.model import VAE
 from textvae.vocabulary import PAD
 
 WORTHLESS = 0.1
-"""Nats below which z is worth nothing that could be shared among positions."""
+"""Shuffled-z gap in nats per text below which its share at a position is undefined."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class PositionLosses:
 
 @dataclass(frozen=True)
 class Recovery:
-    """How much of each text comes back from its posterior mean.
+    """How much of each text is reconstructed from its posterior mean.
 
     Args:
         rate: share of texts that have the same token at target t = 1, 2, ..., (T,).
         count: texts with a target at that position, (T,), int64.
-        first_word: share of texts whose first target comes back; `rate` at 1.
-        length: share of texts that come back with as many tokens.
-        exact: share of texts that come back whole.
+        first_word: share of texts whose first target is reconstructed; `rate` at 1.
+        length: share of texts whose reconstruction has as many tokens.
+        exact: share of texts that are reconstructed without an error.
     """
 
     rate: Tensor
@@ -61,7 +61,7 @@ def position_losses(
 ) -> PositionLosses:
     """Teacher-forced reconstruction loss per position; KL excluded.
 
-    The model is left in evaluation mode; the caller's random state is not touched.
+    The model is left in evaluation mode; the caller's random state does not change.
 
     Args:
         model: with exactly one text decoder.
@@ -69,8 +69,8 @@ def position_losses(
         samples: posterior samples of each text.
         use_mean: the posterior means in place of samples.
         seed: of the samples.
-        shift: gives each text the latents of the text so many rows before it, in a ring: what is
-            lost then is what z says of its own text.
+        shift: gives row n the latents of row n - shift of its batch, cyclically; the increase in
+            loss is the shuffled-z gap.
 
     Raises:
         ValueError: the model has several decoders, or there is no text.
@@ -87,8 +87,8 @@ def position_losses(
         torch.manual_seed(seed)
         for fields in batches:
             on_device = {key: value.to(model.device) for key, value in fields.items()}
-            found = token_log_probs(model, name, on_device, samples, use_mean, shift)
-            losses = -found.double().mean(0)
+            log_probs = token_log_probs(model, name, on_device, samples, use_mean, shift)
+            losses = -log_probs.double().mean(0)
             present = on_device[field][:, 1:] != PAD
             forward.add(losses, present)
             backward.add(*aligned_right(losses, present))
@@ -98,11 +98,11 @@ def position_losses(
 
 
 def recovery(texts: Sequence[Sequence[int]], decoded: Sequence[Sequence[int]]) -> Recovery:
-    """How much of each text comes back, place by place.
+    """How much of each text is reconstructed, position by position.
 
     Args:
         texts: targets of each text, its end of sentence included.
-        decoded: what came back of each, likewise; without an end where none was reached.
+        decoded: the reconstruction of each, likewise; without an end where none was generated.
 
     Source: Bosc & Vincent 2020, section 4, arXiv:2004.07683.
 
@@ -112,16 +112,16 @@ def recovery(texts: Sequence[Sequence[int]], decoded: Sequence[Sequence[int]]) -
     if not texts:
         raise ValueError("there is no text to evaluate")
     totals = Totals()
-    for text, back in zip(texts, decoded, strict=True):
-        same = [a == b for a, b in zip_longest(text, back[: len(text)])]
+    for text, output in zip(texts, decoded, strict=True):
+        same = [a == b for a, b in zip_longest(text, output[: len(text)])]
         totals.add(torch.tensor([same]).double(), torch.ones(1, len(text), dtype=torch.bool))
     pairs = list(zip(texts, decoded, strict=True))
     return Recovery(
         rate=totals.mean,
         count=totals.count,
         first_word=totals.mean[0].item(),
-        length=sum(len(text) == len(back) for text, back in pairs) / len(pairs),
-        exact=sum(list(text) == list(back) for text, back in pairs) / len(pairs),
+        length=sum(len(text) == len(output) for text, output in pairs) / len(pairs),
+        exact=sum(list(text) == list(output) for text, output in pairs) / len(pairs),
     )
 
 
@@ -134,7 +134,7 @@ class Totals:
 
     def add(self, values: Tensor, present: Tensor) -> None:
         """Add values, (B, T), where they are present, (B, T), bool."""
-        # A batch may be padded beyond its longest text: such positions are none.
+        # A batch may be padded beyond its longest text; those positions are left out.
         length = int(present.sum(1).max())
         self.total, self.count = lengthened(self.total, length), lengthened(self.count, length)
         self.total[:length] += (values * present).sum(0).cpu()[:length]
@@ -149,12 +149,12 @@ class Totals:
 def aligned_right(values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
     """Values and presence, (B, T) each, counted from each row's last present position."""
     last = present.sum(1, keepdim=True) - 1
-    place = last - torch.arange(values.shape[1], device=values.device)
-    return values.gather(1, place.clamp(min=0)), place >= 0
+    position = last - torch.arange(values.shape[1], device=values.device)
+    return values.gather(1, position.clamp(min=0)), position >= 0
 
 
 def improvement(baseline: Tensor, loss: Tensor) -> Tensor:
-    """Share of a language model's loss that z saves at each position, (T,); negative where it adds.
+    """Share of a language model's loss that z saves at each position, (T,); may be negative.
 
     (baseline - loss) / baseline over the positions that both have.
 
@@ -164,9 +164,12 @@ def improvement(baseline: Tensor, loss: Tensor) -> Tensor:
     return (baseline[:length] - loss[:length]) / baseline[:length]
 
 
-def worth(own: PositionLosses, another: PositionLosses) -> Tensor:
-    """What z is worth at each position, (T,): nats per text that another text's z costs there."""
+def shuffled_z_gap(own: PositionLosses, another: PositionLosses) -> Tensor:
+    """Increase in loss at each position, (T,), nats per text, when z comes from another text."""
     return (another.loss - own.loss) * own.count / own.count[0]
+
+
+worth = shuffled_z_gap  # the former name, for the modules of `analysis` that still import it
 
 
 def token_log_probs(

@@ -1,4 +1,4 @@
-"""What few labels are worth on features: logistic regression over subsets of the labels."""
+"""Logistic regression on features with few labels, over subsets of the labels."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ STRENGTHS = tuple(10.0**power for power in range(-4, 3))
 """Inverse strengths C of the L2 penalty that cross-validation chooses among."""
 
 FOLDS, REPEATS, FITS = 5, 3, 25_000
-"""Folds of a cross-validation, its repetitions, and labels that all of them may read together."""
+"""Folds of a cross-validation, its repetitions, and most labels over all its fits."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well a classifier of some features does with so many labels, over subsets of them.
+    """Accuracy of a classifier trained on a number of labels, over subsets of them.
 
     Args:
-        features: their name.
+        features: name of the features.
         per_class: labels of each class it was trained on.
         accuracies: on the test texts, one for each subset.
         macro_f1s: mean of the classes' F1, one for each subset.
@@ -32,12 +32,12 @@ class Score:
 
     def result(self) -> dict[str, Any]:
         """The score as JSON: means, standard deviations over subsets (N - 1), each subset's."""
-        found: dict[str, Any] = {"features": self.features, "labels_per_class": self.per_class}
+        result: dict[str, Any] = {"features": self.features, "labels_per_class": self.per_class}
         for name, values in (("accuracy", self.accuracies), ("macro_f1", self.macro_f1s)):
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            found |= {name: float(np.mean(values)), f"{name}_deviation": spread}
-            found[f"{name}_of_each"] = list(values)
-        return found
+            result |= {name: float(np.mean(values)), f"{name}_deviation": spread}
+            result[f"{name}_of_each"] = list(values)
+        return result
 
 
 def probe(
@@ -48,11 +48,11 @@ def probe(
     subsets: int = 5,
     seed: int = 0,
 ) -> list[Score]:
-    """Logistic regression on features with few labels: how predictive are they?
+    """Logistic regression on features with few labels.
 
     For each number of labels, subsets with that many texts of each class are drawn, the same for
     all features. On each, C is chosen by repeated stratified cross-validation, and the
-    classifier, trained on the whole subset, is judged on all test texts.
+    classifier, trained on the whole subset, is evaluated on all test texts.
 
     Args:
         features: by name, of the training and test texts, (N, F) and (M, F). Dense ones are
@@ -67,7 +67,7 @@ def probe(
         ValueError: one class only, a class that only test has, or fewer labels than asked for.
 
     Source: Bosc & Vincent 2020, section 5, arXiv:2004.07683; the grid of C, the number of folds
-    and repetitions, and accuracy as what they maximise are ours.
+    and repetitions, and accuracy as their criterion are ours.
     """
     check_labels(train_labels, test_labels, per_class)
     expected = np.asarray(test_labels)
@@ -80,14 +80,14 @@ def probe(
             for number, rows in enumerate(chosen):
                 labels = np.asarray(train_labels)[rows]
                 search = classifier(train[rows], count, seed + number).fit(train[rows], labels)
-                metrics.append(judged(expected, search.predict(test)))
+                metrics.append(accuracy_and_f1(expected, search.predict(test)))
             accuracies, f1s = zip(*metrics, strict=True)
             scores.append(Score(name, count, accuracies, f1s))
     return scores
 
 
 def check_labels(train: Sequence[str], test: Sequence[str], per_class: Sequence[int]) -> None:
-    """Refuse labels that no classifier can be trained and judged with.
+    """Check that a classifier can be trained and evaluated with the labels.
 
     Raises:
         ValueError: as `probe`.
@@ -143,7 +143,7 @@ def classifier(train: Any, per_class: int, seed: int) -> Any:
     return make_pipeline("passthrough" if issparse(train) else StandardScaler(), regression)
 
 
-def judged(expected: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
+def accuracy_and_f1(expected: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
     """Accuracy and macro-F1 of predicted labels, (M,) both."""
     from sklearn.metrics import accuracy_score, f1_score
 
@@ -161,11 +161,11 @@ def word_features(train: Sequence[str], test: Sequence[str]) -> dict[str, tuple[
     """TF-IDF and bag-of-words features of texts, sparse; word weights are those of all of train."""
     from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
-    found: dict[str, tuple[Any, Any]] = {}
+    features: dict[str, tuple[Any, Any]] = {}
     for name, kind in (("TF-IDF", TfidfVectorizer), ("bag of words", CountVectorizer)):
         words = kind(token_pattern=WORD)
-        found[name] = (words.fit_transform(train), words.transform(test))
-    return found
+        features[name] = (words.fit_transform(train), words.transform(test))
+    return features
 
 
 def averaged_embeddings(
@@ -173,10 +173,10 @@ def averaged_embeddings(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The mean of each text's word vectors, (N, D) and (M, D), float64; zero without known words.
 
-    Where train has fewer than three different words that occur twice, there are none: D is 1.
+    D is 1, and every vector zero, where train has fewer than three words that occur twice.
 
     The vectors are U sqrt(S) of the positive pointwise mutual information of words at most
-    `window` apart in train, whose labels are not looked at. They stand in for downloaded ones.
+    `window` apart in train, without its labels; no vectors are downloaded.
 
     Args:
         train: texts that the vectors are learnt from.
@@ -199,7 +199,7 @@ def averaged_embeddings(
     names = words.get_feature_names_out()[frequent]
     number = {name: n for n, name in enumerate(names)}
     analyze = words.build_analyzer()
-    # Words of different texts are never near: so many gaps stand between any two.
+    # A gap of `window` places separates two texts, so no pair spans both.
     gap = [-1] * window
     ids = np.array([number.get(w, -1) for text in train for w in [*analyze(text), *gap]])
     ids[ids < 0] = len(number)
@@ -220,8 +220,8 @@ def averaged_embeddings(
     vectors = np.asarray(svd.components_).T * np.sqrt(svd.singular_values_)
 
     def mean(texts: Sequence[str]) -> np.ndarray:
-        known: Any = words.transform(texts)
-        known = known[:, frequent]
-        return (known @ vectors) / np.maximum(np.asarray(known.sum(1)), 1)
+        occurrences: Any = words.transform(texts)
+        occurrences = occurrences[:, frequent]
+        return (occurrences @ vectors) / np.maximum(np.asarray(occurrences.sum(1)), 1)
 
     return mean(train), mean(test)

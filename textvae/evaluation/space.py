@@ -1,15 +1,15 @@
-"""How a latent space lies: neighbours by class, overlap of posteriors, holes under the prior."""
+"""Metrics of a latent space: neighbours by class, overlap of posteriors, holes of the prior."""
 
 import numpy as np
 
 ROWS = 2000
-"""Most rows that distances are measured for."""
+"""Most rows between which distances are computed."""
 
 
 def knn_accuracy(
     codes: np.ndarray, labels: np.ndarray, held_out: np.ndarray, truth: np.ndarray, k: int = 10
 ) -> float:
-    """Share of held-out codes, (M, D), whose k nearest codes, (N, D), mostly carry their label.
+    """Accuracy of k nearest codes, (N, D), as a classifier of held-out codes, (M, D).
 
     Rows whose label is missing, below 0, are left out.
 
@@ -18,14 +18,14 @@ def knn_accuracy(
     """
     from sklearn.neighbors import KNeighborsClassifier
 
-    known, judged = labels >= 0, truth >= 0
-    if known.sum() < k or not judged.any():
+    labelled, scored = labels >= 0, truth >= 0
+    if labelled.sum() < k or not scored.any():
         raise ValueError(
             f"{k} labelled rows and one held out are needed for neighbours "
-            f"(got {known.sum()} and {judged.sum()})"
+            f"(got {labelled.sum()} and {scored.sum()})"
         )
-    classifier = KNeighborsClassifier(k).fit(codes[known], labels[known])
-    return float(classifier.score(held_out[judged], truth[judged]))
+    classifier = KNeighborsClassifier(k).fit(codes[labelled], labels[labelled])
+    return float(classifier.score(held_out[scored], truth[scored]))
 
 
 def nearest_distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -36,11 +36,11 @@ def nearest_distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def hole_score(prior: np.ndarray, posterior: np.ndarray, seed: int = 0) -> float:
-    """How far prior samples are from the aggregate posterior, in its own measure.
+    """Distance of prior samples to the aggregate posterior, relative to its own samples.
 
     Median distance of prior samples, (M, D), to the nearest of one half of the posterior samples,
     (N, D), divided by the same distance of the other half: 1 where the prior is the aggregate
-    posterior, more where it has places that no row comes from.
+    posterior, more where the prior has regions without posterior samples.
 
     Raises:
         ValueError: fewer than four posterior samples.
@@ -59,7 +59,7 @@ def bhattacharyya(
 ) -> np.ndarray:
     """Overlap of diagonal Gaussians, (N, D) each: integral sqrt(p q), in [0, 1], (N,).
 
-    Points, of scale zero, overlap with nothing.
+    0 for points, of scale zero.
     """
     square = scales**2 + other_scales**2
     if not (scales > 0).all() or not (other_scales > 0).all():

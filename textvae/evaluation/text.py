@@ -1,4 +1,4 @@
-"""What a model writes, judged as text: reconstructions, samples, interpolations."""
+"""Metrics of generated text: reconstructions, samples, interpolations."""
 
 import math
 from collections import Counter
@@ -23,8 +23,8 @@ class Reconstruction:
 
     Args:
         bleu: corpus BLEU over words between whitespace, 0 to 100.
-        signature: sacrebleu's, which says how.
-        exact: share of the texts that come back word for word.
+        signature: sacrebleu's signature, its version and settings.
+        exact: share of the texts that are reconstructed word for word.
         sentences: number of texts.
 
     Source: Papineni et al. 2002; Post 2018, arXiv:1804.08771.
@@ -38,7 +38,7 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class Style:
-    """What a set of sentences is like; metrics depend on its size, so compare equal sizes.
+    """Diversity and fluency of a set of sentences; they depend on its size: compare equal sizes.
 
     Args:
         self_bleu: mean BLEU of a sentence with all others as references, 0 to 100: high when
@@ -46,7 +46,7 @@ class Style:
         distinct_1: different words / all words. Li et al. 2016, arXiv:1510.03055.
         distinct_2: the same of pairs of neighbouring words.
         duplicates: share of the sentences that repeat an earlier one.
-        copied: share that stands in the training texts; None when those are not known.
+        copied: share that is in the training texts; None when those are not given.
         forward_perplexity: of these sentences under an n-gram model of real text: low when they
             are fluent. Words with ends of sentence are the denominator, as in the next.
         reverse_perplexity: of real text under an n-gram model of these sentences: low when they
@@ -70,12 +70,11 @@ class Style:
 class Smoothness:
     """How the decoded sentence changes on straight lines between pairs of posterior means.
 
-    Distances are word edits. With ends that decode alike a pair has no distance to go; it counts
-    for `distinct` only.
+    Distances are word edits. A pair whose ends decode to one sentence counts for `distinct` only.
 
     Args:
         path: sum of the distances from step to step / distance of the ends, mean over pairs: 1
-            when no edit is taken back.
+            when no edit is undone.
         largest_step: largest distance of one step / distance of the ends, mean over pairs:
             1 / steps when the sentence changes evenly, 1 when all of it changes at once.
         distinct: different sentences / sentences of a line, mean over pairs.
@@ -97,12 +96,12 @@ class Smoothness:
 
 @dataclass(frozen=True)
 class Generation:
-    """What a model writes.
+    """Metrics of the texts that a model generates.
 
     Args:
         reconstruction: of the held-out texts; None without a latent, as `interpolation`.
         samples: from the prior.
-        real: as many held-out sentences: the yardstick of `samples`.
+        real: as many held-out sentences, the baseline of `samples`.
         interpolation: between posterior means of held-out texts.
         reference: sentences that the forward n-gram model is trained on.
         reference_is_training: whether those are training texts; else they are the scored.
@@ -119,10 +118,10 @@ class Generation:
 
 
 def reconstruction(decoded: Sequence[str], texts: Sequence[str]) -> Reconstruction:
-    """How close decoded sentences are to the texts that they stand for."""
+    """How close decoded sentences are to the texts that they reconstruct."""
     from sacrebleu.metrics.bleu import BLEU
 
-    # `force`: texts with spaces before full stops are what is expected here.
+    # `force`: these texts have spaces before full stops, which sacrebleu warns of.
     bleu = BLEU(tokenize="none", force=True)
     score = bleu.corpus_score(list(decoded), [list(texts)]).score
     same = sum(a.split() == b.split() for a, b in zip(decoded, texts, strict=True))
@@ -141,14 +140,14 @@ def compare_styles(
         samples: of a model.
         real: held-out sentences.
         scored: other held-out sentences, for the reverse perplexity.
-        training: all training texts, if they are known; read three times. Of more than
+        training: all training texts, if they are available; read three times. Of more than
             `REFERENCE`, the forward n-gram model is trained on every second, third, ...
     """
     reference = scored if training is None else evenly_spread(training, REFERENCE)
     # One vocabulary for all models: perplexities over different ones do not compare.
     vocabulary = {word for part in (samples, real, scored, reference) for word in words(part)}
     forward = KneserNey(reference, vocabulary)
-    known = None if training is None else {*samples, *real}.intersection(training)
+    copied = None if training is None else {*samples, *real}.intersection(training)
     styles = []
     for texts in (samples, real):
         styles.append(
@@ -157,7 +156,7 @@ def compare_styles(
                 distinct_1=distinct(texts, 1),
                 distinct_2=distinct(texts, 2),
                 duplicates=1 - len(set(texts)) / len(texts),
-                copied=None if known is None else sum(t in known for t in texts) / len(texts),
+                copied=None if copied is None else sum(t in copied for t in texts) / len(texts),
                 forward_perplexity=forward.perplexity(texts),
                 reverse_perplexity=KneserNey(texts, vocabulary).perplexity(scored),
                 sentences=len(texts),
@@ -168,7 +167,7 @@ def compare_styles(
 
 
 def evenly_spread(texts: Iterable[str], most: int) -> list[str]:
-    """At most so many of the texts, the same number of others between them."""
+    """At most `most` of the texts: every n-th, n as small as possible."""
     count = sum(1 for _ in texts)
     return list(islice(texts, 0, None, max(1, math.ceil(count / most))))
 
@@ -185,8 +184,8 @@ def ngrams(words: Sequence[str], size: int) -> list[tuple[str, ...]]:
 
 def distinct(texts: Sequence[str], size: int) -> float:
     """Different n-grams / all n-grams of the texts; 0 when there is none."""
-    found = [gram for text in texts for gram in ngrams(text.split(), size)]
-    return len(set(found)) / max(1, len(found))
+    grams = [gram for text in texts for gram in ngrams(text.split(), size)]
+    return len(set(grams)) / max(1, len(grams))
 
 
 def self_bleu(texts: Sequence[str]) -> float:
@@ -205,27 +204,27 @@ def self_bleu(texts: Sequence[str]) -> float:
         raise ValueError(f"self-BLEU needs at least two texts (got {len(texts)})")
     rows = [text.split() for text in texts]
     counts = [Counter(gram for n in range(1, ORDER + 1) for gram in ngrams(row, n)) for row in rows]
-    # Largest count of each n-gram, whose it is, and the largest of the others.
+    # Of each n-gram: the largest count, its text, and the largest count in other texts.
     largest: dict[tuple[str, ...], tuple[int, int, int]] = {}
-    for owner, row in enumerate(counts):
+    for number, row in enumerate(counts):
         for gram, count in row.items():
             first, holder, second = largest.get(gram, (0, -1, 0))
             if count > first:
-                largest[gram] = (count, owner, first)
+                largest[gram] = (count, number, first)
             else:
                 largest[gram] = (first, holder, max(second, count))
     lengths = Counter(map(len, rows))
     total = 0.0
-    for owner, (row, grams) in enumerate(zip(rows, counts, strict=True)):
-        matched, all_of_them = [0] * ORDER, [0] * ORDER
+    for number, (row, grams) in enumerate(zip(rows, counts, strict=True)):
+        matched, totals = [0] * ORDER, [0] * ORDER
         for gram, count in grams.items():
             first, holder, second = largest[gram]
-            matched[len(gram) - 1] += min(count, second if holder == owner else first)
-            all_of_them[len(gram) - 1] += count
+            matched[len(gram) - 1] += min(count, second if holder == number else first)
+            totals[len(gram) - 1] += count
         others = [length for length, n in lengths.items() if n > (length == len(row))]
         nearest = min(others, key=lambda length: (abs(length - len(row)), length))
         score = BLEU.compute_bleu(
-            matched, all_of_them, len(row), nearest, smooth_method="exp", effective_order=True
+            matched, totals, len(row), nearest, smooth_method="exp", effective_order=True
         )
         total += score.score
     return total / len(texts)
@@ -237,11 +236,11 @@ def smoothness(lines: Sequence[Sequence[str]]) -> Smoothness:
     paths, largest = [], []
     for line in lines:
         rows = [sentence.split() for sentence in line]
-        whole = edit_distance(rows[0], rows[-1])
-        if whole:
-            each = [edit_distance(a, b) for a, b in pairwise(rows)]
-            paths.append(sum(each) / whole)
-            largest.append(max(each) / whole)
+        end_to_end = edit_distance(rows[0], rows[-1])
+        if end_to_end:
+            distances = [edit_distance(a, b) for a, b in pairwise(rows)]
+            paths.append(sum(distances) / end_to_end)
+            largest.append(max(distances) / end_to_end)
     return Smoothness(
         path=float(np.mean(paths)) if paths else None,
         largest_step=float(np.mean(largest)) if largest else None,
@@ -257,11 +256,11 @@ def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
 
     Source: Levenshtein 1966; the recursion of Wagner & Fischer 1974.
     """
-    above = list(range(len(second) + 1))
+    previous = list(range(len(second) + 1))
     for row, word in enumerate(first, 1):
-        here = [row]
+        current = [row]
         for column, other in enumerate(second, 1):
-            replaced = above[column - 1] + (word != other)
-            here.append(min(replaced, above[column] + 1, here[-1] + 1))
-        above = here
-    return above[-1]
+            replaced = previous[column - 1] + (word != other)
+            current.append(min(replaced, previous[column] + 1, current[-1] + 1))
+        previous = current
+    return previous[-1]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from textvae.decoders.topics import TopicDecoder
-from textvae.evaluation.likelihood import Likelihood
+from textvae.evaluation.likelihood import LikelihoodEstimate
 from textvae.graph.model import VAE
 from textvae.layers.noise import is_word
 
@@ -22,8 +22,8 @@ class BagPerplexity:
         weighted: from the importance-weighted nll, over all words.
         bound_per_text: exp of the mean over texts of each text's nats per word, from the ELBO.
         unigram: of the word frequencies of the training texts alone, over all words.
-        words: the denominator: words of the texts that the vocabulary knows, ends not counted.
-        texts: number of texts; those without a known word count for nothing.
+        words: the denominator: words of the texts in the vocabulary, without ends of text.
+        texts: number of texts; those without a known word add nothing to the sums.
         samples: K of the importance-weighted bound.
     """
 
@@ -42,13 +42,13 @@ def topic_decoder(model: VAE) -> TopicDecoder:
     Raises:
         ValueError: the model has none, or several.
     """
-    found = [d for d in model.decoders.values() if isinstance(d, TopicDecoder) and d.features]
-    if len(found) != 1:
+    topical = [d for d in model.decoders.values() if isinstance(d, TopicDecoder) and d.features]
+    if len(topical) != 1:
         raise ValueError(
-            f"the model needs one decoder of kind 'topics' (it has {len(found)}), such as that of "
-            "recipe gururangan2019_vampire"
+            f"the model needs one decoder of kind 'topics' (it has {len(topical)}), such as "
+            "that of recipe gururangan2019_vampire"
         )
-    return found[0]
+    return topical[0]
 
 
 def npmi(topics: np.ndarray, texts: Iterable[np.ndarray]) -> np.ndarray:
@@ -56,8 +56,8 @@ def npmi(topics: np.ndarray, texts: Iterable[np.ndarray]) -> np.ndarray:
 
         NPMI(i, j) = log(p(i, j) / (p(i) p(j))) / -log p(i, j)
 
-    with p the share of the texts that hold a word, or both; -1 for words that no text holds
-    together, 0 for two that every text holds.
+    with p the share of the texts that contain a word, or both; -1 for words that no text contains
+    together, 0 for two that every text contains.
 
     Args:
         topics: ids of each topic's words, (D, W), W 2 or more.
@@ -70,7 +70,7 @@ def npmi(topics: np.ndarray, texts: Iterable[np.ndarray]) -> np.ndarray:
     """
     if topics.ndim != 2 or topics.shape[1] < 2:
         raise ValueError(f"coherence needs topics of at least 2 words (got {topics.shape})")
-    words, places = np.unique(topics, return_inverse=True)
+    words, indices = np.unique(topics, return_inverse=True)
     rows = [np.isin(words, ids) for ids in texts]
     if not rows:
         raise ValueError("coherence needs reference texts (got none)")
@@ -81,25 +81,27 @@ def npmi(topics: np.ndarray, texts: Iterable[np.ndarray]) -> np.ndarray:
         pointwise = np.log(together / np.outer(alone, alone))
         scores = np.where(together > 0, pointwise / -np.log(together), -1.0)
     scores = np.where(together >= 1.0, 0.0, scores)
-    places = places.reshape(topics.shape)
+    indices = indices.reshape(topics.shape)
     first, second = np.triu_indices(topics.shape[1], 1)
-    return scores[places[:, first], places[:, second]].mean(1)
+    return scores[indices[:, first], indices[:, second]].mean(1)
 
 
 def uniqueness(topics: np.ndarray) -> float:
-    """1 when no word stands in two topics, 1 / D when all topics are the same: mean of 1 / count.
+    """Mean of 1 / (number of topics with the word): 1 / D for equal topics, 1 for disjoint ones.
 
     Args:
         topics: ids of each topic's words, (D, W).
 
     Source: Nan et al. 2019, section 4.2, arXiv:1907.12374.
     """
-    _, places, counts = np.unique(topics, return_inverse=True, return_counts=True)
-    return float((1 / counts[places]).mean())
+    _, indices, counts = np.unique(topics, return_inverse=True, return_counts=True)
+    return float((1 / counts[indices]).mean())
 
 
-def bag_perplexity(model: VAE, estimate: Likelihood, texts: Sequence[np.ndarray]) -> BagPerplexity:
-    """The perplexity of a topic model on texts that it was not trained on.
+def bag_perplexity(
+    model: VAE, estimate: LikelihoodEstimate, texts: Sequence[np.ndarray]
+) -> BagPerplexity:
+    """The perplexity of a topic model on held-out texts.
 
     Args:
         model: with one topic decoder.
@@ -117,13 +119,13 @@ def bag_perplexity(model: VAE, estimate: Likelihood, texts: Sequence[np.ndarray]
         raise ValueError("no text has a word that the model knows")
     length = decoder.length_log_prob(words.to(decoder.end.device)).cpu().double()
     bound, nll = -estimate.elbo + length, estimate.nll + length
-    known = words > 0
+    nonempty = words > 0
     background = decoder.background.double().cpu()
     frequencies = sum(background[torch.from_numpy(bag)].sum().item() for bag in bags)
     return BagPerplexity(
-        bound=math.exp(bound[known].sum().item() / total),
-        weighted=math.exp(nll[known].sum().item() / total),
-        bound_per_text=math.exp((bound[known] / words[known]).mean().item()),
+        bound=math.exp(bound[nonempty].sum().item() / total),
+        weighted=math.exp(nll[nonempty].sum().item() / total),
+        bound_per_text=math.exp((bound[nonempty] / words[nonempty]).mean().item()),
         unigram=math.exp(-frequencies / total),
         words=total,
         texts=len(bags),

@@ -1,0 +1,121 @@
+"""The table of formats, and the rows of a file in any of them."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textvae.data.errors import DataError
+
+Row = tuple[int, tuple[Any, ...]]
+"""The number of a row, from 1, and its cells in the order of the columns that were read."""
+
+RowReader = Callable[[Path, Sequence[str], list[str]], Iterator[Row]]
+"""Reads the named columns of a file, and adds notes for the user to the list.
+
+A note is a sentence, such as what the reader skipped or did not use. A blank line is a row of
+empty strings. Errors of the file system and of gzip pass through; all
+others are a `DataError`.
+"""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of text files.
+
+    Args:
+        name: of the format.
+        suffixes: of its files, lower-case, with the dot.
+        unit: counted by the number of a row, such as line, for messages.
+        read: reads the rows of a file.
+        labelled: whether its rows have a label column; without one it has texts only.
+        compressed: whether its files may be gzipped, with `.gz` after the suffix.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    unit: str
+    read: RowReader
+    labelled: bool = True
+    compressed: bool = True
+
+
+FORMATS: dict[str, Format] = {}
+"""Formats by name, in the order of their registration."""
+
+
+def register(format: Format) -> Format:
+    """Enter a format in the table.
+
+    Raises:
+        TypeError: another format has its name or one of its suffixes.
+    """
+    others = [other for name, other in FORMATS.items() if name != format.name]
+    taken = {suffix for other in others for suffix in other.suffixes}
+    if not taken.isdisjoint(format.suffixes):
+        raise TypeError(f"format {format.name!r}: another format has one of {format.suffixes}")
+    FORMATS[format.name] = format
+    return format
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of a file name that determines the format, lower-case, without `.gz`."""
+    return Path(name.lower().removesuffix(".gz")).suffix
+
+
+def format_of(name: str) -> Format | None:
+    """The format of a file by its name; None for an unknown suffix.
+
+    >>> format_of("News-train.CSV.gz").name
+    'csv'
+    """
+    suffix = suffix_of(name)
+    return next((format for format in FORMATS.values() if suffix in format.suffixes), None)
+
+
+def allowed_suffixes() -> str:
+    """All suffixes, for messages."""
+    plain, compressed = (
+        [s for f in FORMATS.values() if f.compressed is flag for s in f.suffixes]
+        for flag in (False, True)
+    )
+    return f"{', '.join(compressed)} (each also .gz) or {', '.join(plain)}"
+
+
+def known_format(path: Path) -> Format:
+    """The format of a file.
+
+    Raises:
+        DataError: the suffix is unknown.
+    """
+    format = format_of(path.name)
+    if format is None:
+        allowed = allowed_suffixes()
+        raise DataError(f"{path}: unknown file type {suffix_of(path.name)!r} (allowed: {allowed})")
+    return format
+
+
+def read_rows(path: Path, columns: Sequence[str], notes: list[str]) -> Iterator[Row]:
+    """The rows of a file in any of the formats.
+
+    Args:
+        path: of the file.
+        columns: read from it, one or more.
+        notes: sentences for the user, to which the reader adds.
+
+    Raises:
+        DataError: the file cannot be read, or it has no such column.
+    """
+    format = known_format(path)
+    try:
+        yield from format.read(path, columns, notes)
+    except gzip.BadGzipFile as error:
+        raise DataError(f"{path}: is not a gzip file, though its name ends in .gz") from error
+    except (EOFError, zlib.error) as error:
+        raise DataError(f"{path}: the gzip file is damaged or cut short ({error})") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
