@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from textvae.decoders import Decoder
 from textvae.decoders.text import State
-from textvae.decoders.topics import TopicDecoder
 from textvae.layers import crossentropy
 from textvae.layers.noise import drop_word_types, drop_words
 from textvae.layers.recurrent import drop_features
@@ -460,56 +459,3 @@ def test_a_uniform_decoder_costs_log_v_per_token():
     expected = -torch.tensor([[5.0, 1.0]]) * torch.tensor(float(VOCAB)).log()
     torch.testing.assert_close(decoder(torch.zeros(1, 2, 0)).log_prob(texts), expected)
     assert F.softmax(decoder.step(texts[:, 0], decoder.start(torch.zeros(2, 0)))[0], -1).std() == 0
-
-
-def topics(features=3) -> TopicDecoder:
-    torch.manual_seed(0)
-    decoder = TopicDecoder(VOCAB, features)
-    counts = torch.arange(VOCAB) ** 2
-    decoder.observe(counts, texts=7)
-    return decoder
-
-
-def test_a_unigram_model_of_topics_is_the_frequency_of_words_and_ends():
-    decoder = topics(0)
-    counts = (torch.arange(VOCAB) ** 2 + 1.0).index_fill(0, torch.tensor([PAD, BOS, EOS]), 1.0)
-    words = counts.index_fill(0, torch.tensor([PAD, BOS, EOS]), 0.0)
-    end = 7 / (7 + (torch.arange(VOCAB)[UNK:] ** 2).sum())
-    expected = (1 - end) * words / words.sum()
-    expected[EOS] = end
-    found = decoder.token_logits(torch.zeros(1, 0))[0].exp()
-    torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(decoder.background.exp(), counts / counts.sum())
-
-
-def test_the_length_of_a_text_adds_a_constant():
-    decoder, context = topics().eval(), torch.softmax(torch.randn(1, 2, 3), -1)
-    text = ids(4, 4)
-    words = decoder.word_logits(context).index_fill(-1, torch.tensor([PAD, BOS, EOS]), -torch.inf)
-    chosen = words.log_softmax(-1).gather(2, text[None, :, 1:-1]).sum(-1)
-    length = decoder.length_log_prob(torch.tensor([4.0, 4.0]))
-    torch.testing.assert_close(decoder(context).log_prob(text), chosen + length)
-
-
-def test_batch_normalisation_leaves_the_background_in():
-    decoder = topics().train()
-    context = torch.softmax(torch.randn(1, 500, 3), -1)
-    mean = decoder.word_logits(context).mean((0, 1))
-    torch.testing.assert_close(mean, decoder.background, atol=1e-4, rtol=0)
-    with pytest.raises(ValueError, match="more than 1 value"):
-        decoder.word_logits(context[:, :1])
-
-
-def test_the_words_of_a_topic_are_those_it_makes_likelier():
-    decoder = topics(2)
-    with torch.no_grad():
-        decoder.topics.weight.zero_()
-        decoder.topics.weight[[5, 9], 0] = 30.0
-        decoder.topics.weight[[7], 1] = 30.0
-    assert set(decoder.topic_words(2)[0].tolist()) == {5, 9}
-    assert decoder.topic_words(1)[1].tolist() == [7]
-    assert decoder.topic_words(VOCAB - 4).sort().values[0].tolist() == list(range(4, VOCAB))
-    with pytest.raises(ValueError, match=r"1 to 8 words .got 9"):
-        decoder.topic_words(9)
-    with pytest.raises(ValueError, match="no topics"):
-        topics(0).topic_words(2)
