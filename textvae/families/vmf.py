@@ -34,6 +34,7 @@ class Spherical(Family, kind="vmf"):
     """
 
     spherical = True
+    prevents_collapse = True
 
     def __init__(self, features: int, dim: PositiveInt = 32, kappa: PositiveFloat = 30.0):
         super().__init__()

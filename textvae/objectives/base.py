@@ -1,7 +1,7 @@
 """What every objective provides, and what several of them share."""
 
 from collections.abc import Mapping
-from typing import get_type_hints
+from typing import ClassVar, get_type_hints
 
 from torch import Tensor
 
@@ -20,6 +20,15 @@ class Objective(Component):
 
     samples: int = 1
     """Samples K of each latent that the model draws for it."""
+
+    prevents_collapse: ClassVar[bool] = False
+    """Whether it keeps the KL from vanishing, by a target or a minimum."""
+
+    matches_prior: ClassVar[bool] = False
+    """Whether it draws the aggregate posterior to the prior."""
+
+    penalizes_kl_only: ClassVar[bool] = False
+    """Whether `kl_weight` times the KL is its only term beside the reconstruction loss."""
 
     def __post_init__(self) -> None:
         """Take a number for a constant schedule, as a recipe may give one."""
