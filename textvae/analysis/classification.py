@@ -280,7 +280,7 @@ def text_control_accuracy(
     Raises:
         ValueError: the model was trained without labels, or the texts have others.
     """
-    if not vae.tells_labels:
+    if not vae.predicts_labels:
         raise ValueError("the model was taught no labels: nothing can be asked for")
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression

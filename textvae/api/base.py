@@ -123,7 +123,7 @@ class PretrainedVAE:
         return self.labels.index(label)
 
     @property
-    def tells_labels(self) -> bool:
+    def predicts_labels(self) -> bool:
         """Whether it was taught a label, and tells it of texts."""
         return labelled_latent(self.model) is not None
 

@@ -334,7 +334,7 @@ class SentenceVAE(PretrainedVAE):
                 texts to judge samples by.
         """
         sentences, texts = self.sentences(texts), list(texts)
-        if labels is not None and not self.tells_labels:
+        if labels is not None and not self.predicts_labels:
             raise ValueError("the model was taught no label")
         # Few texts and many samples at once: the encoder then runs once for many samples.
         max_tokens = 512 if samples > 8 else 4096
