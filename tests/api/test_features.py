@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
-from test_sentence import face, texts
+from test_sentence import sentence_vae, texts
 from torch import nn
 
 from textvae.api.features import EncoderModule, ScalarMix
@@ -25,7 +25,7 @@ SIZES = {"mean": [3], "hidden": [12], "sample": [3], "layers": [12, 3]}
 
 @pytest.fixture(scope="module")
 def model() -> SentenceVAE:
-    return face()
+    return sentence_vae()
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_the_kind_must_be_known_and_the_model_have_a_latent(model):
     with pytest.raises(ValueError, match="unknown kind of features 'men' .did you mean 'mean'"):
         model.features(texts(), "men")
     with pytest.raises(ValueError, match="language model"):
-        face(latents=()).features(texts())
+        sentence_vae(latents=()).features(texts())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -174,7 +174,7 @@ def test_what_is_no_list_of_texts_is_refused(model, given, error, said):
 
 
 def test_fitting_reads_the_model_that_stands_there_now(tmp_path):
-    model = face()
+    model = sentence_vae()
     model.save_pretrained(tmp_path / "m")
     fitted = LatentFeatures(str(tmp_path / "m")).fit(texts())
     before = fitted.transform(texts())

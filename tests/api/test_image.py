@@ -1,4 +1,4 @@
-"""Image models: the graph, the public face and the commands, on the 8 x 8 digits."""
+"""Image models: the graph, the interface and the commands, on the 8 x 8 digits."""
 
 import json
 import math
@@ -286,7 +286,7 @@ def test_runs_of_images_stand_in_one_table(image_run, capsys):
     ("arguments", "message"),
     [
         (["compare", "{run}", "--samples", "5"], "model of images"),
-        (["sample", "{run}", "--label", "3"], "the model knows no label"),
+        (["sample", "{run}", "--label", "3"], "the model has no labels"),
         (["sample", "{run}", "--out", "a.jpg"], "--out must end in .png"),
         (["sample", "{run}", "--top-k", "3"], "--top-k is for models of texts"),
         (["evaluate", "{run}", "--generation"], "--generation is for models of texts"),
@@ -360,20 +360,20 @@ def test_logits_are_scored_under_another_density_that_has_some():
     with torch.no_grad():
         made.decoders["image"].layers[-1].weight.zero_()
         made.decoders["image"].layers[-1].bias.fill_(2.0)
-    face, images = ImageVAE(made), np.random.default_rng(0).random((6, 9, 6))
+    vae, images = ImageVAE(made), np.random.default_rng(0).random((6, 9, 6))
     own, other = (
-        face.evaluate(images, samples=3, likelihood=kind)
+        vae.evaluate(images, samples=3, likelihood=kind)
         for kind in ("bernoulli", "continuous_bernoulli")
     )
     # log C(h) = log(h / tanh(h / 2)) of each of 54 pixels.
     gain = 54 * math.log(2 / math.tanh(1))
     assert own.nll - other.nll == pytest.approx(gain, rel=1e-5)
     assert own.reconstruction_loss - other.reconstruction_loss == pytest.approx(gain, rel=1e-5)
-    assert own.kl == other.kl and own == face.evaluate(images, samples=3)
+    assert own.kl == other.kl and own == vae.evaluate(images, samples=3)
     assert (other.likelihood, other.trained_likelihood) == ("continuous_bernoulli", "bernoulli")
-    assert face.decoder.likelihood.kind == "bernoulli"
+    assert vae.decoder.likelihood.kind == "bernoulli"
     assert "of a model trained with bernoulli" in evaluation_text(asdict(other))
     with pytest.raises(ValueError, match="can be scored as either .got 'gaussian'"):
-        face.evaluate(images, likelihood="gaussian")
+        vae.evaluate(images, likelihood="gaussian")
     with pytest.raises(ValueError, match="for a gaussian model"):
         ImageVAE(model(decoder="conv")).scored_as("bernoulli")

@@ -238,7 +238,7 @@ def image_control_accuracy(
         ValueError: the model is given no labels, or the data has none, or others.
     """
     if not vae.classes:
-        raise ValueError("the model is given no labels: nothing can be asked for")
+        raise ValueError("the model is given no labels: no label can be requested")
     if corpus.test is None or "label" not in corpus.facts:
         raise ValueError(f"{corpus.source}: labels and test images are needed")
     images, labels = with_label(*training_images(corpus), corpus.source)
@@ -281,7 +281,7 @@ def text_control_accuracy(
         ValueError: the model was trained without labels, or the texts have others.
     """
     if not vae.predicts_labels:
-        raise ValueError("the model was taught no labels: nothing can be asked for")
+        raise ValueError("the model was trained without labels: no label can be requested")
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
