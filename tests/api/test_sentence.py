@@ -42,6 +42,9 @@ def sentence_vae(
     return SentenceVAE(model, tokenizer)
 
 
+face = sentence_vae  # The name that tests/evaluation/test_probes.py imports.
+
+
 @pytest.fixture(scope="module")
 def model() -> SentenceVAE:
     return sentence_vae()
@@ -230,7 +233,7 @@ def test_only_whole_words_have_an_unknown_one(kind):
 
 
 @pytest.mark.parametrize("kind", SIZES)
-def test_figures_follow_from_the_likelihood(kind):
+def test_evaluation_follows_from_the_likelihood(kind):
     model, many = sentence_vae(kind), texts()
     metrics = model.evaluate(many, samples=4, seed=5)
     assert metrics.sentences == 40 and metrics.samples == 4 and metrics.dimensions == 3
@@ -246,7 +249,7 @@ def test_figures_follow_from_the_likelihood(kind):
         assert metrics.words == metrics.tokens
 
 
-def test_figures_of_the_latent_are_over_all_texts(model):
+def test_latent_metrics_are_over_all_texts(model):
     many = texts()
     metrics = model.evaluate(many, samples=3, seed=2)
     batches = [batch for _, batch in model.sentences(many).in_length_order()]
@@ -266,7 +269,7 @@ def test_to_evaluate_the_encoder_reads_a_text_once():
     encoder = model.model.encoders["text"]
     encoder.register_forward_hook(lambda *given: reads.append(len(given[1][0])))
     model.evaluate(texts(), samples=9)
-    # And twice for what z is worth: under its own, and under another's.
+    # And twice for the shuffled-z gap: under its own z, and under another's.
     assert sum(reads) == 40 + 2 * 40
 
 
@@ -276,7 +279,7 @@ def test_many_texts_need_fewer_samples_each(model, monkeypatch):
     assert model.evaluate(texts(400), samples=1).latent_samples == 1
 
 
-def test_generation_is_judged_on_request(model):
+def test_generation_is_evaluated_on_request(model):
     many = [f"{text} {WORDS[i % 7]}" for i, text in enumerate(texts())]
     assert model.evaluate(many, samples=1).generation is None
     found = model.evaluate(many, samples=1, generation=True).generation
@@ -294,18 +297,18 @@ def test_generation_is_judged_on_request(model):
         evaluate_generation(model, many[:3])
 
 
-def test_lines_of_sentences_are_interpolations(model):
+def test_interpolations_are_those_of_the_model(model):
     ends = model.encode(texts(4)).reshape(2, 2, 3)
     lines = interpolations(model, ends)
     assert lines == [model.interpolate(*texts(4)[i : i + 2], steps=9) for i in (0, 2)]
 
 
-def test_a_language_model_is_judged_by_its_samples():
+def test_generation_of_a_language_model_is_its_samples():
     found = evaluate_generation(sentence_vae(latents=()), texts(), pairs=2)
     assert found.reconstruction is None is found.interpolation and found.samples.sentences == 20
 
 
-def test_shuffled_latents_cost_what_z_is_worth(model):
+def test_shuffled_z_gap_is_the_increase_in_loss(model):
     many = texts()
     own, other = model.positions_with_shuffled_latents(many)
     metrics = model.evaluate(many, samples=1)
@@ -331,7 +334,7 @@ def test_shuffled_latents_cost_what_z_is_worth(model):
         model.positions_with_shuffled_latents(many[:1])
 
 
-def test_a_share_of_the_worth_is_at_the_first_token(model, monkeypatch):
+def test_first_token_share_is_of_the_shuffled_z_gap(model, monkeypatch):
     many = texts()
     own, other = model.positions_with_shuffled_latents(many)
     costs = ((other.loss - own.loss) * own.count).tolist()
@@ -343,10 +346,10 @@ def test_a_share_of_the_worth_is_at_the_first_token(model, monkeypatch):
 
 
 @pytest.mark.parametrize("case", ["one text", "words without order", "no latent"])
-def test_there_is_no_worth_without_another_z_or_an_order(case):
-    judged = sentence_vae("bag") if case == "words without order" else sentence_vae()
-    judged = sentence_vae(latents=()) if case == "no latent" else judged
-    metrics = judged.evaluate(texts(1 if case == "one text" else 40), samples=1)
+def test_shuffled_z_gap_needs_another_z_and_an_order(case):
+    evaluated = sentence_vae("bag") if case == "words without order" else sentence_vae()
+    evaluated = sentence_vae(latents=()) if case == "no latent" else evaluated
+    metrics = evaluated.evaluate(texts(1 if case == "one text" else 40), samples=1)
     assert metrics.shuffled_z_gap is None is metrics.first_token_share
 
 
@@ -377,7 +380,7 @@ def test_collapse_is_seen(model):
     assert metrics.kl == pytest.approx(0, abs=1e-6)
 
 
-def test_the_way_between_latents_on_a_sphere_stays_on_it(monkeypatch):
+def test_interpolation_stays_on_the_sphere(monkeypatch):
     model = sentence_vae(latents=({**Z, "kind": "vmf", "kappa": 20.0},))
     seen = []
     monkeypatch.setattr(SentenceVAE, "decode", lambda self, z, decoding=None: seen.append(z))
@@ -391,7 +394,7 @@ def test_a_column_of_a_table_is_read_in_its_order():
     assert model.nearest(texts()[5], column, 1) == model.nearest(texts()[5], list(column), 1)
 
 
-def test_each_of_several_latents_goes_its_own_way(monkeypatch):
+def test_interpolation_follows_each_latent(monkeypatch):
     sphere = {**Z, "name": "s", "kind": "vmf", "kappa": 20.0}
     model = sentence_vae(latents=(sphere, Z))
     seen = []

@@ -29,7 +29,7 @@ def test_gradients_reach_the_encoder_and_not_the_decoder():
         assert moved is ("encoders." in name or "latents." in name), name
 
 
-def test_what_it_saves_is_a_model_and_loads_where_code_is_trusted(tmp_path):
+def test_saved_embedding_is_a_model_folder(tmp_path):
     from sentence_transformers import SentenceTransformer
 
     model = sentence_vae()

@@ -234,11 +234,10 @@ class ImageVAE(TrainedVAE):
         label_fields = self.label_batch(labels, len(latents))
         parts = []
         for start in range(0, len(latents), ROWS):
-            values = self.values_of(latents[start : start + ROWS])
-            features = self.model.read(
-                {k: v[start : start + ROWS] for k, v in label_fields.items()}
-            )
-            count = len(latents[start : start + ROWS])
+            part = slice(start, start + ROWS)
+            values = self.values_of(latents[part])
+            features = self.model.read({name: v[part] for name, v in label_fields.items()})
+            count = len(latents[part])
             (likelihood,) = self.model.likelihoods(values, features, count).values()
             parts.append(likelihood.mean[0].float().cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, *self.shape), np.float32)

@@ -345,6 +345,8 @@ class SentenceVAE(TrainedVAE):
             total = gains.sum().item()
             share = gains[0].item() / total if total >= WORTHLESS else None
             metrics |= {"shuffled_z_gap": total, "first_token_share": share}
+        if generation:
+            metrics["generation"] = evaluate_generation(self, texts, training, seed=seed)
         return Evaluation(
             **metrics,
             word_perplexity=perplexity(estimate.nll, sentences.words),
@@ -352,9 +354,6 @@ class SentenceVAE(TrainedVAE):
             sentences=len(sentences),
             words=sentences.words,
             tokens=sentences.targets,
-            generation=evaluate_generation(self, texts, training, seed=seed)
-            if generation
-            else None,
         )
 
     def positions(
