@@ -161,24 +161,13 @@ def semi_supervised(
     autoencoder = Autoencoder(recipe, folder, overrides, report, device).fit(images[without_labels])
     train_inputs = inputs_of(autoencoder.vae, images[with_labels])
     test_inputs = inputs_of(autoencoder.vae, test_images)
-    train_labels = labels[with_labels]
+    train_labels, budget = labels[with_labels], budget or Budget()
     rows = []
     for count in sorted(labelled, reverse=True):
         for name in INPUTS:
-            scores = [
-                accuracy(
-                    train_classifier(
-                        train_inputs[name][:count],
-                        train_labels[:count],
-                        classes,
-                        budget or Budget(),
-                        seed,
-                    ),
-                    test_inputs[name],
-                    test_labels,
-                )
-                for seed in range(seeds)
-            ]
+            train = train_inputs[name][:count], train_labels[:count]
+            models = [train_classifier(*train, classes, budget, seed) for seed in range(seeds)]
+            scores = [accuracy(model, test_inputs[name], test_labels) for model in models]
             rows.append({"labels": count, "inputs": name, "accuracies": scores})
     return with_gains(rows)
 

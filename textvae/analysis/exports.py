@@ -88,7 +88,7 @@ def write_json(out: Path, result: Any) -> None:
 
 
 def write_positions(analysis: PositionAnalysis, picture: Path, title: str) -> dict[str, Any]:
-    """Draw losses per position, write them as JSON beside the picture, and return them."""
+    """Write losses per position as a picture and as JSON; return them."""
     result = analysis.result()
     with atomic_file(picture) as partial:
         plot_positions(result, title, partial)

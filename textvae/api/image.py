@@ -114,7 +114,7 @@ class ImageVAE(TrainedVAE):
         return cls(model)
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
-        """Write the model so that `from_pretrained` reads it back."""
+        """Write the model for `from_pretrained`."""
         with atomic_folder(Path(folder)) as partial, quiet_transformers():
             self.model.save_pretrained(partial)
 

@@ -111,7 +111,7 @@ class SentenceVAE(TrainedVAE):
         return cls(model, tokenizer)
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
-        """Write the model and tokenizer so that `from_pretrained` reads them back."""
+        """Write the model and tokenizer for `from_pretrained`."""
         with atomic_folder(Path(folder)) as partial, quiet_transformers():
             self.model.save_pretrained(partial)
             self.tokenizer.save_pretrained(str(partial))
