@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from textvae.analysis.classification import Budget, accuracy, arrays, joined, train_classifier
+from textvae.analysis.classification import (
+    Budget,
+    accuracy,
+    images_and_labels,
+    train_classifier,
+    training_images,
+)
 from textvae.analysis.dimension_reduction import flat, linear_rows
 from textvae.config import ImageDataConfig
 from textvae.data.images import read_image_corpus
@@ -24,13 +30,13 @@ def corpus():
 
 
 def test_all_images_are_read(corpus):
-    images, labels = joined(corpus)
+    images, labels = training_images(corpus)
     assert images.shape == (60_000, 1, 28, 28) and len(corpus.test) == 10_000
     assert (labels == 5).sum() == 5421, "fives of the training set, as is known"
 
 
 def test_principal_components_lose_what_is_known(corpus):
-    found = linear_rows(joined(corpus), arrays(corpus.test), [2, 20])
+    found = linear_rows(training_images(corpus), images_and_labels(corpus.test), [2, 20])
     rows = {(row["codec"], row["dim"]): row for row in found}
     for dim, error, share in ((2, 43.6, 0.445), (20, 18.45, 0.959)):
         row = rows["PCA", dim]
@@ -41,7 +47,7 @@ def test_principal_components_lose_what_is_known(corpus):
 
 
 def test_the_judge_is_right_about_real_digits(corpus):
-    images, labels = joined(corpus)
+    images, labels = training_images(corpus)
     model = train_classifier(flat(images), labels, 10, Budget(epochs=10), seed=0)
-    found, truth = arrays(corpus.test)
+    found, truth = images_and_labels(corpus.test)
     assert accuracy(model, flat(found), truth) >= 0.97

@@ -7,18 +7,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-COLLAPSED = (
-    "the latent is collapsed: the posterior equals the prior for every sentence, and the decoder "
-    "ignores z. Try free bits (--set objective.free_bits=4), a lower KL weight "
-    "(--set objective.kl_weight=0.3), slower annealing, or more word dropout "
-    "(--set decoders.text.word_dropout=0.6)."
-)
-
-IMAGES_COLLAPSED = (
-    "the latent is collapsed: the posterior is the same for every image. Try free bits "
-    "(--set objective.free_bits=4) or a lower KL weight (--set objective.kl_weight=0.3)."
-)
-
 
 def say(text: str = "") -> None:
     """Print a message on standard error; standard output contains results only."""

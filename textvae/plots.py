@@ -1,4 +1,4 @@
-"""Every picture, matplotlib only."""
+"""Pictures, drawn with matplotlib."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 def plot_positions(result: Mapping[str, Any], title: str, out: Path) -> None:
     """A PNG of the loss at each position, from the start and from the end.
 
-    With a baseline, its loss beside and the signed share of it that z saves below; with several
-    runs, bars from the smallest to the largest. The lowest row counts the texts.
+    A baseline adds its loss and a row with the signed share of it that z saves. Several runs add
+    bars from the smallest to the largest. The lowest row counts the texts.
 
     Args:
-        result: as `PositionStudy.result`.
+        result: as `PositionAnalysis.result`.
         title: of the picture.
         out: file to write.
 
@@ -23,35 +23,36 @@ def plot_positions(result: Mapping[str, Any], title: str, out: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    places, gains = result["position"], "improvement" in result
-    # A figure of its own: no global backend, no window.
-    figure = Figure(figsize=(9, 7 if gains else 5), layout="constrained")
-    heights = [3, 2, 1] if gains else [3, 1]
+    positions, has_baseline = result["position"], "improvement" in result
+    # Without pyplot, there is no global backend and no window.
+    figure = Figure(figsize=(9, 7 if has_baseline else 5), layout="constrained")
+    heights = [3, 2, 1] if has_baseline else [3, 1]
     rows = figure.subplots(len(heights), 2, sharex=True, sharey="row", height_ratios=heights)
     figure.suptitle(title, fontsize=10)
     for side, ending in enumerate(("loss", "from_end")):
         upper = rows[0][side]
-        draw(upper.errorbar, result, ending, places, "o-", "C0", "model")
-        if gains:
-            base = result["baseline_from_end" if side else "baseline"]
-            upper.plot(places[: len(base)], base[: len(places)], "s--", color="C1", markersize=3)
+        draw(upper.errorbar, result, ending, positions, "o-", "C0", "model")
+        if has_baseline:
+            baseline = result["baseline_from_end" if side else "baseline"]
+            shown = positions[: len(baseline)], baseline[: len(positions)]
+            upper.plot(*shown, "s--", color="C1", markersize=3)
             upper.lines[-1].set_label("language model")
             name = "improvement_from_end" if side else "improvement"
             middle = rows[1][side]
-            middle.bar(places[: len(result[name])], [100 * v for v in result[name]], color="C0")
+            middle.bar(positions[: len(result[name])], [100 * v for v in result[name]], color="C0")
             if f"{name}_low" in result:
                 low, high = ([100 * v for v in result[f"{name}_{e}"]] for e in ("low", "high"))
-                middle.vlines(places[: len(low)], low, high, color="black", linewidth=1)
+                middle.vlines(positions[: len(low)], low, high, color="black", linewidth=1)
             middle.axhline(0, color="black", linewidth=0.8)
             middle.grid(alpha=0.3)
         upper.grid(alpha=0.3)
         lowest = rows[-1][side]
-        lowest.bar(places, result["texts"], color="grey")
+        lowest.bar(positions, result["texts"], color="grey")
     rows[0][0].set_ylim(bottom=0)
     rows[0][0].set_ylabel("reconstruction loss\n(nats per token)")
     rows[0][0].legend(fontsize=8)
-    if gains:
-        # Where a language model loses next to nothing, a share of it says nothing.
+    if has_baseline:
+        # A share of a loss near zero can be arbitrarily large.
         low, high = rows[1][0].get_ylim()
         rows[1][0].set_ylim(max(low, -100), min(high, 100))
         rows[1][0].set_ylabel("saved by z\n(% of the language model's)")
@@ -65,12 +66,12 @@ def draw(
     bars: Any,
     result: Mapping[str, Any],
     name: str,
-    places: Sequence[int],
+    positions: Sequence[int],
     style: str,
     color: str,
     label: str,
 ) -> None:
-    """Means over runs, with bars from the smallest to the largest where there are several."""
+    """Draw means over runs, with bars from the smallest to the largest of several."""
     mean, error = result[name], None
     if f"{name}_low" in result:
         low, high = result[f"{name}_low"], result[f"{name}_high"]
@@ -78,17 +79,17 @@ def draw(
             [max(0.0, m - v) for m, v in zip(mean, low, strict=True)],
             [max(0.0, v - m) for m, v in zip(mean, high, strict=True)],
         ]
-    bars(places, mean, error, fmt=style, color=color, markersize=3, capsize=2, label=label)
+    bars(positions, mean, error, fmt=style, color=color, markersize=3, capsize=2, label=label)
 
 
 def plot_rate_distortion(
     points: Sequence[tuple[str, float, float]], entropy: float | None, out: Path
 ) -> None:
-    """A PNG of models between rate and distortion, with lines of equal ELBO.
+    """A PNG of the rate and distortion of models, with lines of equal ELBO.
 
     Args:
         points: label, KL and reconstruction loss of each, nats per sentence.
-        entropy: of the data, which no sum of the two is below; None where it is not known.
+        entropy: of the data, a lower bound on rate plus distortion; None where it is unknown.
         out: file to write.
 
     Source: Alemi et al. 2018, figure 1, arXiv:1711.00464.
@@ -124,12 +125,12 @@ def plot_rate_distortion(
 
 
 def plot_scatter(
-    places: "np.ndarray", labels: "np.ndarray", names: Sequence[str], out: Path
+    means: "np.ndarray", labels: "np.ndarray", names: Sequence[str], out: Path
 ) -> None:
     """A PNG of points, (N, 2), coloured by label, (N,); -1 is grey.
 
     Args:
-        places: of the posterior means.
+        means: posterior means of the images.
         labels: of the images.
         names: of the two axes.
         out: file to write.
@@ -139,7 +140,7 @@ def plot_scatter(
     figure = Figure(figsize=(6.5, 6), layout="constrained")
     axes = figure.subplots()
     for label in sorted(set(labels.tolist())):
-        chosen = places[labels == label]
+        chosen = means[labels == label]
         colour = "0.6" if label < 0 else f"C{label % 10}"
         axes.plot(chosen[:, 0], chosen[:, 1], ".", markersize=2, color=colour, label=str(label))
     axes.set_aspect("equal", adjustable="datalim")
@@ -151,7 +152,7 @@ def plot_scatter(
 
 
 def plot_ellipses(
-    places: "np.ndarray",
+    means: "np.ndarray",
     scales: "np.ndarray",
     labels: "np.ndarray",
     names: Sequence[str],
@@ -161,24 +162,24 @@ def plot_ellipses(
     """A PNG of posteriors as ellipses of one standard deviation; points are dots.
 
     Args:
-        places: posterior means, (N, 2).
+        means: posterior means, (N, 2).
         scales: posterior standard deviations, (N, 2).
         labels: of the images, (N,); -1 is grey.
         names: of the two axes.
         out: file to write.
-        most: ellipses.
+        most: number of ellipses at most.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Ellipse
 
     figure = Figure(figsize=(6.5, 6), layout="constrained")
     axes = figure.subplots()
-    for place, scale, label in zip(places[:most], scales[:most], labels[:most], strict=True):
+    for mean, scale, label in zip(means[:most], scales[:most], labels[:most], strict=True):
         colour = "0.6" if label < 0 else f"C{label % 10}"
-        ellipse = Ellipse((place[0], place[1]), 2 * scale[0], 2 * scale[1], alpha=0.35)
+        ellipse = Ellipse((mean[0], mean[1]), 2 * scale[0], 2 * scale[1], alpha=0.35)
         ellipse.set(facecolor=colour, edgecolor=colour)
         axes.add_patch(ellipse)
-        axes.plot(place[0], place[1], ".", markersize=1.5, color=colour)
+        axes.plot(mean[0], mean[1], ".", markersize=1.5, color=colour)
     axes.set_aspect("equal", adjustable="datalim")
     axes.autoscale_view()
     axes.set_xlabel(names[0])

@@ -76,8 +76,8 @@ def test_record_keeps_other_results(verify):
 def test_a_claim_over_another_recipe(verify):
     over = comparison(value=1.0, over="baseline")
     file = Path("results.json")
-    for yardstick, holds in ((1e9, True), (0.0, False)):
-        add_result(file, "baseline", {"metrics": {"word_perplexity": yardstick}})
+    for baseline, holds in ((1e9, True), (0.0, False)):
+        add_result(file, "baseline", {"metrics": {"word_perplexity": baseline}})
         code, out, _ = verify(over, options=("--record", file))
         assert code == (not holds)
         assert "(baseline +1)" in out

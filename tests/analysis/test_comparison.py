@@ -1,4 +1,4 @@
-"""Runs side by side: the table, the picture, and what cannot be compared."""
+"""Comparison of runs: the table, the picture, and runs that do not compare."""
 
 import json
 
@@ -15,7 +15,7 @@ def runs(tmp_path_factory):
     return trained_runs(tmp_path_factory)
 
 
-def test_stored_figures_are_compared(runs, textvae):
+def test_stored_metrics_are_compared(runs, textvae):
     answer = textvae("compare", runs / "vae", runs / "lm")
     assert answer.code == 0 and answer.err == ""
     header, vae, lm = answer.out.splitlines()
@@ -28,7 +28,7 @@ def test_stored_figures_are_compared(runs, textvae):
     assert f"{stored['active_units']}/3" in vae and " - " in lm
 
 
-def test_measured_anew_they_are_what_evaluate_says(runs, textvae):
+def test_compare_measures_as_evaluate_does(runs, textvae):
     options = ["--data", runs / "texts.txt", "--limit", 30, "--samples", 3]
     rows = textvae("compare", runs / "vae", runs / "dead", *options, "--json").json
     for row in rows:
@@ -44,7 +44,7 @@ def test_the_picture_is_drawn(runs, textvae):
     assert min(pixels.shape[:2]) > 300 and pixels.std() > 0.01
 
 
-def test_runs_without_figures_are_refused(runs, textvae, tmp_path):
+def test_runs_without_metrics_are_refused(runs, textvae, tmp_path):
     copy_run(runs / "vae", tmp_path / "bare")
     (tmp_path / "bare/results.json").unlink()
     answer = textvae("compare", "bare", runs / "lm", "--out", "p.png")
@@ -53,7 +53,7 @@ def test_runs_without_figures_are_refused(runs, textvae, tmp_path):
     assert textvae("compare", "bare", "--out", "p.svg").errors[0].endswith("(got 'p.svg')")
 
 
-def test_figures_of_other_texts_are_noted(runs, textvae, tmp_path):
+def test_metrics_of_other_texts_are_noted(runs, textvae, tmp_path):
     copy_run(runs / "vae", tmp_path / "other")
     stored = json.loads((runs / "vae/results.json").read_text())
     stored["metrics"]["words"] += 1

@@ -14,11 +14,11 @@ from textvae.analysis.classification import (
     Budget,
     accuracy,
     inputs_of,
-    joined,
     semi_supervised,
     train_classifier,
+    training_images,
 )
-from textvae.analysis.latent_space import Atlas
+from textvae.analysis.latent_space import LatentSpaceReport
 from textvae.api.image import ImageVAE, open_model
 from textvae.evaluation.space import bhattacharyya, hole_score, knn_accuracy, overlap
 
@@ -33,7 +33,7 @@ PICTURES = {
 }
 
 
-def test_overlap_of_gaussians_is_the_integral_of_the_root():
+def test_bhattacharyya_equals_the_integral_of_the_root():
     means, scales = np.array([[0.3], [1.0]]), np.array([[0.5], [2.0]])
     x = torch.linspace(-30, 30, 200_001, dtype=torch.float64)
     p, q = (
@@ -49,7 +49,7 @@ def test_overlap_of_gaussians_is_the_integral_of_the_root():
     assert near > 0.99 > 0.6 > other
 
 
-def test_a_hole_shows_in_the_score():
+def test_hole_score_rises_with_a_hole():
     draw = np.random.default_rng(0)
     prior, filled = draw.normal(size=(1000, 2)), draw.normal(size=(2000, 2))
     ring = filled / np.linalg.norm(filled, axis=1, keepdims=True) * 3
@@ -59,7 +59,7 @@ def test_a_hole_shows_in_the_score():
         hole_score(prior, filled[:3])
 
 
-def test_neighbours_leave_out_missing_labels():
+def test_knn_accuracy_leaves_out_missing_labels():
     codes = np.repeat([[0.0], [5.0]], 20, 0) + 0.1 * np.arange(40)[:, None]
     labels = np.repeat([0, 1], 20)
     assert knn_accuracy(codes, labels, codes, labels) == 1.0
@@ -69,7 +69,7 @@ def test_neighbours_leave_out_missing_labels():
         knn_accuracy(codes, np.full(40, -1), codes, labels)
 
 
-def test_the_command_writes_every_picture_and_the_figures(image_run, tmp_path, capsys):
+def test_latent_command_writes_every_picture_and_the_metrics(image_run, tmp_path, capsys):
     arguments = ["latent", str(image_run), "--limit", "200", "--out", str(tmp_path / "lat")]
     code, out, _ = answer(capsys, *arguments, "--json")
     metrics, stored = json.loads(out), json.loads((tmp_path / "lat/latent.json").read_text())
@@ -83,22 +83,22 @@ def test_the_command_writes_every_picture_and_the_figures(image_run, tmp_path, c
     assert "hole_score" in out
 
 
-def test_grid_and_traversal_stand_where_the_prior_does(image_run, monkeypatch):
-    atlas = Atlas(open_model(image_run), digits().train, digits().test)
-    plain = atlas.manifold(), atlas.traversal()
+def test_manifold_and_traversal_follow_the_prior(image_run, monkeypatch):
+    report = LatentSpaceReport(open_model(image_run), digits().train, digits().test)
+    plain = report.manifold(), report.traversal()
     centre, spread = torch.arange(4.0), torch.tensor([1.0, 0.5, 2.0, 3.0])
     prior = torch.distributions.MultivariateNormal(centre, scale_tril=spread.diag())
-    monkeypatch.setattr(type(atlas.vae.model), "unconditional_prior", lambda model, name: prior)
-    grid, way = atlas.manifold(), atlas.traversal()
+    monkeypatch.setattr(type(report.vae.model), "unconditional_prior", lambda model, name: prior)
+    grid, way = report.manifold(), report.traversal()
     np.testing.assert_allclose(grid, plain[0] * spread.numpy() + centre.numpy(), rtol=1e-5)
-    for number, axis in enumerate(atlas.order):
+    for number, axis in enumerate(report.order):
         rows = slice(number * 11, (number + 1) * 11)
         moved = plain[1][rows, axis] * spread[axis].item() + centre[axis].item()
         np.testing.assert_allclose(way[rows, axis], moved, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["vmf", "dirichlet"])
-def test_pictures_are_of_latents_that_there_are(kind, monkeypatch):
+def test_decoded_points_are_latents_of_the_family(kind, monkeypatch):
     latent = {"name": "z", "kind": kind, "dim": 4, "given": ["image"]}
     model = vae(
         [{"name": "image", **IMAGE_ENCODERS["mlp"]}],
@@ -107,22 +107,22 @@ def test_pictures_are_of_latents_that_there_are(kind, monkeypatch):
         vocab_size=0,
         observed=digits().facts,
     )
-    atlas, seen = Atlas(ImageVAE(model), digits().train, digits().test), []
-    monkeypatch.setattr(ImageVAE, "decode", lambda face, z, labels: seen.append(z))
-    for points in (atlas.manifold(), atlas.traversal()):
-        atlas.decoded(points)
+    report, seen = LatentSpaceReport(ImageVAE(model), digits().train, digits().test), []
+    monkeypatch.setattr(ImageVAE, "decode", lambda vae, z, labels: seen.append(z))
+    for points in (report.manifold(), report.traversal()):
+        report.decoded(points)
     for z in seen:
         length = z.norm(dim=-1) if kind == "vmf" else z.sum(-1)
         torch.testing.assert_close(length, torch.ones(len(z)))
         assert kind == "vmf" or (z > 0).all()
-    centre, spread = atlas.prior_moments()
+    centre, spread = report.prior_moments()
     prior = model.latents["z"].default_prior(torch.Size(), torch.zeros(1))
     np.testing.assert_allclose(centre, prior.mean, atol=1e-6)
     np.testing.assert_allclose(spread, prior.stddev, rtol=1e-4)
 
 
-def test_a_classifier_learns_and_features_are_beside_pixels(image_run):
-    images, labels = joined(digits())
+def test_classifier_learns_from_pixels_and_features(image_run):
+    images, labels = training_images(digits())
     found = inputs_of(open_model(image_run), images)
     assert {name: part.shape[1] for name, part in found.items()} == {
         "pixels": 64,
@@ -139,7 +139,7 @@ def test_a_classifier_learns_and_features_are_beside_pixels(image_run):
     assert accuracy(model, held, test.columns["label"].values) > 0.8
 
 
-def test_the_vae_of_the_comparison_sees_no_labelled_image(tmp_path, monkeypatch):
+def test_semi_supervised_vae_trains_without_labelled_images(tmp_path, monkeypatch):
     from textvae.analysis import classification
 
     seen = []
@@ -156,7 +156,7 @@ def test_the_vae_of_the_comparison_sees_no_labelled_image(tmp_path, monkeypatch)
     rows = semi_supervised(
         corpus, "kingma2014_image", tmp_path / "run", [60, 20], 2, budget, overrides
     )
-    images, _ = joined(corpus)
+    images, _ = training_images(corpus)
     labelled = images[np.random.default_rng(0).permutation(240)[:60]]
     unseen = {image.tobytes() for image in labelled}
     assert len(seen[0]) == 180 and not unseen & {image.tobytes() for image in seen[0]}

@@ -1,4 +1,4 @@
-"""What `textvae evaluate` says: every figure with its estimator, number and denominator."""
+"""Reports of `textvae evaluate`: each metric with its estimator, number and denominator."""
 
 import json
 import math
@@ -7,7 +7,7 @@ import pytest
 from support.commands import copy_run, trained_runs
 
 from textvae.analysis.claims import metric_names
-from textvae.analysis.reports import evaluation_text, figure, metric_notes, percent
+from textvae.analysis.reports import decimal, evaluation_text, metric_notes, percent
 from textvae.api.sentence import Evaluation
 from textvae.console import json_text
 
@@ -26,7 +26,7 @@ def named(metrics, prefix=""):
             yield prefix + name, value
 
 
-def test_the_latent_is_described(runs, textvae):
+def test_evaluation_describes_the_latent(runs, textvae):
     options = ["--data", runs / "texts.txt", "--samples", 3]
     out = textvae("evaluate", runs / "vae", *options).out
     metrics = textvae("evaluate", runs / "vae", *options, "--json").json
@@ -41,28 +41,28 @@ def test_the_latent_is_described(runs, textvae):
     assert metrics["generation"] is None and "BLEU" not in out
 
 
-def test_every_figure_has_a_note(runs, textvae):
+def test_every_metric_has_a_note(runs, textvae):
     result = textvae("evaluate", runs / "vae", "--samples", 2, "--generation", "--data",
                      runs / "texts.txt", "--json").json  # fmt: skip
     notes = result.pop("notes")
     denominators = ("sentences", "words", "tokens", "samples", "pairs", "moving", "steps", "scored")
     for name, value in named(result):
         *_, last = name.split(".")
-        said = name.replace("generation.real", "generation.samples") in notes
-        about = {
+        noted = name.replace("generation.real", "generation.samples") in notes
+        unnoted = {
             *("latent_samples", "dimensions", "mutual_information_ceiling", "variances", "kls"),
             *("collapsed", "deterministic", "signature", "reference", "reference_is_training"),
         }
         if last in ("accuracy", "macro_f1", "labelled"):
             assert not value, "there are no labels"
             continue
-        assert said or last in about.union(denominators), name
+        assert noted or last in unnoted.union(denominators), name
         assert value is not None, name
     numbers = {name for name, value in named(result) if isinstance(value, int | float)}
     assert numbers | {"accuracy", "macro_f1"} == set(metric_names(Evaluation))
 
 
-def test_generation_stands_beside_real_text_and_goes_to_a_file(runs, textvae, tmp_path):
+def test_generation_is_compared_to_real_text_and_written(runs, textvae, tmp_path):
     options = ["--data", runs / "texts.txt", "--samples", 2, "--generation"]
     answer = textvae("evaluate", runs / "vae", *options, "--out", "f.json")
     assert answer.code == 0 and "copies" not in answer.err
@@ -70,16 +70,16 @@ def test_generation_stands_beside_real_text_and_goes_to_a_file(runs, textvae, tm
     assert stored == textvae("evaluate", runs / "vae", *options, "--json").json
     found = stored["generation"]
     assert found["reference"] == 95 and found["reference_is_training"]
-    for said in ("50 samples  50 held out", "of 100 sentences, greedy", "sacrebleu nrefs:1|case"):
-        assert said in answer.out
+    for text in ("50 samples  50 held out", "of 100 sentences, greedy", "sacrebleu nrefs:1|case"):
+        assert text in answer.out
     (line,) = [line for line in answer.out.splitlines() if line.startswith("self-BLEU")]
-    assert line.split()[1:3] == [figure(found[of]["self_bleu"]) for of in ("samples", "real")]
+    assert line.split()[1:3] == [decimal(found[of]["self_bleu"]) for of in ("samples", "real")]
     (line,) = [line for line in answer.out.splitlines() if line.startswith("copied")]
     assert line.split()[1:3] == [percent(found[of]["copied"]) for of in ("samples", "real")]
     assert all(len(line) < 120 for line in answer.out.splitlines())
 
 
-def test_generation_of_a_language_model_and_of_a_model_without_a_run(runs, textvae, tmp_path):
+def test_generation_without_a_latent_or_a_run(runs, textvae, tmp_path):
     copy_run(runs / "lm", tmp_path / "bare")
     (tmp_path / "bare/recipe.yaml").unlink()
     options = ["--data", runs / "texts.txt", "--generation", "--limit", 20]
@@ -97,12 +97,12 @@ def test_bad_files_and_too_few_texts_are_refused(runs, refused):
     assert "at least 4 texts" in refused("evaluate", vae, "--limit", 3, "--generation")
 
 
-def test_missing_figures_are_dashes():
-    assert (figure(None), figure(2.0), figure(1)) == ("-", "2.000", "1.000")
+def test_missing_metrics_are_dashes():
+    assert (decimal(None), decimal(2.0), decimal(1)) == ("-", "2.000", "1.000")
     assert (percent(None), percent(0.125)) == ("-", "12.5%")
 
 
-def test_a_figure_of_one_dimension_has_no_median():
+def test_one_dimension_has_no_median():
     metrics = dict.fromkeys(
         ["nll", "elbo", "reconstruction_loss", "kl", "word_perplexity", "token_perplexity"], 1.0
     ) | {"mutual_information": 0.5, "mutual_information_ceiling": 2.0, "marginal_kl": 0.5}
@@ -111,10 +111,10 @@ def test_a_figure_of_one_dimension_has_no_median():
     assert evaluation_text(metrics).splitlines()[-1].endswith("variance of posterior mean > 0.01")
     assert metric_notes(metrics)["nll"].endswith("importance-weighted, 5 samples, 8 sentences")
     metrics |= {"shuffled_z_gap": 0.05, "first_token_share": None}
-    assert "worth of z" in evaluation_text(metrics).splitlines()[-1]
+    assert "shuffled-z gap" in evaluation_text(metrics).splitlines()[-1]
     metrics |= {"shuffled_z_gap": 2.0, "first_token_share": 0.25}
-    *_, worth, share = evaluation_text(metrics).splitlines()
-    assert "2.00" in worth and "0.25" in share and "first token" in share
+    *_, gap, share = evaluation_text(metrics).splitlines()
+    assert "2.00" in gap and "0.25" in share and "first token" in share
 
 
 def test_json_has_no_infinity():

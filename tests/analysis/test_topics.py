@@ -8,7 +8,7 @@ import torch
 from conftest import Z, vae
 from support.models import texts
 
-from textvae.analysis.topics import study_topics, topics_text
+from textvae.analysis.topics import analyse_topics, topics_text
 from textvae.api.sentence import SentenceVAE
 from textvae.data.fields import Fields, Labels
 from textvae.data.tokenizers import encode_texts, train_tokenizer
@@ -26,10 +26,10 @@ def topic_model(kind="dirichlet") -> SentenceVAE:
         [{"name": "text", "kind": "topics", "given": ["z"]}],
         vocab_size=len(tokenizer),
     )
-    face = SentenceVAE(model, tokenizer)
-    counts = torch.from_numpy(face.sentences(texts()).counts(len(tokenizer)))
+    topic_vae = SentenceVAE(model, tokenizer)
+    counts = torch.from_numpy(topic_vae.sentences(texts()).counts(len(tokenizer)))
     topic_decoder(model).observe(counts, len(texts()))
-    return face
+    return topic_vae
 
 
 def test_coherence_is_npmi_of_the_words_in_texts():
@@ -57,15 +57,15 @@ def test_uniqueness_is_one_of_disjoint_and_one_nth_of_equal_topics():
 
 
 def test_the_perplexity_of_a_model_that_ignores_its_topics_is_that_of_unigrams():
-    face = topic_model()
-    decoder = topic_decoder(face.model)
+    topic_vae = topic_model()
+    decoder = topic_decoder(topic_vae.model)
     with torch.no_grad():
         decoder.topics.weight.zero_()
-        face.model.latents["z"].head.weight.zero_()
-        face.model.latents["z"].head.bias.fill_(math.log(math.expm1(0.99)))  # Dir(1)
-    ids = [np.array(row) for row in encode_texts(face.tokenizer, texts())]
-    batch = face.sentences(texts()).collate(ids)
-    found = bag_perplexity(face.model, likelihood(face.model, [batch], samples=3), ids)
+        topic_vae.model.latents["z"].head.weight.zero_()
+        topic_vae.model.latents["z"].head.bias.fill_(math.log(math.expm1(0.99)))  # Dir(1)
+    ids = [np.array(row) for row in encode_texts(topic_vae.tokenizer, texts())]
+    batch = topic_vae.sentences(texts()).collate(ids)
+    found = bag_perplexity(topic_vae.model, likelihood(topic_vae.model, [batch], samples=3), ids)
     assert found.words == sum(len(row) - 2 for row in ids) and found.texts == 40
     assert found.samples == 3
     # The mask of specials takes three of the background's smoothed counts away.
@@ -79,7 +79,7 @@ def test_the_perplexity_of_a_model_that_ignores_its_topics_is_that_of_unigrams()
 
 @pytest.mark.parametrize("kind", ["dirichlet", "logistic_normal"])
 def test_topics_are_shown_with_their_words_and_coherence(kind):
-    result = study_topics(topic_model(kind), texts(), words=3, samples=2)
+    result = analyse_topics(topic_model(kind), texts(), words=3, samples=2)
     assert {t["topic"] for t in result["topics"]} == {0, 1, 2}
     assert sum(t["share"] for t in result["topics"]) == pytest.approx(1, abs=1e-5)
     known = {word for text in texts() for word in text.split()}
@@ -113,10 +113,10 @@ def test_a_model_without_topics_is_refused():
 
 
 def test_layers_of_a_topic_model_are_its_hidden_layers_and_proportions():
-    face = topic_model("logistic_normal")
-    layers = face.features(texts(), "layers")
-    assert face.feature_sizes("layers") == [6, 6, 3]
-    assert np.array_equal(layers[:, 6:12], face.features(texts(), "hidden"))
+    topic_vae = topic_model("logistic_normal")
+    layers = topic_vae.features(texts(), "layers")
+    assert topic_vae.feature_sizes("layers") == [6, 6, 3]
+    assert np.array_equal(layers[:, 6:12], topic_vae.features(texts(), "hidden"))
     assert np.allclose(layers[:, 12:].sum(1), 1, atol=1e-5)
-    theta = torch.softmax(torch.from_numpy(face.features(texts(), "mean")), -1)
+    theta = torch.softmax(torch.from_numpy(topic_vae.features(texts(), "mean")), -1)
     assert np.allclose(layers[:, 12:], theta, atol=1e-6)

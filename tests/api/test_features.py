@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
-from support.models import face, texts
+from support.models import sentence_vae, texts
 from torch import nn
 
 from textvae.api.features import EncoderModule, ScalarMix
@@ -25,7 +25,7 @@ SIZES = {"mean": [3], "hidden": [12], "sample": [3], "layers": [12, 3]}
 
 @pytest.fixture(scope="module")
 def model() -> SentenceVAE:
-    return face()
+    return sentence_vae()
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_features_stand_in_the_order_of_the_texts(model, kind):
         assert np.allclose(found[::-1], model.features(texts()[::-1], kind), atol=1e-5)
 
 
-def test_means_are_what_encode_says_and_samples_lie_around_them(model):
+def test_means_equal_encode_and_samples_scatter_around_them(model):
     means, scales = model.encode(texts(), return_scales=True)
     assert np.allclose(model.features(texts()), means, atol=1e-6)
     drawn = np.stack([model.features(texts(), "sample", seed) for seed in range(100)])
@@ -66,11 +66,11 @@ def test_the_kind_must_be_known_and_the_model_have_a_latent(model):
     with pytest.raises(ValueError, match="unknown kind of features 'men' .did you mean 'mean'"):
         model.features(texts(), "men")
     with pytest.raises(ValueError, match="language model"):
-        face(latents=()).features(texts())
+        sentence_vae(latents=()).features(texts())
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_module_says_the_same_and_trains_all_that_it_says_it_does(model, kind):
+def test_encoder_module_has_the_features_and_their_gradients(model, kind):
     before = {name: value.clone() for name, value in model.model.state_dict().items()}
     module = model.encoder_module(kind, frozen=False)
     ids = model.token_ids(texts())
@@ -146,7 +146,7 @@ def test_the_transformer_in_pipelines_searches_and_unions(folder, model):
     assert np.array_equal(named.transform(frame.index.map(lambda i: texts()[i])), frame)
 
 
-def test_the_transformer_is_small_when_pickled_and_goes_on_working(folder):
+def test_transformer_has_a_small_pickle_that_works(folder):
     fitted = LatentFeatures(str(folder), kind="hidden").fit(texts())
     expected = fitted.transform(texts())
     stored = pickle.dumps(fitted)
@@ -159,7 +159,7 @@ def test_the_transformer_is_small_when_pickled_and_goes_on_working(folder):
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "said"),
+    ("given", "error", "message"),
     [
         ("one text", TypeError, "got one string"),
         (np.array([["a"], ["b"]]), TypeError, "got a table"),
@@ -168,13 +168,13 @@ def test_the_transformer_is_small_when_pickled_and_goes_on_working(folder):
         ([], ValueError, "at least one text"),
     ],
 )
-def test_what_is_no_list_of_texts_is_refused(model, given, error, said):
-    with pytest.raises(error, match=said):
+def test_transformer_refuses_other_than_lists_of_texts(model, given, error, message):
+    with pytest.raises(error, match=message):
         LatentFeatures(model).transform(given)
 
 
 def test_fitting_reads_the_model_that_stands_there_now(tmp_path):
-    model = face()
+    model = sentence_vae()
     model.save_pretrained(tmp_path / "m")
     fitted = LatentFeatures(str(tmp_path / "m")).fit(texts())
     before = fitted.transform(texts())

@@ -1,4 +1,4 @@
-"""Image models: the graph, the public face and the commands, on the 8 x 8 digits."""
+"""Image models: the graph, the interface and the commands, on the 8 x 8 digits."""
 
 import json
 import math
@@ -84,7 +84,7 @@ def test_an_image_that_cannot_be_halved_so_often_is_refused():
         model("conv", "conv", observed=facts)
 
 
-def test_initial_layers_keep_the_scale_of_what_they_are_given():
+def test_initial_layers_keep_the_scale_of_their_input():
     made = model("conv", "conv", init_range=None)
     for layer in made.modules():
         if isinstance(layer, torch.nn.Conv2d):
@@ -95,7 +95,7 @@ def test_initial_layers_keep_the_scale_of_what_they_are_given():
             assert 0.7 * limit < layer.weight.abs().max() <= limit
 
 
-def test_a_missing_label_is_the_zero_vector_and_each_class_another():
+def test_missing_label_is_the_zero_vector():
     made = model(conditional=True)
     pooled = made.read({"label": torch.tensor([0, 1, 2, 3, -1])})["label"].pooled
     assert torch.equal(pooled, torch.cat([torch.eye(4), torch.zeros(1, 4)]))
@@ -150,7 +150,7 @@ def test_an_image_recipe_reads_back_equal_and_has_no_tokenizer(tmp_path):
             read_recipe({**IMAGE_RECIPE, **change}, "digits")
 
 
-def test_a_likelihood_without_a_density_for_the_pixels_is_refused():
+def test_likelihood_without_density_of_the_pixels_is_refused():
     decoder = {**IMAGE_RECIPE["model"]["decoders"][0], "likelihood": {"kind": "beta"}}
     document = {**IMAGE_RECIPE, "model": {**IMAGE_RECIPE["model"], "decoders": [decoder]}}
     with pytest.raises(SpecError, match=r"beta needs data.pixels: dequantized \(got dynamic\)"):
@@ -182,7 +182,7 @@ def test_a_run_resumes_to_the_same_weights_with_dynamic_pixels(tmp_path):
         assert torch.equal(value, again.state_dict()[name]), name
 
 
-def test_the_face(image_run):
+def test_interface_of_image_models(image_run):
     found = open_model(image_run)
     assert isinstance(found, ImageVAE) and found.shape == (1, 8, 8) and found.dim == 4
     rows = digits(pixels="dynamic").test
@@ -239,7 +239,7 @@ def test_a_conditional_model_asks_for_labels():
         found.sample(3)
 
 
-def test_commands_write_pictures_and_figures(image_run, tmp_path, capsys, monkeypatch):
+def test_commands_write_pictures_and_metrics(image_run, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, _ = answer(capsys, "evaluate", str(image_run), "--samples", "5", "--json")
     metrics = json.loads(out)
@@ -279,7 +279,7 @@ def test_runs_of_images_stand_in_one_table(image_run, capsys):
     ("arguments", "message"),
     [
         (["compare", "{run}", "--samples", "5"], "model of images"),
-        (["sample", "{run}", "--label", "3"], "the model knows no label"),
+        (["sample", "{run}", "--label", "3"], "the model has no labels"),
         (["sample", "{run}", "--out", "a.jpg"], "--out must end in .png"),
         (["sample", "{run}", "--top-k", "3"], "--top-k is for models of texts"),
         (["evaluate", "{run}", "--generation"], "--generation is for models of texts"),
@@ -348,25 +348,25 @@ def test_fields_without_labels_work_without_a_label(image_run):
     )
 
 
-def test_logits_are_scored_under_another_density_that_has_some():
+def test_logits_are_scored_under_another_likelihood():
     made = model(observed={"image": OBSERVED["image"]})
     with torch.no_grad():
         made.decoders["image"].layers[-1].weight.zero_()
         made.decoders["image"].layers[-1].bias.fill_(2.0)
-    face, images = ImageVAE(made), np.random.default_rng(0).random((6, 9, 6))
+    vae, images = ImageVAE(made), np.random.default_rng(0).random((6, 9, 6))
     own, other = (
-        face.evaluate(images, samples=3, likelihood=kind)
+        vae.evaluate(images, samples=3, likelihood=kind)
         for kind in ("bernoulli", "continuous_bernoulli")
     )
     # log C(h) = log(h / tanh(h / 2)) of each of 54 pixels.
     gain = 54 * math.log(2 / math.tanh(1))
     assert own.nll - other.nll == pytest.approx(gain, rel=1e-5)
     assert own.reconstruction_loss - other.reconstruction_loss == pytest.approx(gain, rel=1e-5)
-    assert own.kl == other.kl and own == face.evaluate(images, samples=3)
+    assert own.kl == other.kl and own == vae.evaluate(images, samples=3)
     assert (other.likelihood, other.trained_likelihood) == ("continuous_bernoulli", "bernoulli")
-    assert face.decoder.likelihood.kind == "bernoulli"
+    assert vae.decoder.likelihood.kind == "bernoulli"
     assert "of a model trained with bernoulli" in evaluation_text(asdict(other))
     with pytest.raises(ValueError, match="can be scored as either .got 'gaussian'"):
-        face.evaluate(images, likelihood="gaussian")
+        vae.evaluate(images, likelihood="gaussian")
     with pytest.raises(ValueError, match="for a gaussian model"):
         ImageVAE(model(decoder="conv")).scored_as("bernoulli")

@@ -1,4 +1,4 @@
-"""The public face: encode, decode, sample, interpolate and evaluate texts."""
+"""The interface to text models: encode, decode, sample, interpolate and evaluate."""
 
 import math
 
@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import Z
-from support.models import SIZES, WORDS, face, texts
+from support.models import SIZES, WORDS, sentence_vae, texts
 
 from textvae.api.base import great_circle, line
+from textvae.api.generation import evaluate_generation, interpolations
 from textvae.api.sentence import SentenceVAE
 from textvae.data.tokenizers import count_words
 from textvae.evaluation.latent import information
@@ -20,12 +21,12 @@ from textvae.vocabulary import UNK
 
 @pytest.fixture(scope="module")
 def model() -> SentenceVAE:
-    return face()
+    return sentence_vae()
 
 
 @pytest.mark.parametrize("encoder", ["lstm-last-both-1", "lstm-mean-forward-2", "transformer-max"])
 def test_encoding_does_not_depend_on_order_or_neighbours(encoder):
-    model, many = face(encoder=encoder), [*texts(), "the", texts()[0]]
+    model, many = sentence_vae(encoder=encoder), [*texts(), "the", texts()[0]]
     means, scales = model.encode(many, return_scales=True)
     assert means.shape == scales.shape == (len(many), 3)
     assert means.dtype == np.float32 and (scales > 0).all()
@@ -40,7 +41,7 @@ def test_encoding_does_not_depend_on_order_or_neighbours(encoder):
 
 def test_latents_stand_side_by_side():
     second = {**Z, "name": "y", "dim": 2, "given": ["text", "z"]}
-    model = face(latents=(Z, second))
+    model = sentence_vae(latents=(Z, second))
     z = model.encode(texts())
     assert (model.dim, model.sizes, z.shape) == (5, [3, 2], (40, 5))
     moved = z.copy()
@@ -77,7 +78,7 @@ def test_texts_are_a_list(model):
 
 
 def test_a_language_model_has_no_latent_but_all_else():
-    model = face(latents=())
+    model = sentence_vae(latents=())
     for refuse in (model.encode, model.reconstruct, model.is_collapsed_for):
         with pytest.raises(ValueError, match="it is a language model"):
             refuse(texts(2))
@@ -91,7 +92,7 @@ def test_a_language_model_has_no_latent_but_all_else():
 
 @pytest.mark.parametrize("kind", SIZES)
 def test_saved_and_loaded_is_the_same(kind, tmp_path):
-    model = face(kind)
+    model = sentence_vae(kind)
     model.save_pretrained(tmp_path / "saved")
     loaded = SentenceVAE.from_pretrained(tmp_path / "saved")
     assert np.array_equal(loaded.encode(texts()), model.encode(texts()))
@@ -100,7 +101,7 @@ def test_saved_and_loaded_is_the_same(kind, tmp_path):
 
 
 def test_a_hub_name_is_fetched_and_loaded(monkeypatch, tmp_path):
-    face().save_pretrained(tmp_path / "saved")
+    sentence_vae().save_pretrained(tmp_path / "saved")
     asked = []
 
     def fetch(name, **options):
@@ -111,7 +112,7 @@ def test_a_hub_name_is_fetched_and_loaded(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     loaded = SentenceVAE.from_pretrained("somebody/sentences")
     assert asked == ["somebody/sentences"]
-    assert loaded.sample(2, seed=0) == face().sample(2, seed=0)
+    assert loaded.sample(2, seed=0) == sentence_vae().sample(2, seed=0)
 
 
 # On the way between two points.
@@ -189,7 +190,7 @@ def test_measuring_touches_no_random_state(model, call):
 
 @pytest.mark.parametrize("kind", SIZES)
 def test_only_whole_words_have_an_unknown_one(kind):
-    model = face(kind)
+    model = sentence_vae(kind)
     # Make it by far the most probable token.
     with torch.no_grad():
         for name, bias in model.decoder.named_parameters():
@@ -206,8 +207,8 @@ def test_only_whole_words_have_an_unknown_one(kind):
 
 
 @pytest.mark.parametrize("kind", SIZES)
-def test_figures_follow_from_the_likelihood(kind):
-    model, many = face(kind), texts()
+def test_evaluation_follows_from_the_likelihood(kind):
+    model, many = sentence_vae(kind), texts()
     metrics = model.evaluate(many, samples=4, seed=5)
     assert metrics.sentences == 40 and metrics.samples == 4 and metrics.dimensions == 3
     assert metrics.words == sum(count_words(text) for text in many)
@@ -222,7 +223,7 @@ def test_figures_follow_from_the_likelihood(kind):
         assert metrics.words == metrics.tokens
 
 
-def test_figures_of_the_latent_are_over_all_texts(model):
+def test_latent_metrics_are_over_all_texts(model):
     many = texts()
     metrics = model.evaluate(many, samples=3, seed=2)
     batches = [batch for _, batch in model.sentences(many).in_length_order()]
@@ -238,11 +239,11 @@ def test_figures_of_the_latent_are_over_all_texts(model):
 
 
 def test_to_evaluate_the_encoder_reads_a_text_once():
-    model, reads = face(), []
+    model, reads = sentence_vae(), []
     encoder = model.model.encoders["text"]
     encoder.register_forward_hook(lambda *given: reads.append(len(given[1][0])))
     model.evaluate(texts(), samples=9)
-    # And twice for what z is worth: under its own, and under another's.
+    # And twice for the shuffled-z gap: under its own z, and under another's.
     assert sum(reads) == 40 + 2 * 40
 
 
@@ -252,36 +253,36 @@ def test_many_texts_need_fewer_samples_each(model, monkeypatch):
     assert model.evaluate(texts(400), samples=1).latent_samples == 1
 
 
-def test_generation_is_judged_on_request(model):
+def test_generation_is_evaluated_on_request(model):
     many = [f"{text} {WORDS[i % 7]}" for i, text in enumerate(texts())]
     assert model.evaluate(many, samples=1).generation is None
     found = model.evaluate(many, samples=1, generation=True).generation
-    assert found == model.judge_generation(many) != model.judge_generation(many, seed=1)
+    assert found == evaluate_generation(model, many) != evaluate_generation(model, many, seed=1)
     assert found.reconstruction.sentences == 40
     decoded = model.reconstruct(many)
     assert found.reconstruction == reconstruction(decoded, many)
     assert (found.samples.sentences, found.real.sentences, found.scored) == (20, 20, 20)
     assert found.samples.copied is None and not found.reference_is_training
     assert (found.interpolation.pairs, found.interpolation.steps) == (100, 8)
-    few = model.judge_generation(many, training=many, count=5, pairs=3)
+    few = evaluate_generation(model, many, training=many, count=5, pairs=3)
     assert few.real.copied == 1 and few.reference_is_training and few.reference == 40
     assert (few.samples.sentences, few.scored, few.interpolation.pairs) == (5, 35, 3)
     with pytest.raises(ValueError, match="at least 4 texts"):
-        model.judge_generation(many[:3])
+        evaluate_generation(model, many[:3])
 
 
-def test_lines_of_sentences_are_interpolations(model):
+def test_interpolations_are_those_of_the_model(model):
     ends = model.encode(texts(4)).reshape(2, 2, 3)
-    lines = model.lines(ends)
+    lines = interpolations(model, ends)
     assert lines == [model.interpolate(*texts(4)[i : i + 2], steps=9) for i in (0, 2)]
 
 
-def test_a_language_model_is_judged_by_its_samples():
-    found = face(latents=()).judge_generation(texts(), pairs=2)
+def test_generation_of_a_language_model_is_its_samples():
+    found = evaluate_generation(sentence_vae(latents=()), texts(), pairs=2)
     assert found.reconstruction is None is found.interpolation and found.samples.sentences == 20
 
 
-def test_shuffled_latents_cost_what_z_is_worth(model):
+def test_shuffled_z_gap_is_the_increase_in_loss(model):
     many = texts()
     own, other = model.positions_with_shuffled_latents(many)
     metrics = model.evaluate(many, samples=1)
@@ -291,7 +292,7 @@ def test_shuffled_latents_cost_what_z_is_worth(model):
     total = (own.loss * own.count).sum().item() / 40
     assert total == pytest.approx(model.evaluate(many, samples=200).reconstruction_loss, rel=0.05)
     assert not torch.equal(own.loss, other.loss)
-    dead = face()
+    dead = sentence_vae()
     with torch.no_grad():
         for name, parameter in dead.model.named_parameters():
             if name.startswith("latents"):
@@ -307,7 +308,7 @@ def test_shuffled_latents_cost_what_z_is_worth(model):
         model.positions_with_shuffled_latents(many[:1])
 
 
-def test_a_share_of_the_worth_is_at_the_first_token(model, monkeypatch):
+def test_first_token_share_is_of_the_shuffled_z_gap(model, monkeypatch):
     many = texts()
     own, other = model.positions_with_shuffled_latents(many)
     costs = ((other.loss - own.loss) * own.count).tolist()
@@ -319,10 +320,10 @@ def test_a_share_of_the_worth_is_at_the_first_token(model, monkeypatch):
 
 
 @pytest.mark.parametrize("case", ["one text", "words without order", "no latent"])
-def test_there_is_no_worth_without_another_z_or_an_order(case):
-    judged = face("bag") if case == "words without order" else face()
-    judged = face(latents=()) if case == "no latent" else judged
-    metrics = judged.evaluate(texts(1 if case == "one text" else 40), samples=1)
+def test_shuffled_z_gap_needs_another_z_and_an_order(case):
+    evaluated = sentence_vae("bag") if case == "words without order" else sentence_vae()
+    evaluated = sentence_vae(latents=()) if case == "no latent" else evaluated
+    metrics = evaluated.evaluate(texts(1 if case == "one text" else 40), samples=1)
     assert metrics.shuffled_z_gap is None is metrics.first_token_share
 
 
@@ -343,7 +344,7 @@ def test_positions_add_up_to_the_reconstruction(model):
 
 def test_collapse_is_seen(model):
     assert not model.is_collapsed_for(texts())
-    dead = face()
+    dead = sentence_vae()
     with torch.no_grad():
         for parameter in dead.model.latents.parameters():
             parameter.zero_()
@@ -353,8 +354,8 @@ def test_collapse_is_seen(model):
     assert metrics.kl == pytest.approx(0, abs=1e-6)
 
 
-def test_the_way_between_latents_on_a_sphere_stays_on_it(monkeypatch):
-    model = face(latents=({**Z, "kind": "vmf", "kappa": 20.0},))
+def test_interpolation_stays_on_the_sphere(monkeypatch):
+    model = sentence_vae(latents=({**Z, "kind": "vmf", "kappa": 20.0},))
     seen = []
     monkeypatch.setattr(SentenceVAE, "decode", lambda self, z, decoding=None: seen.append(z))
     model.interpolate(texts()[0], texts()[1], steps=5)
@@ -363,17 +364,17 @@ def test_the_way_between_latents_on_a_sphere_stays_on_it(monkeypatch):
 
 def test_a_column_of_a_table_is_read_in_its_order():
     pandas = pytest.importorskip("pandas")
-    model, column = face(), pandas.Series(texts()).iloc[::-1]
+    model, column = sentence_vae(), pandas.Series(texts()).iloc[::-1]
     assert model.nearest(texts()[5], column, 1) == model.nearest(texts()[5], list(column), 1)
 
 
-def test_each_of_several_latents_goes_its_own_way(monkeypatch):
+def test_interpolation_follows_each_latent(monkeypatch):
     sphere = {**Z, "name": "s", "kind": "vmf", "kappa": 20.0}
-    model = face(latents=(sphere, Z))
+    model = sentence_vae(latents=(sphere, Z))
     seen = []
     monkeypatch.setattr(SentenceVAE, "decode", lambda self, z, decoding=None: seen.append(z) or [])
     ends = np.asarray(model.encode(texts()[:2]))
-    model.lines(ends[None])
+    interpolations(model, ends[None])
     on_sphere, straight = seen[0].split(model.sizes, dim=-1)
     torch.testing.assert_close(on_sphere.norm(dim=-1), torch.ones(9))
     start, end = torch.from_numpy(ends)[:, model.sizes[0] :]

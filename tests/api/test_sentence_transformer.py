@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from support.models import face, texts
+from support.models import sentence_vae, texts
 
 from textvae import SentenceVAE, as_sentence_transformer
 from textvae.api.sentence_transformer import LatentEmbedding
@@ -11,7 +11,7 @@ from textvae.api.sentence_transformer import LatentEmbedding
 
 @pytest.mark.parametrize("kind", ["mean", "hidden", "layers"])
 def test_it_encodes_as_the_model_does_whatever_the_batch(kind):
-    model = face()
+    model = sentence_vae()
     transformer = as_sentence_transformer(model, kind)
     found = transformer.encode(texts(), batch_size=7, show_progress_bar=False)
     assert np.allclose(found, model.features(texts(), kind), atol=1e-5)
@@ -20,7 +20,7 @@ def test_it_encodes_as_the_model_does_whatever_the_batch(kind):
 
 
 def test_gradients_reach_the_encoder_and_not_the_decoder():
-    transformer = as_sentence_transformer(face())
+    transformer = as_sentence_transformer(sentence_vae())
     transformer.train()
     features = transformer.preprocess(texts(5))
     transformer(features)["sentence_embedding"].square().sum().backward()
@@ -29,10 +29,10 @@ def test_gradients_reach_the_encoder_and_not_the_decoder():
         assert moved is ("encoders." in name or "latents." in name), name
 
 
-def test_what_it_saves_is_a_model_and_loads_where_code_is_trusted(tmp_path):
+def test_saved_embedding_is_a_model_folder(tmp_path):
     from sentence_transformers import SentenceTransformer
 
-    model = face()
+    model = sentence_vae()
     transformer = as_sentence_transformer(model, "hidden")
     expected = transformer.encode(texts(5))
     transformer.save(str(tmp_path / "saved"))
@@ -46,7 +46,7 @@ def test_what_it_saves_is_a_model_and_loads_where_code_is_trusted(tmp_path):
 
 
 def test_reading_texts_leaves_it_in_training():
-    embedding = LatentEmbedding(face())
+    embedding = LatentEmbedding(sentence_vae())
     embedding.train()
     embedding.preprocess(["the dog sees"])
     assert embedding.vae.training
@@ -57,6 +57,6 @@ def test_reading_texts_leaves_it_in_training():
 
 def test_a_language_model_and_an_unknown_kind_are_refused():
     with pytest.raises(ValueError, match="language model"):
-        as_sentence_transformer(face(latents=()))
+        as_sentence_transformer(sentence_vae(latents=()))
     with pytest.raises(ValueError, match="unknown kind"):
-        as_sentence_transformer(face(), "means")
+        as_sentence_transformer(sentence_vae(), "means")

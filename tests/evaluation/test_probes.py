@@ -149,12 +149,12 @@ def test_halves_keep_the_share_of_each_class():
 
 
 def test_models_stand_beside_the_words_in_one_table():
-    from support.models import face, texts
+    from support.models import sentence_vae, texts
 
     labels = ["long" if len(text.split()) > 6 else "short" for text in texts(80)]
     rows = Labelled(texts(80), labels)
     train, test = halves(rows, 0)
-    result = probe_models({"run": face()}, train, test, [5], ["hidden", "mean"], subsets=2)
+    result = probe_models({"run": sentence_vae()}, train, test, [5], ["hidden", "mean"], subsets=2)
     names = [score["features"] for score in result["scores"]]
     words = ["TF-IDF", "bag of words", "averaged embeddings"]
     assert names == ["run, hidden", "run, mean", *words]

@@ -17,7 +17,9 @@ def texts(count: int = 40) -> list[str]:
     return [" ".join(draw.choices(WORDS, k=draw.randint(1, 12))) for _ in range(count)]
 
 
-def face(kind="word", encoder="lstm-last-both-1", decoder="lstm", latents=(Z,)) -> SentenceVAE:
+def sentence_vae(
+    kind="word", encoder="lstm-last-both-1", decoder="lstm", latents=(Z,)
+) -> SentenceVAE:
     torch.manual_seed(0)
     tokenizer = train_tokenizer(kind, texts(), SIZES.get(kind, 50))
     given = [latent["name"] for latent in latents]

@@ -80,7 +80,7 @@ class Verdict:
         }
 
     def text(self) -> str:
-        """All of it for a person."""
+        """The checks as a table."""
         header = ["metric", "ours", "must be", "published", "holds"]
         if not self.checks:
             return f"{self.recipe}: no claim; the metrics are recorded"
@@ -99,7 +99,7 @@ class Verdict:
 
 
 def limit_of(claim: Claim) -> str:
-    """What a figure is compared with, in words."""
+    """The bound of a claim as text."""
     if claim.over is None:
         return f"{claim.value:g}"
     times = "" if claim.factor == 1 else f"{claim.factor:g} x "
@@ -173,7 +173,7 @@ def metric_names(kind: type, prefix: str = "") -> Iterator[str]:
 
 
 def metric_of(metrics: Mapping[str, Any], metric: str) -> float | None:
-    """A figure by its name, with dots into its parts; None where it was not measured."""
+    """A metric by its dotted name; None where it was not measured."""
     value: Any = metrics
     for name in metric.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None

@@ -1,4 +1,4 @@
-"""A classifier on pixels beside the same with features of a VAE that saw no label."""
+"""Semi-supervised classification with features of a VAE, and control accuracy of samples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from textvae.graph.generation import Decoding
 
 BATCH = 100
 INPUTS = ("pixels", "pixels + mean", "pixels + hidden", "pixels + sample", "mean alone")
-"""What a classifier reads; all but the first see a VAE."""
+"""Inputs of a classifier; all but the first contain features of a VAE."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ def train_classifier(
         optimizer = torch.optim.Adam(model.parameters(), budget.learning_rate)
         steps = max(budget.least_steps, budget.epochs * len(x) // BATCH)
         order = torch.randperm(len(x))
-        place = 0
+        start = 0
         for _ in range(steps):
-            if place + BATCH > len(order):
-                order, place = torch.randperm(len(x)), 0
-            chosen = order[place : place + BATCH]
-            place += BATCH
-            loss = F.cross_entropy(model(x[chosen]), y[chosen])
+            if start + BATCH > len(order):
+                order, start = torch.randperm(len(x)), 0
+            batch = order[start : start + BATCH]
+            start += BATCH
+            loss = F.cross_entropy(model(x[batch]), y[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -77,10 +77,10 @@ def train_classifier(
 
 
 class Standardize(nn.Module):
-    """Inputs with the mean and one scale of the training inputs taken out.
+    """Inputs less the mean of the training inputs, over their standard deviation.
 
     Args:
-        x: training inputs, (N, F); pixels that hardly vary are not blown up.
+        x: training inputs, (N, F); a standard deviation below 0.1 counts as 0.1.
     """
 
     def __init__(self, x: Tensor):
@@ -95,7 +95,7 @@ class Standardize(nn.Module):
 
 @torch.no_grad()
 def accuracy(model: nn.Module, inputs: np.ndarray, labels: np.ndarray) -> float:
-    """Share of inputs, (N, F), that are given their label."""
+    """Share of inputs, (N, F), that are classified correctly."""
     return float((predicted(model, inputs) == labels).mean())
 
 
@@ -106,15 +106,15 @@ def predicted(model: nn.Module, inputs: np.ndarray) -> np.ndarray:
 
 
 def inputs_of(vae: ImageVAE, images: np.ndarray) -> dict[str, np.ndarray]:
-    """What classifiers may read of images, (N, F) by name of `INPUTS`."""
+    """The inputs of classifiers of images, (N, F) by name of `INPUTS`."""
     pixels = flat(images).astype(np.float32)
-    found = {"pixels": pixels}
+    inputs = {"pixels": pixels}
     for kind in ("mean", "hidden", "sample"):
         features = vae.features(images, kind)
-        found[f"pixels + {kind}"] = np.concatenate([pixels, features], 1)
+        inputs[f"pixels + {kind}"] = np.concatenate([pixels, features], 1)
         if kind == "mean":
-            found["mean alone"] = features
-    return {name: found[name] for name in INPUTS}
+            inputs["mean alone"] = features
+    return {name: inputs[name] for name in INPUTS}
 
 
 def semi_supervised(
@@ -128,10 +128,10 @@ def semi_supervised(
     report: Any = lambda event, values: None,
     device: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Accuracies on the test images, by number of labels and by what a classifier reads.
+    """Accuracies on the test images, by number of labels and by the inputs of a classifier.
 
-    The largest number of images is labelled, the others train the VAE, which sees no label; fewer
-    labels are the first of the same images.
+    The images without label train the VAE. A smaller number of labels is a prefix of the
+    largest.
 
     Args:
         corpus: grey images with labels and a test split.
@@ -142,44 +142,38 @@ def semi_supervised(
         budget: of each classifier.
         overrides: `key=value` changes to the recipe.
         report: called with each event of the VAE's training.
-        device: "cpu" to stay off a GPU that is there.
+        device: "cpu" to train on the CPU where there is a GPU.
 
     Raises:
         ValueError: the data has no labels, no test images, or too few images.
     """
     if corpus.test is None or "label" not in corpus.facts:
         raise ValueError(f"{corpus.source}: labels and test images are needed")
-    images, labels = joined(corpus)
+    images, labels = training_images(corpus)
     most, classes = max(labelled), corpus.facts["label"]["classes"]
     allowed = min((labels >= 0).sum(), len(images) - 10)
     if min(labelled) < 1 or most > allowed:
         raise ValueError(f"labels: must be from 1 to {allowed} (got {min(labelled)} to {most})")
-    test_images, test_labels = with_label(*arrays(corpus.test), corpus.source)
+    test_images, test_labels = with_label(*images_and_labels(corpus.test), corpus.source)
     order = np.random.default_rng(0).permutation(len(images))
-    chosen = order[labels[order] >= 0][:most]
-    rest = order[~np.isin(order, chosen)]
-    codec = Autoencoder(recipe, folder, overrides, report, device).fit(images[rest])
-    known, truth = images[chosen], labels[chosen]
-    train_inputs, test_inputs = inputs_of(codec.face, known), inputs_of(codec.face, test_images)
+    with_labels = order[labels[order] >= 0][:most]
+    without_labels = order[~np.isin(order, with_labels)]
+    autoencoder = Autoencoder(recipe, folder, overrides, report, device).fit(images[without_labels])
+    train_inputs = inputs_of(autoencoder.vae, images[with_labels])
+    test_inputs = inputs_of(autoencoder.vae, test_images)
+    train_labels, budget = labels[with_labels], budget or Budget()
     rows = []
     for count in sorted(labelled, reverse=True):
         for name in INPUTS:
-            scores = [
-                accuracy(
-                    train_classifier(
-                        train_inputs[name][:count], truth[:count], classes, budget or Budget(), seed
-                    ),
-                    test_inputs[name],
-                    test_labels,
-                )
-                for seed in range(seeds)
-            ]
+            train = train_inputs[name][:count], train_labels[:count]
+            models = [train_classifier(*train, classes, budget, seed) for seed in range(seeds)]
+            scores = [accuracy(model, test_inputs[name], test_labels) for model in models]
             rows.append({"labels": count, "inputs": name, "accuracies": scores})
     return with_gains(rows)
 
 
 def with_gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with their mean accuracy and what each seed gains over pixels alone."""
+    """Rows with their mean accuracy and the gain of each seed over pixels alone."""
     base = {row["labels"]: row["accuracies"] for row in rows if row["inputs"] == "pixels"}
     return [
         {
@@ -191,14 +185,14 @@ def with_gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def joined(corpus: ImageCorpus) -> tuple[np.ndarray, np.ndarray]:
-    """Images, (N, C, H, W), and labels, (N,), of training and validation together."""
-    parts = [arrays(corpus.train), arrays(corpus.valid)]
+def training_images(corpus: ImageCorpus) -> tuple[np.ndarray, np.ndarray]:
+    """Images, (N, C, H, W), and labels, (N,), of the training and validation splits."""
+    parts = [images_and_labels(corpus.train), images_and_labels(corpus.valid)]
     images, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
     return images, labels
 
 
-def arrays(rows: Any) -> tuple[np.ndarray, np.ndarray]:
+def images_and_labels(rows: Any) -> tuple[np.ndarray, np.ndarray]:
     """Images, (N, C, H, W), and labels, (N,), of rows; -1 where there are none."""
     column = rows.columns.get("label")
     labels = column.values if isinstance(column, Labels) else np.full(len(rows), -1)
@@ -217,14 +211,14 @@ def with_label(images: np.ndarray, labels: np.ndarray, where: str) -> tuple[np.n
     return images[known], labels[known]
 
 
-def judged_labels(
+def image_control_accuracy(
     vae: ImageVAE, corpus: ImageCorpus, count: int, seed: int = 0, budget: Budget | None = None
 ) -> dict[str, Any]:
-    """How many samples of a conditional model carry the label asked for, in a classifier's eyes.
+    """Share of a conditional model's samples that a classifier gives the requested label.
 
     Args:
         vae: a model that is given labels.
-        corpus: grey images with labels, to train the classifier and to test it.
+        corpus: grey images with labels, which train and test the classifier.
         count: samples of each label.
         seed: of samples and classifier.
         budget: of the classifier.
@@ -233,26 +227,28 @@ def judged_labels(
         ValueError: the model is given no labels, or the data has none, or others.
     """
     if not vae.classes:
-        raise ValueError("the model is given no labels: nothing can be asked for")
+        raise ValueError("the model is given no labels: no label can be requested")
     if corpus.test is None or "label" not in corpus.facts:
         raise ValueError(f"{corpus.source}: labels and test images are needed")
-    images, labels = with_label(*joined(corpus), corpus.source)
-    test_images, test_labels = with_label(*arrays(corpus.test), corpus.source)
+    images, labels = with_label(*training_images(corpus), corpus.source)
+    test_images, test_labels = with_label(*images_and_labels(corpus.test), corpus.source)
     for part, truth in ((images, labels), (test_images, test_labels)):
         vae.check(part)
         vae.check_labels(truth)
     model = train_classifier(flat(images), labels, vae.classes, budget or Budget(), seed)
-    asked = np.repeat(np.arange(vae.classes), count)
-    found = predicted(model, flat(vae.sample(len(asked), seed, asked.tolist())))
+    requested = np.repeat(np.arange(vae.classes), count)
+    correct = requested == predicted(
+        model, flat(vae.sample(len(requested), seed, requested.tolist()))
+    )
     return {
         "classifier_accuracy": accuracy(model, flat(test_images), test_labels),
         "samples_per_label": count,
-        "carry_the_label": float((found == asked).mean()),
-        "by_label": [float((found[asked == c] == c).mean()) for c in range(vae.classes)],
+        "carry_the_label": float(correct.mean()),
+        "by_label": [float(correct[requested == c].mean()) for c in range(vae.classes)],
     }
 
 
-def judged_sentences(
+def text_control_accuracy(
     vae: SentenceVAE,
     train: Labelled,
     test: Labelled,
@@ -260,22 +256,21 @@ def judged_sentences(
     seed: int = 0,
     temperature: float = 1.0,
 ) -> dict[str, Any]:
-    """How many sentences carry the label asked for, in the eyes of a classifier of real ones.
+    """Share of a model's samples that a classifier of real texts gives the requested label.
 
     Args:
-        vae: a model that was taught labels.
-        train: real texts with labels, which the classifier, logistic regression on TF-IDF, learns
-            from.
-        test: others, to say how good it is.
-        count: sentences of each label.
-        seed: of the sentences.
+        vae: a model trained with labels.
+        train: real texts with labels, which train the classifier, logistic regression on TF-IDF.
+        test: other texts with labels, which test the classifier.
+        count: samples of each label.
+        seed: of the samples.
         temperature: divides the logits of each token.
 
     Raises:
-        ValueError: the model was taught no labels, or the texts have others.
+        ValueError: the model was trained without labels, or the texts have others.
     """
-    if not vae.tells_labels:
-        raise ValueError("the model was taught no labels: nothing can be asked for")
+    if not vae.predicts_labels:
+        raise ValueError("the model was trained without labels: no label can be requested")
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -284,14 +279,17 @@ def judged_sentences(
     if missing := [name for n, name in enumerate(vae.labels) if n not in numbers]:
         raise ValueError(f"no real text has the label {', '.join(missing)}")
     words = TfidfVectorizer(token_pattern=WORD)
-    judge = make_pipeline(words, LogisticRegression(max_iter=1000)).fit(train.texts, numbers)
+    classifier = make_pipeline(words, LogisticRegression(max_iter=1000))
+    classifier.fit(train.texts, numbers)
     decoding = Decoding(do_sample=True, temperature=temperature)
     shares = [
-        float((judge.predict(vae.sample(count, decoding, seed, name)) == number).mean())
+        float((classifier.predict(vae.sample(count, decoding, seed, name)) == number).mean())
         for number, name in enumerate(vae.labels)
     ]
     return {
-        "classifier_accuracy": float(judge.score(test.texts, numbered(test.labels, vae.labels))),
+        "classifier_accuracy": float(
+            classifier.score(test.texts, numbered(test.labels, vae.labels))
+        ),
         "samples_per_label": count,
         "temperature": temperature,
         "carry_the_label": float(np.mean(shares)),
@@ -300,7 +298,7 @@ def judged_sentences(
 
 
 def classification_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Accuracies for a person."""
+    """Accuracies as a table."""
     shown = [
         (
             row["labels"],

@@ -1,4 +1,4 @@
-"""Codecs: images to codes and back, with one face: selection, PCA, autoencoders."""
+"""Dimension reduction of images: pixel selection, PCA and autoencoders with one interface."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,14 +32,14 @@ AUTOENCODERS = {
     "small": "hinton2006_small",
     "small, constrained": "hinton2006_small_constrained",
 }
-"""The four forms and their recipes."""
+"""The recipe of each of the four autoencoders."""
 
 
-class Codec(Protocol):
-    """Images to codes and back."""
+class Reducer(Protocol):
+    """A map of images to codes and back."""
 
     def fit(self, images: np.ndarray) -> Self:
-        """Learn from images, (N, C, H, W), uint8 or floats."""
+        """Fit to images, (N, C, H, W), uint8 or floats."""
         ...
 
     def encode(self, images: np.ndarray) -> np.ndarray:
@@ -52,21 +52,21 @@ class Codec(Protocol):
 
 
 def flat(images: np.ndarray) -> np.ndarray:
-    """Images, (N, C, H, W), as rows of pixels, (N, P), float64; bytes are in [0, 1]."""
+    """Images, (N, C, H, W), as rows of pixels, (N, P), float64; bytes are scaled to [0, 1]."""
     rows = images.reshape(len(images), -1).astype(np.float64)
     return rows / 255 if images.dtype == np.uint8 else rows
 
 
-def squared_error(codec: Codec, images: np.ndarray) -> float:
-    """Mean over images of the squared error of all pixels of what comes back."""
-    back = codec.decode(codec.encode(images))
-    return float(((flat(images) - flat(back)) ** 2).sum(1).mean())
+def squared_error(reducer: Reducer, images: np.ndarray) -> float:
+    """Squared error of the reconstructions, summed over pixels, mean over images."""
+    reconstructions = reducer.decode(reducer.encode(images))
+    return float(((flat(images) - flat(reconstructions)) ** 2).sum(1).mean())
 
 
 class Selection:
-    """Keeps the m pixels that vary most; back by least squares, W = argmin ||X_S W - X||^2.
+    """The m pixels of largest variance, decoded by least squares: W = argmin ||X_S W - X||^2.
 
-    X is centred for the way back, as PCA's is.
+    X is centred for decoding, as in PCA.
 
     Args:
         dim: m.
@@ -80,13 +80,13 @@ class Selection:
         self.dim = checked_dim(dim)
 
     def fit(self, images: np.ndarray) -> Self:
-        """Learn from images, (N, C, H, W)."""
+        """Fit to images, (N, C, H, W)."""
         rows, self.shape = flat(images), images.shape[1:]
-        fits_in(self.dim, rows)
+        check_fits(self.dim, rows)
         self.chosen = np.sort(np.argsort(-rows.var(0), kind="stable")[: self.dim])
         self.mean = rows.mean(0)
         centred = rows - self.mean
-        self.back = np.linalg.lstsq(centred[:, self.chosen], centred, rcond=None)[0]
+        self.weights = np.linalg.lstsq(centred[:, self.chosen], centred, rcond=None)[0]
         return self
 
     def encode(self, images: np.ndarray) -> np.ndarray:
@@ -96,11 +96,11 @@ class Selection:
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Images, (N, C, H, W), of codes, (N, m)."""
         centred = codes - self.mean[self.chosen]
-        return (self.mean + centred @ self.back).reshape(-1, *self.shape)
+        return (self.mean + centred @ self.weights).reshape(-1, *self.shape)
 
 
 class PCA:
-    """Principal components: code = P_m^T (x - mu), back = mu + P_m code.
+    """Principal components: code = P_m^T (x - mu), reconstruction = mu + P_m code.
 
     P holds the eigenvectors of the covariance C = X X^T / (n - 1) of the centred images, the
     largest eigenvalue first.
@@ -109,8 +109,8 @@ class PCA:
         dim: m.
 
     >>> images = np.random.default_rng(0).random((20, 1, 3, 3))
-    >>> codec = PCA(2).fit(images)
-    >>> bool(abs(squared_error(codec, images) - codec.tail) < 1e-9)
+    >>> pca = PCA(2).fit(images)
+    >>> bool(abs(squared_error(pca, images) - pca.tail) < 1e-9)
     True
     """
 
@@ -118,9 +118,9 @@ class PCA:
         self.dim = checked_dim(dim)
 
     def fit(self, images: np.ndarray) -> Self:
-        """Learn from images, (N, C, H, W)."""
+        """Fit to images, (N, C, H, W)."""
         rows, self.shape = flat(images), images.shape[1:]
-        fits_in(self.dim, rows)
+        check_fits(self.dim, rows)
         self.count = len(rows)
         self.mean = rows.mean(0)
         centred = rows - self.mean
@@ -147,14 +147,14 @@ class PCA:
 
 
 class Autoencoder:
-    """A recipe of images whose latent means are the codes; trained in a folder.
+    """An image model whose latent means are the codes, trained in a run folder.
 
     Args:
-        recipe: name of a recipe, or one that is loaded.
-        folder: of its run: a finished one is read, an unfinished one goes on.
+        recipe: name of a recipe, or a loaded recipe.
+        folder: of the run: a finished run is read, an unfinished run is resumed.
         overrides: `key=value` changes to a recipe by name.
         report: called with each event of training.
-        device: "cpu" to stay off a GPU that is there.
+        device: "cpu" to train on the CPU where there is a GPU.
 
     Raises:
         SpecError: the recipe is not one of images.
@@ -176,9 +176,9 @@ class Autoencoder:
         self.report, self.device = report, device
 
     def fit(self, images: np.ndarray) -> Self:
-        """Train on images, (N, C, H, W); part of them validates.
+        """Train on images, (N, C, H, W), part of which is the validation split.
 
-        A finished run of the recipe on the same images is taken as it is.
+        A finished run of the recipe on the same images is read and not trained again.
 
         Raises:
             RunError: the folder holds another run, or one of other images.
@@ -187,44 +187,44 @@ class Autoencoder:
         if (self.folder / WEIGHTS).exists() and saved_recipe(self.folder) == self.recipe:
             if read_state(self.folder).get("fingerprint") != fingerprint(corpus):
                 raise RunError(f"{self.folder} learned from other images; --output names another")
-            self.face = ImageVAE.from_pretrained(self.folder, self.device or "cpu")
+            self.vae = ImageVAE.from_pretrained(self.folder, self.device or "cpu")
             return self
-        begun = (self.folder / RECIPE).exists()
-        model, _ = train_run(self.recipe, corpus, self.folder, begun, self.report, self.device)
-        self.face = ImageVAE(model)
+        resume = (self.folder / RECIPE).exists()
+        model, _ = train_run(self.recipe, corpus, self.folder, resume, self.report, self.device)
+        self.vae = ImageVAE(model)
         return self
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Codes, (N, D)."""
-        return np.asarray(self.face.encode(images))
+        return np.asarray(self.vae.encode(images))
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Images, (N, C, H, W), of codes, (N, D)."""
-        return self.face.decode(codes)
+        return self.vae.decode(codes)
 
     def loss(self, images: np.ndarray) -> float:
         """Reconstruction loss, -log p(x | z) at a posterior sample, nats per image."""
-        rows: Fields = self.face.rows(images)
+        rows: Fields = self.vae.rows(images)
         batches = [batch for _, batch in rows.in_length_order()]
-        return likelihood(self.face.model, batches, samples=1).reconstruction_loss.mean().item()
+        return likelihood(self.vae.model, batches, samples=1).reconstruction_loss.mean().item()
 
 
 def checked_dim(dim: int) -> int:
-    """A size of codes.
+    """The size of a code, checked.
 
     Raises:
-        ValueError: it is below one.
+        ValueError: the size is below one.
     """
     if dim < 1:
         raise ValueError(f"dim must be at least 1 (got {dim})")
     return dim
 
 
-def fits_in(dim: int, rows: np.ndarray) -> None:
+def check_fits(dim: int, rows: np.ndarray) -> None:
     """Refuse more dimensions than there are pixels.
 
     Raises:
-        ValueError: saying both.
+        ValueError: with both numbers.
     """
     if dim > rows.shape[1]:
         raise ValueError(f"dim must be at most {rows.shape[1]}, the number of pixels (got {dim})")
@@ -236,19 +236,19 @@ def linear_rows(
     """Error and kNN-10 accuracy of selection and PCA, by size of the code."""
     rows = []
     for dim in dims:
-        for name, codec in (("selection", Selection(dim)), ("PCA", PCA(dim))):
-            codec.fit(train[0])
+        for name, reducer in (("selection", Selection(dim)), ("PCA", PCA(dim))):
+            reducer.fit(train[0])
             row: dict[str, Any] = {
                 "codec": name,
                 "dim": dim,
-                "train": squared_error(codec, train[0]),
-                "test": squared_error(codec, test[0]),
+                "train": squared_error(reducer, train[0]),
+                "test": squared_error(reducer, test[0]),
                 "knn": knn_accuracy(
-                    codec.encode(train[0]), train[1], codec.encode(test[0]), test[1]
+                    reducer.encode(train[0]), train[1], reducer.encode(test[0]), test[1]
                 ),
             }
-            if isinstance(codec, PCA):
-                row["tail"] = codec.tail
+            if isinstance(reducer, PCA):
+                row["tail"] = reducer.tail
             rows.append(row)
     return rows
 
@@ -261,19 +261,21 @@ def autoencoder_rows(
     report: Report,
     device: str | None,
 ) -> list[dict[str, Any]]:
-    """Reconstruction loss of the four autoencoders on training and test images, and the gap."""
+    """Reconstruction loss of the four autoencoders on training and test images, and its gap."""
     rows = []
     for name, recipe in AUTOENCODERS.items():
-        codec = Autoencoder(recipe, parent / recipe, overrides, report, device).fit(train)
-        losses = {"train": codec.loss(train), "test": codec.loss(test)}
-        epochs = codec.recipe.train.epochs
+        autoencoder = Autoencoder(recipe, parent / recipe, overrides, report, device).fit(train)
+        losses = {"train": autoencoder.loss(train), "test": autoencoder.loss(test)}
+        epochs = autoencoder.recipe.train.epochs
         gap = losses["test"] - losses["train"]
         rows.append({"model": name, "recipe": recipe, "epochs": epochs, **losses, "gap": gap})
     return rows
 
 
-def codecs_text(linear: Sequence[Mapping[str, Any]], trained: Sequence[Mapping[str, Any]]) -> str:
-    """Both tables for a person."""
+def dimension_reduction_text(
+    linear: Sequence[Mapping[str, Any]], trained: Sequence[Mapping[str, Any]]
+) -> str:
+    """The tables of linear methods and of autoencoders."""
     keys = ("codec", "dim", "train", "test", "knn")
     parts = [
         "squared error per image, pixels in [0, 1]; accuracy of 10 nearest codes",

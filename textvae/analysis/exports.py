@@ -1,4 +1,4 @@
-"""Results as files: latents for downstream use, losses per position."""
+"""Results as files: latents for downstream use, losses per position, JSON."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from textvae.analysis.positions import PositionStudy
+from textvae.analysis.positions import PositionAnalysis
 from textvae.console import json_text
 from textvae.plots import plot_positions
 
@@ -19,7 +19,7 @@ def check_out(out: Path, endings: Sequence[str]) -> None:
     """Refuse a file that cannot be written, before any work is done.
 
     Raises:
-        ValueError: the ending is none of these, its folder is not there, or it is a folder.
+        ValueError: another ending, a missing folder, or a folder in place of a file.
     """
     if out.suffix not in endings:
         raise ValueError(f"--out must end in {', '.join(endings)} (got {str(out)!r})")
@@ -30,29 +30,31 @@ def check_out(out: Path, endings: Sequence[str]) -> None:
 
 
 def check_beside(picture: Path) -> None:
-    """Refuse a picture of positions whose JSON would take the place of another file.
+    """Refuse a picture of positions whose JSON would replace another file.
 
     Raises:
-        ValueError: that file is there, and holds no losses per position.
+        ValueError: the file exists and contains no losses per position.
     """
     file = picture.with_suffix(".json")
     try:
-        known = not file.exists() or "position" in json.loads(file.read_text(encoding="utf-8"))
+        replaceable = not file.exists() or "position" in json.loads(
+            file.read_text(encoding="utf-8")
+        )
     except (OSError, ValueError, TypeError):
-        known = False
-    if not known:
+        replaceable = False
+    if not replaceable:
         raise ValueError(f"--out: the JSON beside it would replace {str(file)!r}; name another")
 
 
 @contextmanager
-def written_beside(out: Path) -> Iterator[Path]:
-    """A file to write that takes the place of `out` only when all of it is written."""
-    beside = out.with_name(f".{out.name}")
+def atomic_file(out: Path) -> Iterator[Path]:
+    """A temporary file that replaces `out` after a complete write."""
+    partial = out.with_name(f".{out.name}")
     try:
-        yield beside
-        beside.replace(out)
+        yield partial
+        partial.replace(out)
     finally:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def write_latents(
@@ -60,9 +62,9 @@ def write_latents(
 ) -> None:
     """Write posterior means and scales, (N, D) each, in the format of the file's ending.
 
-    .npy holds the means; .npz `mean` and `scale`; .parquet one row for each text, or image.
+    .npy contains the means, .npz `mean` and `scale`, .parquet a row for each text or image.
     """
-    with written_beside(out) as beside:
+    with atomic_file(out) as partial:
         if out.suffix == ".parquet":
             import pyarrow
             from pyarrow import parquet
@@ -70,9 +72,9 @@ def write_latents(
             columns: dict[str, Any] = {} if texts is None else {"text": list(texts)}
             for name, values in (("mean", means), ("scale", scales)):
                 columns |= {f"{name}_{d}": values[:, d] for d in range(values.shape[1])}
-            parquet.write_table(pyarrow.table(columns), beside)
+            parquet.write_table(pyarrow.table(columns), partial)
             return
-        with beside.open("wb") as file:
+        with partial.open("wb") as file:
             if out.suffix == ".npy":
                 np.save(file, means)
             else:
@@ -81,14 +83,14 @@ def write_latents(
 
 def write_json(out: Path, result: Any) -> None:
     """Write a result as `--json` prints it."""
-    with written_beside(out) as beside:
-        beside.write_text(json_text(result) + "\n", encoding="utf-8")
+    with atomic_file(out) as partial:
+        partial.write_text(json_text(result) + "\n", encoding="utf-8")
 
 
-def write_positions(study: PositionStudy, picture: Path, title: str) -> dict[str, Any]:
-    """Draw losses per position, write them as JSON beside the picture, and return them."""
-    result = study.result()
-    with written_beside(picture) as beside:
-        plot_positions(result, title, beside)
+def write_positions(analysis: PositionAnalysis, picture: Path, title: str) -> dict[str, Any]:
+    """Write losses per position as a picture and as JSON; return them."""
+    result = analysis.result()
+    with atomic_file(picture) as partial:
+        plot_positions(result, title, partial)
     write_json(picture.with_suffix(".json"), result)
     return result

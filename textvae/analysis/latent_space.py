@@ -1,4 +1,4 @@
-"""Pictures of a latent space of images, and its metrics."""
+"""The latent-space report of an image model: pictures and metrics."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from textvae.analysis.exports import write_json
-from textvae.analysis.pictures import as_seen, asked_labels, pairs, write_grid
+from textvae.analysis.pictures import as_seen, pairs, sample_labels, write_grid
 from textvae.api.image import ImageVAE
 from textvae.checkpoints import atomic_folder
 from textvae.data.fields import Fields, Labels
@@ -21,20 +21,21 @@ from textvae.plots import plot_ellipses, plot_scatter
 SIDE = 20
 """Images on a side of the manifold."""
 REACH = 3.0
-"""Standard deviations that a traversal goes to either side."""
+"""Standard deviations of the prior that a traversal spans to either side of its mean."""
 STEPS = 11
-MOST = 10
+"""Images of a traversal or an interpolation."""
+MAX_DIMENSIONS = 10
 """Most dimensions that are traversed."""
 
 
-class Atlas:
-    """What a model makes of training and held-out images.
+class LatentSpaceReport:
+    """Pictures and metrics of the latents of training and held-out images.
 
-    A point has no prior of its own: a Gaussian fitted to the codes takes its place.
+    An autoencoder has no prior: a Gaussian fitted to its codes takes its place.
 
     Args:
         vae: the model.
-        train: images whose codes are neighbours for the held-out ones.
+        train: images whose codes are the neighbours of held-out codes.
         test: held-out images.
         seed: of all samples.
     """
@@ -48,105 +49,105 @@ class Atlas:
         self.order = np.argsort(-self.means.var(0), kind="stable")
 
     def prior_samples(self, count: int) -> np.ndarray:
-        """Latents to draw pictures from, (count, D)."""
+        """Samples of the prior, (count, D)."""
         if not self.fitted:
-            labels = asked_labels(self.vae, None, count)
+            labels = sample_labels(self.vae, None, count)
             return self.vae.sample_latents(count, self.seed, labels)
-        centre, covariance = self.codes.mean(0), np.cov(self.codes.T)
-        draw = np.random.default_rng(self.seed)
-        return draw.multivariate_normal(centre, np.atleast_2d(covariance), count).astype(np.float32)
+        mean, covariance = self.codes.mean(0), np.atleast_2d(np.cov(self.codes.T))
+        generator = np.random.default_rng(self.seed)
+        return generator.multivariate_normal(mean, covariance, count).astype(np.float32)
 
     def posterior_samples(self) -> np.ndarray:
         """One sample of each held-out posterior, (N, D)."""
         return self.vae.features(self.test, "sample", self.seed)
 
     def metrics(self) -> dict[str, Any]:
-        """kNN accuracy, overlap of posteriors and the hole score, with what they are."""
-        near, other = overlap(self.means, self.scales)
-        found: dict[str, Any] = {
+        """kNN accuracy, overlap of posteriors and hole score, with a note on each."""
+        nearest, random = overlap(self.means, self.scales)
+        metrics: dict[str, Any] = {
             "dimensions": self.vae.dim,
             "images": len(self.test),
             "deterministic": self.fitted,
             "prior": "Gaussian fitted to the codes" if self.fitted else "the model's",
-            "overlap_nearest": near,
-            "overlap_random": other,
+            "overlap_nearest": nearest,
+            "overlap_random": random,
             "hole_score": hole_score(self.prior_samples(ROWS), self.posterior_samples()),
             "knn_accuracy": None,
         }
         if (self.labels >= 0).sum() >= 10 and (self.truth >= 0).any():
-            found["knn_accuracy"] = knn_accuracy(self.codes, self.labels, self.means, self.truth)
-        return found | {"notes": NOTES}
+            metrics["knn_accuracy"] = knn_accuracy(self.codes, self.labels, self.means, self.truth)
+        return metrics | {"notes": NOTES}
 
     def quantiles(self, count: int) -> np.ndarray:
-        """Quantiles of the prior in each of the two dimensions that vary most, (2, count)."""
-        places = (torch.arange(count) + 0.5) / count
+        """Quantiles of the prior in the two dimensions of largest variance, (2, count)."""
+        shares = (torch.arange(count) + 0.5) / count
         axes = self.order[:2]
         if self.fitted:
-            return np.stack([np.quantile(self.codes[:, axis], places.numpy()) for axis in axes])
-        standard = torch.distributions.Normal(0.0, 1.0).icdf(places).numpy()
-        centre, spread = self.prior_moments()
-        return np.stack([centre[axis] + spread[axis] * standard for axis in axes])
+            return np.stack([np.quantile(self.codes[:, axis], shares.numpy()) for axis in axes])
+        standard = torch.distributions.Normal(0.0, 1.0).icdf(shares).numpy()
+        mean, deviation = self.prior_moments()
+        return np.stack([mean[axis] + deviation[axis] * standard for axis in axes])
 
     def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each dimension of the prior, (D,) both.
 
-        Of one that is a network of something, those of the family's default.
+        A learned prior counts as the default prior of the family.
         """
         if self.fitted:
             return self.codes.mean(0), self.codes.std(0)
-        centre, spread = torch.zeros(self.vae.dim), torch.ones(self.vae.dim)
-        parts = centre.split(self.vae.sizes), spread.split(self.vae.sizes)
+        means, deviations = torch.zeros(self.vae.dim), torch.ones(self.vae.dim)
+        parts = means.split(self.vae.sizes), deviations.split(self.vae.sizes)
         model = self.vae.model
         for (name, family), mean, deviation in zip(model.latents.items(), *parts, strict=True):
             prior = model.unconditional_prior(name)
             if prior is None:
-                prior = cast(Family, family).default_prior(torch.Size(), centre.to(model.device))
+                prior = cast(Family, family).default_prior(torch.Size(), means.to(model.device))
             mean.copy_(prior.mean.detach())
             deviation.copy_(torch.as_tensor(model.prior_scale(name)))
-        return centre.numpy(), spread.numpy()
+        return means.numpy(), deviations.numpy()
 
     def manifold(self) -> np.ndarray:
         """Latents at a grid of prior quantiles, (SIDE^2, D) or (SIDE, D), the rest at its mean."""
-        lines = self.quantiles(SIDE)
-        centre, _ = self.prior_moments()
-        if len(lines) == 1:
-            grid = np.tile(centre, (SIDE, 1))
-            grid[:, self.order[0]] = lines[0]
+        quantiles = self.quantiles(SIDE)
+        mean, _ = self.prior_moments()
+        if len(quantiles) == 1:
+            grid = np.tile(mean, (SIDE, 1))
+            grid[:, self.order[0]] = quantiles[0]
             return grid.astype(np.float32)
-        grid = np.tile(centre, (SIDE * SIDE, 1))
-        grid[:, self.order[0]] = np.tile(lines[0], SIDE)
+        grid = np.tile(mean, (SIDE * SIDE, 1))
+        grid[:, self.order[0]] = np.tile(quantiles[0], SIDE)
         # The first row of a picture is its highest.
-        grid[:, self.order[1]] = np.repeat(lines[1][::-1], SIDE)
+        grid[:, self.order[1]] = np.repeat(quantiles[1][::-1], SIDE)
         return grid.astype(np.float32)
 
     def traversal(self) -> np.ndarray:
         """The first image's code with one dimension after the other moved, (rows * STEPS, D)."""
-        axes = self.order[:MOST]
+        axes = self.order[:MAX_DIMENSIONS]
         rows = np.tile(self.means[0], (len(axes) * STEPS, 1))
-        way = np.linspace(-REACH, REACH, STEPS)
-        centre, spread = self.prior_moments()
+        multiples = np.linspace(-REACH, REACH, STEPS)
+        mean, deviation = self.prior_moments()
         for number, axis in enumerate(axes):
-            place = slice(number * STEPS, (number + 1) * STEPS)
-            rows[place, axis] = centre[axis] + way * spread[axis]
+            span = slice(number * STEPS, (number + 1) * STEPS)
+            rows[span, axis] = mean[axis] + multiples * deviation[axis]
         return rows.astype(np.float32)
 
     def decoded(self, z: np.ndarray) -> np.ndarray:
-        """Images of the latents nearest to points; for a model with labels, of the first class."""
+        """Images of points projected to latents; of the first class for a model with labels."""
         labels = [0] * len(z) if self.vae.classes else None
         parts = zip(
             self.vae.model.latents.values(),
             torch.from_numpy(z).split(self.vae.sizes, dim=-1),
             strict=True,
         )
-        places = [cast(Family, family).project(part) for family, part in parts]
-        return self.vae.decode(torch.cat(places, -1), labels)
+        latents = [cast(Family, family).project(part) for family, part in parts]
+        return self.vae.decode(torch.cat(latents, -1), labels)
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """Write all pictures and latent.json into a folder, as a whole; the metrics."""
+        """Write all pictures and latent.json into a folder atomically; return the metrics."""
         metrics, vae = self.metrics(), self.vae
         few = self.test.select(np.arange(min(16, len(self.test))))
         prior = self.prior_samples(100)
-        labels = asked_labels(vae, None, len(prior))
+        labels = sample_labels(vae, None, len(prior))
         draw: dict[str, Callable[[Path], None]] = {
             "manifold": lambda out: write_grid(out, self.decoded(self.manifold()), SIDE),
             "traversal": lambda out: write_grid(out, self.decoded(self.traversal()), STEPS),
@@ -160,14 +161,14 @@ class Atlas:
             draw["interpolation"] = lambda out: write_grid(out, vae.interpolate(ends, STEPS), STEPS)
         if vae.dim > 1:
             axes = self.order[:2]
-            places = self.means[:, axes], self.scales[:, axes]
+            posteriors = self.means[:, axes], self.scales[:, axes]
             names = [f"dimension {axis}" for axis in axes]
-            draw["scatter"] = lambda out: plot_scatter(places[0], self.truth, names, out)
-            draw["ellipses"] = lambda out: plot_ellipses(*places, self.truth, names, out)
-        with atomic_folder(folder) as beside:
+            draw["scatter"] = lambda out: plot_scatter(posteriors[0], self.truth, names, out)
+            draw["ellipses"] = lambda out: plot_ellipses(*posteriors, self.truth, names, out)
+        with atomic_folder(folder) as partial:
             for name, paint in draw.items():
-                paint(beside / f"{name}.png")
-            write_json(beside / "latent.json", metrics)
+                paint(partial / f"{name}.png")
+            write_json(partial / "latent.json", metrics)
         return metrics | {"pictures": [str(folder / f"{name}.png") for name in draw]}
 
 
@@ -187,8 +188,8 @@ def labels_of(rows: Fields) -> np.ndarray:
     return column.values if isinstance(column, Labels) else np.full(len(rows), -1)
 
 
-def atlas_text(metrics: Mapping[str, Any]) -> str:
-    """The metrics for a person."""
+def latent_space_text(metrics: Mapping[str, Any]) -> str:
+    """The metrics as a table."""
     from textvae.console import table
 
     rows = [

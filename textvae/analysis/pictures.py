@@ -1,4 +1,4 @@
-"""What commands show of image models: grids of images, as PNG files."""
+"""Grids of images of a model, as PNG files."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from textvae.analysis.exports import PICTURE, check_out, written_beside
+from textvae.analysis.exports import PICTURE, atomic_file, check_out
 from textvae.api.image import ImageVAE
 from textvae.data.fields import Fields
 from textvae.data.images import read_png
@@ -15,52 +15,52 @@ from textvae.training.run_data import held_out_images
 from textvae.vocabulary import MISSING
 
 SIDE = 280
-"""Pixels that an image is at most enlarged to in a grid of few."""
+"""Most pixels on a side of an enlarged image."""
 
 
 def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """Images, (N, C, H, W) in [0, 1], in rows on grey ground, (H', W', 3), uint8.
+    """Images, (N, C, H, W) in [0, 1], in rows on a grey background, (H', W', 3), uint8.
 
-    Values outside [0, 1], as a Gaussian's mean may be, are cut off.
+    Values outside [0, 1], as in the mean of a Gaussian, are clipped.
     """
     count, channels, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    ground = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, 3), 128, np.uint8)
+    canvas = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, 3), 128, np.uint8)
     for number, image in enumerate(images):
         top, left = 1 + number // columns * (height + 1), 1 + number % columns * (width + 1)
         shown = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
-        ground[top : top + height, left : left + width] = (
+        canvas[top : top + height, left : left + width] = (
             shown if channels == 3 else shown.repeat(3, axis=2)
         )
-    zoom = max(1, min(SIDE // max(height, width), 1200 // max(ground.shape[:2])))
-    return ground.repeat(zoom, 0).repeat(zoom, 1)
+    zoom = max(1, min(SIDE // max(height, width), 1200 // max(canvas.shape[:2])))
+    return canvas.repeat(zoom, 0).repeat(zoom, 1)
 
 
 def write_grid(out: Path, images: np.ndarray, columns: int | None = None) -> None:
     """Write a grid of images, (N, C, H, W), as a PNG file."""
     from PIL import Image
 
-    with written_beside(out) as beside:
-        Image.fromarray(grid(images, columns)).save(beside, format="PNG")
+    with atomic_file(out) as partial:
+        Image.fromarray(grid(images, columns)).save(partial, format="PNG")
 
 
 def as_seen(rows: Fields, field: str = "image") -> np.ndarray:
-    """Images, (N, C, H, W), as the model reads them for evaluation."""
+    """Images, (N, C, H, W), as the model encodes them in evaluation."""
     order, parts = zip(*rows.in_length_order(), strict=True)
     images = np.concatenate([batch[field].numpy() for batch in parts])
     return images[np.argsort(np.concatenate(order))]
 
 
 def pairs(first: np.ndarray, second: np.ndarray, columns: int) -> np.ndarray:
-    """Rows of images with a row of others below each, (2 N, C, H, W), `columns` wide.
+    """Rows of images, each above a row of the second images, (2 N, C, H, W), `columns` wide.
 
-    The last row is filled up with grey images.
+    Grey images fill the last row.
     """
     width = min(columns, len(first))
     missing = -len(first) % width
-    rim = [(0, missing), (0, 0), (0, 0), (0, 0)]
-    filled = [np.pad(images, rim, constant_values=0.5) for images in (first, second)]
+    padding = [(0, missing), (0, 0), (0, 0), (0, 0)]
+    filled = [np.pad(images, padding, constant_values=0.5) for images in (first, second)]
     rows = [
         part[start : start + width] for start in range(0, len(filled[0]), width) for part in filled
     ]
@@ -68,30 +68,30 @@ def pairs(first: np.ndarray, second: np.ndarray, columns: int) -> np.ndarray:
 
 
 def write_first_pictures(vae: ImageVAE, rows: Fields, folder: Path) -> list[Path]:
-    """Reconstructions below originals, prior samples and an interpolation, into a run's folder."""
+    """Write reconstructions, prior samples and an interpolation into a run's folder."""
     few = rows.select(np.arange(min(16, len(rows))))
     count = 64
     labels = None if not vae.classes else [n % vae.classes for n in range(count)]
-    wide = min(8, len(few))
+    columns = min(8, len(few))
     shown = {
-        "reconstructions": (pairs(as_seen(few, vae.field), vae.reconstruct(few), wide), wide),
+        "reconstructions": (pairs(as_seen(few, vae.field), vae.reconstruct(few), columns), columns),
         "samples": (vae.sample(count, 0, labels), 8),
     }
     if len(few) > 1:
         ends = few.select(np.array([0, len(few) - 1]))
         shown["interpolation"] = (vae.interpolate(ends, 10), 10)
     written = []
-    for name, (images, columns) in shown.items():
+    for name, (images, width) in shown.items():
         written.append(folder / f"{name}.png")
-        write_grid(written[-1], images, columns)
+        write_grid(written[-1], images, width)
     return written
 
 
-def asked_labels(vae: ImageVAE, label: int | None, count: int) -> list[int] | None:
-    """Labels for samples: the one asked for, else each in turn; None for a model without.
+def sample_labels(vae: ImageVAE, label: int | None, count: int) -> list[int] | None:
+    """Labels of samples: the requested one, else each in turn; None for a model without.
 
     Raises:
-        ValueError: a label is asked for and the model is given none.
+        ValueError: a label is requested of a model without labels.
     """
     if not vae.classes:
         if label is not None:
@@ -106,12 +106,12 @@ def named_images(
     """The images that a command names: PNG files, or numbers of held-out images.
 
     Raises:
-        ValueError: there is no such file or number, or both are mixed.
+        ValueError: an unknown file or number, or files mixed with numbers.
     """
     numbers = [int(name) for name in names if name.isdigit()]
     if label is not None and (numbers or not vae.classes):
-        known = "numbered images have theirs" if numbers else "the model is given no labels"
-        raise ValueError(f"--label: {known}")
+        reason = "numbered images have theirs" if numbers else "the model is given no labels"
+        raise ValueError(f"--label: {reason}")
     if not numbers:
         images = [read_png(Path(name)) for name in names]
         for image in images:
@@ -129,9 +129,9 @@ def named_images(
 def sample_picture(
     vae: ImageVAE, folder: str, count: int, seed: int, label: int | None, out: Path | None
 ) -> tuple[dict[str, Any], str]:
-    """Write mean images of latents from the prior as a grid; the result as JSON and in words."""
+    """Write mean images of prior samples as a grid; the result as JSON and as text."""
     out = picture_path(out, folder, "samples")
-    labels = asked_labels(vae, label, count)
+    labels = sample_labels(vae, label, count)
     write_grid(out, vae.sample(count, seed, labels))
     return {"images": count, "out": str(out), "seed": seed}, f"{count:,} images -> {out}"
 
@@ -145,7 +145,7 @@ def interpolation_picture(
     label: int | None,
     out: Path | None,
 ) -> tuple[dict[str, Any], str]:
-    """Write the images between two as one row; the result as JSON and in words."""
+    """Write the images between two as one row; the result as JSON and as text."""
     out = picture_path(out, folder, "interpolation")
     ends = named_images(vae, folder, names, None, label)
     write_grid(out, vae.interpolate(ends, steps, spherical), steps)
@@ -156,12 +156,12 @@ def interpolation_picture(
 def reconstruction_picture(
     vae: ImageVAE, folder: str, names: Sequence[str], label: int | None, out: Path | None
 ) -> tuple[dict[str, Any], str]:
-    """Write images and below them what comes back; the result as JSON and in words."""
+    """Write images above their reconstructions; the result as JSON and as text."""
     out = picture_path(out, folder, "reconstructions")
     rows = named_images(vae, folder, names, None, label)
-    wide = min(8, len(rows))
-    images = pairs(as_seen(rows, vae.field), vae.reconstruct(rows), wide)
-    write_grid(out, images, wide)
+    columns = min(8, len(rows))
+    images = pairs(as_seen(rows, vae.field), vae.reconstruct(rows), columns)
+    write_grid(out, images, columns)
     return {"images": list(names), "out": str(out)}, f"{len(rows):,} images, and back -> {out}"
 
 
@@ -175,11 +175,11 @@ def latents_of_source(
 
 
 def picture_path(out: Path | None, folder: str, name: str) -> Path:
-    """The PNG file to write: the one asked for, else `name` in the run's folder, or here.
+    """The PNG file to write: `out`, else `name` in the run's folder, or in the current folder.
 
     Raises:
         ValueError: it cannot be written.
     """
-    found = out or Path(folder if Path(folder).is_dir() else ".") / f"{name}.png"
-    check_out(found, PICTURE)
-    return found
+    path = out or Path(folder if Path(folder).is_dir() else ".") / f"{name}.png"
+    check_out(path, PICTURE)
+    return path

@@ -1,4 +1,7 @@
-"""The per-position protocol of Bosc & Vincent 2020: several runs beside a language model."""
+"""Reconstruction losses per position, of several runs and a language model.
+
+Source: Bosc & Vincent 2020, section 3, arXiv:2004.07683.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +15,12 @@ from textvae.evaluation.positions import PositionLosses, Recovery, improvement
 
 
 @dataclass(frozen=True)
-class PositionStudy:
-    """Losses at each position of the same texts under several runs, and a language model beside.
+class PositionAnalysis:
+    """Losses at each position of the same texts under several runs and a language model.
 
     Args:
         runs: one for each run, as from several seeds; each over the same positions.
-        recoveries: what comes back of the texts, one for each run; empty when not asked for.
+        recoveries: recovery of the texts, one for each run; empty when not asked for.
         baseline: of the language model; None without one.
         latent: which z: "1 posterior sample", "posterior means".
         length: targets of each text, end of sentence included; None for texts of any length.
@@ -32,7 +35,7 @@ class PositionStudy:
     length: int | None
 
     def result(self) -> dict:
-        """All of it as JSON: over the runs, mean, smallest and largest at each position."""
+        """The JSON output: mean, smallest and largest over the runs at each position."""
         first = self.runs[0]
         result = {
             "latent": self.latent,
@@ -44,23 +47,23 @@ class PositionStudy:
         }
         if self.recoveries:
             for name in ("first_word", "length", "exact"):
-                values = [getattr(found, name) for found in self.recoveries]
+                values = [getattr(recovery, name) for recovery in self.recoveries]
                 result[f"{name}_recovery"] = round(float(np.mean(values)), 6)
-            result |= spread("recovery", [found.rate for found in self.recoveries])
+            result |= spread("recovery", [recovery.rate for recovery in self.recoveries])
         if self.baseline is None:
             return result
-        base = self.baseline
-        gains = [improvement(base.loss, run.loss) for run in self.runs]
-        last = [improvement(base.from_end, run.from_end) for run in self.runs]
+        baseline = self.baseline
+        gains = [improvement(baseline.loss, run.loss) for run in self.runs]
+        gains_from_end = [improvement(baseline.from_end, run.from_end) for run in self.runs]
         return result | {
-            "baseline": rounded(base.loss),
-            "baseline_from_end": rounded(base.from_end),
+            "baseline": rounded(baseline.loss),
+            "baseline_from_end": rounded(baseline.from_end),
             **spread("improvement", gains),
-            **spread("improvement_from_end", last),
+            **spread("improvement_from_end", gains_from_end),
         }
 
 
-def study_positions(
+def analyse_positions(
     runs: Sequence[SentenceVAE],
     texts: Sequence[str],
     baseline: SentenceVAE | None = None,
@@ -69,7 +72,7 @@ def study_positions(
     use_mean: bool = False,
     recover: bool = False,
     seed: int = 0,
-) -> PositionStudy:
+) -> PositionAnalysis:
     """Reconstruction losses at each position of held-out texts; KL excluded.
 
     Args:
@@ -78,12 +81,12 @@ def study_positions(
         baseline: a language model of the same size and vocabulary.
         length: only texts of exactly this many targets, end of sentence included.
         samples: posterior samples of each text.
-        use_mean: the posterior means in place of samples.
-        recover: decode each text's posterior mean, and compare.
+        use_mean: posterior means instead of samples.
+        recover: also decode each text's posterior mean and compare it to the text.
         seed: of the samples.
 
     Raises:
-        ValueError: models cut texts differently, the baseline has a latent, or no text is left.
+        ValueError: vocabularies differ, the baseline has a latent, or no text has the length.
     """
     vocabulary = runs[0].tokenizer.get_vocab()
     others = [*runs[1:], *([] if baseline is None else [baseline])]
@@ -95,7 +98,7 @@ def study_positions(
     latent = "posterior means" if use_mean else f"{samples} posterior sample(s)"
     if not any(run.dim for run in runs):
         latent = "no latent"
-    return PositionStudy(
+    return PositionAnalysis(
         runs=[run.positions(chosen, samples, use_mean, seed) for run in runs],
         recoveries=[run.recovery(chosen) for run in runs] if recover else [],
         baseline=None if baseline is None else baseline.positions(chosen),
@@ -105,13 +108,13 @@ def study_positions(
 
 
 def of_length(vae: SentenceVAE, texts: Sequence[str], length: int) -> list[str]:
-    """The texts of exactly so many targets, end of sentence included.
+    """The texts of exactly `length` targets, end of sentence included.
 
     Raises:
-        ValueError: there is none; the most frequent length is named.
+        ValueError: there is none; the message contains the most frequent length.
     """
     targets = vae.sentences(texts).lengths - 1
-    chosen = [text for text, found in zip(texts, targets, strict=True) if found == length]
+    chosen = [text for text, count in zip(texts, targets, strict=True) if count == length]
     if not chosen:
         lengths, counts = np.unique(targets, return_counts=True)
         raise ValueError(
@@ -122,7 +125,7 @@ def of_length(vae: SentenceVAE, texts: Sequence[str], length: int) -> list[str]:
 
 
 def spread(name: str, values: Sequence[Tensor]) -> dict[str, list[float]]:
-    """Mean over runs of values, (T,), and the smallest and the largest where there are several."""
+    """Mean over runs of values, (T,), with the smallest and largest where there are several."""
     stacked = torch.stack(list(values))
     result = {name: rounded(stacked.mean(0))}
     if len(values) > 1:

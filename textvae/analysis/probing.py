@@ -1,4 +1,4 @@
-"""Probing trained models with labelled texts: what `textvae probe` does."""
+"""Probing: classifiers on the features of trained models, with few labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,20 +11,20 @@ from textvae.data.texts import DataError
 from textvae.evaluation.probes import averaged_embeddings, check_labels, probe, word_features
 
 HELD_OUT = 0.5
-"""Share of the labelled texts that is the test set where there is none."""
+"""Share of the labelled texts that is held out where there is no test split."""
 
 
 def labelled_data(
     data: str, test: str | None, text_column: str, label_column: str, seed: int
 ) -> tuple[Labelled, Labelled, list[str]]:
-    """Labelled texts to train and to test on, and notes on where they are from.
+    """Labelled texts to train and to test on, and notes on their origin.
 
     Args:
         data: file, or folder with train and test files.
-        test: file or folder of test texts; None for those of `data`, or half of it held out.
-        text_column: where the text is.
-        label_column: where its label is.
-        seed: of what is held out.
+        test: file or folder of test texts; None for the test split of `data`, or half of `data`.
+        text_column: column of the texts.
+        label_column: column of the labels.
+        seed: of the texts that are held out.
 
     Raises:
         DataError: it cannot be read, or cannot be split.
@@ -34,8 +34,9 @@ def labelled_data(
     if "train" not in splits:
         raise DataError(f"{data}: has no train split (found: {', '.join(splits)})")
     if test is not None:
-        found = read_labelled(test, **columns)
-        return splits["train"], found.get("test", next(iter(found.values()))), []
+        test_splits = read_labelled(test, **columns)
+        held = test_splits.get("test", next(iter(test_splits.values())))
+        return splits["train"], held, []
     if "test" in splits:
         return splits["train"], splits["test"], [f"{data}: tested on its test split"]
     train, held = halves(splits["train"], seed)
@@ -68,12 +69,12 @@ def probe_models(
     subsets: int = 5,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The scores of models' features beside those of the words themselves, as JSON.
+    """The scores of classifiers on models' features and on the words, as JSON.
 
     Args:
         models: by name.
         train: labelled texts that subsets are drawn from.
-        test: labelled texts that every classifier is judged on.
+        test: labelled texts that every classifier is tested on.
         per_class: numbers of labels of each class.
         kinds: of features.
         subsets: for each number of labels.
@@ -86,8 +87,8 @@ def probe_models(
     features: dict[str, Any] = {}
     for name, vae in models.items():
         for kind in kinds:
-            found = (vae.features(rows.texts, kind, seed) for rows in (train, test))
-            features[f"{name}, {kind}"] = tuple(found)
+            splits = (vae.features(rows.texts, kind, seed) for rows in (train, test))
+            features[f"{name}, {kind}"] = tuple(splits)
     features |= word_features(train.texts, test.texts)
     features["averaged embeddings"] = averaged_embeddings(train.texts, test.texts)
     scores = probe(features, train.labels, test.labels, per_class, subsets, seed)
@@ -102,7 +103,7 @@ def probe_models(
 
 
 def probe_text(result: Mapping[str, Any]) -> str:
-    """The scores as a table with what the columns are."""
+    """The scores as a table, with the classifier and its data."""
     rows = [
         [
             score["labels_per_class"],

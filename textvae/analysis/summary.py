@@ -23,10 +23,10 @@ class Finished:
     Args:
         folder: of the run.
         metrics: of held-out texts.
-        reconstructions: pairs of a held-out text and what came back.
+        reconstructions: pairs of a held-out text and its reconstruction.
         samples: sentences from the prior.
         interpolation: sentences between two held-out texts; empty without a latent.
-        seconds: that training took, this time.
+        seconds: duration of the training since it was last resumed.
         pictures: files of an image model: reconstructions, samples, an interpolation.
     """
 
@@ -40,14 +40,14 @@ class Finished:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """All of it as JSON."""
+        """The JSON output."""
         return {**asdict(self), "folder": str(self.folder)}
 
     def text(self) -> str:
-        """All of it for a person."""
+        """The report for a terminal."""
         parts = [f"held-out metrics\n{evaluation_text(self.metrics)}"]
         if self.reconstructions:
-            lines = [f"  {text}\n    -> {back}" for text, back in self.reconstructions]
+            lines = [f"  {text}\n    -> {decoded}" for text, decoded in self.reconstructions]
             parts.append("\n".join(["reconstructions (greedy, from the posterior mean)", *lines]))
         if self.samples:
             lines = [f"  {sentence}" for sentence in self.samples]
@@ -62,41 +62,44 @@ class Finished:
 
 
 def summarize_run(run: TrainedRun) -> Finished:
-    """Look at a finished run with at most `SUMMARY_SENTENCES` of its held-out rows."""
+    """The closing report of a run, on at most `SUMMARY_SENTENCES` of its held-out rows."""
     corpus = run.corpus
     if isinstance(corpus, ImageCorpus):
         rows = image_subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
-        return look_at_images(ImageVAE(run.model), rows, run.folder, run.seconds)
+        return summarize_images(ImageVAE(run.model), rows, run.folder, run.seconds)
     assert run.tokenizer is not None, "texts have one"
     split = "test" if corpus.test else "valid"
     texts = subset(getattr(corpus, split), SUMMARY_SENTENCES)
     labels = None if corpus.labels is None else corpus.labels[split]
     labels = None if labels is None else subset(labels, SUMMARY_SENTENCES)
-    return look(SentenceVAE(run.model, run.tokenizer), texts, run.folder, run.seconds, labels)
+    return summarize_texts(
+        SentenceVAE(run.model, run.tokenizer), texts, run.folder, run.seconds, labels
+    )
 
 
-def look(
+def summarize_texts(
     vae: SentenceVAE, texts: list[str], folder: Path, seconds: float, labels: list[str] | None
 ) -> Finished:
     """Held-out metrics, three reconstructions, three samples and an interpolation."""
-    told = labels if labels is not None and any(labels) and vae.tells_labels else None
-    metrics = asdict(vae.evaluate(texts, SUMMARY_SAMPLES, labels=told))
+    if labels is not None and not (any(labels) and vae.predicts_labels):
+        labels = None
+    metrics = asdict(vae.evaluate(texts, SUMMARY_SAMPLES, labels=labels))
     metrics |= entropy_of(str(folder), None)
     few = texts[:3]
     decodes = bool(vae.dim) and vae.ordered
-    back = vae.reconstruct(few) if decodes else []
-    between = vae.interpolate(texts[0], texts[-1], 6) if decodes and len(texts) > 1 else []
+    decoded = vae.reconstruct(few) if decodes else []
+    interpolation = vae.interpolate(texts[0], texts[-1], 6) if decodes and len(texts) > 1 else []
     return Finished(
         folder=folder,
         metrics=metrics,
-        reconstructions=list(zip(few, back, strict=False)),
+        reconstructions=list(zip(few, decoded, strict=False)),
         samples=vae.sample(3, seed=0),
-        interpolation=between,
+        interpolation=interpolation,
         seconds=seconds,
     )
 
 
-def look_at_images(vae: ImageVAE, rows: Fields, folder: Path, seconds: float) -> Finished:
+def summarize_images(vae: ImageVAE, rows: Fields, folder: Path, seconds: float) -> Finished:
     """Held-out metrics, and pictures of reconstructions, samples and an interpolation."""
     metrics = asdict(vae.evaluate(rows, SUMMARY_SAMPLES))
     pictures = tuple(str(path) for path in write_first_pictures(vae, rows, folder))

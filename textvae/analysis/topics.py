@@ -1,4 +1,4 @@
-"""The topics of a trained topic model: what `textvae topics` does."""
+"""The topics of a trained topic model: words, shares, coherence, perplexity."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,16 +14,16 @@ from textvae.evaluation.likelihood import LikelihoodEstimate, likelihood
 from textvae.evaluation.topics import bag_perplexity, npmi, topic_decoder, uniqueness
 
 
-def study_topics(
+def analyse_topics(
     vae: SentenceVAE, texts: Sequence[str], words: int = 10, samples: int = 20, seed: int = 0
 ) -> dict[str, Any]:
     """Each topic's words, share and coherence, and the model's perplexity, as JSON.
 
     Args:
         vae: with one topic decoder.
-        texts: held out; coherence is counted in them too.
-        words: of each topic.
-        samples: of the importance-weighted bound.
+        texts: held-out texts; their counts also define the coherence.
+        words: number of words of each topic.
+        samples: K of the importance-weighted bound.
         seed: of the samples.
 
     Raises:
@@ -56,13 +56,13 @@ def study_topics(
 
 def in_order(estimate: LikelihoodEstimate, order: np.ndarray) -> LikelihoodEstimate:
     """The likelihood of texts whose n-th is the n-th of `order`, in the order of the texts."""
-    back = torch.from_numpy(np.argsort(order))
+    inverse = torch.from_numpy(np.argsort(order))
     parts = (estimate.nll, estimate.elbo, estimate.reconstruction_loss, estimate.kl)
-    return LikelihoodEstimate(*(part[back] for part in parts), samples=estimate.samples)
+    return LikelihoodEstimate(*(part[inverse] for part in parts), samples=estimate.samples)
 
 
 def topics_text(result: Mapping[str, Any]) -> str:
-    """The topics as a table, best first, and what the metrics are."""
+    """The topics as a table, most coherent first, with their metrics."""
     rows = [
         [t["topic"], f"{100 * t['share']:.1f}%", t["npmi"], " ".join(t["words"])]
         for t in result["topics"]

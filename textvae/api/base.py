@@ -1,7 +1,8 @@
-"""What every trained model can do: its latents, its metrics, how it is loaded."""
+"""The base of the model interfaces: latents, metrics, loading."""
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -32,7 +33,7 @@ from textvae.graph.model import VAE, VAEConfig
 from textvae.registry import suggest
 
 LATENT_SAMPLES = 20_000
-"""Posterior samples that mutual information is estimated from: 1 to 10 of each text."""
+"""Posterior samples of the estimate of mutual information: 1 to 10 of each text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +53,10 @@ class Metrics:
         dimensions: of all latents.
         variances: of each dimension's posterior mean over the rows.
         kls: KL of each dimension, nats; None where a posterior does not factorise.
-        collapsed: the posterior equals the prior for all that matters.
+        collapsed: whether the posterior practically equals the prior.
         samples: K of the importance-weighted bound.
-        deterministic: whether a latent is a point: then nll, -elbo and reconstruction are one
-            number and no bound, and KL, mutual information and marginal KL mean nothing.
+        deterministic: whether a latent is a point. Then nll, -elbo and reconstruction loss are
+            equal and no bound, and KL, mutual information and marginal KL have no meaning.
     """
 
     nll: float
@@ -75,11 +76,11 @@ class Metrics:
     deterministic: bool = False
 
 
-class PretrainedVAE:
-    """A trained model: what texts and images share.
+class TrainedVAE:
+    """Base of the interfaces to a trained model, of texts or of images.
 
     Args:
-        model: is put in evaluation mode.
+        model: the model, which is set to evaluation mode.
     """
 
     def __init__(self, model: VAE):
@@ -97,13 +98,13 @@ class PretrainedVAE:
 
     @property
     def labels(self) -> list[str]:
-        """Names of the classes of the label that it was taught or is given; empty without one."""
+        """Names of the classes of the label that the model predicts or reads; empty without."""
         config = self.model.config
-        read = [
+        fields = [
             node.get("field") for name in ("encoders", "latents") for node in config.nodes(name)
         ]
         for field, facts in (config.observed or {}).items():
-            if "classes" in facts and field in read:
+            if "classes" in facts and field in fields:
                 return list(facts.get("names") or map(str, range(facts["classes"])))
         return []
 
@@ -111,10 +112,10 @@ class PretrainedVAE:
         """The number of a class, given as `positive` or, with its field or latent, `y=positive`.
 
         Raises:
-            ValueError: the model knows no label, or not this one.
+            ValueError: the model has no labels, or the label is unknown.
         """
         if not self.labels:
-            raise ValueError(f"the model knows no label (asked for {label!r})")
+            raise ValueError(f"the model has no labels (got label {label!r})")
         prefix, _, rest = label.partition("=")
         if label not in self.labels and prefix in (*(labelled_latent(self.model) or ()), "label"):
             label = rest
@@ -123,12 +124,12 @@ class PretrainedVAE:
         return self.labels.index(label)
 
     @property
-    def tells_labels(self) -> bool:
-        """Whether it was taught a label, and tells it of texts."""
+    def predicts_labels(self) -> bool:
+        """Whether the model was trained with labels, and predicts them."""
         return labelled_latent(self.model) is not None
 
     def require_latent(self) -> None:
-        """Refuse what a language model cannot do.
+        """Refuse a model without a latent.
 
         Raises:
             ValueError: the model has no latent.
@@ -149,18 +150,17 @@ class PretrainedVAE:
         return {name: part[None] for name, part in zip(self.model.latents, parts, strict=True)}
 
     def moments(self, rows: Examples) -> tuple[np.ndarray, np.ndarray]:
-        """Posterior centres and standard deviations, (N, D) each, all latents side by side.
+        """Posterior point estimates and standard deviations, (N, D) each, latents side by side.
 
         Raises:
             ValueError: the model is a language model: it has no latent.
         """
         self.require_latent()
         order, batches = zip(*rows.in_length_order(), strict=True)
-        found = posterior_moments(self.model, batches)
-        back = np.argsort(np.concatenate(order))
+        moments = posterior_moments(self.model, batches).values()
+        inverse = np.argsort(np.concatenate(order))
         means, scales = (
-            torch.cat([parts[number] for parts in found.values()], -1).numpy()[back]
-            for number in (0, 1)
+            torch.cat(parts, -1).numpy()[inverse] for parts in zip(*moments, strict=True)
         )
         return means, scales
 
@@ -170,10 +170,10 @@ class PretrainedVAE:
 
         Args:
             rows: N of them.
-            kind: `mean` of the posterior, as `encode` has it before any refinement; `hidden`, what
-                the encoders say before the latents' heads; `sample` of the posterior; `layers`,
-                every layer of the encoders and the latents as decoders see them.
-            seed: of samples, which also depend on what rows are given together.
+            kind: `mean` of the posterior, as `encode` returns it without refinement; `hidden`,
+                the features of the encoders before the latents' heads; `sample` of the posterior;
+                `layers`, every layer of the encoders and the latents as decoders read them.
+            seed: of samples, which also depend on the rows of the same call.
 
         Raises:
             ValueError: an unknown kind, or the model is a language model: it has no latent.
@@ -181,19 +181,19 @@ class PretrainedVAE:
         order, parts = [], []
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            for chosen, batch in rows.in_length_order():
+            for indices, batch in rows.in_length_order():
                 fields = {name: value.to(self.model.device) for name, value in batch.items()}
-                order.append(chosen)
+                order.append(indices)
                 parts.append(latent_features(self.model, fields, kind).cpu())
         return torch.cat(parts).numpy()[np.argsort(np.concatenate(order))]
 
     def between(self, ends: np.ndarray, steps: int, spherical: bool = False) -> Tensor:
-        """Latents on the way between two, (steps, D), both ends included.
+        """Latents that interpolate between two, (steps, D), both ends included.
 
         Args:
             ends: (2, D).
             steps: number of latents.
-            spherical: on the great circle in place of the line; latents on a sphere always are.
+            spherical: along the great circle; latents on a sphere always are.
 
         Raises:
             ValueError: fewer than two steps.
@@ -206,11 +206,11 @@ class PretrainedVAE:
             return great_circle(first, last, share)
         families = [cast(Family, family) for family in self.model.latents.values()]
         parts = zip(families, first.split(self.sizes), last.split(self.sizes), strict=True)
-        ways = [
+        paths = [
             (great_circle if family.spherical else line)(start, end, share)
             for family, start, end in parts
         ]
-        return torch.cat(ways, -1)
+        return torch.cat(paths, -1)
 
     def metrics(
         self, rows: Examples, samples: int, seed: int, max_tokens: int = 4096
@@ -251,19 +251,19 @@ class PretrainedVAE:
 
 
 def load_vae(folder: str | PathLike[str]) -> tuple[VAE, Path]:
-    """The model in a folder or under a hub name, and where its files lie; safetensors only.
+    """The model in a folder or under a hub name, and the folder of its files; safetensors only.
 
     Raises:
         CheckpointError: there is none, it is of another kind, or it is damaged.
     """
-    place = local_folder(folder)
-    if (place / MANIFEST).exists() and (problem := damage(place)):
+    local = local_folder(folder)
+    if (local / MANIFEST).exists() and (problem := damage(local)):
         raise CheckpointError(f"{folder} holds no sound model: {problem} (see {MANIFEST})")
-    return load_model(place), place
+    return load_model(local), local
 
 
 def as_tensor(z: np.ndarray | Tensor) -> Tensor:
-    """Latents as a tensor, where they are, without gradients."""
+    """Latents as a tensor without gradients, on their device."""
     return z.detach() if isinstance(z, Tensor) else torch.as_tensor(np.asarray(z))
 
 
@@ -273,9 +273,9 @@ def line(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
 
 
 def great_circle(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-    """Points on the arc from start to end, (N, D), whose length changes evenly with the share.
+    """Points on the arc from start to end, (N, D); the norm changes linearly with the share.
 
-    Source: White 2016, section 2.1, arXiv:1609.04468; the norm is interpolated too.
+    Source: White 2016, section 2.1, arXiv:1609.04468, where the norm is constant.
     """
     lengths = start.norm(), end.norm()
     if min(lengths) == 0:
@@ -291,10 +291,10 @@ def great_circle(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
 
 
 def local_folder(name: str | PathLike[str]) -> Path:
-    """The folder itself, or where the files of a model on the hub lie once they are here.
+    """The folder itself, or the local copy of a model on the hub.
 
     Raises:
-        CheckpointError: neither is there.
+        CheckpointError: neither exists.
     """
     folder = Path(name)
     if folder.exists():
@@ -310,16 +310,17 @@ def local_folder(name: str | PathLike[str]) -> Path:
 
 
 def load_model(folder: Path) -> VAE:
-    """The model in a folder, every weight accounted for; its config describes a graph, no more.
+    """The model in a folder, whose weights all match its config.
 
-    transformers would follow other keys of a config, as far as to code on the hub.
+    Keys of the config other than the graph's are ignored: transformers would follow them, even to
+    code on the hub.
 
     Raises:
         CheckpointError: there is none, it is of another kind, or it is damaged.
     """
     if not (folder / "config.json").is_file():
-        begun = (folder / "recipe.yaml").is_file()
-        hint = " (training has not finished: --resume)" if begun else ""
+        unfinished = (folder / "recipe.yaml").is_file()
+        hint = " (training has not finished: --resume)" if unfinished else ""
         raise CheckpointError(f"{folder} holds no model: config.json is missing{hint}")
     try:
         config = read_config(folder)
@@ -331,29 +332,32 @@ def load_model(folder: Path) -> VAE:
     except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
         text = str(error).strip().split("\n")[0]
         raise CheckpointError(f"{folder} holds no sound model: {text}") from None
-    # A checkpoint holds the weights of its objective too.
+    # A checkpoint also contains the weights of its objective.
     weights = {name: w for name, w in stored.items() if not name.startswith("objective.")}
-    own = model.state_dict()
-    wrong = {
-        "missing": own.keys() - weights.keys(),
-        "unknown": weights.keys() - own.keys(),
-        "of another shape": [
-            name for name in own.keys() & weights.keys() if own[name].shape != weights[name].shape
-        ],
-    }
-    found = [f"{', '.join(sorted(names))} ({what})" for what, names in wrong.items() if names]
-    if found:
-        raise CheckpointError(f"{folder} is damaged: its weights do not match: {'; '.join(found)}")
+    if mismatches := weight_mismatches(model.state_dict(), weights):
+        details = "; ".join(mismatches)
+        raise CheckpointError(f"{folder} is damaged: its weights do not match: {details}")
     model.load_state_dict(weights)
     return model
+
+
+def weight_mismatches(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
+    """The names of weights that are missing, unknown or of another shape, one string for each."""
+    common = expected.keys() & weights.keys()
+    names = {
+        "missing": expected.keys() - weights.keys(),
+        "unknown": weights.keys() - expected.keys(),
+        "of another shape": {n for n in common if expected[n].shape != weights[n].shape},
+    }
+    return [f"{', '.join(sorted(group))} ({what})" for what, group in names.items() if group]
 
 
 def read_config(folder: Path) -> VAEConfig:
     """The graph that a folder's config.json describes.
 
     Raises:
-        CheckpointError: it is of another kind.
-        ValueError: it is no JSON, or describes no graph.
+        CheckpointError: a model of another kind.
+        ValueError: not JSON, or no graph.
     """
     try:
         document = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))

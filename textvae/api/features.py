@@ -1,4 +1,4 @@
-"""What a model says of texts, as vectors for other models: tensors in, tensors out."""
+"""Features of a model for other networks: tensors in, tensors out."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -14,23 +14,23 @@ from textvae.registry import suggest
 from textvae.vocabulary import BOS, EOS
 
 Kind = Literal["mean", "hidden", "sample", "layers"]
-"""`mean`: posterior means; `hidden`: what encoders pool, before the latents' heads, without labels;
-`sample`: one posterior sample; `layers`: every layer of the encoders, then the latents as decoders
-see them (topic proportions, say)."""
+"""`mean`: posterior means; `hidden`: pooled features of the encoders, before the latents' heads,
+without labels; `sample`: one posterior sample; `layers`: every layer of the encoders, then the
+latents as decoders read them, such as topic proportions."""
 
 
 def check_kind(kind: str) -> None:
     """Refuse an unknown kind of features.
 
     Raises:
-        ValueError: the known kinds are named.
+        ValueError: the message contains the known kinds.
     """
     if kind not in get_args(Kind):
         raise ValueError(f"unknown kind of features {kind!r} {suggest(kind, get_args(Kind))}")
 
 
 def feature_parts(model: VAE, fields: Mapping[str, Tensor], kind: Kind = "mean") -> list[Tensor]:
-    """The vectors that `latent_features` puts side by side, (B, H) each; gradients flow.
+    """The vectors that `latent_features` concatenates, (B, H) each, with gradients.
 
     Raises:
         ValueError: an unknown kind, or the model has no latent.
@@ -38,25 +38,25 @@ def feature_parts(model: VAE, fields: Mapping[str, Tensor], kind: Kind = "mean")
     check_kind(kind)
     if not len(model.latents):
         raise ValueError("the model has no latent: it is a language model")
-    read = model.encoder_features(fields)
+    encoded = model.encoder_features(fields)
     if kind == "hidden":
         return [
-            found.pooled
-            for name, found in read.items()
+            features.pooled
+            for name, features in encoded.items()
             if not isinstance(model.encoders[name], LabelEncoder)
         ]
     batch = len(next(iter(fields.values())))
-    drawn = model.draw(read, 1, batch, use_mean=kind != "sample")
+    drawn = model.draw(encoded, 1, batch, use_mean=kind != "sample")
     values = {name: latent.value[0] for name, latent in drawn.items()}
     if kind != "layers":
         return list(values.values())
-    layers = [layer for found in read.values() for layer in found.layers or (found.pooled,)]
+    layers = [layer for each in encoded.values() for layer in each.layers or (each.pooled,)]
     latents = [cast(Family, model.latents[name]).embed(value) for name, value in values.items()]
     return layers + latents
 
 
 def latent_features(model: VAE, fields: Mapping[str, Tensor], kind: Kind = "mean") -> Tensor:
-    """Features of a batch, (B, F), float32; dropout and noise act when the model trains.
+    """Features of a batch, (B, F), float32; dropout and noise apply in training mode.
 
     Args:
         model: with at least one latent.
@@ -71,7 +71,7 @@ def latent_features(model: VAE, fields: Mapping[str, Tensor], kind: Kind = "mean
 
 @torch.no_grad()
 def feature_sizes(model: VAE, kind: Kind = "mean") -> list[int]:
-    """The width of each vector that `latent_features` puts side by side; their sum is F."""
+    """The width of each vector that `latent_features` concatenates; their sum is F."""
     trained = model.training
     empty = torch.tensor([[BOS, EOS]], device=model.device)
     fields = {node["field"]: empty for node in model.config.nodes("encoders")}
@@ -82,16 +82,16 @@ def feature_sizes(model: VAE, kind: Kind = "mean") -> list[int]:
 
 
 class EncoderModule(nn.Module):
-    """The encoders and latents of a VAE as a part of another network: token ids to features.
+    """The encoders and latents of a VAE as a module of another network: token ids to features.
 
-    It holds a copy, so that training it leaves the VAE as it was, and no decoder. Only what the
-    features depend on is to be trained: every such parameter gets a gradient.
+    The module contains a copy of the model without its decoders, so that training it does not
+    change the VAE. Only parameters that the features depend on have gradients.
 
     Args:
         model: VAE with one field to encode.
         kind: see `Kind`.
-        frozen: whether the weights stay as they are; dropout and noise are then off too, also
-            while the network around it trains.
+        frozen: whether the weights are constant; the module is then always in evaluation mode,
+            without dropout and noise.
 
     Raises:
         ValueError: an unknown kind, no latent, or encoders of several fields.
@@ -103,7 +103,7 @@ class EncoderModule(nn.Module):
         if len(fields) > 1:
             raise ValueError(f"one field to encode is needed (the model has {sorted(fields)})")
         self.sizes = feature_sizes(model, kind)
-        """Width of each vector that the features consist of; see `ScalarMix`."""
+        """Width of each vector of the features; see `ScalarMix`."""
         self.features = sum(self.sizes)
         """F."""
         (self.field,) = fields
@@ -121,12 +121,12 @@ class EncoderModule(nn.Module):
         return latent_features(self.model, {self.field: ids}, self.kind)
 
     def train(self, mode: bool = True) -> "EncoderModule":
-        """As of any module; a frozen one stays in evaluation mode."""
+        """Set the training mode; a frozen module stays in evaluation mode."""
         return super().train(mode and not self.frozen)
 
 
 class ScalarMix(nn.Module):
-    """gamma sum_l softmax(w)_l h_l: one vector of several of one width, weighted as is learnt.
+    """gamma sum_l softmax(w)_l h_l: a learned weighted sum of vectors of one width.
 
     >>> mix = ScalarMix([2, 2])
     >>> mix(torch.tensor([[1.0, 2.0, 3.0, 4.0]]))
@@ -136,7 +136,7 @@ class ScalarMix(nn.Module):
         sizes: width of each vector, all equal: `EncoderModule.sizes` of kind `layers`.
 
     Raises:
-        ValueError: there is none, or their widths differ.
+        ValueError: no vector, or vectors of different widths.
 
     Source: Peters et al. 2018, eq. 1, arXiv:1802.05365; Gururangan et al. 2019, section 3.3,
     arXiv:1906.02242.
@@ -151,6 +151,6 @@ class ScalarMix(nn.Module):
         self.gamma = nn.Parameter(torch.ones(()))
 
     def forward(self, features: Tensor) -> Tensor:
-        """The mix, (..., H), of vectors side by side, (..., L H)."""
+        """The mix, (..., H), of concatenated vectors, (..., L H)."""
         layers = features.unflatten(-1, (len(self.weights), self.features))
         return self.gamma * (self.weights.softmax(0)[:, None] * layers).sum(-2)

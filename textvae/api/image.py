@@ -1,4 +1,4 @@
-"""The few-line public face of image models: images in, latents and images out."""
+"""The interface to image models: images in, latents and images out."""
 
 import copy
 import math
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from textvae.api.base import (
     Metrics,
-    PretrainedVAE,
+    TrainedVAE,
     as_tensor,
     load_vae,
     local_folder,
@@ -36,7 +36,7 @@ ROWS = 512
 """Most images decoded at once."""
 
 OF_LOGITS = ("bernoulli", "continuous_bernoulli")
-"""Densities whose parameter is one logit for each pixel."""
+"""Likelihoods with one logit per pixel."""
 
 PIXELS = {
     "grey": "grey pixels",
@@ -44,7 +44,7 @@ PIXELS = {
     "static": "statically binarised pixels",
     "dynamic": "dynamically binarised pixels, held-out bits drawn once",
 }
-"""How images were read, in words."""
+"""A description of each kind of pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +54,9 @@ class ImageEvaluation(Metrics):
     Args:
         bits_per_dimension: nll / (pixels * ln 2).
         images: number of images N.
-        pixels: how images were read: a likelihood means nothing without it.
-        likelihood: kind of the density of a pixel.
-        trained_likelihood: kind that the model was trained with; the same unless another was asked
-            for.
+        pixels: description of the pixels, which a likelihood depends on.
+        likelihood: kind of the likelihood of a pixel.
+        trained_likelihood: kind that the model was trained with.
     """
 
     bits_per_dimension: float
@@ -67,11 +66,11 @@ class ImageEvaluation(Metrics):
     trained_likelihood: str
 
 
-class ImageVAE(PretrainedVAE):
+class ImageVAE(TrainedVAE):
     """An image VAE.
 
-    Images are given as an array, (N, C, H, W), (N, H, W) or (N, H, W, C): uint8, or floats in
-    [0, 1]. A model that is given labels needs them wherever images are.
+    Images are an array, (N, C, H, W), (N, H, W) or (N, H, W, C): uint8, or floats in [0, 1]. A
+    conditional model also needs the labels of the images.
 
     >>> vae = ImageVAE.from_pretrained("runs/kingma2014_image")  # doctest: +SKIP
     >>> z = vae.encode(images)  # doctest: +SKIP
@@ -81,19 +80,19 @@ class ImageVAE(PretrainedVAE):
         model: with one image decoder.
 
     Raises:
-        ValueError: it has none, or several.
+        ValueError: no image decoder, or several.
     """
 
     def __init__(self, model: VAE):
         super().__init__(model)
-        found = [
+        decoders = [
             (model.field_of(name), decoder)
             for name, decoder in model.decoders.items()
             if name in model.main_decoders and isinstance(decoder, ImageDecoder)
         ]
-        if len(found) != 1:
-            raise ValueError(f"one image decoder is needed (the model has {len(found)})")
-        self.field, self.decoder = found[0]
+        if len(decoders) != 1:
+            raise ValueError(f"one image decoder is needed (the model has {len(decoders)})")
+        self.field, self.decoder = decoders[0]
         encoders = model.config.nodes("encoders")
         self.label_fields = [
             node["field"]
@@ -115,9 +114,9 @@ class ImageVAE(PretrainedVAE):
         return cls(model)
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
-        """Write the model so that `from_pretrained` reads it back."""
-        with atomic_folder(Path(folder)) as beside, quiet_transformers():
-            self.model.save_pretrained(beside)
+        """Write the model for `from_pretrained`."""
+        with atomic_folder(Path(folder)) as partial, quiet_transformers():
+            self.model.save_pretrained(partial)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -126,30 +125,32 @@ class ImageVAE(PretrainedVAE):
 
     @property
     def pixels(self) -> str:
-        """How it sees images, see `ImageDataConfig`."""
+        """The kind of pixels that the model reads, see `ImageDataConfig`."""
         return (self.model.config.observed or {})[self.field]["pixels"]
 
     @property
     def classes(self) -> int:
-        """Number of classes of the label that it is given; 0 without one."""
+        """Number of classes of a conditional model; 0 for any other."""
         observed = self.model.config.observed or {}
         return observed[self.label_fields[0]]["classes"] if self.label_fields else 0
 
     def rows(self, images: np.ndarray | Fields, labels: Sequence[int] | None = None) -> Fields:
-        """Images and labels as the model reads them.
+        """Images and labels as fields of the model.
 
         Raises:
-            ValueError: no image, one of another size or range, or labels that do not fit.
+            ValueError: no image, an image of another size or range, or labels that do not fit.
         """
         if isinstance(images, Fields):
             column = images.columns[self.field]
-            assert isinstance(column, Images), "fields called so hold images"
+            assert isinstance(column, Images), "the field contains images"
             self.check(column.values)
             for field in self.label_fields:
-                known = images.columns.get(field)
-                self.check_labels(known.values if isinstance(known, Labels) else None)
+                labels_column = images.columns.get(field)
+                self.check_labels(
+                    labels_column.values if isinstance(labels_column, Labels) else None
+                )
             return images
-        values, known = checked_split(
+        values, checked_labels = checked_split(
             "images", np.asarray(images), None if labels is None else np.asarray(labels)
         )
         self.check(values)
@@ -157,14 +158,14 @@ class ImageVAE(PretrainedVAE):
             values = binarized(values, 0)
         columns: dict[str, Any] = {self.field: Images(values, self.pixels)}  # type: ignore[arg-type]
         for field in self.label_fields:
-            columns[field] = Labels(self.check_labels(known), self.classes)
+            columns[field] = Labels(self.check_labels(checked_labels), self.classes)
         return Fields(columns)
 
     def scored_as(self, kind: str) -> "ImageVAE":
-        """A copy whose logits are those of another density, for comparison under the same one.
+        """A copy with the same logits under another likelihood, for comparison.
 
         Raises:
-            ValueError: unknown, of other parameters than logits, or no density of these pixels.
+            ValueError: a likelihood without logits, or not of these pixels.
 
         Source: Loaiza-Ganem & Cunningham 2019, section 5.1, arXiv:1907.06845.
         """
@@ -177,9 +178,9 @@ class ImageVAE(PretrainedVAE):
         density = Likelihood.build({"kind": kind})
         if self.pixels not in density.pixels:
             raise ValueError(f"{kind} is no density of {PIXELS[self.pixels]}")
-        face = ImageVAE(copy.deepcopy(self.model))
-        face.decoder.likelihood = density
-        return face
+        copied = ImageVAE(copy.deepcopy(self.model))
+        copied.decoder.likelihood = density
+        return copied
 
     def check(self, values: np.ndarray) -> None:
         """Refuse images, (N, C, H, W), of another size or outside the likelihood's range."""
@@ -190,12 +191,12 @@ class ImageVAE(PretrainedVAE):
         check_unit_interval(values, [likelihood.kind] if likelihood.bounded else [], "images")
 
     def check_labels(self, labels: np.ndarray | None) -> np.ndarray:
-        """Labels of images, (N,); refused where there are none, or one that is not known."""
+        """The labels, (N,), after a check that they exist and are in range."""
         if labels is None:
             raise ValueError("the model is given labels: name one for each image")
         if labels.size and not (labels.min() >= MISSING and labels.max() < self.classes):
-            found = f"{labels.min()} to {labels.max()}"
-            raise ValueError(f"labels must be from 0 to {self.classes - 1} (got {found})")
+            given = f"{labels.min()} to {labels.max()}"
+            raise ValueError(f"labels must be from 0 to {self.classes - 1} (got {given})")
         return labels
 
     def encode(
@@ -224,24 +225,25 @@ class ImageVAE(PretrainedVAE):
 
         Args:
             z: latents side by side, (N, D), as `encode` gives them.
-            labels: one for each, for a model that is given them.
+            labels: one for each latent of a conditional model.
 
         Raises:
             ValueError: z is not (N, D), or labels are missing or unknown.
         """
         latents = as_tensor(z)
-        known = self.label_batch(labels, len(latents))
+        label_fields = self.label_batch(labels, len(latents))
         parts = []
         for start in range(0, len(latents), ROWS):
-            values = self.values_of(latents[start : start + ROWS])
-            features = self.model.read({k: v[start : start + ROWS] for k, v in known.items()})
-            count = len(latents[start : start + ROWS])
-            (found,) = self.model.likelihoods(values, features, count).values()
-            parts.append(found.mean[0].float().cpu().numpy())
+            part = slice(start, start + ROWS)
+            values = self.values_of(latents[part])
+            features = self.model.read({name: v[part] for name, v in label_fields.items()})
+            count = len(latents[part])
+            (likelihood,) = self.model.likelihoods(values, features, count).values()
+            parts.append(likelihood.mean[0].float().cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, *self.shape), np.float32)
 
     def label_batch(self, labels: Sequence[int] | None, count: int) -> dict[str, Tensor]:
-        """The label fields of a batch; empty for a model that is given none."""
+        """The label fields of a batch; empty for a model without."""
         if not self.label_fields:
             return {}
         if labels is None or len(labels) != count:
@@ -259,7 +261,7 @@ class ImageVAE(PretrainedVAE):
         return self.decode(np.asarray(self.encode(rows)), self.labels_of(rows))
 
     def labels_of(self, rows: Fields) -> Sequence[int] | None:
-        """The labels of rows, if the model is given them."""
+        """The labels of rows; None for a model without label fields."""
         if not self.label_fields:
             return None
         column = rows.columns.get(self.label_fields[0])
@@ -271,7 +273,7 @@ class ImageVAE(PretrainedVAE):
     def sample_latents(
         self, count: int, seed: int | None = None, labels: Sequence[int] | None = None
     ) -> np.ndarray:
-        """Latents from the prior, (N, D), all side by side."""
+        """Samples of the prior, (N, D), all latents side by side."""
         if count < 1:
             raise ValueError(f"at least one image must be asked for (got {count})")
         with torch.random.fork_rng(enabled=seed is not None):
@@ -283,12 +285,12 @@ class ImageVAE(PretrainedVAE):
     def sample(
         self, count: int = 1, seed: int | None = None, labels: Sequence[int] | None = None
     ) -> np.ndarray:
-        """Mean images of latents from the prior, (N, C, H, W).
+        """Mean images of prior samples, (N, C, H, W).
 
         Args:
             count: number of images.
-            seed: of z; None leaves the random state as it is.
-            labels: one for each image, for a model that is given them.
+            seed: of z; None to draw from the global random state.
+            labels: one for each image of a conditional model.
 
         Raises:
             ValueError: count below 1, or labels are missing or unknown.
@@ -302,9 +304,9 @@ class ImageVAE(PretrainedVAE):
         spherical: bool = False,
         labels: Sequence[int] | None = None,
     ) -> np.ndarray:
-        """Mean images on the way between the posterior means of two images, (steps, C, H, W).
+        """Mean images between the posterior means of two images, (steps, C, H, W).
 
-        With labels, the first half has that of the first image.
+        With labels, the first half has the label of the first image.
 
         Raises:
             ValueError: fewer than two steps, or not two images.
@@ -312,11 +314,13 @@ class ImageVAE(PretrainedVAE):
         rows = self.rows(images, labels)
         if len(rows) != 2:
             raise ValueError(f"an interpolation is between 2 images (got {len(rows)})")
-        known = self.labels_of(rows)
-        way = self.between(np.asarray(self.encode(rows)), steps, spherical)
-        if known is not None:
-            known = [known[0 if 2 * step < steps else 1] for step in range(steps)]
-        return self.decode(way, known)
+        end_labels = self.labels_of(rows)
+        latents = self.between(np.asarray(self.encode(rows)), steps, spherical)
+        if end_labels is None:
+            return self.decode(latents)
+        return self.decode(
+            latents, [end_labels[0 if 2 * step < steps else 1] for step in range(steps)]
+        )
 
     def evaluate(
         self,
@@ -326,27 +330,27 @@ class ImageVAE(PretrainedVAE):
         labels: Sequence[int] | None = None,
         likelihood: str | None = None,
     ) -> ImageEvaluation:
-        """Likelihood and what z holds of held-out images.
+        """Likelihood and latent metrics of held-out images.
 
         Args:
-            images: that the model was not trained on.
+            images: images that the model was not trained on.
             samples: K of the importance-weighted bound.
             seed: of all samples.
             labels: of the images.
-            likelihood: kind of the density that scores the decoder's logits; its own by default.
+            likelihood: kind that scores the decoder's logits; the trained one by default.
 
         Raises:
             ValueError: see `rows`, and `scored_as`.
         """
-        face = self if likelihood is None else self.scored_as(likelihood)
-        rows = face.rows(images, labels)
-        metrics, _ = face.metrics(rows, samples, seed)
+        scored = self if likelihood is None else self.scored_as(likelihood)
+        rows = scored.rows(images, labels)
+        metrics, _ = scored.metrics(rows, samples, seed)
         return ImageEvaluation(
             **metrics,
             bits_per_dimension=metrics["nll"] / (math.prod(self.shape) * math.log(2)),
             images=len(rows),
             pixels=PIXELS[self.pixels],
-            likelihood=face.decoder.likelihood.kind,
+            likelihood=scored.decoder.likelihood.kind,
             trained_likelihood=self.decoder.likelihood.kind,
         )
 
@@ -354,7 +358,7 @@ class ImageVAE(PretrainedVAE):
 def open_model(
     folder: str | PathLike[str], device: str | torch.device = "cpu"
 ) -> SentenceVAE | ImageVAE:
-    """The model in a folder or under a hub name, with the face of its modality.
+    """The model in a folder or under a hub name, with the interface of its modality.
 
     Raises:
         CheckpointError: there is none, it is of another kind, or it is damaged.
@@ -365,9 +369,9 @@ def open_model(
 
 
 def is_image_model(folder: str | PathLike[str]) -> bool:
-    """Whether a folder or a hub name holds an image model."""
+    """Whether a folder or a hub name contains an image model."""
     try:
         config = read_config(local_folder(folder))
     except (ValueError, OSError, TypeError):
-        return False  # what is wrong is said when it is loaded
+        return False  # loading the model raises the error
     return any("shape" in facts for facts in (config.observed or {}).values())

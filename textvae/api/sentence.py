@@ -1,4 +1,4 @@
-"""The few-line public face: texts in, latents and texts out."""
+"""The interface to text models: texts in, latents and texts out."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from textvae.api.base import Metrics, PretrainedVAE, load_vae
+from textvae.api.base import Metrics, TrainedVAE, load_vae
 from textvae.api.features import EncoderModule, Kind, feature_sizes
+from textvae.api.generation import evaluate_generation
 from textvae.checkpoints import CheckpointError, atomic_folder, quiet_transformers
 from textvae.data.batching import Sentences
 from textvae.data.labels import numbered
@@ -30,7 +31,7 @@ from textvae.evaluation.positions import (
     recovery,
     shuffled_z_gap,
 )
-from textvae.evaluation.text import Generation, compare_styles, reconstruction, smoothness
+from textvae.evaluation.text import Generation
 from textvae.graph.generation import Decoding, generate
 from textvae.graph.model import VAE
 from textvae.vocabulary import PAD
@@ -39,10 +40,7 @@ ROWS = 256
 """Most sentences generated at once."""
 
 SHUFFLED = 64
-"""Most sentences that are given each other's latents."""
-
-LINE_STEPS = 8
-"""Steps of the interpolations that are judged."""
+"""Most sentences whose latents are shuffled among each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +50,16 @@ class Evaluation(Metrics):
     Args:
         word_perplexity: exp(nll of all texts / words).
         token_perplexity: exp(nll of all texts / tokens); depends on the tokenizer.
-        shuffled_z_gap: nats per text that another text's z costs, one sample of each; None where no
-            other z or no order is.
-        first_token_share: share of that at the first token; None also where z is worth less than
-            0.1 nats.
-        accuracy: share of labelled texts that are given their label; None without labels.
+        shuffled_z_gap: increase in loss, nats per text, when z comes from another text, one sample
+            of each; None for a single text and where texts have no order.
+        first_token_share: share of the gap at the first token; None also below 0.1 nats.
+        accuracy: share of labelled texts whose label is predicted; None without labels.
         macro_f1: mean of the classes' F1; None without labels.
         labelled: number of texts with a label.
         sentences: number of texts N.
         words: whitespace-separated words, one end of sentence for each text included.
         tokens: predicted tokens, ends of sentence included.
-        generation: what the model writes, if that was asked for.
+        generation: metrics of generated text; None unless requested.
     """
 
     word_perplexity: float
@@ -78,7 +75,7 @@ class Evaluation(Metrics):
     generation: Generation | None = None
 
 
-class SentenceVAE(PretrainedVAE):
+class SentenceVAE(TrainedVAE):
     """A text VAE with its tokenizer.
 
     >>> vae = SentenceVAE.from_pretrained("runs/bowman2016")  # doctest: +SKIP
@@ -87,7 +84,7 @@ class SentenceVAE(PretrainedVAE):
 
     Args:
         model: with one text decoder.
-        tokenizer: that it was trained with.
+        tokenizer: of the training.
     """
 
     def __init__(self, model: VAE, tokenizer: PreTrainedTokenizerFast):
@@ -103,8 +100,8 @@ class SentenceVAE(PretrainedVAE):
         Raises:
             CheckpointError: there is none, it is of another kind, or it is damaged.
         """
-        model, place = load_vae(folder)
-        tokenizer = load_tokenizer(place)
+        model, local = load_vae(folder)
+        tokenizer = load_tokenizer(local)
         if len(tokenizer) != model.config.vocab_size:
             raise CheckpointError(
                 f"{folder} is damaged: its tokenizer has {len(tokenizer)} ids, its model "
@@ -114,35 +111,35 @@ class SentenceVAE(PretrainedVAE):
         return cls(model, tokenizer)
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
-        """Write the model and tokenizer so that `from_pretrained` reads them back."""
-        with atomic_folder(Path(folder)) as beside, quiet_transformers():
-            self.model.save_pretrained(beside)
-            self.tokenizer.save_pretrained(str(beside))
+        """Write the model and tokenizer for `from_pretrained`."""
+        with atomic_folder(Path(folder)) as partial, quiet_transformers():
+            self.model.save_pretrained(partial)
+            self.tokenizer.save_pretrained(str(partial))
 
     @property
     def decoder(self) -> TokenDecoder:
         """The text decoder.
 
         Raises:
-            ValueError: the model has none, or several.
+            ValueError: no text decoder, or several.
         """
         decoders = [self.model.decoders[name] for name in self.model.main_decoders]
-        found = [decoder for decoder in decoders if isinstance(decoder, TokenDecoder)]
-        if len(found) != 1:
-            raise ValueError(f"one text decoder is needed (the model has {len(found)})")
-        return found[0]
+        text_decoders = [each for each in decoders if isinstance(each, TokenDecoder)]
+        if len(text_decoders) != 1:
+            raise ValueError(f"one text decoder is needed (the model has {len(text_decoders)})")
+        return text_decoders[0]
 
     @property
     def ordered(self) -> bool:
-        """Whether the order of its tokens means something: bags of words have none."""
+        """Whether the tokens have an order: bags of words have none."""
         return self.decoder.ordered and tokenizer_kind(self.tokenizer) != "bag"
 
     def sentences(self, texts: Sequence[str]) -> Sentences:
         """The texts as token ids.
 
         Raises:
-            TypeError: a single string in place of a list.
-            ValueError: no text, or one that is no Unicode.
+            TypeError: a single string instead of a list.
+            ValueError: no text, or a text that is not valid Unicode.
         """
         if isinstance(texts, str):
             raise TypeError("texts must be a list of strings (got one string)")
@@ -159,8 +156,8 @@ class SentenceVAE(PretrainedVAE):
         """Posterior means, (N, D), float32, all latents side by side; on request, also scales.
 
         Args:
-            texts: N sentences, as the training texts were written.
-            return_scales: whether to return the posterior standard deviations, (N, D), too.
+            texts: N sentences in the format of the training texts.
+            return_scales: whether to also return the posterior standard deviations, (N, D).
 
         Raises:
             ValueError: the model is a language model: it has no latent.
@@ -172,41 +169,41 @@ class SentenceVAE(PretrainedVAE):
         """q(label | x) of texts, (N, C), float32; the classes are `labels`, in that order.
 
         Raises:
-            ValueError: the model was taught no label.
+            ValueError: the model was trained without labels.
         """
         order, batches = zip(*self.sentences(texts).in_length_order(), strict=True)
-        found = class_probabilities(self.model, batches).numpy()
-        return found[np.argsort(np.concatenate(order))]
+        probabilities = class_probabilities(self.model, batches).numpy()
+        return probabilities[np.argsort(np.concatenate(order))]
 
     def features(self, texts: Sequence[str], kind: Kind = "mean", seed: int = 0) -> np.ndarray:
         """Features of texts for another model, (N, H), see `features_of`."""
         return self.features_of(self.sentences(texts), kind, seed)
 
     def feature_sizes(self, kind: Kind = "mean") -> list[int]:
-        """Width of each vector that `features` puts side by side; their sum is F."""
+        """Width of each vector that `features` concatenates; their sum is F."""
         return feature_sizes(self.model, kind)
 
     def encoder_module(self, kind: Kind = "mean", frozen: bool = True) -> EncoderModule:
-        """What `features` computes as a part of your own network, from `token_ids`.
+        """A module for your own network that computes `features` from `token_ids`.
 
-        It is a copy: training it leaves this model as it is. See `EncoderModule`.
+        It is a copy: training it does not change this model. See `EncoderModule`.
         """
         return EncoderModule(self.model, kind, frozen)
 
     def token_ids(self, texts: Sequence[str]) -> Tensor:
-        """Padded token ids, (N, T), int64, as an encoder module reads them."""
+        """Padded token ids, (N, T), int64, the input of an encoder module."""
         sentences = self.sentences(texts)
         return sentences.collate([sentences[i] for i in range(len(sentences))])[sentences.field]
 
     def decode(
         self, z: np.ndarray | Tensor, decoding: Decoding | None = None, seed: int | None = None
     ) -> list[str]:
-        """The sentence of each latent, (N, D), greedy unless `decoding` says otherwise.
+        """The decoded sentence of each latent, (N, D); greedy by default.
 
         Args:
-            z: latents side by side, as `encode` gives them.
+            z: latents side by side, as `encode` returns them.
             decoding: how to choose tokens.
-            seed: of sampling; None leaves the random state as it is.
+            seed: of sampling; None to draw from the global random state.
 
         Raises:
             ValueError: z is not (N, D).
@@ -220,16 +217,16 @@ class SentenceVAE(PretrainedVAE):
         values = self.values_of(z)
         decoding = decoding or Decoding()
         if tokenizer_kind(self.tokenizer) != "word":
-            # Subwords spell every word: no unknown token stands in a training text.
+            # Subwords spell every word: no training text contains the unknown token.
             decoding = replace(decoding, allow_unknown=False)
         (context,) = self.model.contexts(values, {}, len(z)).values()
-        found: list[list[int]] = []
+        ids: list[list[int]] = []
         with torch.random.fork_rng(enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
             for rows in context[0].split(ROWS):
-                found += generate(self.decoder, rows, decoding).tolist()
-        return found
+                ids += generate(self.decoder, rows, decoding).tolist()
+        return ids
 
     def reconstruct(self, texts: Sequence[str], decoding: Decoding | None = None) -> list[str]:
         """The sentence at each text's posterior mean."""
@@ -246,34 +243,34 @@ class SentenceVAE(PretrainedVAE):
 
         Args:
             count: number of sentences.
-            decoding: how to choose tokens; drawn from the whole distribution when not given.
-            seed: of z and tokens; None leaves the random state as it is.
-            label: class that all of them are to have, for a model that was taught labels.
+            decoding: how to choose tokens; by default, each is drawn from its whole distribution.
+            seed: of z and tokens; None to draw from the global random state.
+            label: class of all sentences, for a model trained with labels.
 
         Raises:
             ValueError: count below 1, or an unknown label.
         """
         if count < 1:
             raise ValueError(f"at least one sentence must be asked for (got {count})")
-        known = None if label is None else self.known_label(label, count)
+        label_latent = None if label is None else self.label_latent(label, count)
         with torch.random.fork_rng(enabled=seed is not None), torch.no_grad():
             if seed is not None:
                 torch.manual_seed(seed)
-            drawn = [value[0] for value in self.model.sample_prior(count, known).values()]
+            drawn = [value[0] for value in self.model.sample_prior(count, label_latent).values()]
             z = torch.cat(drawn, -1) if drawn else torch.zeros(count, 0)
             return self.decode(z.cpu(), decoding or Decoding(do_sample=True))
 
-    def known_label(self, label: str, count: int) -> dict[str, Tensor]:
-        """The values, (1, count, C), of the latent that is what labels say, by its name.
+    def label_latent(self, label: str, count: int) -> dict[str, Tensor]:
+        """The values, (1, count, C), of the latent that is observed as the label, by its name.
 
         Raises:
-            ValueError: there is none, or the label is unknown.
+            ValueError: no such latent, or an unknown label.
         """
-        number, found = self.label_number(label), labelled_latent(self.model)
-        if found is None:
+        number, latent = self.label_number(label), labelled_latent(self.model)
+        if latent is None:
             raise ValueError(f"no latent stands for the label (asked for {label!r})")
         one_hot = torch.eye(len(self.labels), device=self.model.device)[number]
-        return {found[0]: one_hot.expand(1, count, -1)}
+        return {latent[0]: one_hot.expand(1, count, -1)}
 
     def interpolate(
         self,
@@ -283,14 +280,14 @@ class SentenceVAE(PretrainedVAE):
         spherical: bool = False,
         decoding: Decoding | None = None,
     ) -> list[str]:
-        """Sentences on the way between two posterior means; the ends are their reconstructions.
+        """Sentences between two posterior means; the ends are their reconstructions.
 
         Args:
             first: sentence at the start.
             second: sentence at the end.
             steps: number of sentences, both ends included.
-            spherical: on the great circle in place of the line; latents on a sphere always are.
-            decoding: how to choose tokens; greedy when not given.
+            spherical: along the great circle; latents on a sphere always are.
+            decoding: how to choose tokens; greedy by default.
 
         Raises:
             ValueError: fewer than two steps.
@@ -317,37 +314,39 @@ class SentenceVAE(PretrainedVAE):
         labels: Sequence[str] | None = None,
         shuffled: tuple[PositionLosses, PositionLosses] | None = None,
     ) -> Evaluation:
-        """Likelihood, perplexity and what z holds of held-out texts; on request, what it writes.
+        """Likelihood, perplexity and latent metrics of held-out texts; on request, of generation.
 
         Args:
             texts: sentences that the model was not trained on.
             samples: K of the importance-weighted bound; a language model needs only one.
             seed: of all samples.
-            generation: whether to decode, sample and interpolate too.
-            training: texts that it was trained on, for `generation`; read more than once.
-            labels: of the texts, blank where there is none: how often it tells them. No other
-                figure depends on them.
-            shuffled: `positions_with_shuffled_latents` of the texts, by whoever has it already.
+            generation: whether to also evaluate reconstructions, samples and interpolations.
+            training: texts of the training, for `generation`; read more than once.
+            labels: of the texts, blank where there is none, for the accuracy. No other metric
+                depends on them.
+            shuffled: `positions_with_shuffled_latents` of the texts, if already computed.
 
         Raises:
-            ValueError: no text, samples below 1, labels it was not taught, or fewer than four
-                texts to judge samples by.
+            ValueError: no text, samples below 1, labels of a model trained without, or fewer than
+                four texts for `generation`.
         """
         sentences, texts = self.sentences(texts), list(texts)
-        if labels is not None and not self.tells_labels:
-            raise ValueError("the model was taught no label")
+        if labels is not None and not self.predicts_labels:
+            raise ValueError("the model was trained without labels")
         # Few texts and many samples at once: the encoder then runs once for many samples.
         max_tokens = 512 if samples > 8 else 4096
         metrics, estimate = self.metrics(sentences, samples, seed, max_tokens)
         if labels is not None:
             numbers = torch.from_numpy(numbered(labels, self.labels))
-            told = classification(torch.from_numpy(self.classify(texts)), numbers)
-            metrics |= asdict(told)
+            scores = classification(torch.from_numpy(self.classify(texts)), numbers)
+            metrics |= asdict(scores)
         if self.dim and len(texts) > 1 and self.ordered:
             gains = shuffled_z_gap(*shuffled or self.positions_with_shuffled_latents(texts, seed))
             total = gains.sum().item()
             share = gains[0].item() / total if total >= WORTHLESS else None
             metrics |= {"shuffled_z_gap": total, "first_token_share": share}
+        if generation:
+            metrics["generation"] = evaluate_generation(self, texts, training, seed=seed)
         return Evaluation(
             **metrics,
             word_perplexity=perplexity(estimate.nll, sentences.words),
@@ -355,64 +354,7 @@ class SentenceVAE(PretrainedVAE):
             sentences=len(sentences),
             words=sentences.words,
             tokens=sentences.targets,
-            generation=self.judge_generation(texts, training, seed=seed) if generation else None,
         )
-
-    def judge_generation(
-        self,
-        texts: Sequence[str],
-        training: Iterable[str] | None = None,
-        count: int = 1000,
-        pairs: int = 100,
-        seed: int = 0,
-    ) -> Generation:
-        """Reconstructions of held-out texts, samples beside as many of them, interpolations.
-
-        Args:
-            texts: sentences that the model was not trained on; at most half of them stand beside
-                the samples, the others are for the reverse perplexity.
-            training: texts that it was trained on, if they are known; read more than once.
-            count: most samples.
-            pairs: interpolations, nine sentences each.
-            seed: of all random choices.
-
-        Raises:
-            ValueError: fewer than four texts.
-        """
-        texts = list(texts)
-        if len(texts) < 4:
-            raise ValueError(f"at least 4 texts are needed to judge samples (got {len(texts)})")
-        shuffled = [texts[int(i)] for i in np.random.default_rng(seed).permutation(len(texts))]
-        count = min(count, len(texts) // 2)
-        real, scored = shuffled[:count], shuffled[count:]
-        drawn, held_out, reference = compare_styles(
-            self.sample(count, seed=seed), real, scored, training
-        )
-        back = lines = None
-        if self.dim:
-            means = np.asarray(self.encode(texts))
-            back = reconstruction(self.decode(means), texts)
-            draw = np.random.default_rng(seed)
-            first = draw.integers(len(texts), size=pairs)
-            second = (first + draw.integers(1, len(texts), size=pairs)) % len(texts)
-            lines = smoothness(self.lines(np.stack([means[first], means[second]], 1)))
-        return Generation(
-            reconstruction=back,
-            samples=drawn,
-            real=held_out,
-            interpolation=lines,
-            reference=reference,
-            reference_is_training=training is not None,
-            scored=len(scored),
-        )
-
-    def lines(self, ends: np.ndarray) -> list[list[str]]:
-        """The greedy sentences of `LINE_STEPS` steps between pairs of latents, (P, 2, D)."""
-        sentences = self.decode(torch.cat([self.between(pair, LINE_STEPS + 1) for pair in ends]))
-        return [
-            sentences[start : start + LINE_STEPS + 1]
-            for start in range(0, len(sentences), LINE_STEPS + 1)
-        ]
 
     def positions(
         self, texts: Sequence[str], samples: int = 1, use_mean: bool = False, seed: int = 0
@@ -422,17 +364,17 @@ class SentenceVAE(PretrainedVAE):
         Args:
             texts: sentences that the model was not trained on.
             samples: posterior samples of each text.
-            use_mean: the posterior means in place of samples.
+            use_mean: posterior means instead of samples.
             seed: of the samples.
         """
         batches = [batch for _, batch in self.sentences(texts).in_length_order()]
         return position_losses(self.model, batches, samples, use_mean, seed)
 
     def recovery(self, texts: Sequence[str]) -> Recovery:
-        """How much of each text its posterior mean gives back, greedily, token by token.
+        """Share of each text's tokens in the greedy reconstruction of its posterior mean.
 
         Raises:
-            ValueError: the model has no latent, or there is no text.
+            ValueError: the model has no latent, or no text.
         """
         sentences = self.sentences(texts)
         targets = [sentences[index][1:].tolist() for index in range(len(sentences))]
@@ -455,7 +397,7 @@ class SentenceVAE(PretrainedVAE):
         if len(texts) < 2:
             raise ValueError(f"another text is needed for its z (got {len(texts)} text)")
         sentences = self.sentences(texts)
-        # Not in the order of length: a text of the same length would give its length away.
+        # Not in the order of length: z of a text of the same length would encode the length.
         order = np.random.default_rng(seed).permutation(len(texts))
         parts = np.array_split(order, math.ceil(len(texts) / SHUFFLED))
         batches = [sentences.collate([sentences[i] for i in part]) for part in parts]
@@ -474,5 +416,5 @@ class SentenceVAE(PretrainedVAE):
 
 
 def before_padding(row: Sequence[int]) -> list[int]:
-    """Token ids without the padding after them."""
+    """Token ids without their padding."""
     return [token for token in row if token != PAD]

@@ -16,13 +16,13 @@ from textvae.api.sentence import SentenceVAE
 
 
 class LatentEmbedding(InputModule):
-    """Texts -> features of a VAE as sentence embeddings; gradients reach all they depend on.
+    """Texts -> features of a VAE as sentence embeddings, with gradients.
 
-    A folder it is saved in is a model folder like any other: `SentenceVAE` reads it too.
+    `SentenceVAE` also reads a folder in which the module is saved.
 
     Args:
-        vae: model and tokenizer. Its weights are used, not copied; what the embeddings do not
-            depend on, the decoder above all, is frozen.
+        vae: model and tokenizer. The weights are shared, not copied. Weights that the embeddings
+            do not depend on, such as the decoder's, are frozen.
         kind: see `SentenceVAE.features`.
     """
 
@@ -47,12 +47,12 @@ class LatentEmbedding(InputModule):
     ) -> dict[str, Tensor]:
         """Padded token ids of texts, `input_ids`, (B, T), int64."""
         texts = [(prompt or "") + text for text in inputs]
-        with self.face() as face:
-            return {"input_ids": face.token_ids(texts)}
+        with self.wrapped() as vae:
+            return {"input_ids": vae.token_ids(texts)}
 
     @contextmanager
-    def face(self) -> Iterator[SentenceVAE]:
-        """The model with its tokenizer, in evaluation mode; afterwards in the mode it was in."""
+    def wrapped(self) -> Iterator[SentenceVAE]:
+        """The model with its tokenizer, in evaluation mode; the mode is restored afterwards."""
         training = self.vae.training
         try:
             yield SentenceVAE(self.vae, self.tokenizer)
@@ -60,7 +60,7 @@ class LatentEmbedding(InputModule):
             self.vae.train(training)
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """The same with `sentence_embedding`, (B, F)."""
+        """The features with `sentence_embedding`, (B, F)."""
         fields = {"text": features["input_ids"]}
         return {**features, "sentence_embedding": latent_features(self.vae, fields, self.kind)}
 
@@ -69,18 +69,18 @@ class LatentEmbedding(InputModule):
         return self.dimension
 
     def get_config_dict(self) -> dict[str, Any]:
-        """What `load` needs beside the model."""
+        """The arguments of `load` besides the model."""
         return {"kind": self.kind}
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
         """Write the whole model, decoder included, and the kind of features."""
-        with self.face() as face:
-            face.save_pretrained(output_path)
+        with self.wrapped() as vae:
+            vae.save_pretrained(output_path)
         self.save_config(output_path)
 
     @classmethod
     def load(cls, model_name_or_path: str, **kwargs: Any) -> "LatentEmbedding":
-        """What `save` wrote; only called where code outside sentence-transformers is trusted."""
+        """The module that `save` wrote; called only with `trust_remote_code=True`."""
         known = ("subfolder", "token", "cache_folder", "revision", "local_files_only")
         config = cls.load_config(
             model_name_or_path, **{key: kwargs[key] for key in known if key in kwargs}
@@ -95,16 +95,16 @@ def as_sentence_transformer(
 ) -> SentenceTransformer:
     """A SentenceTransformer that encodes with a trained VAE.
 
-    `SentenceTransformer(folder)` would refuse the folder without `trust_remote_code=True`, since
-    its module is not one of the library's own.
+    `SentenceTransformer(folder)` refuses the folder without `trust_remote_code=True`, since its
+    module is not part of sentence-transformers.
 
     Args:
-        model: folder or hub name, or a `SentenceVAE`, whose weights are then shared.
+        model: folder or hub name, or a `SentenceVAE`, whose weights are shared.
         kind: see `SentenceVAE.features`.
-        device: where to compute.
+        device: of the computation.
 
     Raises:
-        CheckpointError: there is no such model, or it is damaged.
+        CheckpointError: no such model, or a damaged one.
         ValueError: an unknown kind, or the model has no latent.
     """
     vae = model if isinstance(model, SentenceVAE) else SentenceVAE.from_pretrained(model)

@@ -13,16 +13,16 @@ from textvae.api.sentence import SentenceVAE
 
 
 class LatentFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Texts -> features of a trained VAE, (N, F), float32; there is nothing to fit.
+    """Texts -> features of a trained VAE, (N, F), float32; `fit` only checks its arguments.
 
-    Goes into a `Pipeline`, `FeatureUnion` or `GridSearchCV`. With a folder or hub name it pickles
-    to a few hundred bytes, and every process reads the model for itself.
+    Works in a `Pipeline`, `FeatureUnion` or `GridSearchCV`. With a folder or hub name the pickle
+    has a few hundred bytes, and every process reads the model.
 
     Args:
-        model: folder or hub name of a trained model, or a `SentenceVAE`, which is then copied and
-            pickled whole.
+        model: folder or hub name of a trained model, or a `SentenceVAE`, which is copied and
+            pickled as a whole.
         kind: `mean`, `hidden`, `sample` or `layers`: see `SentenceVAE.features`.
-        device: where to compute.
+        device: of the computation.
         seed: of kind `sample`.
 
     >>> from sklearn.linear_model import LogisticRegression
@@ -43,37 +43,37 @@ class LatentFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.seed = seed
 
     def fit(self, X: Iterable[str], y: Any = None) -> Self:
-        """Check the model, the kind and the texts; there is nothing to learn.
+        """Check the model, the kind and the texts.
 
         Raises:
-            ValueError: the model is not there or is damaged, an unknown kind, or an empty text.
-            TypeError: X is no list of strings.
+            ValueError: a missing or damaged model, an unknown kind, or an empty text.
+            TypeError: X is not a list of strings.
         """
         check_kind(self.kind)
-        self.__dict__.pop("_loaded", None)  # another model may stand there by now
+        self.__dict__.pop("_loaded", None)  # the folder may contain another model by now
         self.vae().require_latent()
         strings(X)
         return self
 
     def transform(self, X: Iterable[str]) -> np.ndarray:
-        """Features of texts, (N, F), float32, each independent of its neighbours (but samples).
+        """Features of texts, (N, F), float32; only samples depend on the other texts.
 
         Args:
             X: N texts: a list, a pandas column, a numpy array.
 
         Raises:
             ValueError: as `fit`.
-            TypeError: X is no list of strings.
+            TypeError: X is not a list of strings.
         """
         return self.vae().features(strings(X), self.kind, self.seed)
 
     def vae(self) -> SentenceVAE:
-        """The model, read when it is first needed."""
+        """The model, read at its first use."""
         if isinstance(self.model, SentenceVAE):
             return self.model
-        wanted = (str(self.model), self.device)
-        if self.__dict__.get("_loaded", (None, None))[0] != wanted:
-            self._loaded = wanted, SentenceVAE.from_pretrained(self.model, self.device)
+        key = (str(self.model), self.device)
+        if self.__dict__.get("_loaded", (None, None))[0] != key:
+            self._loaded = key, SentenceVAE.from_pretrained(self.model, self.device)
         return self._loaded[1]
 
     @property
@@ -100,16 +100,16 @@ def strings(texts: Any) -> list[str]:
     """Texts as a list.
 
     Raises:
-        TypeError: one string, a table, or something in it is no string.
-        ValueError: one of them is blank.
+        TypeError: one string, a table, or an element that is not a string.
+        ValueError: a blank text.
     """
     if isinstance(texts, str) or getattr(texts, "ndim", 1) != 1:
         given = "one string" if isinstance(texts, str) else "a table"
         raise TypeError(f"X must be a list or a column of texts (got {given})")
-    found = list(texts)
-    for number, text in enumerate(found):
+    elements = list(texts)
+    for number, text in enumerate(elements):
         if not isinstance(text, str):
             raise TypeError(f"X[{number}]: must be a string (got {type(text).__name__})")
         if not text.strip():
             raise ValueError(f"X[{number}]: the text is empty")
-    return [str(text) for text in found]
+    return [str(text) for text in elements]

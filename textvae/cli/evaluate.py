@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import by_modality, load, located
+from textvae.cli.models import by_modality, load, located, warn_collapsed
 from textvae.cli.options import (
     Data,
     Device,
@@ -22,7 +22,7 @@ from textvae.cli.options import (
     TextColumn,
 )
 from textvae.cli.sources import held_out, print_notes
-from textvae.console import COLLAPSED, emit, say
+from textvae.console import emit, say
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
@@ -91,7 +91,7 @@ def evaluate(
         write_json(out, result)
     emit(result, as_json, evaluation_text(metrics))
     if metrics["collapsed"] and "sentences" in metrics:
-        say(f"warning: {COLLAPSED}")
+        warn_collapsed()
 
 
 def text_metrics(
@@ -170,7 +170,7 @@ def positions(
     Writes a PNG and a JSON file. Several runs, of one recipe with different seeds, are averaged.
     """
     from textvae.analysis.exports import PICTURE, check_beside, check_out, write_positions
-    from textvae.analysis.positions import study_positions
+    from textvae.analysis.positions import analyse_positions
     from textvae.analysis.reports import positions_text
 
     folders = [located(model, named) for model in models or [None]]
@@ -180,7 +180,7 @@ def positions(
     texts = held_out(folders[0], data, text_column)
     runs = [load(folder, device) for folder in folders]
     language_model = None if baseline is None else load(baseline, device)
-    study = study_positions(runs, texts, language_model, length, samples, mean, recover, seed)
+    study = analyse_positions(runs, texts, language_model, length, samples, mean, recover, seed)
     name = runs[0].model.config.recipe or folders[0]
     result = write_positions(study, picture, f"{name}, {study.latent}, {len(runs)} run(s)")
     emit(result, as_json, f"{positions_text(result)}; picture: {picture}")
@@ -203,13 +203,15 @@ def doctor(
 
     Prints whether the latent is collapsed, in which dimensions, and why.
     """
-    from textvae.analysis.diagnosis import diagnose
+    from textvae.analysis.diagnosis import diagnose_latent
+    from textvae.analysis.wording import diagnosis_report
     from textvae.training.run_data import recipe_of, subset
 
     folder = located(model, named)
     texts = subset(held_out(folder, data, text_column), limit, seed)
-    diagnosis = diagnose(load(folder, device), texts, recipe_of(folder), seed=seed)
-    emit(asdict(diagnosis), as_json, diagnosis.text())
+    diagnosis = diagnose_latent(load(folder, device), texts, recipe_of(folder), seed=seed)
+    report = diagnosis_report(diagnosis)
+    emit(asdict(report), as_json, report.text())
 
 
 @command(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import by_modality, is_collapsed, located
+from textvae.cli.models import by_modality, is_collapsed, located, warn_collapsed
 from textvae.cli.options import (
     Device,
     ImageFile,
@@ -20,7 +20,7 @@ from textvae.cli.options import (
     TopK,
     TopP,
 )
-from textvae.console import COLLAPSED, emit, say, table
+from textvae.console import emit, table
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
@@ -119,7 +119,7 @@ def interpolate(
         sentences = vae.interpolate(first, second, steps, slerp, Decoding(num_beams=num_beams))
         collapsed = is_collapsed(vae, folder, [first, second])
         if collapsed:
-            say(f"warning: the interpolation is not meaningful: {COLLAPSED}")
+            warn_collapsed("the interpolation is not meaningful: ")
         rows = [(f"{i / (steps - 1):6.2f}", text) for i, text in enumerate(sentences)]
         shown = f"{'from':>6}  {first}\n{table(rows)}\n{'to':>6}  {second}"
         ends = {"first": first, "second": second}
@@ -160,7 +160,7 @@ def reconstruct(
     def sentences(vae: "SentenceVAE") -> Output:
         decoded = vae.reconstruct(texts, Decoding(num_beams=num_beams))
         if is_collapsed(vae, folder, texts):
-            say(f"warning: {COLLAPSED}")
+            warn_collapsed()
         pairs = list(zip(texts, decoded, strict=True))
         result = [{"text": text, "reconstruction": back} for text, back in pairs]
         return result, "\n".join(f"{text}\n  -> {back}" for text, back in pairs)

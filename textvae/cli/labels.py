@@ -99,12 +99,12 @@ def topics(
 
     Each topic has its words and their coherence (NPMI); the perplexity of the model follows.
     """
-    from textvae.analysis.topics import study_topics, topics_text
+    from textvae.analysis.topics import analyse_topics, topics_text
     from textvae.training.run_data import subset
 
     folder = located(model, named)
     texts = subset(held_out(folder, data, text_column), limit, seed)
-    result = study_topics(load(folder, device), texts, words, samples, seed)
+    result = analyse_topics(load(folder, device), texts, words, samples, seed)
     emit(result, as_json, topics_text(result))
 
 
@@ -168,18 +168,18 @@ def control_accuracy(
 
     An independent classifier predicts the label of each sample.
     """
-    from textvae.analysis.classification import judged_labels, judged_sentences
+    from textvae.analysis.classification import image_control_accuracy, text_control_accuracy
     from textvae.training.run_data import image_data_config, real_texts
 
     folder = located(model, named)
 
     def texts(vae: "SentenceVAE") -> dict[str, Any]:
         labelled = real_texts(folder, data, text_column, label_column)
-        return judged_sentences(vae, *labelled, count, seed, temperature)
+        return text_control_accuracy(vae, *labelled, count, seed, temperature)
 
     def images(vae: "ImageVAE") -> dict[str, Any]:
         corpus = grey_images(data or image_data_config(folder).source)
-        return judged_labels(vae, corpus, count, seed)
+        return image_control_accuracy(vae, corpus, count, seed)
 
     result = by_modality(folder, device, texts, images)
     rows = [(name.replace("_", " "), value) for name, value in result.items() if name != "by_label"]

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import by_modality, check_device, is_collapsed, load, load_images, located
+from textvae.cli.models import (
+    by_modality,
+    check_device,
+    is_collapsed,
+    load,
+    load_images,
+    located,
+    warn_collapsed,
+)
 from textvae.cli.options import (
     Data,
     Device,
@@ -19,7 +27,7 @@ from textvae.cli.options import (
     TextColumn,
 )
 from textvae.cli.sources import grey_images, held_out, print_notes
-from textvae.console import COLLAPSED, TrainingDisplay, emit, say, table
+from textvae.console import TrainingDisplay, emit, table
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
@@ -94,7 +102,7 @@ def nearest(
     vae = load(folder, device)
     neighbours = vae.nearest(text, held_out(folder, data, text_column), count)
     if is_collapsed(vae, folder, [text]):
-        say(f"warning: the neighbours are not meaningful: {COLLAPSED}")
+        warn_collapsed("the neighbours are not meaningful: ")
     result = [{"text": near, "distance": distance} for near, distance in neighbours]
     emit(result, as_json, table([(d, t) for t, d in neighbours], ["distance", "text"]))
 
@@ -118,7 +126,7 @@ def latent(
 
     Writes a scatter plot, a manifold, traversals and metrics.
     """
-    from textvae.analysis.latent_space import Atlas, atlas_text
+    from textvae.analysis.latent_space import LatentSpaceReport, latent_space_text
     from textvae.data.images import read_image_corpus
     from textvae.training.run_data import image_data_config, image_subset
 
@@ -127,8 +135,8 @@ def latent(
     splits = (corpus.train, corpus.test or corpus.valid)
     images = load_images(folder, device)
     train, test = (images.rows(image_subset(rows, limit, seed)) for rows in splits)
-    result = Atlas(images, train, test, seed).write(out or Path(folder) / "latent")
-    emit(result, as_json, atlas_text(result))
+    result = LatentSpaceReport(images, train, test, seed).write(out or Path(folder) / "latent")
+    emit(result, as_json, latent_space_text(result))
 
 
 @command(
@@ -156,13 +164,17 @@ def reduce(
 
     Pixel selection, PCA and four autoencoders are compared on training and test images.
     """
-    from textvae.analysis.classification import arrays, joined
-    from textvae.analysis.dimension_reduction import autoencoder_rows, codecs_text, linear_rows
+    from textvae.analysis.classification import images_and_labels, training_images
+    from textvae.analysis.dimension_reduction import (
+        autoencoder_rows,
+        dimension_reduction_text,
+        linear_rows,
+    )
 
     if set_ and not autoencoders:
         raise ValueError("--set is for --autoencoders: linear codes have no recipe")
     corpus = grey_images(data)
-    train, test = joined(corpus), arrays(corpus.test or corpus.valid)
+    train, test = training_images(corpus), images_and_labels(corpus.test or corpus.valid)
     linear = linear_rows(train, test, dim or [2, 20])
     trained: list[dict[str, Any]] = []
     if autoencoders:
@@ -174,4 +186,4 @@ def reduce(
         finally:
             display.close()
     result = {"source": corpus.source, "linear": linear, "autoencoders": trained}
-    emit(result, as_json, codecs_text(linear, trained))
+    emit(result, as_json, dimension_reduction_text(linear, trained))

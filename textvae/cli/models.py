@@ -1,7 +1,9 @@
 """The model that a command works on: where it is, and the interface of its modality."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from textvae.console import say
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
@@ -145,3 +147,10 @@ def is_collapsed(vae: "SentenceVAE", folder: str, texts: list[str]) -> bool:
     from textvae.training.run_data import stored_metrics
 
     return bool(stored_metrics(folder).get("collapsed")) or vae.is_collapsed_for(texts)
+
+
+def warn_collapsed(consequence: str = "", unit: Literal["sentence", "image"] = "sentence") -> None:
+    """Print that the latent is collapsed, and settings to try."""
+    from textvae.analysis.wording import collapse_warning
+
+    say(f"warning: {consequence}{collapse_warning(unit)}")

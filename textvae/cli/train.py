@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import check_device
+from textvae.cli.models import check_device, warn_collapsed
 from textvae.cli.options import Device, Json, RecipeData, RecipeTextColumn, Set
-from textvae.console import COLLAPSED, IMAGES_COLLAPSED, TrainingDisplay, emit, say
+from textvae.console import TrainingDisplay, emit
 
 
 @command(
@@ -54,4 +54,4 @@ def train(
     if finished is not None:
         emit(finished.summary, as_json, finished.text())
         if finished.metrics["collapsed"]:
-            say(f"warning: {IMAGES_COLLAPSED if finished.pictures else COLLAPSED}")
+            warn_collapsed(unit="image" if finished.pictures else "sentence")

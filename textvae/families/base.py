@@ -35,6 +35,9 @@ class Family(Component, nn.Module):
     fittable: ClassVar[bool] = False
     """Whether posteriors are diagonal Gaussians, to which a Gaussian prior can be fitted."""
 
+    prevents_collapse: ClassVar[bool] = False
+    """Whether the KL of every posterior to the default prior is above zero by construction."""
+
     enumerated: ClassVar[bool] = False
     """Whether the loss sums over all values of the latent in place of drawing some."""
 

@@ -43,6 +43,8 @@ class Delta(Family, kind="delta"):
     auxiliary prior are left out.
     """
 
+    prevents_collapse = True
+
     def __init__(
         self,
         features: int,

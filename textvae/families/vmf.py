@@ -35,6 +35,7 @@ class Spherical(Family, kind="vmf"):
 
     spherical = True
     learnable = False
+    prevents_collapse = True
 
     def __init__(self, features: int, dim: PositiveInt = 32, kappa: PositiveFloat = 30.0):
         super().__init__()

@@ -1,7 +1,7 @@
 """What every objective provides, and what several of them share."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
@@ -27,6 +27,15 @@ class Objective(Component):
 
     reparameterize: bool = True
     """Whether gradients flow through samples; False for objectives that take log q alone."""
+
+    prevents_collapse: ClassVar[bool] = False
+    """Whether it keeps the KL from vanishing, by a target or a minimum."""
+
+    matches_prior: ClassVar[bool] = False
+    """Whether it draws the aggregate posterior to the prior."""
+
+    penalizes_kl_only: ClassVar[bool] = False
+    """Whether `kl_weight` times the KL is its only term beside the reconstruction loss."""
 
     terms: tuple[Term, ...] = ()
     """Added to the loss, each times its weight; `terms` of any objective in a recipe."""

@@ -61,6 +61,8 @@ class Adversarial(Objective, nn.Module, kind="adversarial"):
     take the two steps in turn, with optimizers of their own.
     """
 
+    matches_prior = True
+
     def __init__(
         self,
         sizes: Mapping[str, int],

@@ -35,6 +35,8 @@ class ELBO(Objective, kind="elbo"):
     appendix C.8, arXiv:1606.04934, and Li et al. 2019, section 3, arXiv:1909.00868 (free bits).
     """
 
+    penalizes_kl_only = True
+
     kl_weight: Schedule = Constant(1.0)
     free_bits: NonNegativeFloat = 0.0
     free_bits_per: Per = "sentence"

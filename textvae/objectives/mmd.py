@@ -33,6 +33,8 @@ class MMD(Objective, kind="mmd"):
     arXiv:1711.01558, who add them up.
     """
 
+    matches_prior = True
+
     kl_weight: Schedule = Constant(0.0)
     mmd_weight: Schedule = Constant(10.0)
     kernel: Literal["imq", "rbf"] = "imq"

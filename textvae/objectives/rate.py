@@ -29,6 +29,8 @@ class TargetRate(Objective, kind="target_rate"):
     Source: Burgess et al. 2018, arXiv:1804.03599; they raise C linearly.
     """
 
+    prevents_collapse = True
+
     target: Schedule
     weight: Schedule = Constant(1.0)
     samples: PositiveInt = 1
@@ -56,6 +58,8 @@ class MinimumRate(Objective, nn.Module, kind="minimum_rate"):
     Source: Pelsmaeker & Aziz 2020, arXiv:1904.08194. Their code has |v| for u, from 1.01, and an
     optimizer of its own for it; u = softplus(v) here, which circles less.
     """
+
+    prevents_collapse = True
 
     def __init__(
         self, rate: NonNegativeFloat, start: PositiveFloat = 1.0, samples: PositiveInt = 1

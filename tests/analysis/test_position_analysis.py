@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import GRAPHS, vae
 
-from textvae.analysis.positions import study_positions
+from textvae.analysis.positions import analyse_positions
 from textvae.api.sentence import SentenceVAE
 from textvae.data.tokenizers import train_tokenizer
 
@@ -20,10 +20,10 @@ def model(graph, tokenizer):
     return SentenceVAE(vae(**GRAPHS[graph], vocab_size=len(tokenizer)), tokenizer)
 
 
-def test_what_z_saves_is_a_share_of_the_language_model_s_loss(tokenizer):
+def test_improvement_is_a_share_of_the_baseline_loss(tokenizer):
     runs = [model("vae", tokenizer) for _ in range(2)]
     baseline = model("language model", tokenizer)
-    result = study_positions(runs, TEXTS, baseline, use_mean=True).result()
+    result = analyse_positions(runs, TEXTS, baseline, use_mean=True).result()
     losses = [run.positions(TEXTS, use_mean=True).loss for run in runs]
     base = baseline.positions(TEXTS).loss
     saved = torch.stack([(base - loss) / base for loss in losses])
@@ -40,18 +40,18 @@ def test_what_z_saves_is_a_share_of_the_language_model_s_loss(tokenizer):
     assert result["latent"] == "posterior means"
 
 
-def test_texts_of_one_length(tokenizer):
-    result = study_positions([model("vae", tokenizer)], TEXTS, length=4).result()
+def test_analysis_of_one_length(tokenizer):
+    result = analyse_positions([model("vae", tokenizer)], TEXTS, length=4).result()
     assert result["texts"] == [3, 3, 3, 3] and result["length"] == 4
     with pytest.raises(
         ValueError, match=r"no text has 9 targets; most have 4 \(3 texts\), .* 3 to 5"
     ):
-        study_positions([model("vae", tokenizer)], TEXTS, length=9)
+        analyse_positions([model("vae", tokenizer)], TEXTS, length=9)
 
 
-def test_what_comes_back_is_compared_token_by_token(tokenizer):
+def test_recovery_compares_token_by_token(tokenizer):
     run = model("vae", tokenizer)
-    result = study_positions([run], TEXTS, recover=True).result()
+    result = analyse_positions([run], TEXTS, recover=True).result()
     back = run.reconstruct(TEXTS)
     exact = sum(a == b for a, b in zip(TEXTS, back, strict=True)) / 6
     first = (
@@ -61,11 +61,11 @@ def test_what_comes_back_is_compared_token_by_token(tokenizer):
     assert result["first_word_recovery"] == pytest.approx(first, abs=1e-6)
 
 
-def test_what_cannot_be_compared_is_refused(tokenizer):
+def test_analysis_refuses_runs_that_do_not_compare(tokenizer):
     other = train_tokenizer("word", ["x y z w"], 12)
     with pytest.raises(ValueError, match="the same vocabulary"):
-        study_positions([model("vae", tokenizer), model("vae", other)], TEXTS)
+        analyse_positions([model("vae", tokenizer), model("vae", other)], TEXTS)
     with pytest.raises(ValueError, match="must be a language model"):
-        study_positions([model("vae", tokenizer)], TEXTS, model("vae", tokenizer))
+        analyse_positions([model("vae", tokenizer)], TEXTS, model("vae", tokenizer))
     with pytest.raises(ValueError, match="no latent"):
-        study_positions([model("language model", tokenizer)], TEXTS, recover=True)
+        analyse_positions([model("language model", tokenizer)], TEXTS, recover=True)

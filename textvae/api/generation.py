@@ -1,0 +1,86 @@
+"""Evaluation of the texts that a model generates."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from textvae.evaluation.text import (
+    Generation,
+    Reconstruction,
+    Smoothness,
+    compare_styles,
+    reconstruction,
+    smoothness,
+)
+
+if TYPE_CHECKING:
+    from textvae.api.sentence import SentenceVAE
+
+LINE_STEPS = 8
+"""Steps of each interpolation."""
+
+
+def evaluate_generation(
+    vae: "SentenceVAE",
+    texts: Sequence[str],
+    training: Iterable[str] | None = None,
+    count: int = 1000,
+    pairs: int = 100,
+    seed: int = 0,
+) -> Generation:
+    """Metrics of reconstructions of held-out texts, of samples and of interpolations.
+
+    Args:
+        vae: the model.
+        texts: sentences that the model was not trained on. At most half of them are compared to
+            the samples, the others measure the reverse perplexity.
+        training: texts that the model was trained on, if known; read more than once.
+        count: number of samples at most.
+        pairs: number of interpolations, nine sentences each.
+        seed: of all random choices.
+
+    Raises:
+        ValueError: fewer than four texts.
+    """
+    texts = list(texts)
+    if len(texts) < 4:
+        raise ValueError(f"at least 4 texts are needed to judge samples (got {len(texts)})")
+    shuffled = [texts[int(i)] for i in np.random.default_rng(seed).permutation(len(texts))]
+    count = min(count, len(texts) // 2)
+    real, scored = shuffled[:count], shuffled[count:]
+    samples, held_out, reference = compare_styles(
+        vae.sample(count, seed=seed), real, scored, training
+    )
+    decoded, lines = latent_metrics(vae, texts, pairs, seed) if vae.dim else (None, None)
+    return Generation(
+        reconstruction=decoded,
+        samples=samples,
+        real=held_out,
+        interpolation=lines,
+        reference=reference,
+        reference_is_training=training is not None,
+        scored=len(scored),
+    )
+
+
+def latent_metrics(
+    vae: "SentenceVAE", texts: Sequence[str], pairs: int, seed: int
+) -> tuple[Reconstruction, Smoothness]:
+    """Metrics of reconstructions of texts, and of interpolations between random pairs of them."""
+    means = np.asarray(vae.encode(texts))
+    generator = np.random.default_rng(seed)
+    first = generator.integers(len(texts), size=pairs)
+    second = (first + generator.integers(1, len(texts), size=pairs)) % len(texts)
+    ends = np.stack([means[first], means[second]], 1)
+    return reconstruction(vae.decode(means), texts), smoothness(interpolations(vae, ends))
+
+
+def interpolations(vae: "SentenceVAE", ends: np.ndarray) -> list[list[str]]:
+    """The greedy sentences of `LINE_STEPS` steps between pairs of latents, (P, 2, D)."""
+    sentences = vae.decode(torch.cat([vae.between(pair, LINE_STEPS + 1) for pair in ends]))
+    return [
+        sentences[start : start + LINE_STEPS + 1]
+        for start in range(0, len(sentences), LINE_STEPS + 1)
+    ]
