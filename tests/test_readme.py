@@ -1,4 +1,4 @@
-"""Commands of the README and of two reference pages exist, their code runs, and CI tests as told."""
+"""The commands and code of the README, docs/recipes.md and docs/metrics.md run."""
 
 import re
 import shlex
@@ -160,3 +160,12 @@ def test_reference_names_every_kind():
     for base in (Encoder, Family, Prior, Decoder, Likelihood, Objective, Schedule, Term):
         missing = [kind for kind in base.kinds if not re.search(rf"\b{kind}\b", page)]
         assert not missing, f"{base.__name__}: {missing}"
+
+
+def test_named_kinds_exist():
+    from textvae.decoders import Decoder
+    from textvae.encoders import Encoder
+    from textvae.objectives.schedules import Schedule
+
+    assert {"lstm", "transformer"} <= Encoder.kinds.keys() & Decoder.kinds.keys()
+    assert {"linear", "sigmoid", "cosine", "cyclical"} <= Schedule.kinds.keys()
