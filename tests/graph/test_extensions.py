@@ -27,6 +27,52 @@ def vector_model(latents=None, encoders=None, decoders=None, **settings) -> VAE:
     return vae(encoders or [X], latents, decoders or [DECODER], observed=VECTOR, **settings)
 
 
+# Kinds of these tests alone: out of their tables, which other tests read, but while one runs.
+
+
+class Squared(Gaussian, kind="squared_for_tests"):
+    """Shows other nodes z and z^2, and adds |mu|^2 to the training loss."""
+
+    @property
+    def embedding_size(self) -> int:
+        return 2 * self.dim
+
+    def embed(self, value):
+        return torch.cat([value, value**2], -1)
+
+    def training_term(self, posterior):
+        return posterior.mean.square().sum(-1)
+
+
+@dataclass(frozen=True)
+class Shifted(Objective, kind="shifted_for_tests"):
+    """The reconstruction loss of the batch, of the batch moved by one, and of drawn images."""
+
+    reparameterize: bool = False
+
+    def altered(self, out, sample_means, step):
+        drawn = sample_means(3)
+        return {"moved": {"x": out.fields["x"] + 1}, "drawn": drawn}
+
+    def __call__(self, out, step):
+        values = [-each.total_log_likelihood.mean() for each in (out, *out.others.values())]
+        return Loss(torch.stack(values).sum(), {name: each.kl for name, each in out.others.items()})
+
+
+KINDS = {Family: Squared, Objective: Shifted}
+for base, kind in KINDS.items():
+    del base.kinds[kind.kind]
+
+
+@pytest.fixture(autouse=True)
+def kinds_of_these_tests():
+    for base, kind in KINDS.items():
+        base.kinds[kind.kind] = kind
+    yield
+    for base, kind in KINDS.items():
+        del base.kinds[kind.kind]
+
+
 # Fields of any shape
 
 
@@ -186,31 +232,6 @@ def test_mistakes_in_a_relative_latent_are_named(changes, line):
 # What a family shows, and its own term of the loss
 
 
-class Squared(Gaussian, kind="squared_for_tests"):
-    """Shows other nodes z and z^2, and adds |mu|^2 to the training loss."""
-
-    @property
-    def embedding_size(self) -> int:
-        return 2 * self.dim
-
-    def embed(self, value):
-        return torch.cat([value, value**2], -1)
-
-    def training_term(self, posterior):
-        return posterior.mean.square().sum(-1)
-
-
-@pytest.fixture(autouse=True)
-def test_kinds():
-    """The kinds that these tests define are there for them alone."""
-    added = {Family: Squared, Objective: Shifted}
-    for base, kind in added.items():
-        base.kinds[kind.kind] = kind
-    yield
-    for base, kind in added.items():
-        base.kinds.pop(kind.kind, None)
-
-
 def test_a_family_shows_other_nodes_more_than_its_value():
     model = vector_model(latents=[{**Z, "kind": "squared_for_tests", "given": ["x"]}])
     z = torch.randn(1, 4, 3)
@@ -236,21 +257,6 @@ def test_a_family_adds_a_term_to_the_training_loss_alone():
 
 
 # Objectives: terms, altered batches, samples without gradient
-
-
-@dataclass(frozen=True)
-class Shifted(Objective, kind="shifted_for_tests"):
-    """The reconstruction loss of the batch, of the batch moved by one, and of drawn images."""
-
-    reparameterize: bool = False
-
-    def altered(self, out, sample_means, step):
-        drawn = sample_means(3)
-        return {"moved": {"x": out.fields["x"] + 1}, "drawn": drawn}
-
-    def __call__(self, out, step):
-        values = [-each.total_log_likelihood.mean() for each in (out, *out.others.values())]
-        return Loss(torch.stack(values).sum(), {name: each.kl for name, each in out.others.items()})
 
 
 def test_an_objective_finds_the_outputs_of_altered_batches():
