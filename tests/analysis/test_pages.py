@@ -1,12 +1,12 @@
 """Generated pages are current, and every link of the documentation leads to a file."""
 
-import json
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from textvae.analysis.claims import read_results
 from textvae.analysis.pages import (
     METRICS,
     SECTIONS,
@@ -22,7 +22,7 @@ DOCS = ROOT / "docs"
 
 @pytest.fixture(scope="module")
 def stored():
-    return json.loads((DOCS / "results.json").read_text(encoding="utf-8"))
+    return read_results(DOCS / "results.json")
 
 
 def test_generated_pages_are_current():

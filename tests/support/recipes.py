@@ -72,7 +72,7 @@ def specs(draw, base: type[Component], supplied: tuple[str, ...] = ()) -> dict[s
         kind
         for kind, cls in base.kinds.items()
         if not {"shape", "classes"}
-        & {n for n, p in arguments(cls)[0].items() if p.default is p.empty}
+        & {n for n, p in arguments(cls)[0].items() if p.default is p.empty or n == "shape"}
     ]
     kind = draw(st.sampled_from(sorted(kinds)))
     parameters, hints = arguments(base.kinds[kind])
