@@ -26,6 +26,7 @@ from textvae.objectives.elbo import ELBO
 from textvae.recipes import read_recipe
 from textvae.registry import SpecError
 from textvae.training import runs
+from textvae.training.arguments import training_arguments
 from textvae.training.runs import (
     InterruptedRunError,
     OccupiedError,
@@ -36,7 +37,8 @@ from textvae.training.runs import (
     run_callbacks,
     train_run,
 )
-from textvae.training.trainer import AVERAGED, NonFiniteLossError, training_arguments, validate
+from textvae.training.trainer import AVERAGED, NonFiniteLossError
+from textvae.training.validation import validate
 from textvae.training.workflow import all_or_nothing
 
 WORDS = "the a cat dog bird sees likes finds small red old house tree river".split()

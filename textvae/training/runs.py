@@ -39,7 +39,8 @@ from textvae.likelihoods import PixelLikelihood
 from textvae.objectives import Objective
 from textvae.recipes import Recipe, first_stage, parse_yaml, read_recipe
 from textvae.registry import SpecError
-from textvae.training.trainer import VAETrainer, process_rank
+from textvae.training.processes import process_rank
+from textvae.training.trainer import VAETrainer
 
 Report = Callable[[str, Mapping[str, Any]], None]
 RECIPE, STATE, RESULTS, WEIGHTS = "recipe.yaml", "run.json", "results.json", "model.safetensors"

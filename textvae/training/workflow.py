@@ -16,6 +16,7 @@ from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus, DataError
 from textvae.graph.model import VAE
 from textvae.recipes import Recipe, check_model, load_recipe
+from textvae.training.processes import process_count, process_rank
 from textvae.training.run_data import corpus_of
 from textvae.training.runs import (
     RECIPE,
@@ -30,7 +31,6 @@ from textvae.training.runs import (
     saved_recipe,
     train_run,
 )
-from textvae.training.trainer import process_count, process_rank
 
 __all__ = ["Summary", "TrainedRun", "process_rank", "resume", "train"]
 
