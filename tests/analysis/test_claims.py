@@ -11,7 +11,7 @@ from textvae.analysis.claims import add_result, check_claims, is_run_of, read_re
 from textvae.config import Claim
 from textvae.recipes import read_recipe
 from textvae.registry import SpecError
-from textvae.training.runs import RunError
+from textvae.training.folders import RunError
 
 
 def comparison(metric="word_perplexity", test="<=", value=1e9, **more) -> dict:

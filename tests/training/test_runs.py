@@ -27,16 +27,15 @@ from textvae.recipes import read_recipe
 from textvae.registry import SpecError
 from textvae.training import runs
 from textvae.training.arguments import training_arguments
-from textvae.training.runs import (
+from textvae.training.callbacks import run_callbacks
+from textvae.training.folders import (
     InterruptedRunError,
     OccupiedError,
     RunError,
-    alone_in,
-    build_model,
     fingerprint,
-    run_callbacks,
-    train_run,
+    folder_lock,
 )
+from textvae.training.runs import build_model, train_run
 from textvae.training.trainer import AVERAGED, NonFiniteLossError
 from textvae.training.validation import validate
 from textvae.training.workflow import all_or_nothing
@@ -506,7 +505,7 @@ def test_a_process_has_one_gpu_of_several(tmp_path, monkeypatch):
 def test_who_comes_second_leaves_the_folder_to_the_first(tmp_path):
     folder = tmp_path / "run"
     with (
-        alone_in(folder, resume=False),
+        folder_lock(folder, resume=False),
         pytest.raises(OccupiedError),
         all_or_nothing(folder, lambda event, values: None),
     ):

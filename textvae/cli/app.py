@@ -850,7 +850,7 @@ def located(model: str | None, named: str | None = None) -> str:
         raise ValueError(f"name the model once: {model!r} or --model {named!r}")
     if (found := named if model is None else model) is not None:
         return found
-    from textvae.training.runs import last_run
+    from textvae.training.folders import last_run
 
     return str(last_run())
 
