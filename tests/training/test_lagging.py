@@ -39,8 +39,8 @@ def test_catching_up_lasts_no_longer_than_asked():
 
 
 def test_batches_in_parts_are_refused():
-    with pytest.raises(SpecError, match=r"lagging needs accumulation 1 \(got 2\)"):
-        lagging(accumulation=2)
+    with pytest.raises(SpecError, match=r"lagging needs gradient_accumulation_steps 1 \(got 2\)"):
+        lagging(gradient_accumulation_steps=2)
 
 
 def test_a_loss_falls_from_window_to_window():

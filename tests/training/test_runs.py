@@ -34,6 +34,7 @@ from textvae.training.folders import (
     RunError,
     fingerprint,
     folder_lock,
+    saved_recipe,
 )
 from textvae.training.runs import build_model, train_run
 from textvae.training.trainer import AVERAGED, NonFiniteLossError
@@ -185,6 +186,23 @@ def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_weights(uninterrupted, tmp
     assert_equal(uninterrupted, tmp_path / "run")
 
 
+def test_a_run_with_old_recipe_keys_resumes(uninterrupted, tmp_path):
+    def press(event, values):
+        if event == "step" and values["step"] == 11:
+            signal.raise_signal(signal.SIGINT)
+
+    run = tmp_path / "run"
+    with pytest.raises(InterruptedRunError):
+        train_run(recipe(), corpus(), run, report=press)
+    text = (run / "recipe.yaml").read_text()
+    old = text.replace("max_grad_norm:", "clip:")
+    old = old.replace("gradient_accumulation_steps:", "accumulation:")
+    assert old != text and saved_recipe(run).trains_as(recipe())
+    (run / "recipe.yaml").write_text(old)
+    train_run(recipe(), corpus(), run, resume=True)
+    assert_equal(uninterrupted, run)
+
+
 @pytest.mark.parametrize("step", [8, 11])
 def test_ctrl_c_adds_no_validation(tmp_path, step):
     """The plateau schedule counts validations: one more would change the learning rate."""
@@ -316,7 +334,7 @@ def test_a_run_that_cannot_stand_in_is_refused(two_trainings, tmp_path):
 
 def test_patience_does_not_begin_anew(tmp_path):
     """A learning rate that spoils the model: the first validation stays the best."""
-    spoiled = recipe(epochs=8, optimizer="sgd", learning_rate=30.0, clip=1.0, patience=3)
+    spoiled = recipe(epochs=8, optimizer="sgd", learning_rate=30.0, max_grad_norm=1.0, patience=3)
     ends = []
 
     def report(event, values):
@@ -469,7 +487,7 @@ def test_the_best_model_is_kept_or_the_last(tmp_path, keep):
         if event == "validation":
             losses[values["step"]] = values["loss"]
 
-    spoiled = recipe(optimizer="sgd", learning_rate=30.0, clip=1.0, keep=keep, seed=1)
+    spoiled = recipe(optimizer="sgd", learning_rate=30.0, max_grad_norm=1.0, keep=keep, seed=1)
     train_run(spoiled, corpus(), tmp_path / "run", report=report)
     best = min(losses, key=losses.__getitem__)
     assert best < 24
@@ -516,7 +534,7 @@ def test_who_comes_second_leaves_the_folder_to_the_first(tmp_path):
 
 def test_accumulation_gives_the_same_steps(tmp_path):
     train_run(recipe(latent=False), corpus(), tmp_path / "whole")
-    train_run(recipe(latent=False, accumulation=4), corpus(), tmp_path / "parts")
+    train_run(recipe(latent=False, gradient_accumulation_steps=4), corpus(), tmp_path / "parts")
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     for name, value in whole.items():
         # Sums in another order: float32 rounding, grown by 24 Adam steps.

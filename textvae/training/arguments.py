@@ -35,7 +35,7 @@ def training_arguments(
     half = config.precision == "bfloat16"
     on_cpu = device == "cpu" or not torch.accelerator.is_available()
     check_bfloat16(config, on_cpu)
-    micro_batches = config.accumulation
+    micro_batches = config.gradient_accumulation_steps
     falling = {"factor": 0.5, "patience": 0, "mode": "min" if config.select == "bound" else "max"}
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -48,7 +48,7 @@ def training_arguments(
         lr_scheduler_kwargs=falling if config.schedule == "plateau" else {},
         warmup_steps=config.warmup_steps,
         weight_decay=config.weight_decay,
-        max_grad_norm=config.clip,
+        max_grad_norm=config.max_grad_norm,
         bf16=half,
         seed=config.seed,
         # Without this, transformers 5.23 starts several CPU processes as if each were alone.

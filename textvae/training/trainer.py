@@ -89,7 +89,7 @@ class VAETrainer(Trainer):
             train.lengths,
             config.batch_size,
             config.seed,
-            config.accumulation,
+            config.gradient_accumulation_steps,
             process_rank(),
             world,
         )
@@ -190,7 +190,8 @@ class VAETrainer(Trainer):
                     loss = model(step=step, **inputs).value
                 self.accelerator.backward(loss)
             drop_gradients(others)
-            self.accelerator.clip_grad_norm_(model.parameters(), self.config.clip or math.inf)
+            limit = self.config.max_grad_norm or math.inf
+            self.accelerator.clip_grad_norm_(model.parameters(), limit)
             self.optimizer.step()  # type: ignore[union-attr]
             model.zero_grad()
             value = float(self.accelerator.reduce(loss.detach(), "mean"))  # type: ignore[arg-type]
@@ -221,7 +222,7 @@ class VAETrainer(Trainer):
             terms = ", ".join(f"{name} {value.item():g}" for name, value in loss.terms.items())
             raise NonFiniteLossError(
                 f"the loss is {loss.value.item()} at step {self.state.global_step} ({terms}); "
-                f"a lower learning_rate or a smaller clip may help"
+                f"a lower learning_rate or a smaller max_grad_norm may help"
             )
         for name, value in loss.terms.items():
             self.terms[name] = self.terms.get(name, 0.0) + value
@@ -248,7 +249,7 @@ class VAETrainer(Trainer):
             terms = ", ".join(f"{name} {metrics[name]:g}" for name in ("reconstruction_loss", "kl"))
             raise NonFiniteLossError(
                 f"the validation loss is {metrics['loss']} after step {self.state.global_step} "
-                f"({terms}); a lower learning_rate or a smaller clip may help"
+                f"({terms}); a lower learning_rate or a smaller max_grad_norm may help"
             )
         weight = self.current_kl_weight()
         metrics |= {} if weight is None else {"kl_weight": weight}
