@@ -245,7 +245,8 @@ class PretrainingConfig(Section):
         transfer: names of parts, `encoders.text`, whose weights go over, or a mapping from such a
             name to the part they come from, {encoders.text: decoders.text}. A part of the model may
             be finer than a node, `latents.z.head`, or coarser, `encoders`.
-        freeze: names of parts that the recipe's own training leaves as they are.
+        freeze: names of parts that the recipe's own training leaves as they are: their weights get
+            no gradient, and their dropout, noise and batch normalisation are as in evaluation.
     """
 
     run: str | None = None

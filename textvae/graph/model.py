@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from huggingface_hub.dataclasses import strict
@@ -128,6 +128,8 @@ class VAE(PreTrainedModel):
         if problems:
             raise SpecError(problems)
         self.objective: Callable[[VAEOutput, int], Loss] | None = None
+        self.frozen: tuple[str, ...] = ()
+        """Names of frozen parts, such as `encoders.text`."""
         self.refinement = None if config.refinement is None else Refinement(**config.refinement)
         sizes: dict[str, int] = {}
         self.encoders, self.latents = nn.ModuleDict(), nn.ModuleDict()
@@ -159,6 +161,18 @@ class VAE(PreTrainedModel):
         self.sizes = sizes
         """Size of each encoder's features and of each latent, by name."""
         self.post_init()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all modules; those inside a frozen part stay in evaluation mode.
+
+        Their dropout and noise are off, and running averages of batch normalisation do not move.
+        """
+        super().train(mode)
+        parts = tuple(f"{part}." for part in self.frozen)
+        for name, module in self.named_modules():
+            if f"{name}.".startswith(parts):
+                module.training = False
+        return self
 
     def forward(self, step: int, **fields: Tensor) -> Loss:
         """The objective's loss of a batch at an optimizer step.

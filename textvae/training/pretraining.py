@@ -77,6 +77,8 @@ def finished_weights(run: str, tokenizer: PreTrainedTokenizerFast | None) -> Map
 def begin_with(model: VAE, weights: Mapping[str, Tensor], config: PretrainingConfig) -> None:
     """Copy the weights of a first training into a model, and freeze parts of it.
 
+    Frozen parameters get no gradient, and the modules of a frozen part stay in evaluation mode.
+
     Raises:
         SpecError: a part that the model lacks, or whose weights have another shape.
     """
@@ -100,6 +102,8 @@ def begin_with(model: VAE, weights: Mapping[str, Tensor], config: PretrainingCon
         raise SpecError(problems)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not any(within(part, [name]) for part in config.freeze))
+    model.frozen = tuple(config.freeze)
+    model.train(model.training)
 
 
 def within(part: str, names: Iterable[str]) -> list[str]:
