@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_runs import assert_equal, corpus, recipe
+from support.runs import assert_equal, corpus, recipe
 
 from textvae.api.sentence import SentenceVAE
 from textvae.checkpoints import MANIFEST, CheckpointError, checkpoints

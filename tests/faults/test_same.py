@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_runs import assert_equal, corpus, recipe
+from support.runs import assert_equal, corpus, recipe
 
 from textvae.training.folders import InterruptedRunError
 from textvae.training.runs import train_run
