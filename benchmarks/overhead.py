@@ -63,7 +63,7 @@ def bare(model: VAE, texts: Sentences, config: TrainingConfig) -> list[Cost]:
     def step(rows: list[int]) -> None:
         batch = texts.collate([texts[row] for row in rows])
         model(0, **batch).value.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
 

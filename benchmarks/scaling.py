@@ -20,7 +20,7 @@ from timing import Task, exponent, interleaved, median, table
 from torch import nn
 
 from textvae.config import TrainingConfig
-from textvae.training.trainer import process_rank
+from textvae.training.processes import process_rank
 from textvae.vocabulary import UNK
 
 BASE = {"batch": 32, "length": 24, "vocabulary": 10_000, "latent": 32, "layers": 1}

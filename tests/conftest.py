@@ -350,7 +350,7 @@ IMAGE_RECIPE: dict = {
     },
     "objective": {"kind": "elbo"},
     "data": {"modality": "image", "pixels": "dynamic"},
-    "train": {"epochs": 4, "batch_size": 32, "clip": 0, "learning_rate": 3e-3},
+    "train": {"epochs": 4, "batch_size": 32, "max_grad_norm": 0, "learning_rate": 3e-3},
 }
 """A small model of the 8 x 8 digits."""
 

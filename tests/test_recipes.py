@@ -17,6 +17,7 @@ from textvae.recipes import (
     apply_override,
     check_model,
     find_recipe,
+    first_stage,
     load_recipe,
     parse_yaml,
     read_recipe,
@@ -233,6 +234,44 @@ def test_overrides_of_sections(override):
     apply_override(document, override)
     section, values = OVERRIDES[override]
     assert values.items() <= document[section].items()
+
+
+OLD_KEYS = {"clip": "max_grad_norm", "accumulation": "gradient_accumulation_steps"}
+
+
+@pytest.mark.parametrize("key", OLD_KEYS)
+def test_old_training_keys_are_read(key):
+    pretrain = {"objective": {"kind": "elbo"}, "train": {key: 3}, "transfer": ["decoders"]}
+    recipe = read_recipe({**SMALLEST, "train": {key: 2}, "pretrain": pretrain}, "mine")
+    assert getattr(recipe.train, OLD_KEYS[key]) == 2
+    assert getattr(first_stage(recipe).train, OLD_KEYS[key]) == 3
+    assert key not in recipe.document()["train"]
+
+
+@pytest.mark.parametrize("key", OLD_KEYS)
+def test_old_and_new_training_key_together_are_an_error(key):
+    values = {key: 2, OLD_KEYS[key]: 2}
+    pretrain = {"objective": {"kind": "elbo"}, "train": values, "transfer": ["decoders"]}
+    for document in ({**SMALLEST, "train": values}, {**SMALLEST, "pretrain": pretrain}):
+        with pytest.raises(SpecError, match=rf"train: .*{key}.*{OLD_KEYS[key]}"):
+            read_recipe(document, "mine")
+
+
+@pytest.mark.parametrize("section", ["train", "pretrain.train"])
+@pytest.mark.parametrize("key", OLD_KEYS)
+def test_an_override_wins_under_either_key(key, section):
+    for given in (key, OLD_KEYS[key]):
+        for override in (key, OLD_KEYS[key]):
+            values = {given: 2}
+            document = {"train": values, "pretrain": {"train": values}}
+            apply_override(document, f"{section}.{override}=3")
+            assert values == {OLD_KEYS[key]: 3}
+
+
+def test_a_node_called_train_keeps_its_keys():
+    document = {"model": {"decoders": [{"name": "train"}]}}
+    apply_override(document, "decoders.train.clip=3")
+    assert document["model"]["decoders"] == [{"name": "train", "clip": 3}]
 
 
 def test_overrides_name_nodes_whatever_their_order():

@@ -1,7 +1,7 @@
 """The sections of a recipe that say how to read the data and how to train."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -23,6 +23,25 @@ class Section(BaseModel):
     """A part of a recipe: unknown keys and values of another type are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    OLD_KEYS: ClassVar[dict[str, str]] = {}
+    """Current names of keys that were renamed in version 0.2, by their old name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_have_their_current_name(cls, values: Any) -> Any:
+        return cls.current_keys(values) if isinstance(values, Mapping) else values
+
+    @classmethod
+    def current_keys(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a section under their current keys.
+
+        Raises:
+            ValueError: a value is given under its old and its current key.
+        """
+        for old, new in cls.OLD_KEYS.items():
+            if old in values and new in values:
+                raise ValueError(f"{old} is the old name of {new}: only one of them can be given")
+        return {cls.OLD_KEYS.get(key, key): value for key, value in values.items()}
 
 
 S = TypeVar("S", bound=Section)
@@ -112,14 +131,14 @@ class ImageDataConfig(Section):
 
 
 class LaggingConfig(Section):
-    """Encoders that catch up: many updates of theirs before each one of the decoders.
+    """Aggressive encoder updates: many of the encoders before each one of the decoders.
 
-    Lasts from the start until mutual information on the validation texts stops rising.
+    They last from the start until mutual information on the validation texts stops rising.
 
     Args:
-        epochs: most epochs that it lasts, each of which takes as long as dozens; None for any.
-        steps: most updates of the encoders before one of the decoders.
-        window: updates whose mean losses are compared: the encoders stop when it rises.
+        epochs: largest number of epochs with them, each as long as dozens of others; None for any.
+        steps: largest number of encoder updates before one of the decoders.
+        window: number of updates in a mean loss; the updates stop when this mean rises.
 
     Source: He et al. 2019, algorithm 1, arXiv:1901.05534.
     """
@@ -156,13 +175,13 @@ class TrainingConfig(Section):
     Args:
         epochs: passes over the training texts.
         batch_size: texts of one optimizer step, over all processes and micro-batches.
-        accumulation: micro-batches that a step's batch is computed in.
+        gradient_accumulation_steps: number of micro-batches of an optimizer step.
         optimizer: "adamw" or "sgd".
         learning_rate: at its highest.
         schedule: "constant", "linear", "cosine", or "plateau": halved when validation stalls.
         warmup_steps: optimizer steps of rising learning rate; not with "plateau".
         weight_decay: of AdamW; under SGD an L2 penalty.
-        clip: largest gradient norm; 0 for none.
+        max_grad_norm: largest gradient norm; 0 for none.
         precision: "float32", or "bfloat16" on a GPU or a CPU with instructions for it.
         patience: epochs without a better validation bound before training stops; None for never.
         validation_samples: posterior samples of each validation text.
@@ -170,21 +189,26 @@ class TrainingConfig(Section):
         keep: the "best" model by validation, or the "last": where the loss is another.
         select: what validation calls best: the "bound", the "coherence" of topics, or the
             "accuracy" of labels.
-        lagging: encoders that catch up before each step, not with accumulation; None for one
-            update of all.
+        lagging: aggressive encoder updates before each step, not with several micro-batches; None
+            for one update of all weights.
         averaging: a mean of the weights that is validated and kept; None for the weights alone.
         seed: of initial weights, order and noise.
     """
 
+    OLD_KEYS: ClassVar[dict[str, str]] = {
+        "clip": "max_grad_norm",
+        "accumulation": "gradient_accumulation_steps",
+    }
+
     epochs: PositiveInt = 10
     batch_size: PositiveInt = 32
-    accumulation: PositiveInt = 1
+    gradient_accumulation_steps: PositiveInt = 1
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 1e-3
     schedule: Literal["constant", "linear", "cosine", "plateau"] = "constant"
     warmup_steps: NonNegativeInt = 0
     weight_decay: NonNegativeFloat = 0.0
-    clip: NonNegativeFloat = 5.0
+    max_grad_norm: NonNegativeFloat = 5.0
     precision: Literal["float32", "bfloat16"] = "float32"
     patience: PositiveInt | None = None
     validation_samples: PositiveInt = 5
@@ -196,9 +220,10 @@ class TrainingConfig(Section):
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
 
     @model_validator(mode="after")
-    def _encoders_catch_up_before_whole_batches(self) -> Self:
-        if self.lagging is not None and self.accumulation > 1:
-            raise ValueError(f"lagging needs accumulation 1 (got {self.accumulation})")
+    def _encoder_updates_need_one_micro_batch(self) -> Self:
+        steps = self.gradient_accumulation_steps
+        if self.lagging is not None and steps > 1:
+            raise ValueError(f"lagging needs gradient_accumulation_steps 1 (got {steps})")
         return self
 
     @model_validator(mode="after")
@@ -220,7 +245,8 @@ class PretrainingConfig(Section):
         transfer: names of parts, `encoders.text`, whose weights go over, or a mapping from such a
             name to the part they come from, {encoders.text: decoders.text}. A part of the model may
             be finer than a node, `latents.z.head`, or coarser, `encoders`.
-        freeze: names of parts that the recipe's own training leaves as they are.
+        freeze: names of parts that the recipe's own training leaves as they are: their weights get
+            no gradient, and their dropout, noise and batch normalisation are as in evaluation.
     """
 
     run: str | None = None
@@ -229,6 +255,11 @@ class PretrainingConfig(Section):
     train: dict[str, Any] = Field(default_factory=dict)
     transfer: list[str] | dict[str, str]
     freeze: list[str] = Field(default_factory=list)
+
+    @field_validator("train")
+    @classmethod
+    def _train_has_current_keys(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return TrainingConfig.current_keys(values)
 
     @model_validator(mode="after")
     def _something_is_trained(self) -> Self:

@@ -15,6 +15,7 @@ from textvae.config import (
     DataConfig,
     ImageDataConfig,
     PretrainingConfig,
+    Section,
     TokenizerConfig,
     TrainingConfig,
     read_section,
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from textvae.graph.model import VAEConfig
 
 MODEL_KEYS = ("encoders", "latents", "decoders", "init_range", "refinement")
-SECTIONS = {"tokenizer": TokenizerConfig, "data": DataConfig, "train": TrainingConfig}
-IMAGE_SECTIONS = {"data": ImageDataConfig, "train": TrainingConfig}
+SECTIONS: dict[str, type[Section]] = {
+    "tokenizer": TokenizerConfig,
+    "data": DataConfig,
+    "train": TrainingConfig,
+}
+IMAGE_SECTIONS: dict[str, type[Section]] = {"data": ImageDataConfig, "train": TrainingConfig}
 """The sections of a recipe whose data section says `modality: image`."""
 KEYS = ("paper", "summary", "model", "pretrain", "objective", *SECTIONS, "claim")
 
@@ -60,7 +65,7 @@ class Recipe:
     pretrain: PretrainingConfig | None = None
 
     @property
-    def sections(self) -> Mapping[str, type]:
+    def sections(self) -> Mapping[str, type[Section]]:
         """The sections that it has, by name."""
         return IMAGE_SECTIONS if isinstance(self.data, ImageDataConfig) else SECTIONS
 
@@ -358,12 +363,24 @@ def apply_override(document: dict[str, Any], override: str) -> None:
     if keys[0] in MODEL_KEYS:
         keys = ["model", *keys]
     value = parse_yaml(text, f"--set {path}")
-    place: Any = document
+    values: Any = document
     for depth, key in enumerate(keys[:-1]):
-        place = enter(place, key, ".".join(keys[: depth + 1]))
-    if not isinstance(place, dict):
+        values = enter(values, key, ".".join(keys[: depth + 1]))
+    if not isinstance(values, dict):
         raise SpecError([f"--set {path}: {'.'.join(keys[:-1])} is a value, not a section"])
-    place[keys[-1]] = value
+    old_keys = old_keys_of(keys[:-1])
+    name = old_keys.get(keys[-1], keys[-1])
+    for old, new in old_keys.items():
+        if new == name:
+            values.pop(old, None)
+    values[name] = value
+
+
+def old_keys_of(path: Sequence[str]) -> Mapping[str, str]:
+    """The renamed keys of the section at a path, such as `train` or `pretrain.train`."""
+    names = path[1:] if path[:1] == ["pretrain"] else path
+    section = SECTIONS.get(names[0]) if len(names) == 1 else None
+    return {} if section is None else section.OLD_KEYS
 
 
 def enter(place: Any, key: str, path: str) -> Any:

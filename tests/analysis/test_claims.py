@@ -12,7 +12,7 @@ from textvae.analysis.pages import systems_page
 from textvae.config import Claim
 from textvae.recipes import read_recipe
 from textvae.registry import SpecError
-from textvae.training.runs import RunError
+from textvae.training.folders import RunError
 
 
 def comparison(metric="word_perplexity", test="<=", value=1e9, **more) -> dict:

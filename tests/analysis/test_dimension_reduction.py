@@ -13,7 +13,7 @@ from textvae.analysis.dimension_reduction import PCA, Autoencoder, Selection, fl
 from textvae.analysis.reports import evaluation_text
 from textvae.recipes import load_recipe, read_recipe
 from textvae.registry import SpecError
-from textvae.training.runs import RunError
+from textvae.training.folders import RunError
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from textvae.data.fields import Fields, Labels
 from textvae.data.tokenizers import encode_texts, train_tokenizer
 from textvae.evaluation.likelihood import likelihood
 from textvae.evaluation.topics import bag_perplexity, npmi, topic_decoder, uniqueness
-from textvae.training.trainer import coherence
+from textvae.training.validation import coherence
 
 
 def topic_model(kind="dirichlet") -> SentenceVAE:

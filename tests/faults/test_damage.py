@@ -10,7 +10,8 @@ from support.runs import assert_equal, corpus, recipe
 
 from textvae.api.sentence import SentenceVAE
 from textvae.checkpoints import MANIFEST, CheckpointError, checkpoints
-from textvae.training.runs import RunError, train_run
+from textvae.training.folders import RunError
+from textvae.training.runs import train_run
 
 CHECKPOINT = (
     "config.json",

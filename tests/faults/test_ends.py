@@ -141,7 +141,7 @@ def project(nursery, tmp_path_factory) -> Project:
 
 @pytest.fixture(scope="module")
 def stages(nursery, tmp_path_factory) -> Project:
-    """Two trainings, a critic, encoders that catch up, batch norm, noise and a worker."""
+    """Two trainings, a critic, aggressive encoder updates, batch norm, noise and a worker."""
     return made_project(nursery, tmp_path_factory.mktemp("two"), STAGES)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from support.runs import assert_equal, corpus, recipe
 
-from textvae.training.runs import InterruptedRunError, train_run
+from textvae.training.folders import InterruptedRunError
+from textvae.training.runs import train_run
 
 SMALL = ["--set=encoders.text.hidden=8", "--set=decoders.text.hidden=8", "--set=latents.z.dim=2"]
 SHORT = ["--set=tokenizer.vocab_size=300", "--set=train.epochs=1", "--device=cpu"]

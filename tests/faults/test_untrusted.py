@@ -16,7 +16,8 @@ from textvae.api.sentence import SentenceVAE
 from textvae.checkpoints import MANIFEST, CheckpointError, checkpoints, write_manifest
 from textvae.recipes import load_recipe
 from textvae.registry import SpecError
-from textvae.training.runs import saved_recipe, train_run
+from textvae.training.folders import saved_recipe
+from textvae.training.runs import train_run
 
 
 class Payload:

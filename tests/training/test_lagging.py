@@ -1,4 +1,4 @@
-"""Encoders that catch up: only they move before a step, only the decoders in it."""
+"""Aggressive encoder updates: only encoders move before a step, only decoders in it."""
 
 import copy
 
@@ -32,15 +32,15 @@ def test_aggressive_until_mutual_information_stops_rising(values, aggressive):
     assert is_aggressive(LaggingConfig(), history) == aggressive
 
 
-def test_catching_up_lasts_no_longer_than_asked():
+def test_aggressive_updates_end_after_the_last_epoch():
     config = LaggingConfig(epochs=2)
     rising = [{"eval_mutual_information": value} for value in (0.1, 0.2, 0.3)]
     assert [is_aggressive(config, rising[:n]) for n in range(4)] == [True, True, False, False]
 
 
-def test_batches_in_parts_are_refused():
-    with pytest.raises(SpecError, match=r"lagging needs accumulation 1 \(got 2\)"):
-        lagging(accumulation=2)
+def test_several_micro_batches_are_refused():
+    with pytest.raises(SpecError, match=r"lagging needs gradient_accumulation_steps 1 \(got 2\)"):
+        lagging(gradient_accumulation_steps=2)
 
 
 def test_a_loss_falls_from_window_to_window():
@@ -54,13 +54,13 @@ def test_texts_of_similar_length_are_shared_by_the_processes():
     shares = [similar_texts(order, 16, (1, 2, 3), rank, 2) for rank in range(2)]
     assert len(shares[0]) == len(shares[1]) == 8 and not set(shares[0]) & set(shares[1])
     both = np.sort(lengths[shares[0] + shares[1]])
-    place = np.searchsorted(np.sort(lengths), both[0])
-    assert (both == np.sort(lengths)[place : place + 16]).all() or both[-1] - both[0] < 10
+    start = np.searchsorted(np.sort(lengths), both[0])
+    assert (both == np.sort(lengths)[start : start + 16]).all() or both[-1] - both[0] < 10
     starts = {similar_texts(order, 16, (1, 2, n), 0, 1)[0] for n in range(50)}
     assert len(starts) > 30
 
 
-def test_decoders_wait_bit_by_bit_while_encoders_catch_up(tmp_path, monkeypatch):
+def test_encoder_updates_leave_decoders_as_they_are(tmp_path, monkeypatch):
     seen = []
     update_encoders = VAETrainer.update_encoders
 
@@ -74,16 +74,16 @@ def test_decoders_wait_bit_by_bit_while_encoders_catch_up(tmp_path, monkeypatch)
     assert len(seen) == 8
     for before, after in seen:
         for name, value in before.items():
-            waits = name.startswith("decoders")
-            assert torch.equal(value, after[name]) == waits, name
+            unchanged = name.startswith("decoders")
+            assert torch.equal(value, after[name]) == unchanged, name
     for (_, after), (before, _) in zip(seen, seen[1:], strict=False):
         for name, value in after.items():
-            waits = name.startswith(("encoders", "latents"))
-            assert torch.equal(value, before[name]) == waits, f"{name} in the decoders' step"
+            unchanged = name.startswith(("encoders", "latents"))
+            assert torch.equal(value, before[name]) == unchanged, f"{name} in the decoders' step"
 
 
 def test_ends_with_mutual_information(tmp_path, monkeypatch):
-    """The second validation says less than the first: from then on all parts move in each step."""
+    """After a validation with less mutual information than before, all parts move in each step."""
     values = iter([0.5, 0.4, 0.9])
     validations, calls = [], []
 

@@ -86,7 +86,7 @@ def test_training_ends_with_numbers_or_names_what_is_none(
     latent, kl_weight, precision, steps, longest, tmp_path, monkeypatch
 ):
     # A CPU without instructions for it computes the same numbers, slowly.
-    monkeypatch.setattr("textvae.training.trainer.cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr("textvae.training.arguments.cpu_has_bfloat16", lambda: True)
     spec, log_variance = LATENTS[latent]
     built = runs.build_model
 

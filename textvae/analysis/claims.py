@@ -17,6 +17,8 @@ from textvae.console import table
 from textvae.recipes import Recipe, first_stage, load_recipe
 from textvae.registry import SpecError, suggest
 from textvae.training import workflow as training
+from textvae.training.callbacks import Report
+from textvae.training.folders import RunError, saved_recipe
 from textvae.training.run_data import (
     entropy_of,
     held_out_images,
@@ -25,7 +27,6 @@ from textvae.training.run_data import (
     metrics_of,
     training_texts,
 )
-from textvae.training.runs import Report, RunError, saved_recipe
 
 STORED = Path("docs/results.json")
 

@@ -15,16 +15,16 @@ from textvae.evaluation.likelihood import likelihood
 from textvae.evaluation.space import knn_accuracy
 from textvae.recipes import Recipe, check_model, load_recipe
 from textvae.registry import SpecError
-from textvae.training.runs import (
+from textvae.training.callbacks import Report
+from textvae.training.folders import (
     RECIPE,
     WEIGHTS,
-    Report,
     RunError,
     fingerprint,
     read_state,
     saved_recipe,
-    train_run,
 )
+from textvae.training.runs import train_run
 
 AUTOENCODERS = {
     "plain": "hinton2006_plain",

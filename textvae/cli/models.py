@@ -22,7 +22,7 @@ def located(model: str | None, named: str | None = None) -> str:
         raise ValueError(f"name the model once: {model!r} or --model {named!r}")
     if (given := named if model is None else model) is not None:
         return given
-    from textvae.training.runs import last_run
+    from textvae.training.folders import last_run
 
     return str(last_run())
 

@@ -1,7 +1,7 @@
 """A VAE as a graph of named nodes: encoders, latents, decoders."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, cast
+from typing import ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,8 @@ class VAE(PreTrainedModel):
         if problems:
             raise SpecError(problems)
         self.objective: Callable[[VAEOutput, int], Loss] | None = None
+        self.frozen: tuple[str, ...] = ()
+        """Names of frozen parts, such as `encoders.text`."""
         self.refinement = None if config.refinement is None else Refinement(**config.refinement)
         self.encoders, self.latents = nn.ModuleDict(), nn.ModuleDict()
         self.priors, self.decoders = nn.ModuleDict(), nn.ModuleDict()
@@ -106,6 +108,18 @@ class VAE(PreTrainedModel):
             self.priors[name] = build_prior(node, family, above, classes)
         self.sizes[name] = family.dim
         self.shown[name] = family.embedding_size
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all modules; those inside a frozen part stay in evaluation mode.
+
+        Their dropout and noise are off, and running averages of batch normalisation do not move.
+        """
+        super().train(mode)
+        parts = tuple(f"{part}." for part in self.frozen)
+        for name, module in self.named_modules():
+            if f"{name}.".startswith(parts):
+                module.training = False
+        return self
 
     def forward(self, step: int, **fields: Tensor) -> Loss:
         """The objective's loss of a batch at an optimizer step.

@@ -1,5 +1,7 @@
 """LSTMs under mixed precision and regularised, shared by encoders and decoders."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -25,12 +27,29 @@ class LSTM(nn.LSTM):
             hx: state before the first input, two of (layers, N, F).
         """
         device = input.data.device.type
+        if device == "cuda" and not self.training and needs_gradient(input, hx):
+            with self.training_without_dropout():
+                return super().forward(input, hx)
         if device != "cpu" or not torch.is_autocast_enabled("cpu"):
             return super().forward(input, hx)
         with torch.autocast("cpu", enabled=False):
             if self.bidirectional or isinstance(input, PackedSequence):
                 return super().forward(input, hx)
             return self.run_half(input, hx)
+
+    @contextmanager
+    def training_without_dropout(self) -> Iterator[None]:
+        """Training mode that computes the same function as evaluation mode.
+
+        cuDNN computes no gradient of an LSTM in evaluation mode. A frozen decoder needs one: its
+        encoder is trained through it.
+        """
+        mode = self.training, self.dropout
+        self.training, self.dropout = True, 0.0
+        try:
+            yield
+        finally:
+            self.training, self.dropout = mode
 
     def run_half(self, x: Tensor, before: tuple[Tensor, Tensor] | None) -> Any:
         """What `forward` gives, with bfloat16 products."""
@@ -46,6 +65,12 @@ class LSTM(nn.LSTM):
             last.append(after)
         h, c = (torch.stack(parts) for parts in zip(*last, strict=True))
         return x.transpose(0, 1), (h, c)
+
+
+def needs_gradient(input: Any, hx: tuple[Tensor, Tensor] | None) -> bool:
+    """Whether a gradient has to pass through an LSTM to its inputs or its first state."""
+    tensors = (input.data, *(hx or ()))
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 class HalfLayer(torch.autograd.Function):

@@ -1,4 +1,7 @@
-"""Encoders that catch up with the decoders before each step."""
+"""Aggressive encoder updates: many of the encoders before each one of the decoders.
+
+Source: He et al. 2019, algorithm 1, arXiv:1901.05534.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -18,24 +21,24 @@ def is_aggressive(config: LaggingConfig, history: Sequence[Mapping[str, Any]]) -
     """Whether mutual information on the validation texts has risen each time so far.
 
     Args:
-        config: how long at most.
-        history: what was logged, in its order.
+        config: with the largest number of epochs.
+        history: all logs, oldest first.
     """
-    found = [log[MUTUAL_INFORMATION] for log in history if MUTUAL_INFORMATION in log]
-    if config.epochs is not None and len(found) >= config.epochs:
+    values = [log[MUTUAL_INFORMATION] for log in history if MUTUAL_INFORMATION in log]
+    if config.epochs is not None and len(values) >= config.epochs:
         return False
-    return all(later > earlier for earlier, later in pairwise(found))
+    return all(later > earlier for earlier, later in pairwise(values))
 
 
 def split_parameters(model: VAE) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """What infers, encoders and heads of posteriors, and all else."""
+    """Parameters of the inference network (encoders, heads of posteriors), and all others."""
     inference = [*model.encoders.parameters(), *model.latents.parameters()]
-    held = set(inference)
-    return inference, [p for p in model.parameters() if p not in held]
+    members = set(inference)
+    return inference, [p for p in model.parameters() if p not in members]
 
 
 def drop_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Take gradients away, so that an optimizer leaves these parameters as they are."""
+    """Remove gradients, so that an optimizer skips these parameters."""
     for parameter in parameters:
         parameter.grad = None
 
@@ -44,7 +47,7 @@ class Falling:
     """Whether a loss still falls, from its means over windows of updates.
 
     Args:
-        config: how long a window is.
+        config: with the length of a window.
     """
 
     def __init__(self, config: LaggingConfig):
@@ -53,7 +56,7 @@ class Falling:
         self.losses: list[float] = []
 
     def __call__(self, loss: float) -> bool:
-        """Take one more loss; False when a window's mean is not below that of the one before."""
+        """Add a loss; False when a window's mean is not below the mean of the previous one."""
         self.losses.append(loss)
         if len(self.losses) < self.window:
             return True
@@ -65,13 +68,13 @@ class Falling:
 def similar_texts(
     order: np.ndarray, size: int, seed: Sequence[int], rank: int, world: int
 ) -> list[int]:
-    """A process's share of `size` texts of similar length, at a random place.
+    """A process's share of `size` consecutive texts of `order`, from a random start.
 
     Args:
         order: indices of all texts by length.
         size: texts of all processes together.
-        seed: of the place.
-        rank: number of this process.
+        seed: of the start.
+        rank: of this process.
         world: number of processes.
     """
     start = int(np.random.default_rng(seed).integers(len(order) - size + 1))
@@ -79,5 +82,5 @@ def similar_texts(
 
 
 def seed_noise(*parts: int) -> None:
-    """Seed torch's noise by several numbers."""
+    """Seed torch by several numbers."""
     torch.manual_seed(int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1))

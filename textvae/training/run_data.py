@@ -13,7 +13,7 @@ from textvae.data.images import ImageCorpus, read_image_corpus, read_image_split
 from textvae.data.readers import Corpus, Labelled, Rows, read_corpus, read_labelled, read_split
 from textvae.data.texts import Texts
 from textvae.recipes import Recipe, shipped
-from textvae.training.runs import RESULTS, RunError, saved_recipe
+from textvae.training.folders import RESULTS, RunError, saved_recipe
 
 T = TypeVar("T")
 

@@ -1,9 +1,12 @@
-"""Weights and optimizer state divided among processes (FSDP): seen, saved and loaded as a whole."""
+"""Weights and optimizer state sharded among processes (FSDP): full to read, save and load."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -15,13 +18,15 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
-WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
-"""On the first process a state holds everything, on the others nothing."""
+from textvae.checkpoints import CheckpointError
+
+FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
+"""The first process gets the full state, the others an empty one."""
 
 
 @contextmanager
-def gathered(model: nn.Module) -> Iterator[None]:
-    """All weights of a model on every process, for what does not go through its `forward`."""
+def unsharded(model: nn.Module) -> Iterator[None]:
+    """Full weights on every process, for calls that bypass the model's `forward`."""
     if isinstance(model, FSDPModule):
         model.unshard()
     try:
@@ -32,12 +37,12 @@ def gathered(model: nn.Module) -> Iterator[None]:
 
 
 def full_state_dict(model: nn.Module) -> dict[str, Any]:
-    """The weights of a divided model; every process must ask."""
-    return get_model_state_dict(model, options=WHOLE)
+    """The full state dict of a sharded model; every process must call this."""
+    return get_model_state_dict(model, options=FULL)
 
 
 def set_weights(model: nn.Module, weights: dict[str, Any], strict: bool) -> None:
-    """Give a model its weights; every process of a divided one has read them.
+    """Load a full state dict; for a sharded model every process must have read it.
 
     Raises:
         RuntimeError: names or shapes differ.
@@ -49,12 +54,24 @@ def set_weights(model: nn.Module, weights: dict[str, Any], strict: bool) -> None
         model.load_state_dict(weights, strict=strict)
 
 
+def load_weights(module: nn.Module, file: Path, strict: bool = True) -> None:
+    """Load the weights in a file into a module, sharded or not.
+
+    Raises:
+        CheckpointError: the file is missing or does not fit the module.
+    """
+    try:
+        set_weights(module, load_file(file), strict)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"{file} cannot be used: {str(error).splitlines()[0]}") from None
+
+
 def full_optimizer_state(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
-    """The state of a divided model's optimizer; every process must ask."""
-    return get_optimizer_state_dict(model, optimizer, options=WHOLE)
+    """The full optimizer state of a sharded model; every process must call this."""
+    return get_optimizer_state_dict(model, optimizer, options=FULL)
 
 
 def set_optimizer(model: nn.Module, optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Give the optimizer of a divided model its state, which every process has read."""
+    """Load the full optimizer state of a sharded model; every process must have read it."""
     options = StateDictOptions(full_state_dict=True)
     set_optimizer_state_dict(model, optimizer, optim_state_dict=state, options=options)

@@ -16,21 +16,21 @@ from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus, DataError
 from textvae.graph.model import VAE
 from textvae.recipes import Recipe, check_model, load_recipe
-from textvae.training.run_data import corpus_of
-from textvae.training.runs import (
+from textvae.training.callbacks import Report
+from textvae.training.folders import (
     RECIPE,
     RESULTS,
     InterruptedRunError,
     OccupiedError,
-    Report,
     RunError,
     how_to_go_on,
     newest,
     next_folder,
     saved_recipe,
-    train_run,
 )
-from textvae.training.trainer import process_count, process_rank
+from textvae.training.processes import process_count, process_rank
+from textvae.training.run_data import corpus_of
+from textvae.training.runs import train_run
 
 __all__ = ["Summary", "TrainedRun", "process_rank", "resume", "train"]
 

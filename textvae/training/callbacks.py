@@ -1,0 +1,120 @@
+"""Callbacks of a training: early stopping, order of the texts, progress, interruption."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations.integration_utils import TensorBoardCallback
+
+from textvae.data.batching import ShuffledBatches
+from textvae.training.arguments import MONITORED
+from textvae.training.processes import process_rank
+
+Report = Callable[[str, Mapping[str, Any]], None]
+"""Called with the name of an event and its values."""
+
+
+class Patience(TrainerCallback):
+    """Early stopping after `patience` validations in a row without a new best.
+
+    It counts the logged validations, which a checkpoint holds. transformers' own callback has a
+    counter that starts anew when training resumes.
+
+    Args:
+        patience: number of validations.
+        select: what validation calls best, see `TrainingConfig`.
+    """
+
+    def __init__(self, patience: int, select: str = "bound"):
+        self.patience = patience
+        self.metric = MONITORED[select]
+        self.sign = 1 if select == "bound" else -1
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Stop training when the newest best is `patience` validations old."""
+        logs = [log for log in state.log_history if self.metric in log]
+        losses = [self.sign * log[self.metric] for log in logs]
+        if len(losses) - 1 - losses.index(min(losses)) >= self.patience:
+            control.should_training_stop = True
+
+
+class OrderOfEpoch(TrainerCallback):
+    """Sets the epoch of the batches, also after resuming in the middle of one."""
+
+    def __init__(self, batches: ShuffledBatches):
+        self.batches = batches
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Set the epoch from the number of finished steps."""
+        self.batches.epoch = state.global_step // self.batches.steps
+
+
+class StepReport(TrainerCallback):
+    """Reports each optimizer step; saves and stops once `stopped` is set."""
+
+    def __init__(self, stopped: threading.Event, report: Report):
+        self.stopped = stopped
+        self.report = report
+        self.steps_per_epoch = 1
+
+    def on_train_begin(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Store the number of steps of an epoch."""
+        self.steps_per_epoch = state.max_steps // state.num_train_epochs
+
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Report the step; on request, save and stop."""
+        self.report("step", {"step": state.global_step, "steps": state.max_steps})
+        if self.stopped.is_set():
+            control.should_save = True
+            control.should_training_stop = True
+
+    def on_epoch_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Skip the validation of an interrupted epoch: patience would count it as one more."""
+        if self.stopped.is_set() and state.global_step % self.steps_per_epoch:
+            control.should_evaluate = False
+            control.should_save = False
+
+
+def run_callbacks(folder: Path, stopped: threading.Event, report: Report) -> list[TrainerCallback]:
+    """Progress, stopping on request, and TensorBoard where it is installed (first process)."""
+    callbacks: list[TrainerCallback] = [StepReport(stopped, report)]
+    if process_rank() == 0:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return callbacks
+        callbacks.append(TensorBoardCallback(SummaryWriter(str(folder / "tensorboard"))))
+    return callbacks
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; a second one interrupts at once."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def stop(signum: int, frame: Any) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,131 @@
+"""The rows of a corpus as a model reads them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from textvae.checkpoints import atomic_folder
+from textvae.config import DataConfig
+from textvae.data.batching import Examples, none_is_short
+from textvae.data.cache import encoded_sentences, trained_tokenizer
+from textvae.data.images import ImageCorpus, check_unit_interval
+from textvae.data.labels import class_names, kept, numbered, with_labels
+from textvae.data.readers import Corpus, DataError
+from textvae.data.tokenizers import load_tokenizer
+from textvae.likelihoods import Likelihood
+from textvae.recipes import Recipe
+from textvae.training.processes import process_rank
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The rows of a run, with the facts about them that its model depends on.
+
+    Args:
+        train: to train on.
+        valid: to validate on.
+        tokenizer: of the texts; None for images.
+        observed: properties of each field that is not text, see `VAEConfig`.
+    """
+
+    train: Examples
+    valid: Examples
+    tokenizer: PreTrainedTokenizerFast | None
+    observed: dict[str, dict[str, Any]] | None = None
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids V; 0 for images."""
+        return 0 if self.tokenizer is None else len(self.tokenizer)
+
+
+def prepared(
+    recipe: Recipe,
+    corpus: Corpus | ImageCorpus,
+    folder: Path,
+    resume: bool,
+    note: Callable[[str], None],
+) -> Prepared:
+    """The rows of a corpus as a model reads them."""
+    if isinstance(corpus, ImageCorpus):
+        check_range(recipe, corpus)
+        return Prepared(corpus.train, corpus.valid, None, corpus.facts)
+    assert isinstance(recipe.data, DataConfig), "texts come from a data section for texts"
+    tokenizer = run_tokenizer(recipe, corpus, folder, resume, note)
+    valid = encoded_sentences(tokenizer, corpus.valid, note)
+    if corpus.labels is not None:
+        names = class_names(corpus.labels["train"])
+        unknown = sorted(set(corpus.labels["valid"]) - {*names, ""})
+        if unknown:
+            raise DataError(f"{corpus.source}: only validation texts have the label {unknown[0]!r}")
+        texts, values = labelled_texts(recipe, corpus, tokenizer, names, note)
+        train = with_labels(encoded_sentences(tokenizer, texts, note), values, names)
+        valid_labels = numbered(corpus.labels["valid"], names)
+        return Prepared(train, with_labels(valid, valid_labels, names), tokenizer, train.facts)
+    train = encoded_sentences(tokenizer, corpus.train, note, recipe.data.max_tokens)
+    note_left_out(len(corpus.train) - len(train), recipe.data, note)
+    return Prepared(train, valid, tokenizer)
+
+
+def labelled_texts(
+    recipe: Recipe,
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerFast,
+    names: list[str],
+    note: Callable[[str], None],
+) -> tuple[list[str], np.ndarray]:
+    """The training texts and their labels, (N,), -1 for none, as the data section asks."""
+    config = recipe.data
+    assert isinstance(config, DataConfig) and corpus.labels is not None, "texts with labels"
+    lengths = encoded_sentences(tokenizer, corpus.train, note).lengths
+    short = np.flatnonzero(lengths <= config.max_tokens)
+    if not len(short):
+        raise none_is_short(config.max_tokens, int(lengths.min()))
+    note_left_out(len(lengths) - len(short), config, note)
+    values = numbered(corpus.labels["train"], names)[short]
+    if config.labelled is not None:
+        values = kept(values, config.labelled, recipe.train.seed)
+    labelled = np.flatnonzero(values >= 0)
+    note(f"{len(labelled):,} training texts have a label: {', '.join(names)}")
+    rows = np.concatenate([np.arange(len(values)), np.tile(labelled, config.repeat_labelled - 1)])
+    texts = list(corpus.train)
+    return [texts[short[row]] for row in rows], values[rows]
+
+
+def note_left_out(count: int, config: DataConfig, note: Callable[[str], None]) -> None:
+    """Report the number of texts that are too long, if there are some."""
+    if count:
+        note(f"{count} texts of over {config.max_tokens} tokens left out")
+
+
+def check_range(recipe: Recipe, corpus: ImageCorpus) -> None:
+    """Refuse images outside [0, 1] under a likelihood without a density there.
+
+    Raises:
+        DataError: with the likelihood and the range.
+    """
+    kinds = [dict(node.get("likelihood") or {}).get("kind") for node in recipe.model["decoders"]]
+    bounded = [k for k in kinds if k in Likelihood.kinds and Likelihood.kinds[k].bounded]  # type: ignore[attr-defined]
+    for rows in (corpus.train, corpus.valid):
+        check_unit_interval(rows.columns["image"].values, bounded, corpus.source)  # type: ignore[attr-defined]
+
+
+def run_tokenizer(
+    recipe: Recipe, corpus: Corpus, folder: Path, resume: bool, note: Callable[[str], None]
+) -> PreTrainedTokenizerFast:
+    """The run's tokenizer, trained on its training texts: equal texts give equal tokenizers."""
+    path = folder / "tokenizer"
+    if resume and (path / "tokenizer.json").exists():
+        return load_tokenizer(path)
+    config = recipe.tokenizer
+    tokenizer = trained_tokenizer(
+        config.kind, corpus.train, config.vocab_size, note, config.stop_words
+    )
+    if process_rank() == 0:
+        with atomic_folder(path) as incoming:
+            tokenizer.save_pretrained(str(incoming))
+    return tokenizer
