@@ -121,7 +121,8 @@ class ImageVAE(TrainedVAE):
     @property
     def shape(self) -> tuple[int, int, int]:
         """C, H, W of the images."""
-        return self.decoder.shape
+        channels, height, width = self.decoder.shape
+        return channels, height, width
 
     @property
     def pixels(self) -> str:

@@ -204,5 +204,5 @@ def metrics_of(stored: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         KeyError: it holds none.
     """
-    metrics = stored["metrics"] if "metrics" in stored else stored["figures"]
-    return {OLD_METRICS.get(name, name): value for name, value in dict(metrics).items()}
+    metrics: dict[str, Any] = dict(stored["metrics" if "metrics" in stored else "figures"])
+    return {OLD_METRICS.get(name, name): value for name, value in metrics.items()}
