@@ -84,7 +84,7 @@ class DataConfig(Section):
         repeat_labelled: times that a training text with a label is read in an epoch: where few
             have one, batches without any would say nothing of labels.
         valid_fraction: share of the training texts held out where there is no validation file.
-        max_tokens: longer texts are left out of training, and their number is said.
+        max_tokens: longer texts are left out of training; a note has their number.
     """
 
     source: str | None = None
@@ -237,7 +237,7 @@ class PretrainingConfig(Section):
     """A first training whose weights the recipe's own training begins with.
 
     Args:
-        run: folder of a finished run that has been this training, whatever the rest says of it.
+        run: folder of a finished run to take the weights from, in place of a first training.
         model: parts of the model that differ there: encoders, latents, decoders, init_range,
             refinement.
         objective: of the first training; needed without a `run`.

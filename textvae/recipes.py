@@ -32,7 +32,7 @@ SECTIONS: dict[str, type[Section]] = {
     "train": TrainingConfig,
 }
 IMAGE_SECTIONS: dict[str, type[Section]] = {"data": ImageDataConfig, "train": TrainingConfig}
-"""The sections of a recipe whose data section says `modality: image`."""
+"""The sections of a recipe whose data section has `modality: image`."""
 KEYS = ("paper", "summary", "model", "pretrain", "objective", *SECTIONS, "claim")
 
 
@@ -151,7 +151,7 @@ def find_recipe(name: str) -> Path:
     """The file of a shipped recipe or the path itself.
 
     Raises:
-        SpecError: neither is there; the nearest known name is said.
+        SpecError: neither is there; the message has the nearest known name.
     """
     known = shipped_recipes()
     if name in known:

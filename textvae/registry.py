@@ -115,7 +115,7 @@ class Component:
 
     @classmethod
     def build(cls, spec: Mapping[str, Any], **context: Any) -> Self:
-        """The component that `spec` describes; of `context` it takes what its class asks for.
+        """The component that `spec` describes; of `context` it takes the arguments of its constructor.
 
         Raises:
             SpecError: an unknown kind or key, a missing key, a value that is not allowed.
@@ -145,7 +145,7 @@ def import_modules(package: str, path: Iterable[str]) -> None:
 
 
 def is_component(hint: Any) -> bool:
-    """Whether a type annotation asks for a component, given in a recipe as its specification."""
+    """Whether a type annotation is a component, given in a recipe as its specification."""
     return isinstance(hint, type) and issubclass(hint, Component)
 
 

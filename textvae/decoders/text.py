@@ -47,7 +47,7 @@ class TokenDecoder(Decoder):
     """
 
     ordered: ClassVar[bool] = True
-    """Whether it says anything of the order of words; else a single likeliest text means little."""
+    """Whether the probability depends on the order of words; if not, a most likely text means little."""
 
     features: int
     embedding: nn.Embedding
@@ -234,7 +234,7 @@ class RecurrentDecoder(TokenDecoder):
 
 
 class LSTMDecoder(RecurrentDecoder, kind="lstm"):
-    """An LSTM that has the context as initial state and, unless told otherwise, at every step.
+    """An LSTM that has the context as initial state and, by default, at every step.
 
     c_0 = W context, h_0 = tanh(c_0); the input of a step is [embedding, context], or the embedding
     alone.

@@ -120,7 +120,7 @@ class TopicDecoder(TokenDecoder, kind="topics"):
         scores = F.batch_norm(
             self.topics(pure), self.norm.running_mean, self.norm.running_var, eps=self.norm.eps
         )
-        # Ids after the last special one: the unknown word says nothing.
+        # Ids after the last special one: the unknown word is no word of a topic.
         words = (self.background + self.correction + scores)[:, UNK + 1 :]
         return words.topk(count).indices + UNK + 1
 

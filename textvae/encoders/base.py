@@ -10,7 +10,7 @@ from textvae.registry import Component
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder says of a batch.
+    """The output of an encoder for a batch.
 
     Args:
         pooled: one vector per text, (B, H).

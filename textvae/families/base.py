@@ -54,7 +54,7 @@ class Family(Component, nn.Module):
         return self.distribution(self.variational_parameters(context))
 
     def variational_parameters(self, context: Tensor) -> Tensor:
-        """What the head says of each context, (..., H): lambda, (..., P), float32, unconstrained.
+        """The head's output for each context, (..., H): lambda, (..., P), float32, unconstrained.
 
         These are the variational parameters that `Refinement` moves.
         """
@@ -97,7 +97,7 @@ class Family(Component, nn.Module):
         return None
 
     def observed(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
-        """Variational parameters, (B, P), that say what is known: labels, (B,), -1 for missing.
+        """Variational parameters, (B, P), of the given labels, (B,), -1 for missing.
 
         Raises:
             NotImplementedError: a label is no value of the latent.

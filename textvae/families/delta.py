@@ -19,7 +19,7 @@ class Delta(Family, kind="delta"):
     """q(z | x) = N(mu, diag(sigma^2)) under an AR(1) prior: KL(q || p) >= rate for every q.
 
     z is a sequence of `steps` vectors of D / steps channels each. Independent dimensions cannot
-    match a prior that correlates them, so every text pays `rate` nats at least; alpha, the
+    match a prior that correlates them, so every text has a KL of at least `rate` nats; alpha, the
     correlation of neighbours, is what makes the least KL equal to it. The rate is paid, not
     used: a posterior that is the same for every text can have it too, so look at the mutual
     information beside the KL. With a learned prior in a recipe there is no AR(1) prior and no

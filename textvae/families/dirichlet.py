@@ -57,7 +57,7 @@ class Dirichlet(Family, kind="dirichlet"):
         return in_float32(self.head, context)
 
     def distribution(self, variational_parameters: Tensor) -> Distribution:
-        """The distribution of what the head says, (..., D): batch shape (...), event (D,)."""
+        """The distribution of the head's output, (..., D): batch shape (...), event (D,)."""
         alpha = F.softplus(variational_parameters) + SMALLEST
         return Proportions(alpha) if self.gain is None else Rounded(alpha, self.gain)
 

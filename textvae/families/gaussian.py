@@ -51,10 +51,10 @@ class Gaussian(Family, kind="gaussian"):
         Raises:
             ValueError: batch normalisation is trained with a batch of one text.
         """
-        said = in_float32(self.head, context)
+        parameters = in_float32(self.head, context)
         if self.normalizer is None:
-            return said
-        mean, log_variance = said.chunk(2, dim=-1)
+            return parameters
+        mean, log_variance = parameters.chunk(2, dim=-1)
         return torch.cat([self.normalizer(mean), log_variance], dim=-1)
 
     def distribution(self, variational_parameters: Tensor) -> Distribution:
@@ -91,9 +91,9 @@ class BatchNormalizer(nn.Module):
     since KL = 1/2 sum_d (mu^2 + sigma^2 - log sigma^2 - 1) and x - log x >= 1. In evaluation
     running averages of E_b m and std_b m take their place. On average std_b is at most the
     deviation over all texts, so the bound then holds over the data, but for the lag of the
-    averages. It says nothing of a learned prior.
+    averages. It does not hold for a learned prior.
 
-    Batches hold texts of similar length: what their length alone says of the means is taken out
+    Batches hold texts of similar length: the effect of their length on the means is removed
     in training, and not in evaluation. Each of several processes normalises its own texts; the
     running averages are of all of them. A dimension in which all texts of a batch agree to the
     last bit has no variance to scale: its mean is beta.
@@ -140,7 +140,7 @@ class BatchNormalizer(nn.Module):
         unit = unit.masked_fill(flat, 1.0)
         scaled = (deviation / unit).masked_fill(flat, 0.0)
         square = scaled.square().mean(axes).masked_fill(flat, 1.0)
-        # A flat dimension says nothing of the scale: the average stays as it is.
+        # A flat dimension has no scale: the average stays as it is.
         self.track(mean, torch.where(flat, self.scale, unit * square.sqrt()))
         return self.gamma * scaled / square.sqrt() + self.bias.float()
 

@@ -229,7 +229,7 @@ def has_default(parameter: Parameter) -> bool:
 
 
 def label_problems(node: Node, path: str) -> list[str]:
-    """The mistakes in what a latent's node says of a label, one line each."""
+    """The mistakes in a latent's label keys, one line each."""
     problems = []
     if "field" in node:
         kind = Family.kinds.get(node.get("kind", ""))

@@ -134,7 +134,7 @@ class VAE(PreTrainedModel):
         return training_loss(self, self.objective, step, fields)
 
     def infer(self, samples: int = 1, **fields: Tensor) -> VAEOutput:
-        """What each distribution says of a batch under K samples of every latent.
+        """The distributions of a batch under K samples of every latent.
 
         Args:
             samples: K; a model without latents has nothing to sample and takes 1.
@@ -319,7 +319,7 @@ class VAE(PreTrainedModel):
         return [name for name in self.decoders if name not in self.auxiliary]
 
     def read(self, fields: Mapping[str, Tensor], kl_weight: float = 1.0) -> dict[str, Features]:
-        """All that the observed batch says of its latents.
+        """What posteriors are computed from.
 
         The features of each encoder whose field is there, by its name; with `refinement` also each
         latent's variational parameters after its steps, (B, P), as the features of that name.
@@ -333,7 +333,7 @@ class VAE(PreTrainedModel):
         """
         features = self.encoder_features(fields)
         if self.training:
-            # Held out, the label is what is asked for: metrics are of the texts alone.
+            # Held-out labels are not read: metrics are of the texts alone.
             features |= self.known(features, fields)
         if self.refinement is None:
             return features

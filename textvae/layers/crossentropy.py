@@ -26,7 +26,7 @@ def linear_cross_entropy(
 
     The logits exist for `CHUNK` / V rows at a time: memory grows with M (F + 1), not with M V. With
     more rows than that, the backward pass computes the logits again: four products in place of
-    three. Logits have the type that autocast asks for; what follows them is float32.
+    three. Logits have autocast's type; what follows them is float32.
 
     Args:
         states: h, (M, F).
@@ -43,7 +43,7 @@ def linear_cross_entropy(
 
 
 def padded(states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """States, (M, F), and targets, (M,), with rows of zeros for what `ROWS` says."""
+    """States, (M, F), and targets, (M,), padded with zeros to a multiple of `ROWS`."""
     extra = -len(states) % ROWS
     if not extra or states.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return states, targets

@@ -187,7 +187,7 @@ def make_lstm(
 
 
 class LSTMStack(nn.Module):
-    """LSTMs of one layer each, with dropout between them and layer norm of what each says.
+    """LSTMs of one layer each, with dropout between them and layer norm of each one's output.
 
     It is called as an `nn.LSTM`, batch first. Layer norm is of the output states alone, so that
     each layer runs in one fused kernel.

@@ -184,7 +184,7 @@ class LogisticPixels(PixelDistribution):
     """Pixels of levels under a mixture; arguments (K, B, M, *S)."""
 
     LOWEST = -7.0
-    """Least log scale: below, float32 tells no levels apart."""
+    """Least log scale: below it, levels are equal in float32."""
 
     def __init__(self, weights: Tensor, means: Tensor, log_scales: Tensor, levels: int):
         self.log_weights = weights.log_softmax(HEADS)

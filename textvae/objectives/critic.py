@@ -1,4 +1,4 @@
-"""A network that judges codes, and the objectives that need one."""
+"""Critics: networks that estimate a divergence, and the objectives that train them."""
 
 import math
 from collections.abc import Mapping

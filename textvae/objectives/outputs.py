@@ -1,4 +1,4 @@
-"""The contract between a model and an objective: what the distributions said of a batch."""
+"""The contract between a model and an objective: the distributions of a batch."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent, kl_divergence
 
 @dataclass(frozen=True)
 class Latent:
-    """One latent variable of a batch: its sample and the two distributions that judge it.
+    """One latent variable of a batch: its sample, its posterior and its prior.
 
     Args:
         value: sample of the posterior, (K, B, D).
@@ -75,7 +75,7 @@ class Latent:
 
 @dataclass(frozen=True)
 class VAEOutput:
-    """What a model says of a batch under K samples of its latents.
+    """The output of a model for a batch under K samples of its latents.
 
     Args:
         latents: by name.

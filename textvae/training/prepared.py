@@ -78,7 +78,7 @@ def labelled_texts(
     names: list[str],
     note: Callable[[str], None],
 ) -> tuple[list[str], np.ndarray]:
-    """The training texts and their labels, (N,), -1 for none, as the data section asks."""
+    """The training texts and their labels, (N,), -1 for none, as the data section defines them."""
     config = recipe.data
     assert isinstance(config, DataConfig) and corpus.labels is not None, "texts with labels"
     lengths = encoded_sentences(tokenizer, corpus.train, note).lengths

@@ -36,7 +36,7 @@ def read_data(config: DataConfig) -> Corpus:
 def held_out_texts(model: str, data: str | None, text_column: str = "text") -> Rows:
     """Texts of `data`, or the test (else validation) texts of what the model was trained on.
 
-    The first note says which they are.
+    The first note names them.
 
     Raises:
         DataError: the texts cannot be read.
@@ -128,7 +128,7 @@ def image_data_config(model: str, data: str | None = None) -> ImageDataConfig:
 def held_out_images(model: str, data: str | None = None) -> tuple[Fields, list[str]]:
     """Images of `data`, or the test (else validation) images of what the model was trained on.
 
-    The first note says which they are.
+    The first note names them.
 
     Raises:
         DataError: the images cannot be read.

@@ -127,7 +127,7 @@ def initial_model(
     report: Report,
     device: str | None,
 ) -> VAE:
-    """The model that training begins with, pretrained where the recipe asks for it."""
+    """The model that training begins with, pretrained where the recipe has `pretrain`."""
     facts = (rows.vocab_size, rows.observed)
     model = build_model(recipe, *facts)
     observers = [d for d in model.decoders.values() if cast(Decoder, d).observes]

@@ -172,7 +172,7 @@ def run(
     Of several processes only the first summarises; the others return None.
 
     Raises:
-        InterruptedRunError: Ctrl-C; the message says how to go on.
+        InterruptedRunError: Ctrl-C; the message has the command to resume.
         ValueError: the data or the folder cannot be used; see `train_run`.
     """
     corpus = corpus_of(recipe.data)
