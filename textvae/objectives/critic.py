@@ -1,4 +1,4 @@
-"""A network that judges codes, and the objectives that need one."""
+"""A network that separates samples of two distributions, and the objectives that need one."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The contract between a model and an objective: what the distributions said of a batch."""
+"""The contract between a model and an objective: distributions and log-likelihoods."""
 
 import math
 from dataclasses import dataclass, field
