@@ -183,7 +183,7 @@ from textvae.recipes import check_model, load_recipe, read_recipe, shipped_recip
 from textvae.training.runs import train_run
 
 draw, facts = random.Random(0), {}
-texts = [" ".join(draw.choices("the a dog cat sees finds red old".split(), k=5)) for _ in range(40)]
+texts = [" ".join(draw.choices("the a dog cat sees finds red old".split(), k=5)) for _ in range(48)]
 terms = [{"kind": "mean_l1", "of": "z", "weight": 0.1}]
 recipe = read_recipe({
     "model": {

@@ -32,7 +32,7 @@ def initialize(module: nn.Module, init_range: float | None) -> None:
 
 
 def inputs_of(layer: nn.Linear | nn.RNNBase | nn.Conv2d | nn.ConvTranspose2d) -> float:
-    """Number of inputs that one output of a layer adds up; of a recurrent layer, its state's size."""
+    """Number of inputs that one output of a layer sums; of a recurrent layer, its state's size."""
     if isinstance(layer, nn.RNNBase):
         return layer.hidden_size
     if isinstance(layer, nn.Linear):
