@@ -1,4 +1,4 @@
-"""The sections of a recipe that say how to read the data and how to train."""
+"""The sections of a recipe on reading the data and on training."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar

@@ -115,7 +115,7 @@ class Component:
 
     @classmethod
     def build(cls, spec: Mapping[str, Any], **context: Any) -> Self:
-        """The component that `spec` describes; of `context` it takes the arguments of its constructor.
+        """The component that `spec` describes; its constructor takes what it needs of `context`.
 
         Raises:
             SpecError: an unknown kind or key, a missing key, a value that is not allowed.

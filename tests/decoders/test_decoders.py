@@ -19,7 +19,7 @@ ROUNDING = {"atol": 1e-5, "rtol": 1e-5}
 H, K = 3, 2
 
 
-READERS = sorted(set(TEXT_DECODERS) - {"bag", "topics"})
+READERS = [kind for kind in TEXT_DECODERS if Decoder.kinds[kind].ordered]
 """The kinds whose next token depends on those before it."""
 
 

@@ -11,6 +11,7 @@ from torch.distributions import Bernoulli, Independent, kl_divergence
 from textvae.families import Family
 from textvae.families.gaussian import REACH, Gaussian
 from textvae.graph.model import VAE, VAEConfig
+from textvae.likelihoods import Likelihood
 from textvae.objectives import Objective
 from textvae.objectives.elbo import ELBO
 from textvae.objectives.outputs import Loss
@@ -77,9 +78,7 @@ def kinds_of_these_tests():
 
 
 @pytest.mark.parametrize("shape", [[5], [2, 3], [1, 4, 4], [2, 1, 2, 3]])
-@pytest.mark.parametrize(
-    "likelihood", ["bernoulli", "continuous_bernoulli", "gaussian", "logistic", "beta"]
-)
+@pytest.mark.parametrize("likelihood", sorted(Likelihood.kinds))
 def test_every_likelihood_reads_a_field_of_any_shape(shape, likelihood):
     model = vae(
         [X],

@@ -45,8 +45,8 @@ def nodes(likelihood, cells=4000):
     if likelihood.kind == "logistic":
         levels = likelihood.levels
         return torch.arange(levels) / (levels - 1), torch.ones(levels)
-    # Simpson's rule; a Gaussian's tails beyond 12 are nothing here.
-    low, high = (-12.0, 12.0) if likelihood.kind == "gaussian" else (0.0, 1.0)
+    # Simpson's rule; unbounded tails beyond 12 are nothing here.
+    low, high = (0.0, 1.0) if likelihood.bounded else (-12.0, 12.0)
     points = torch.linspace(low, high, 2 * cells + 1, dtype=torch.float64)
     weights = torch.full_like(points, 2.0)
     weights[1::2] = 4.0

@@ -1,4 +1,4 @@
-"""How the command line ends: an error that the user can correct is one line, exit code 2."""
+"""Exit of the command line: one line and code 2 for an error that the user can correct."""
 
 import sys
 from typing import Any

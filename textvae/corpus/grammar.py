@@ -1,4 +1,4 @@
-"""A finite probabilistic grammar with exact entropy: expressions, their word automaton, its sums.
+"""A finite probabilistic grammar with exact entropy: expressions and their word automaton.
 
 An expression is a string of words, a `Sequence`, a `Choice` or a `Label`. Compiling one gives an
 acyclic automaton whose paths are the derivations. Where no two paths read the same words, the

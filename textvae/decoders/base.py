@@ -1,4 +1,4 @@
-"""What every decoder provides."""
+"""Base class of decoders."""
 
 from typing import ClassVar
 

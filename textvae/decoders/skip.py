@@ -1,4 +1,4 @@
-"""An LSTM decoder that meets the context again above every layer."""
+"""An LSTM decoder that reads the context again above every layer."""
 
 import torch
 from pydantic import PositiveInt

@@ -47,7 +47,7 @@ class TokenDecoder(Decoder):
     """
 
     ordered: ClassVar[bool] = True
-    """Whether the probability depends on the order of words; if not, a most likely text means little."""
+    """Whether the probability depends on the order of words; if not, greedy texts mean little."""
 
     features: int
     embedding: nn.Embedding

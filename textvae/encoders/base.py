@@ -1,4 +1,4 @@
-"""What every encoder provides."""
+"""Base class of encoders, and the features that they return."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """Word counts of a text -> features, by a perceptron."""
 
+from typing import ClassVar
+
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
@@ -32,6 +34,8 @@ class CountsEncoder(TextEncoder, kind="counts"):
     Source: Miao et al. 2016, section 3, arXiv:1511.06038; Gururangan et al. 2019, section 3,
     arXiv:1906.02242.
     """
+
+    ordered: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Token ids -> features."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import PositiveInt
@@ -20,6 +20,9 @@ Pooling = Literal["last", "max", "mean"]
 
 class TextEncoder(Encoder):
     """An encoder of token ids; in training it reads them with noise."""
+
+    ordered: ClassVar[bool] = True
+    """Whether the features depend on the order of the words."""
 
     noise: Noise
     embedding: nn.Embedding
@@ -171,6 +174,8 @@ class BagEncoder(TextEncoder, kind="bag"):
 
     Source: Bosc & Vincent 2020, section 5, arXiv:2004.07683.
     """
+
+    ordered: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What every family of distributions over a latent provides."""
+"""Base class of families of distributions over a latent."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""One token loop over a stepped decoder: greedy, sampling, top-k, top-p; beam search beside it."""
+"""Generation of texts: greedy search, sampling with top-k and top-p, beam search."""
 
 from dataclasses import dataclass
 from typing import cast

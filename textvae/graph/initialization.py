@@ -21,7 +21,7 @@ def initialize(module: nn.Module, init_range: float | None) -> None:
     elif isinstance(module, nn.Embedding):
         limit = 0.1 if init_range is None else init_range
         init.uniform_(module.weight, -limit, limit)
-    elif isinstance(module, nn.Linear | nn.LSTM | nn.Conv2d | nn.ConvTranspose2d):
+    elif isinstance(module, nn.Linear | nn.RNNBase | nn.Conv2d | nn.ConvTranspose2d):
         limit = 1 / math.sqrt(max(inputs_of(module), 1)) if init_range is None else init_range
         for parameter in module.parameters(recurse=False):
             init.uniform_(parameter, -limit, limit)
@@ -31,9 +31,9 @@ def initialize(module: nn.Module, init_range: float | None) -> None:
                 init.zeros_(parameter)
 
 
-def inputs_of(layer: nn.Linear | nn.LSTM | nn.Conv2d | nn.ConvTranspose2d) -> float:
-    """Number of inputs that one output of a layer adds up; of an LSTM, the size of its state."""
-    if isinstance(layer, nn.LSTM):
+def inputs_of(layer: nn.Linear | nn.RNNBase | nn.Conv2d | nn.ConvTranspose2d) -> float:
+    """Number of inputs that one output of a layer sums; of a recurrent layer, its state's size."""
+    if isinstance(layer, nn.RNNBase):
         return layer.hidden_size
     if isinstance(layer, nn.Linear):
         return layer.in_features

@@ -1,4 +1,4 @@
-"""Noise on token ids: what an encoder reads in place of the text, words a decoder may not see."""
+"""Noise on token ids, for the inputs of encoders and decoders in training."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What every likelihood provides."""
+"""Base classes of likelihoods and of their distributions."""
 
 from typing import ClassVar
 

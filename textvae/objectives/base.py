@@ -1,4 +1,4 @@
-"""What every objective provides, and what several of them share."""
+"""Base class of objectives, and functions that several of them share."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self

@@ -1,4 +1,4 @@
-"""Objectives that say how much a latent should carry: a target for the KL, and a floor under it."""
+"""Objectives that set the KL: a target for it, and a lower bound on it."""
 
 import math
 from dataclasses import dataclass

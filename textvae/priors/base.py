@@ -1,4 +1,4 @@
-"""What every prior provides."""
+"""Base class of priors."""
 
 from typing import TYPE_CHECKING
 
