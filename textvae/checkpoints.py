@@ -1,4 +1,4 @@
-"""Folders that are either whole or refused: manifests, and what is renamed into its place."""
+"""Folders written atomically, with a manifest that reveals damage."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ MANIFEST = "manifest.json"
 
 
 class CheckpointError(ValueError):
-    """A folder that is no model of ours, or a damaged one."""
+    """A folder without a model of this package, or a damaged one."""
 
 
 def digest(path: Path) -> str:
@@ -24,20 +24,20 @@ def digest(path: Path) -> str:
 
 def write_manifest(folder: Path) -> None:
     """Write the manifest of a finished folder: the name and SHA-256 of every file in it."""
-    beside = folder / f".{MANIFEST}"
-    # An interrupted call may have left `beside` there.
-    beside.unlink(missing_ok=True)
+    incoming = folder / f".{MANIFEST}"
+    # An interrupted call may have left `incoming` there.
+    incoming.unlink(missing_ok=True)
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
     manifest = {str(p.relative_to(folder)): digest(p) for p in files}
-    with beside.open("w", encoding="utf-8") as file:
+    with incoming.open("w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(folder / MANIFEST)
+    incoming.replace(folder / MANIFEST)
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a sealed folder, in words; None when every file is as it was written."""
+    """The first mismatch of a folder with its manifest, in words; None if there is none."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -52,7 +52,7 @@ def damage(folder: Path) -> str | None:
 
 
 def discard(folder: Path) -> None:
-    """Take a folder away at once: no half of it is ever found under its name."""
+    """Remove a folder atomically: its name never refers to a part of it."""
     if folder.exists():
         leaving = folder.with_name(".leaving")
         # An interrupted call may have left `leaving` there.
@@ -63,8 +63,8 @@ def discard(folder: Path) -> None:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, oldest first."""
-    found = [(re.fullmatch(r"checkpoint-(\d+)", p.name), p) for p in folder.glob("checkpoint-*")]
-    return [path for _, path in sorted((int(m[1]), path) for m, path in found if m)]
+    matches = [(re.fullmatch(r"checkpoint-(\d+)", p.name), p) for p in folder.glob("checkpoint-*")]
+    return [path for _, path in sorted((int(m[1]), path) for m, path in matches if m)]
 
 
 def last_sound_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
@@ -87,7 +87,7 @@ def last_sound_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
 
 
 def best_checkpoint(path: Path) -> Path:
-    """The checkpoint with the best validation until `path`, beside it or itself."""
+    """The checkpoint with the best validation up to `path`, in the same folder."""
     try:
         state = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
         step = int(state["best_global_step"])
@@ -98,7 +98,7 @@ def best_checkpoint(path: Path) -> Path:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Without the bars and remarks of transformers: what matters of them we say ourselves."""
+    """Without progress bars and log messages of transformers."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -116,26 +116,26 @@ def quiet_transformers() -> Iterator[None]:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """A folder to write into, whose files replace those of `folder` only when all are written.
 
-    The last of them is their manifest: `damage` notices a mixture of old and new ones.
+    Their manifest is replaced last: `damage` finds a mixture of old and new files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / ".incoming"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
+    incoming = folder / ".incoming"
+    shutil.rmtree(incoming, ignore_errors=True)
+    incoming.mkdir()
     try:
-        yield beside
-        write_manifest(beside)
-        for path in sorted(beside.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
+        yield incoming
+        write_manifest(incoming)
+        for path in sorted(incoming.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
             path.replace(folder / path.name)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(incoming, ignore_errors=True)
 
 
 @contextmanager
 def put_in_place(folder: Path) -> Iterator[Path]:
-    """A path to write a folder at; when all is written it is sealed and renamed to `folder`.
+    """A path to write a folder at, which then gets a manifest and is renamed to `folder`.
 
-    Under that name stands the old one, then none for a moment, then the new one.
+    An old folder of that name is removed first: for a moment there is none.
     """
     saving = folder.with_name(".saving")
     shutil.rmtree(saving, ignore_errors=True)

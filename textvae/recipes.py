@@ -383,21 +383,21 @@ def old_keys_of(path: Sequence[str]) -> Mapping[str, str]:
     return {} if section is None else section.OLD_KEYS
 
 
-def enter(place: Any, key: str, path: str) -> Any:
+def enter(values: Any, key: str, path: str) -> Any:
     """The part of a document under a key or, in a list of nodes, under a node's name."""
-    if isinstance(place, list):
-        named = {node.get("name"): node for node in place if isinstance(node, dict)}
+    if isinstance(values, list):
+        named = {node.get("name"): node for node in values if isinstance(node, dict)}
         if key not in named:
             raise SpecError([f"--set {path}: unknown {key!r} {suggest(key, map(str, named))}"])
         return named[key]
-    if not isinstance(place, dict):
+    if not isinstance(values, dict):
         raise SpecError([f"--set {path}: {path.rpartition('.')[0]} is a value, not a section"])
-    if place.get(key) is None:
-        place[key] = {}
-    elif not isinstance(place[key], dict | list):
+    if values.get(key) is None:
+        values[key] = {}
+    elif not isinstance(values[key], dict | list):
         # A number stands for a schedule; `kl_weight.kind=linear` replaces it by a section.
-        place[key] = {}
-    return place[key]
+        values[key] = {}
+    return values[key]
 
 
 def recipe_headers() -> Iterator[tuple[str, str, str]]:

@@ -110,7 +110,7 @@ def resume(
 ) -> S | None:
     """Go on with the run in `output`, or with the newest one; nothing of it can be changed.
 
-    `data` may name another place, where the run's data has gone: the run then remembers that one.
+    `data` may name another path to the same data, which is then stored in the run.
 
     Raises:
         RunError: there is no run, or a recipe or data other than the run's is named.
@@ -139,10 +139,10 @@ def newest_run(parent: Path = Path("runs")) -> Path:
     Raises:
         RunError: there is none.
     """
-    found = newest(parent, RECIPE)
-    if found is None:
+    folder = newest(parent, RECIPE)
+    if folder is None:
         raise RunError(f"no run in {parent}/ to resume: name one with --output")
-    return found
+    return folder
 
 
 def with_data(recipe: Recipe, data: str | None, text_column: str | None) -> Recipe:
@@ -198,7 +198,7 @@ def run(
 
 @contextmanager
 def all_or_nothing(folder: Path, report: Report) -> Iterator[Report]:
-    """A report to train with; a new folder is taken away again by an error before the first step.
+    """A report to train with; an error before the first step removes a new folder again.
 
     Ctrl-C leaves it where it can be resumed.
 
@@ -206,7 +206,7 @@ def all_or_nothing(folder: Path, report: Report) -> Iterator[Report]:
         folder: of the run, which training makes if it is not there.
         report: that each event goes on to.
     """
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     vacant = bool(missing) or (folder.is_dir() and not any(folder.iterdir()))
     begun = False
 
@@ -226,7 +226,7 @@ def all_or_nothing(folder: Path, report: Report) -> Iterator[Report]:
             if not missing:
                 folder.mkdir()
             with suppress(OSError):
-                # Another run may stand in a parent by now.
+                # A parent may hold another run by now.
                 for parent in missing[1:]:
                     parent.rmdir()
         raise
