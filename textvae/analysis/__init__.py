@@ -1,1 +1,1 @@
-"""What is computed from finished runs: diagnoses, comparisons, probes, reports, claims."""
+"""Analyses of finished runs: diagnoses, comparisons, probes, reports, claims."""

@@ -1,4 +1,4 @@
-"""The diagnosis of a latent: whether and where it is collapsed, why, and which remedies to try."""
+"""The diagnosis of a latent: whether and where it is collapsed, why, and remedies."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

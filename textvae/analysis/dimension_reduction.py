@@ -1,4 +1,4 @@
-"""Dimension reduction of images: pixel selection, PCA and autoencoders with one interface."""
+"""Dimension reduction of images: selection, PCA and autoencoders behind one interface."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

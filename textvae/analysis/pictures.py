@@ -1,4 +1,4 @@
-"""Grids of images of a model, as PNG files."""
+"""Grids of images as PNG files, as commands on image models write them."""
 
 import math
 from collections.abc import Sequence

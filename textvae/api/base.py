@@ -1,4 +1,4 @@
-"""The base of the model interfaces: latents, metrics, loading."""
+"""Base class of the interfaces: latents, metrics, loading."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Features of a model for other networks: tensors in, tensors out."""
+"""Latents of texts as vectors for other models: tensors in, tensors out."""
 
 import copy
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The interface to image models: images in, latents and images out."""
+"""Interface of image models: images in, latents and images out."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""The interface to text models: texts in, latents and texts out."""
+"""Interface of text models: texts in, latents and texts out."""
 
 import math
 from collections.abc import Iterable, Sequence

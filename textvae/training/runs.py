@@ -1,4 +1,4 @@
-"""A run: a recipe trained on a corpus in one folder, resumable at any moment."""
+"""A run: a folder with a recipe, its tokenizer, its checkpoints and the finished model."""
 
 from pathlib import Path
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""Weights and optimizer state sharded among processes (FSDP): full to read, save and load."""
+"""Sharded weights and optimizer state (FSDP): saved and loaded as a full state dict."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

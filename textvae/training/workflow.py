@@ -1,4 +1,4 @@
-"""Training from end to end: read the data, train in a run folder, have the result summarised."""
+"""Training from end to end: read the data, train in a run folder, summarise the result."""
 
 import shutil
 import time
