@@ -128,7 +128,7 @@ def test_ctrl_c_after_training_names_resume(runs, textvae, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("textvae.analysis.summary.look", interrupt)
+    monkeypatch.setattr("textvae.analysis.summary.summarize_texts", interrupt)
     answer = textvae("train", "lstm_lm", "--data", runs / "texts.txt", *TINY_LM)
     assert answer.code == 130 and answer.out == ""
     assert "--resume --output runs/lstm_lm" in answer.err
