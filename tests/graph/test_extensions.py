@@ -156,7 +156,7 @@ def test_mistakes_in_what_an_encoder_reads_are_one_line(encoder, line):
 def test_hidden_layers_stand_before_a_latent_s_head():
     model = vector_model(latents=[{**Z, "given": ["x"], "hidden": [7, 6]}])
     x = torch.randn(3, 5)
-    first, _, second, _ = model.latent_layers["z"]
+    first, _, second, _ = model.latents["z"].hidden
     layer = second(first(model.encoders["x"](x).pooled).relu()).relu()
     mean, _ = model.latents["z"].head(layer).chunk(2, -1)
     torch.testing.assert_close(model.encode(x=x)["z"].mean, mean)
@@ -169,9 +169,17 @@ def test_hidden_layers_stand_in_a_prior_network():
     ]
     model = vector_model(latents=latents)
     latent = model.infer(x=torch.randn(4, 5)).latents
-    layer = model.prior_layers["z"][0](latent["top"].value).relu()
+    layer = model.priors["z"].hidden[0](latent["top"].value).relu()
     mean, _ = model.priors["z"].head(layer).chunk(2, -1)
     torch.testing.assert_close(latent["z"].prior.mean, mean)
+
+
+def test_layers_before_a_head_are_part_of_the_latent():
+    latents = [{**Z, "given": ["x"], "hidden": [7], "prior": {"given": []}}]
+    names = set(vector_model(latents=latents).state_dict())
+    layers = {f"latents.z.{part}" for part in ("hidden.0.weight", "hidden.0.bias")}
+    assert layers <= names  # so `freeze: [latents.z]` and `transfer: [latents]` reach them
+    assert not any("hidden" in name for name in names if name.startswith("priors"))
 
 
 @pytest.mark.parametrize("hidden", [[0], [2.5], "wide", 7])

@@ -70,7 +70,7 @@ def test_a_prior_of_a_kind_may_be_given_something(kind):
     density = [prior.log_prob(torch.zeros(2, 2, 3))[k] for k in range(2)]
     assert not torch.allclose(density[0], density[1])  # another sample of `top`
     out.kl.sum().backward()
-    assert model.prior_layers["z"][0].weight.grad.abs().sum() > 0
+    assert model.priors["z"].hidden[0].weight.grad.abs().sum() > 0
 
 
 def test_mixture_kl_is_the_log_ratio_of_its_density():

@@ -1,11 +1,14 @@
 """The component of each node, built from its specification."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from textvae.families import Family
+from textvae.families.base import in_float32
 from textvae.graph.config import BASES, GRAPH_KEYS, PRIOR_KEYS, Node
+from textvae.layers.convolution import perceptron
 from textvae.priors import Prior
 from textvae.registry import SpecError
 
@@ -48,3 +51,20 @@ def build_node(group: str, node: Node, **context: Any) -> Any:
         raise
     except ValueError as error:
         raise SpecError([f"{group}.{node['name']}: {error}"]) from None
+
+
+def add_hidden(component: nn.Module, sizes: Sequence[int]) -> None:
+    """Give a family or a prior layers with ReLU before its head, as its part `hidden`.
+
+    Args:
+        component: its head takes the last of the sizes.
+        sizes: of the context and of each layer; of the context alone for no layers.
+    """
+    if len(sizes) > 1:
+        component.add_module("hidden", perceptron(sizes, "relu"))
+
+
+def after_hidden(component: nn.Module, context: Tensor) -> Tensor:
+    """What a head takes, (..., H), of a context, after its layers if it has some; float32 there."""
+    layers = dict(component.named_children()).get("hidden")
+    return context if layers is None else in_float32(layers, context)

@@ -10,15 +10,13 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from textvae.encoders import Features, pooled_only
 from textvae.families import Family
-from textvae.families.base import in_float32
-from textvae.graph.build import build_node, build_prior
+from textvae.graph.build import add_hidden, after_hidden, build_node, build_prior
 from textvae.graph.checks import check_fields, check_graph
 from textvae.graph.config import Node, VAEConfig
 from textvae.graph.initialization import initialize
 from textvae.graph.loss import family_terms, label_log_probs, training_loss
 from textvae.graph.posteriors import refined
 from textvae.graph.refinement import Refinement
-from textvae.layers.convolution import perceptron
 from textvae.objectives.outputs import Latent, Loss, VAEOutput
 from textvae.priors import Prior
 from textvae.registry import SpecError
@@ -63,7 +61,6 @@ class VAE(PreTrainedModel):
         self.refinement = None if config.refinement is None else Refinement(**config.refinement)
         self.encoders, self.latents = nn.ModuleDict(), nn.ModuleDict()
         self.priors, self.decoders = nn.ModuleDict(), nn.ModuleDict()
-        self.latent_layers, self.prior_layers = nn.ModuleDict(), nn.ModuleDict()
         self.sizes: dict[str, int] = {}
         """Size of each encoder's features and of each latent's value, by name."""
         self.shown: dict[str, int] = {}
@@ -94,18 +91,18 @@ class VAE(PreTrainedModel):
         name = node["name"]
         classes = self.config.facts(node).get("classes")
         features = self._size_of(node["given"])
-        if hidden := node.get("hidden"):
-            self.latent_layers[name] = perceptron([features, *hidden], "relu")
-            features = hidden[-1]
-        family: Family = build_node("latents", node, features=features, classes=classes)
+        hidden = node.get("hidden") or []
+        size = hidden[-1] if hidden else features
+        family: Family = build_node("latents", node, features=size, classes=classes)
+        add_hidden(family, [features, *hidden])
         self.latents[name] = family
         if "prior" in node:
             prior = node["prior"]
             above = self._size_of(prior.get("given", []))
-            if hidden := prior.get("hidden"):
-                self.prior_layers[name] = perceptron([above, *hidden], "relu")
-                above = hidden[-1]
-            self.priors[name] = build_prior(node, family, above, classes)
+            hidden = prior.get("hidden") or []
+            size = hidden[-1] if hidden else above
+            self.priors[name] = build_prior(node, family, size, classes)
+            add_hidden(self.priors[name], [above, *hidden])
         self.sizes[name] = family.dim
         self.shown[name] = family.embedding_size
 
@@ -381,9 +378,7 @@ class VAE(PreTrainedModel):
         """Variational parameters of a latent as the encoders have them, (K or 1, B, P)."""
         family = cast(Family, self.latents[node["name"]])
         context = self.context(node, features, values)
-        if node["name"] in self.latent_layers:
-            context = in_float32(self.latent_layers[node["name"]], context)
-        return family.variational_parameters(context)
+        return family.variational_parameters(after_hidden(family, context))
 
     def posterior(
         self,
@@ -435,9 +430,7 @@ class VAE(PreTrainedModel):
             return unconditional.expand(batch_shape)
         if node.get("prior", {}).get("given"):
             context = self.context(node["prior"], features, values)
-            if name in self.prior_layers:
-                context = in_float32(self.prior_layers[name], context)
-            return self.priors[name](context)
+            return self.priors[name](after_hidden(self.priors[name], context))
         return cast(Family, self.latents[name]).default_prior(batch_shape, like)
 
     def unconditional_prior(self, latent: str) -> Distribution | None:

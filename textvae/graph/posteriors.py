@@ -46,8 +46,7 @@ def refined(
         return (kl_weight * out.kl - out.total_log_likelihood).mean(0)
 
     given = [found.pooled for found in features.values()]
-    parts = (model.decoders, model.priors, model.prior_layers)
-    weights = [weight for part in parts for weight in part.parameters()]
+    weights = [*model.decoders.parameters(), *model.priors.parameters()]
     seeds = torch.randint(2**62, (plan.steps,)) if model.training else torch.arange(plan.steps)
     start = torch.cat(parameters, dim=-1)
     return named(refine(plan, loss, start, [*given, *weights], seeds.tolist()))
