@@ -8,6 +8,7 @@ from conftest import TEXT, Z, fields_of, vae
 from torch import nn
 from torch.distributions import Bernoulli, Independent, kl_divergence
 
+from textvae.evaluation.latent import cross_log_prob, information
 from textvae.families import Family
 from textvae.families.gaussian import REACH, Gaussian
 from textvae.graph.model import VAE, VAEConfig
@@ -385,3 +386,22 @@ def test_the_configuration_of_a_graph_without_them_is_as_before():
     assert config.nodes("encoders") == [{**TEXT, "field": "text", "given": []}]
     groups = {name.split(".")[0] for name in VAE(config).state_dict()}
     assert groups == {"encoders", "latents", "decoders"}
+
+
+def test_mutual_information_of_a_relative_posterior_is_that_of_its_density():
+    model = vector_model(latents=RELATIVE)
+    x = torch.randn(6, 5)
+    features = {name: each.pooled for name, each in model.read({"x": x}).items()}
+    with torch.no_grad():
+        latents = model.draw(model.read({"x": x}), 4, 6)
+        values = {name: latent.value.flatten(0, 1) for name, latent in latents.items()}
+        own = sum(latent.posterior.log_prob(latent.value) for latent in latents.values())
+        crossed = cross_log_prob(model, values, model.read({"x": x}))
+    text = torch.arange(24) % 6
+    torch.testing.assert_close(
+        crossed[torch.arange(24), text].float(), own.flatten(), rtol=1e-4, atol=1e-4
+    )
+    measured = information(model, features, samples=200)
+    total = measured.mutual_information + measured.marginal_kl
+    kl = model.infer(samples=400, x=x).kl.mean().item()
+    assert measured.marginal_kl > 0 and total == pytest.approx(kl, rel=0.05)

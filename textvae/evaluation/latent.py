@@ -182,8 +182,7 @@ def cross_log_prob(
     total = torch.zeros((), dtype=torch.float64, device=model.device)
     for node in model.config.nodes("latents"):
         # A latent that is given another has one posterior for each pair of sample and text.
-        family = cast(Family, model.latents[node["name"]])
-        posterior = family.distribution(model.variational_parameters(node, features, paired))
+        posterior = model.posterior(node, features, paired)
         total = total + log_prob_of_pairs(posterior, values[node["name"]])
     return total
 
