@@ -436,8 +436,10 @@ class VAE(PreTrainedModel):
     def unconditional_prior(self, latent: str) -> Distribution | None:
         """The learned or fitted prior that is given nothing, batch shape (), if there is one."""
         prior = dict(self.priors.items()).get(latent)
+        if not isinstance(prior, Prior) or not prior.ready:
+            return None
         node = next(node for node in self.config.nodes("latents") if node["name"] == latent)
-        if not isinstance(prior, Prior) or node["prior"].get("given") or not prior.ready:
+        if node["prior"].get("given"):
             return None
         return prior(next(self.parameters()).new_zeros(0, dtype=torch.float32))
 
