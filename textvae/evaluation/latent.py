@@ -13,7 +13,7 @@ from textvae.encoders import Features, pooled_only
 from textvae.families import Family
 from textvae.graph.model import VAE
 from textvae.objectives.outputs import Latent
-from textvae.priors.fitted import FittedPrior
+from textvae.priors import Prior
 
 ACTIVE = 0.01
 """Variance of a posterior mean over the data above which its dimension counts as active."""
@@ -75,7 +75,9 @@ def posterior_moments(
 @torch.no_grad()
 def fit_priors(model: VAE, batches: Iterable[Mapping[str, Tensor]]) -> None:
     """Fit each prior that is fitted after training to the posteriors of the training data."""
-    priors = {n: prior for n, prior in model.priors.items() if isinstance(prior, FittedPrior)}
+    priors = {
+        n: prior for n, prior in model.priors.items() if isinstance(prior, Prior) and prior.fits
+    }
     if not priors:
         return
     moments = posterior_moments(model, batches)

@@ -1,6 +1,6 @@
 """Base class of priors."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -19,6 +19,9 @@ class Prior(Component, nn.Module):
     The family is a part of the model elsewhere, so keep it with `refer`.
     """
 
+    fits: ClassVar[bool] = False
+    """Whether `fit` sets it after training, from the posteriors of all training data."""
+
     family: "Family"
 
     def refer(self, family: "Family") -> None:
@@ -28,6 +31,14 @@ class Prior(Component, nn.Module):
 
     def forward(self, context: Tensor) -> Distribution:
         """The prior of each context, (..., H): batch shape (...), event (D,)."""
+        raise NotImplementedError
+
+    def fit(self, means: Tensor, scales: Tensor) -> None:
+        """Take the moments of posteriors N(means, diag(scales^2)), (N, D) each.
+
+        Raises:
+            NotImplementedError: it is not one of those that `fits`.
+        """
         raise NotImplementedError
 
     @property

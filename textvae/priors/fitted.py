@@ -1,5 +1,7 @@
 """A Gaussian that is fitted to the posteriors after training."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
@@ -25,6 +27,8 @@ class FittedPrior(Prior, kind="fitted"):
     Source: Ghosh et al. 2020, section 4, arXiv:1903.12436 (density estimation after training; there
     of an autoencoder's codes).
     """
+
+    fits: ClassVar[bool] = True
 
     mean: Tensor
     scale_tril: Tensor
