@@ -57,11 +57,11 @@ LANGUAGE_MODELS = {
 REMEDIES = {
     "annealing": elbo(ANNEALED),
     "sigmoid_word_dropout": [
-        *elbo("kl_weight: {kind: sigmoid, midpoint: 4000, steepness: 0.0025}"),
+        *elbo("kl_weight: {kind: sigmoid, midpoint_steps: 4000, steepness_per_step: 0.0025}"),
         "decoders.text.word_dropout=0.5",
     ],
     "inputless": [*elbo(ANNEALED), "decoders.text.word_dropout=1.0"],
-    "cyclical": elbo(f"kl_weight: {{kind: cyclical, period: {3 * EPOCH}, cycles: 4, ratio: 0.5}}"),
+    "cyclical": elbo(f"kl_weight: {{kind: cyclical, period_steps: {3 * EPOCH}, cycles: 4}}"),
     "free_bits": elbo("free_bits: 8.0"),
     "free_bits_dimension": elbo("free_bits: 0.25, free_bits_per: dimension"),
     "free_bits_batch": elbo("free_bits: 8.0, free_bits_per: batch"),

@@ -17,7 +17,7 @@ LAYERS = [
     {"config", "layers", "families", "likelihoods"},
     {"priors", "encoders", "decoders", "objectives", "data"},
     {"graph"},
-    {"evaluation", "recipes"},
+    {"evaluation", "recipes", "sizing"},
     {"api"},
     {"training"},
     {"analysis"},

@@ -357,5 +357,6 @@ def test_the_kl_weight_of_vampire_reaches_one_in_training():
     recipe = load_recipe("gururangan2019_vampire")
     schedule = Objective.build(recipe.objective, sizes={}).kl_weight
     # On 10,000 texts, a tenth of what the paper trains on.
-    steps = recipe.train.epochs * 10_000 // recipe.train.batch_size
+    steps = recipe.train.planned_epochs * 10_000 // recipe.train.batch_size
+    schedule.plan(steps)
     assert schedule(0) == 0 and schedule(steps - 1) == 1.0

@@ -1,6 +1,6 @@
 """The sections of a recipe on reading the data and on training."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
@@ -12,6 +12,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -46,6 +47,19 @@ class Section(BaseModel):
 
 S = TypeVar("S", bound=Section)
 
+
+def least_or_auto(least: int) -> WrapValidator:
+    """A whole number of at least `least`, or "auto", with one message for both."""
+
+    def validated(value: Any, validate: Callable[[Any], Any]) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            raise ValueError(f"must be a whole number of at least {least}, or 'auto'") from None
+
+    return WrapValidator(validated)
+
+
 MAX_SEED = 2**32 - 1
 """The largest seed that numpy takes."""
 
@@ -56,12 +70,13 @@ class TokenizerConfig(Section):
     Args:
         kind: SentencePiece "unigram" or "bpe" for any text; "word" for text already tokenized;
             "bag" for topic models: content words only.
-        vocab_size: number of token ids, special tokens included; fewer on a small corpus.
+        vocab_size: number of token ids, special tokens included; fewer on a small corpus. "auto"
+            follows the number of words of the training texts.
         stop_words: words that a bag leaves out, "english" or None.
     """
 
     kind: Literal["unigram", "bpe", "word", "bag"] = "unigram"
-    vocab_size: Annotated[int, Field(ge=5)] = 8000
+    vocab_size: Annotated[Annotated[int, Field(ge=5)] | Literal["auto"], least_or_auto(5)] = 8000
     stop_words: Literal["english"] | None = None
 
     @model_validator(mode="after")
@@ -69,6 +84,17 @@ class TokenizerConfig(Section):
         if self.stop_words is not None and self.kind != "bag":
             raise ValueError(f"stop_words are for kind 'bag', not {self.kind!r}")
         return self
+
+    @property
+    def planned_size(self) -> int:
+        """The number of token ids.
+
+        Raises:
+            ValueError: it is "auto", and no corpus has been read yet.
+        """
+        if self.vocab_size == "auto":
+            raise ValueError("tokenizer.vocab_size is 'auto': it follows from the training texts")
+        return self.vocab_size
 
 
 class DataConfig(Section):
@@ -173,13 +199,16 @@ class TrainingConfig(Section):
     """How to train.
 
     Args:
-        epochs: passes over the training texts.
+        epochs: passes over the training texts; "auto" follows their number.
+        steps: optimizer steps, rounded up to whole epochs, and at least `epochs`; None for as many
+            as the epochs have.
         batch_size: texts of one optimizer step, over all processes and micro-batches.
         gradient_accumulation_steps: number of micro-batches of an optimizer step.
         optimizer: "adamw" or "sgd".
         learning_rate: at its highest.
         schedule: "constant", "linear", "cosine", or "plateau": halved when validation stalls.
         warmup_steps: optimizer steps of rising learning rate; not with "plateau".
+        warmup_ratio: the same as a share of training.
         weight_decay: of AdamW; under SGD an L2 penalty.
         max_grad_norm: largest gradient norm; 0 for none.
         precision: "float32", or "bfloat16" on a GPU or a CPU with instructions for it.
@@ -200,13 +229,15 @@ class TrainingConfig(Section):
         "accumulation": "gradient_accumulation_steps",
     }
 
-    epochs: PositiveInt = 10
+    epochs: Annotated[PositiveInt | Literal["auto"], least_or_auto(1)] = 10
+    steps: PositiveInt | None = None
     batch_size: PositiveInt = 32
     gradient_accumulation_steps: PositiveInt = 1
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 1e-3
     schedule: Literal["constant", "linear", "cosine", "plateau"] = "constant"
     warmup_steps: NonNegativeInt = 0
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: NonNegativeFloat = 0.0
     max_grad_norm: NonNegativeFloat = 5.0
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -228,9 +259,22 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _plateaus_have_no_warm_up(self) -> Self:
-        if self.warmup_steps and self.schedule == "plateau":
+        if (self.warmup_steps or self.warmup_ratio) and self.schedule == "plateau":
             raise ValueError("warmup_steps: not with the schedule 'plateau'")
+        if self.warmup_steps and self.warmup_ratio:
+            raise ValueError("warmup_steps and warmup_ratio: give one of them")
         return self
+
+    @property
+    def planned_epochs(self) -> int:
+        """The number of epochs.
+
+        Raises:
+            ValueError: it is "auto", and no corpus has been read yet.
+        """
+        if self.epochs == "auto":
+            raise ValueError("train.epochs is 'auto': it follows from the training texts")
+        return self.epochs
 
 
 class PretrainingConfig(Section):

@@ -295,7 +295,9 @@ def check_model(recipe: Recipe) -> None:
     from textvae.graph.checks import check_graph
     from textvae.graph.config import VAEConfig
     from textvae.objectives import Objective
+    from textvae.sizing import PLACEHOLDER, sized
 
+    recipe = sized(recipe, *PLACEHOLDER)
     problems = check_graph(VAEConfig(**recipe.model))
     problems += Objective.check(recipe.objective, ("sizes",), "objective")
     if isinstance(recipe.data, ImageDataConfig):

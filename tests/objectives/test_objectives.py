@@ -306,7 +306,7 @@ def test_a_latent_that_is_not_there_or_gives_no_gradient_is_refused(kind):
         ({"kind": "elbo", "free_bits": -1.0}, "objective.free_bits:"),
         ({"kind": "elbo", "free_bits_per": "token"}, "objective.free_bits_per:"),
         ({"kind": "elbo", "samples": 0}, "objective.samples:"),
-        ({"kind": "elbo", "kl_weight": {"kind": "linear"}}, "objective.kl_weight.steps: missing"),
+        ({"kind": "elbo", "kl_weight": {"kind": "linear"}}, "objective.kl_weight: needs length"),
         ({"kind": "elbo", "kl_weight": "1"}, "objective.kl_weight: must be"),
         ({"kind": "importance_weighted", "samples": 1.5}, "objective.samples:"),
         ({"kind": "elob"}, "objective.kind: unknown 'elob' (did you mean 'elbo'?"),

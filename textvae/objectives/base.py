@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor
 
 from textvae.objectives.outputs import Latent, Loss, VAEOutput
-from textvae.objectives.schedules import numbers_to_schedules
+from textvae.objectives.schedules import Schedule, numbers_to_schedules
 from textvae.objectives.terms import Term
 from textvae.registry import Component, SpecError, suggest
 
@@ -36,6 +36,9 @@ class Objective(Component):
 
     penalizes_kl_only: ClassVar[bool] = False
     """Whether `kl_weight` times the KL is its only term beside the reconstruction loss."""
+
+    kl_weight: Schedule | None = None
+    """Weight of the KL; None where the KL has none of its own."""
 
     terms: tuple[Term, ...] = ()
     """Added to the loss, each times its weight; `terms` of any objective in a recipe."""
@@ -71,6 +74,22 @@ class Objective(Component):
     def __post_init__(self) -> None:
         """Take a number for a constant schedule, as a recipe may give one."""
         numbers_to_schedules(self)
+
+    @property
+    def schedules(self) -> dict[str, Schedule]:
+        """Its schedules and those of its terms, by name: kl_weight, terms.0.weight."""
+        parts = {"": self, **{f"terms.{number}.": term for number, term in enumerate(self.terms)}}
+        return {
+            f"{prefix}{name}": value
+            for prefix, part in parts.items()
+            for name, value in vars(part).items()
+            if isinstance(value, Schedule)
+        }
+
+    def plan(self, steps: int) -> None:
+        """Set the number of optimizer steps of the training: of schedules in shares of it."""
+        for schedule in self.schedules.values():
+            schedule.plan(steps)
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch at an optimizer step: the mean over its texts."""

@@ -116,6 +116,8 @@ class MutualInformation(Objective, nn.Module, kind="mutual_information"):
     and model. Bounds: Belghazi et al. 2018, eq. 5 to 9, arXiv:1801.04062.
     """
 
+    kl_weight: Schedule
+
     def __init__(
         self,
         sizes: Mapping[str, int],

@@ -39,14 +39,15 @@ def training_arguments(
     falling = {"factor": 0.5, "patience": 0, "mode": "min" if config.select == "bound" else "max"}
     arguments = TrainingArguments(
         output_dir=str(folder),
-        num_train_epochs=config.epochs,
+        num_train_epochs=config.planned_epochs,
         per_device_train_batch_size=max(1, config.batch_size // micro_batches // world),
         gradient_accumulation_steps=micro_batches,
         optim=OPTIMIZERS[config.optimizer],
         learning_rate=config.learning_rate,
         lr_scheduler_type=LEARNING_RATE_SCHEDULES[config.schedule],
         lr_scheduler_kwargs=falling if config.schedule == "plateau" else {},
-        warmup_steps=config.warmup_steps,
+        # Below one it is a share of the training.
+        warmup_steps=config.warmup_ratio or config.warmup_steps,
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         bf16=half,

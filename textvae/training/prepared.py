@@ -123,7 +123,7 @@ def run_tokenizer(
         return load_tokenizer(path)
     config = recipe.tokenizer
     tokenizer = trained_tokenizer(
-        config.kind, corpus.train, config.vocab_size, note, config.stop_words
+        config.kind, corpus.train, config.planned_size, note, config.stop_words
     )
     if process_rank() == 0:
         with atomic_folder(path) as incoming:

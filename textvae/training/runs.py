@@ -175,7 +175,7 @@ def description(model: VAE, rows: Prepared, trainer: VAETrainer) -> dict[str, An
         "vocabulary": rows.vocab_size,
         "train": len(rows.train),
         "valid": len(rows.valid),
-        "steps": trainer.batches.steps * trainer.config.epochs,
-        "epochs": trainer.config.epochs,
+        "steps": trainer.batches.steps * trainer.config.planned_epochs,
+        "epochs": trainer.config.planned_epochs,
         "device": str(trainer.args.device),
     }

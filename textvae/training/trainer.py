@@ -94,6 +94,8 @@ class VAETrainer(Trainer):
             world,
         )
         self.micro_step = 0
+        if model.objective is not None:
+            model.objective.plan(self.batches.steps * config.planned_epochs)
         self.terms: dict[str, Tensor] = {}
         self.terms_count = 0
         check_selection(model, config.select, valid)
@@ -113,7 +115,8 @@ class VAETrainer(Trainer):
         self.average: AveragedModel | None = None
         if config.averaging is not None:
             self.average = averaged(model, config.averaging)
-            before = config.epochs - (config.averaging.epochs or config.epochs)
+            epochs = config.planned_epochs
+            before = epochs - (config.averaging.epochs or epochs)
             self.add_callback(AverageWeights(self.average, model, before * self.batches.steps))
 
     def check_sharding(self) -> None:
@@ -269,7 +272,7 @@ class VAETrainer(Trainer):
 
     def current_kl_weight(self) -> float | None:
         """The objective's KL weight at this step; None if it has none."""
-        schedule = getattr(self.vae.objective, "kl_weight", None)
+        schedule = None if self.vae.objective is None else self.vae.objective.kl_weight
         return None if schedule is None else schedule(self.state.global_step)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:

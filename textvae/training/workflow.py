@@ -16,6 +16,7 @@ from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus, DataError
 from textvae.graph.model import VAE
 from textvae.recipes import Recipe, check_model, load_recipe
+from textvae.sizing import as_saved, count_words, leaves_open, sized, sizes_text
 from textvae.training.callbacks import Report
 from textvae.training.folders import (
     RECIPE,
@@ -127,9 +128,9 @@ def resume(
         if data is None:
             column = getattr(saved.data, "text_column", None)
             asked = with_data(asked, saved.data.source, column)
-        if not asked.trains_as(saved):
+        if not as_saved(asked, saved).trains_as(saved):
             raise RunError(f"{folder} holds another run than the one asked for; --output names it")
-        saved = asked
+        saved = as_saved(asked, saved)
     return run(saved, folder, True, report, summarize, device)
 
 
@@ -178,6 +179,11 @@ def run(
     corpus = corpus_of(recipe.data)
     for note in corpus.notes:
         report("note", {"text": note})
+    if leaves_open(recipe):
+        size = len(corpus.train), count_words(corpus.train) if isinstance(corpus, Corpus) else 0
+        fixed = sized(recipe, *size)
+        report("note", {"text": f"sized for {size[0]:,} texts: {sizes_text(recipe, fixed)}"})
+        recipe = fixed
     if not len(corpus.valid):
         raise DataError(f"{corpus.source}: no text to validate on")
     began = time.monotonic()

@@ -1,0 +1,134 @@
+"""Sizes that follow the corpus, where a recipe leaves them open as `auto`."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from textvae.recipes import Recipe, read_recipe
+
+AUTO = "auto"
+
+PLACEHOLDER = (10_000, 100_000)
+"""Texts and words of a corpus, to check a recipe before there is one."""
+
+VOCABULARY = 500, 8000
+EPOCHS = 6, 40
+DROPOUT = ((5_000, 0.5), (20_000, 0.4), (math.inf, 0.3))
+"""Texts below which a dropout is used."""
+
+
+def vocabulary_size(words: int) -> int:
+    """Token ids for training texts of so many words: 7 sqrt(words), from 500 to 8,000."""
+    return min(max(round(0.7 * math.sqrt(words)) * 10, VOCABULARY[0]), VOCABULARY[1])
+
+
+def epoch_count(texts: int) -> int:
+    """Epochs for so many training texts: 32 sqrt(2,000 / texts), from 6 to 40."""
+    return round(min(max(32 * math.sqrt(2000 / texts), EPOCHS[0]), EPOCHS[1]))
+
+
+def dropout_rate(texts: int) -> float:
+    """Dropout for so many training texts: .5, .4 from 5,000 on, .3 from 20,000 on."""
+    return next(rate for limit, rate in DROPOUT if texts < limit)
+
+
+def leaves_open(recipe: Recipe) -> bool:
+    """Whether sizes of a recipe depend on the corpus."""
+    return bool(open_sizes(recipe)) or recipe.train.steps is not None
+
+
+def open_sizes(recipe: Recipe) -> list[str]:
+    """The keys of a recipe that are `auto`, as `--set` names them."""
+    keys = [] if recipe.train.epochs != AUTO else ["train.epochs"]
+    if recipe.tokenizer.vocab_size == AUTO:
+        keys.append("tokenizer.vocab_size")
+    return keys + [
+        f"{part}.{node.get('name')}.dropout"
+        for part in ("encoders", "decoders")
+        for node in recipe.model.get(part) or []
+        if node.get("dropout") == AUTO
+    ]
+
+
+def sizes_text(recipe: Recipe, fixed: Recipe) -> str:
+    """What a recipe left open, with the numbers that were chosen."""
+    document = fixed.document()
+    parts = []
+    for key in open_sizes(recipe):
+        part, *names = key.split(".")
+        values = document[part] if len(names) == 1 else node_of(document["model"][part], names[0])
+        parts.append(f"{key} {values[names[-1]]}")
+    if recipe.train.steps is not None:
+        parts.append(f"train.epochs {fixed.train.epochs} for {recipe.train.steps:,} steps")
+    return ", ".join(parts)
+
+
+def node_of(nodes: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The node of a name."""
+    return next(node for node in nodes if node.get("name") == name)
+
+
+def sized(recipe: Recipe, texts: int, words: int) -> Recipe:
+    """The recipe with numbers in place of `auto`, and its length in epochs.
+
+    Args:
+        recipe: any.
+        texts: number of training texts.
+        words: that they have.
+
+    Raises:
+        SpecError: a value is not allowed.
+    """
+    if not leaves_open(recipe):
+        return recipe
+    document = recipe.document()
+    train = document["train"]
+    if train["epochs"] == AUTO:
+        train["epochs"] = epoch_count(texts)
+    steps = train.pop("steps")
+    if steps is not None:
+        of_an_epoch = max(1, texts // train["batch_size"])
+        train["epochs"] = max(train["epochs"], math.ceil(steps / of_an_epoch))
+    if document.get("tokenizer", {}).get("vocab_size") == AUTO:
+        document["tokenizer"]["vocab_size"] = vocabulary_size(words)
+    document["model"] = {
+        part: with_dropout(value, texts) if part in ("encoders", "decoders") else value
+        for part, value in recipe.model.items()
+    }
+    return read_recipe(document, recipe.name)
+
+
+def with_dropout(nodes: Any, texts: int) -> Any:
+    """Nodes with a number for a dropout that is `auto`."""
+    return [
+        {**node, "dropout": dropout_rate(texts)} if node.get("dropout") == AUTO else node
+        for node in nodes or []
+    ]
+
+
+def as_saved(recipe: Recipe, saved: Recipe) -> Recipe:
+    """A recipe with the sizes that a run of it was given, where it leaves them open."""
+    document, other = recipe.document(), saved.document()
+    filled = fill(document, other)
+    filled["train"]["steps"] = None
+    if recipe.train.steps is not None:
+        filled["train"]["epochs"] = other["train"]["epochs"]
+    return read_recipe(filled, recipe.name)
+
+
+def fill(value: Any, saved: Any) -> Any:
+    """A document in which what is `auto` is as in another one."""
+    if isinstance(value, Mapping) and isinstance(saved, Mapping):
+        return {key: fill(each, saved.get(key)) for key, each in value.items()}
+    if isinstance(value, list) and isinstance(saved, list) and len(value) == len(saved):
+        return [fill(each, other) for each, other in zip(value, saved, strict=True)]
+    return saved if value == AUTO and saved is not None else value
+
+
+def count_words(texts: Iterable[str]) -> int:
+    """Words of texts; where blanks are rare, a word for every six characters."""
+    words = characters = 0
+    for text in texts:
+        words += len(text.split())
+        characters += len(text)
+    return max(words, characters // 6)
