@@ -84,8 +84,11 @@ def open_folder(
     folder: Path,
     resume: bool,
     note: Callable[[str], None],
+    threads: int,
 ) -> Path | None:
     """Make or reopen a run's folder; the checkpoint to go on from, if any.
+
+    The number of CPU threads is stored: a resumed run takes as many.
 
     Only the first of several processes checks and writes. The others need not wait for it: a
     barrier here would start torch.distributed before transformers does, which then trains each
@@ -94,7 +97,7 @@ def open_folder(
     if process_rank() == 0:
         check_folder(recipe, corpus, folder, resume)
         if not resume or saved_recipe(folder).document() != recipe.document():
-            make_folder(recipe, corpus, folder)
+            make_folder(recipe, corpus, folder, threads)
     if not resume:
         return None
     checkpoint, notes = last_sound_checkpoint(folder / "checkpoints")
@@ -131,13 +134,14 @@ def is_vacant(folder: Path) -> bool:
     return {path.name for path in folder.iterdir()} <= {STATE, f".{RECIPE}"}
 
 
-def make_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path) -> None:
+def make_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, threads: int) -> None:
     """Write a run's description. The recipe comes last: a folder that holds it is a run."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         "recipe": recipe.name,
         "data": corpus.source,
         "fingerprint": fingerprint(corpus),
+        "threads": threads,
     }
     (folder / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     incoming = folder / f".{RECIPE}"

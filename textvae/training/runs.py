@@ -22,10 +22,12 @@ from textvae.training.folders import (
     folder_lock,
     how_to_go_on,
     open_folder,
+    read_state,
 )
 from textvae.training.prepared import Prepared, prepared
 from textvae.training.pretraining import begin_with, finished_weights, pretrained
 from textvae.training.processes import process_rank
+from textvae.training.threads import threads
 from textvae.training.trainer import VAETrainer
 
 
@@ -77,7 +79,11 @@ def train_run(
         NonFiniteLossError: the loss became NaN or infinite; checkpoints are kept.
         InterruptedRunError: Ctrl-C; a checkpoint of this moment is kept.
     """
-    with folder_lock(folder, resume):
+    stored = read_state(folder).get("threads", torch.get_num_threads()) if resume else None
+    with (
+        folder_lock(folder, resume),
+        threads(stored, lambda text: report("note", {"text": text})),
+    ):
         return train_locked(recipe, corpus, folder, resume, report, device)
 
 
@@ -94,7 +100,7 @@ def train_locked(
     def note(text: str) -> None:
         report("note", {"text": text})
 
-    checkpoint = open_folder(recipe, corpus, folder, resume, note)
+    checkpoint = open_folder(recipe, corpus, folder, resume, note, torch.get_num_threads())
     if resume and (folder / WEIGHTS).exists():
         note(f"{folder} had finished: what is left is to measure it again")
     rows = prepared(recipe, corpus, folder, resume, note)
