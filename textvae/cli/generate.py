@@ -58,7 +58,7 @@ def sample(
     Images are the means of p(x | z), written to one PNG file.
     """
     from textvae.analysis.pictures import sample_picture
-    from textvae.graph.generation import Decoding
+    from textvae.graph.decoding import Decoding
 
     folder = located(model, named)
 
@@ -111,7 +111,7 @@ def interpolate(
     Decodes points between the two posterior means; the ends are the two reconstructions.
     """
     from textvae.analysis.pictures import interpolation_picture
-    from textvae.graph.generation import Decoding
+    from textvae.graph.decoding import Decoding
 
     folder = located(model)
 
@@ -153,7 +153,7 @@ def reconstruct(
     Decodes the posterior mean of each one.
     """
     from textvae.analysis.pictures import reconstruction_picture
-    from textvae.graph.generation import Decoding
+    from textvae.graph.decoding import Decoding
 
     folder = located(model)
 

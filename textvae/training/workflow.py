@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from transformers import PreTrainedTokenizerFast
-
 from textvae.config import ImageDataConfig
 from textvae.console import json_text
 from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus, DataError
+from textvae.data.tokenizers import TextTokenizer
 from textvae.graph.model import VAE
 from textvae.recipes import Recipe, check_model, load_recipe
 from textvae.training.callbacks import Report
@@ -60,7 +59,7 @@ class TrainedRun:
     """
 
     model: VAE
-    tokenizer: PreTrainedTokenizerFast | None
+    tokenizer: TextTokenizer | None
     corpus: Corpus | ImageCorpus
     folder: Path
     seconds: float
