@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import itertools
 import json
@@ -232,7 +233,8 @@ def wrap(tokenizer: Tokenizer, kind: TokenizerKind) -> TextTokenizer:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{bos} $A {eos}", special_tokens=[(bos, BOS), (eos, EOS)]
     )
-    return TextTokenizer(tokenizer, kind)
+    # A file rounds the scores of a unigram model: a tokenizer equals its saved one from the start.
+    return TextTokenizer(copy.deepcopy(tokenizer), kind)
 
 
 def word_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
