@@ -58,9 +58,14 @@ def read_document(folder: Path) -> dict[str, Any]:
 
 
 def is_image_model(folder: str | PathLike[str]) -> bool:
-    """Whether a folder or a hub name contains an image model."""
+    """Whether a folder or a hub name contains an image model; False where it holds no model.
+
+    Raises:
+        CheckpointError: neither exists.
+    """
+    local = local_folder(folder)
     try:
-        observed = read_document(local_folder(folder)).get("observed")
+        observed = read_document(local).get("observed")
     except (ValueError, OSError, TypeError):
         return False  # loading the model raises the error
     fields = observed.values() if isinstance(observed, dict) else ()
