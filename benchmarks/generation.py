@@ -12,7 +12,8 @@ from models import sentence_vae
 from timing import Task, interleaved, table
 from torch import Tensor
 
-from textvae.graph.generation import Decoding, generate
+from textvae.graph.decoding import Decoding
+from textvae.graph.generation import generate
 from textvae.vocabulary import EOS
 
 WORDS = 21

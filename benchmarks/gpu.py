@@ -33,7 +33,8 @@ from textvae.checkpoints import quiet_transformers
 from textvae.data.batching import Batch
 from textvae.data.images import read_image_corpus
 from textvae.evaluation.likelihood import likelihood
-from textvae.graph.generation import Decoding, generate
+from textvae.graph.decoding import Decoding
+from textvae.graph.generation import generate
 from textvae.graph.model import VAE
 from textvae.recipes import load_recipe
 from textvae.training.runs import build_model

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from support.recipes import JUNK, documents, spoiled
 from typer.main import get_command
 
-from textvae.api.base import load_model
 from textvae.api.sentence import SentenceVAE
 from textvae.cli import app, main
 from textvae.console import is_out_of_memory
 from textvae.graph.model import VAE
+from textvae.graph.saving import load_model
 from textvae.objectives.outputs import VAEOutput
 from textvae.recipes import KEYS, check_model, parse_yaml, read_recipe
 from textvae.registry import SpecError
@@ -160,7 +160,7 @@ def here(runs, tmp_path, monkeypatch) -> Path:
     def offline(*arguments, **options):
         raise OSError("no network")
 
-    monkeypatch.setattr("textvae.api.base.snapshot_download", offline)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
     monkeypatch.setattr("datasets.load_dataset", offline)
     return tmp_path
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.commands import parse
 from typer.main import get_command
 
 from textvae.cli import app
@@ -55,11 +56,10 @@ def commands(page: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("arguments", [c for page in PAGES for c in commands(page)], ids=" ".join)
-def test_commands_parse(arguments):
+def test_commands_parse(arguments, tmp_path):
     group = get_command(app)
     name, *rest = arguments
-    command = group.commands[name]  # type: ignore[attr-defined]
-    command.make_context(name, list(rest))
+    parse(group.commands[name], rest, tmp_path)  # type: ignore[attr-defined]
 
 
 def test_every_command_is_shown():

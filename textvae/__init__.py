@@ -6,11 +6,13 @@ The names below are imported when they are first used, so that `import textvae` 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from textvae.graph.registration import register
+
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
     from textvae.api.sentence import SentenceVAE
     from textvae.api.sentence_transformer import as_sentence_transformer
-    from textvae.graph.generation import Decoding
+    from textvae.graph.decoding import Decoding
     from textvae.graph.model import VAE, VAEConfig
     from textvae.recipes import Recipe, load_recipe
 
@@ -27,7 +29,7 @@ __all__ = [
 ]
 
 MODULES = {
-    "Decoding": "graph.generation",
+    "Decoding": "graph.decoding",
     "ImageVAE": "api.image",
     "Recipe": "recipes",
     "SentenceVAE": "api.sentence",
@@ -46,3 +48,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+# AutoModel.from_pretrained reads our models after `import textvae`, in either order of imports.
+register()

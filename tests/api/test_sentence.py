@@ -15,7 +15,7 @@ from textvae.data.tokenizers import count_words
 from textvae.evaluation.latent import information
 from textvae.evaluation.likelihood import likelihood
 from textvae.evaluation.text import reconstruction
-from textvae.graph.generation import Decoding
+from textvae.graph.decoding import Decoding
 from textvae.vocabulary import UNK
 
 
@@ -108,7 +108,7 @@ def test_a_hub_name_is_fetched_and_loaded(monkeypatch, tmp_path):
         asked.append(name)
         return str(tmp_path / "saved")
 
-    monkeypatch.setattr("textvae.api.base.snapshot_download", fetch)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     monkeypatch.chdir(tmp_path)
     loaded = SentenceVAE.from_pretrained("somebody/sentences")
     assert asked == ["somebody/sentences"]

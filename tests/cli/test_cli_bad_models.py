@@ -86,7 +86,7 @@ def test_models_that_are_not_there(refused, tmp_path, monkeypatch):
     def offline(*arguments, **options):
         raise OSError("no network")
 
-    monkeypatch.setattr("textvae.api.base.snapshot_download", offline)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
     (tmp_path / "texts.txt").write_text("a\n")
     (tmp_path / "runs/begun").mkdir(parents=True)
     (tmp_path / "runs/begun/recipe.yaml").write_text("")

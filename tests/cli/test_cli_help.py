@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from support.commands import in_a_process
+from support.commands import in_a_process, parse
 from typer.main import get_command
 
 from textvae.cli import app
@@ -41,10 +41,10 @@ def test_first_line_is_a_short_imperative(command):
 
 
 @pytest.mark.parametrize(("command", "line"), EXAMPLES)
-def test_examples_parse_and_fit_in_80_columns(command, line):
+def test_examples_parse_and_fit_in_80_columns(command, line, tmp_path):
     program, name, *arguments = shlex.split(line)
     assert (program, name) == ("textvae", command)
-    COMMANDS[command].make_context(name, arguments)
+    parse(COMMANDS[command], arguments, tmp_path)
     assert len(line) <= 78
 
 

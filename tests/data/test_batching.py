@@ -66,7 +66,7 @@ def test_long_texts_are_left_out_with_their_words(tmp_path):
 
 def test_ids_of_a_large_vocabulary_are_kept(tmp_path):
     tokenizer = train_tokenizer("word", map(str, range(2**16)), 2**17)
-    last = str(tokenizer.convert_ids_to_tokens(2**16 + 3))
+    last = str(tokenizer.backend_tokenizer.id_to_token(2**16 + 3))
     write_sentences(tmp_path, tokenizer, [last], math.inf)
     assert Sentences.mapped(tmp_path)[0].tolist() == [BOS, 2**16 + 3, EOS]
 

@@ -69,9 +69,11 @@ def subword(request, corpus):
 
 
 def test_special_ids_are_the_vocabulary_s(tokenizer):
-    assert tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS)) == [PAD, BOS, EOS, UNK]
-    ids = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
-    assert (*ids, tokenizer.unk_token_id) == (PAD, BOS, EOS, UNK)
+    vocabulary = tokenizer.get_vocab()
+    assert [vocabulary[token] for token in SPECIAL_TOKENS] == [PAD, BOS, EOS, UNK]
+    theirs = tokenizer.for_transformers()
+    ids = (theirs.pad_token_id, theirs.bos_token_id, theirs.eos_token_id)
+    assert (*ids, theirs.unk_token_id) == (PAD, BOS, EOS, UNK)
 
 
 def test_corpus_round_trips_between_bos_and_eos(tokenizer, corpus):
@@ -86,7 +88,7 @@ def test_any_text_round_trips_without_special_tokens_inside(subword, text):
     (ids,) = encode_texts(subword, [text])
     assert decode_ids(subword, ids) == text
     assert not {PAD, BOS, EOS, UNK} & set(ids[1:-1])
-    assert subword(text)["input_ids"] == ids
+    assert subword.for_transformers()(text)["input_ids"] == ids
 
 
 @pytest.mark.parametrize("kind", SUBWORDS)
@@ -123,7 +125,8 @@ def test_saved_tokenizer_loads_equal(tokenizer, corpus, tmp_path, through):
     loaded = load(tmp_path)
     texts = [*corpus, *HARD.values()]
     encoded = encode_texts(tokenizer, texts)
-    assert loaded(texts)["input_ids"] == encode_texts(loaded, texts) == encoded
+    callable_one = loaded.for_transformers() if through == "load_tokenizer" else loaded
+    assert callable_one(texts)["input_ids"] == encode_texts(loaded, texts) == encoded
     assert [decode_ids(loaded, i) for i in encoded] == [decode_ids(tokenizer, i) for i in encoded]
     assert tokenizer_kind(loaded) == tokenizer_kind(tokenizer) in KINDS
 
@@ -145,9 +148,10 @@ def test_load_refuses_a_folder_without_our_tokenizer(tokenizer, tmp_path):
 
 def test_encoding_ignores_settings_left_by_a_call(tokenizer, corpus):
     before = encode_texts(tokenizer, corpus)
-    tokenizer(corpus, truncation=True, max_length=4, padding="max_length")
-    tokenizer("<s>", split_special_tokens=False)
-    assert encode_texts(tokenizer, corpus) == before
+    called = tokenizer.for_transformers()
+    called(corpus, truncation=True, max_length=4, padding="max_length")
+    called("<s>", split_special_tokens=False)
+    assert encode_texts(called, corpus) == encode_texts(tokenizer, corpus) == before
 
 
 def test_decoding_stops_at_eos_and_keeps_unk(tokenizer):
@@ -239,7 +243,10 @@ def test_sentencepiece_is_silent(capfd, corpus):
 def test_words_are_the_most_frequent_ones_with_ties_in_order():
     texts = ["b a c <unk> <unk> <s>", "c a d\u3000b", "e </s> <pad>"]
     tokenizer = train_tokenizer("word", texts, 9)
-    assert tokenizer.convert_ids_to_tokens(list(range(9))) == [*SPECIAL_TOKENS, *"abcde"]
+    assert tokenizer.for_transformers().convert_ids_to_tokens(list(range(9))) == [
+        *SPECIAL_TOKENS,
+        *"abcde",
+    ]
     assert train_tokenizer("word", reversed(texts), 8).get_vocab().keys() == {
         *SPECIAL_TOKENS,
         *"abcd",
@@ -251,7 +258,7 @@ def test_words_outside_the_vocabulary_and_literals_are_unk(corpus):
     tokenizer = train_tokenizer("word", corpus, 1000)
     assert len(tokenizer) == len(Counter(w for t in corpus for w in t.split()) - Counter()) + 3
     (ids,) = encode_texts(tokenizer, ["<s>  </s> <pad>\t<unk> zebra <s>x the "])
-    assert ids == [BOS, *[UNK] * 6, tokenizer.convert_tokens_to_ids("the"), EOS]
+    assert ids == [BOS, *[UNK] * 6, tokenizer.get_vocab()["the"], EOS]
     assert decode_ids(tokenizer, ids) == " ".join(["<unk>"] * 6 + ["the"])
 
 
@@ -273,7 +280,7 @@ def test_bag_keeps_only_content_words_in_lower_case():
     texts = ["The dog's 3 dogs, dog42 THE the!", "a Río rio of cats_and under"]
     tokenizer = train_tokenizer("bag", texts, 300)
     ids = encode_texts(tokenizer, [*texts, "unseen", "the"])
-    words = [tokenizer.convert_ids_to_tokens(row[1:-1]) for row in ids]
+    words = [tokenizer.for_transformers().convert_ids_to_tokens(row[1:-1]) for row in ids]
     assert words[0] == ["the", "dog", "dogs", "dog", "the", "the"]
     assert words[1] == ["río", "rio", "cats", "and", "under"]
     assert words[2] == [] and words[3] == ["the"]

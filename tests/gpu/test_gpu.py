@@ -7,12 +7,12 @@ import pytest
 import torch
 from conftest import ids, vae
 
-from textvae.api.base import load_model
 from textvae.api.sentence import SentenceVAE
 from textvae.config import TrainingConfig
 from textvae.data.batching import Sentences
 from textvae.data.tokenizers import train_tokenizer
 from textvae.evaluation.likelihood import likelihood
+from textvae.graph.saving import load_model
 from textvae.objectives import Objective
 from textvae.training.trainer import VAETrainer
 

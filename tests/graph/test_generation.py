@@ -9,7 +9,8 @@ from conftest import DECODERS, TEXT_DECODERS, VOCAB
 
 from textvae.decoders import Decoder
 from textvae.graph import generation
-from textvae.graph.generation import Decoding, beam_search, generate, permitted
+from textvae.graph.decoding import Decoding
+from textvae.graph.generation import beam_search, generate, permitted
 from textvae.vocabulary import BOS, EOS, PAD, UNK
 
 H = 3

@@ -5,7 +5,6 @@ import torch
 from conftest import GRAPHS, TEXT, VOCAB, LinearGaussian, Z, fields_of, ids, normal, vae
 from torch.distributions import kl_divergence
 
-from textvae.api.base import load_model
 from textvae.evaluation.latent import information, posterior_moments
 from textvae.evaluation.likelihood import likelihood
 from textvae.families import Family
@@ -13,6 +12,7 @@ from textvae.graph import refinement
 from textvae.graph.checks import check_graph
 from textvae.graph.config import VAEConfig
 from textvae.graph.refinement import Refinement, clipped, refine, replayed
+from textvae.graph.saving import load_model
 from textvae.objectives.elbo import ELBO, ImportanceWeighted
 
 B, D = 4, 2

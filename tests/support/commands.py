@@ -1,12 +1,15 @@
 """Commands run in this process, and tiny runs for them to work on."""
 
+import contextlib
 import json
 import os
 import random
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -54,6 +57,15 @@ class Answer:
     @property
     def errors(self) -> list[str]:
         return [line for line in self.err.splitlines() if line.startswith("error: ")]
+
+
+def parse(command: Any, arguments: Sequence[str], folder: Path) -> None:
+    """Parse the arguments of a command in a folder, which gets the data files that they name."""
+    for word in arguments:
+        if Path(word).suffix in (".txt", ".csv", ".tsv"):
+            (folder / word).touch()
+    with contextlib.chdir(folder):
+        command.make_context(command.name, list(arguments))
 
 
 def sentences() -> list[str]:

@@ -15,6 +15,6 @@ def weights_of(model, fields, samples=3, seed=1):
 def saved_and_loaded(model, folder):
     model.save_pretrained(folder)
     loaded, info = AutoModel.from_pretrained(folder, output_loading_info=True)
-    assert type(loaded) is VAE and not loaded.training
+    assert isinstance(loaded, VAE) and not loaded.training
     assert not any(info[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     return loaded

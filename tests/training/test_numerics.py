@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 import textvae.training.runs as runs
 from textvae.data.readers import Corpus
-from textvae.graph.generation import Decoding, generate
+from textvae.graph.decoding import Decoding
+from textvae.graph.generation import generate
 from textvae.recipes import read_recipe
 from textvae.training.runs import train_run
 from textvae.training.trainer import NonFiniteLossError

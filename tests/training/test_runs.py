@@ -7,11 +7,11 @@ import pytest
 import torch
 from support.runs import assert_equal, corpus, recipe, weights
 
-from textvae.api.base import load_model
 from textvae.checkpoints import checkpoints
 from textvae.data.batching import Sentences
 from textvae.data.readers import Corpus, DataError, read_corpus
 from textvae.evaluation.latent import posterior_moments
+from textvae.graph.saving import load_model
 from textvae.objectives.elbo import ELBO
 from textvae.recipes import read_recipe
 from textvae.training.folders import (

@@ -19,7 +19,7 @@ from textvae.data.images import ImageCorpus
 from textvae.data.labels import numbered
 from textvae.data.readers import Labelled
 from textvae.evaluation.probes import WORD
-from textvae.graph.generation import Decoding
+from textvae.graph.decoding import Decoding
 
 BATCH = 100
 INPUTS = ("pixels", "pixels + mean", "pixels + hidden", "pixels + sample", "mean alone")

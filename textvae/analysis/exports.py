@@ -1,16 +1,20 @@
 """Results as files: latents for downstream use, losses per position, JSON."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from textvae.analysis.positions import PositionAnalysis
 from textvae.console import json_text
 from textvae.plots import plot_positions
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from textvae.analysis.positions import PositionAnalysis
 
 LATENTS, PICTURE, JSON = (".npy", ".npz", ".parquet"), (".png",), (".json",)
 
@@ -74,6 +78,8 @@ def write_latents(
                 columns |= {f"{name}_{d}": values[:, d] for d in range(values.shape[1])}
             parquet.write_table(pyarrow.table(columns), partial)
             return
+        import numpy as np
+
         with partial.open("wb") as file:
             if out.suffix == ".npy":
                 np.save(file, means)

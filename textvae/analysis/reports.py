@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from textvae.console import shown, table
-from textvae.evaluation.latent import ACTIVE
 
 
 def evaluation_text(metrics: Mapping[str, Any]) -> str:
@@ -115,6 +114,8 @@ def shuffled_z_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str
 
 def active_note(metrics: Mapping[str, Any]) -> str:
     """The denominator of the active units, and the variances of the dimensions."""
+    from textvae.evaluation.latent import ACTIVE
+
     note = f"of {metrics['dimensions']}, variance of posterior mean > {ACTIVE}"
     if metrics["dimensions"] > 1:
         ranked = [f"{value:.3f}" for value in sorted(metrics["variances"], reverse=True)]

@@ -1,8 +1,6 @@
 """Base class of the interfaces: latents, metrics, loading."""
 
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -10,15 +8,11 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from huggingface_hub import snapshot_download
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from textvae.api.features import Kind, latent_features
 from textvae.checkpoints import MANIFEST, CheckpointError, damage
 from textvae.data.batching import Examples
-from textvae.data.readers import nearest_name
 from textvae.evaluation.labels import labelled_latent
 from textvae.evaluation.latent import (
     ACTIVE,
@@ -29,7 +23,9 @@ from textvae.evaluation.latent import (
 )
 from textvae.evaluation.likelihood import LikelihoodEstimate, likelihood
 from textvae.families import Family
-from textvae.graph.model import VAE, VAEConfig
+from textvae.graph.folders import local_folder
+from textvae.graph.model import VAE
+from textvae.graph.saving import load_model
 from textvae.registry import suggest
 
 LATENT_SAMPLES = 20_000
@@ -288,82 +284,3 @@ def great_circle(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
         torch.sin((1 - share) * angle) * unit[0] + torch.sin(share * angle) * unit[1]
     ) / angle.sin()
     return direction * line(lengths[0], lengths[1], share)
-
-
-def local_folder(name: str | PathLike[str]) -> Path:
-    """The folder itself, or the local copy of a model on the hub.
-
-    Raises:
-        CheckpointError: neither exists.
-    """
-    folder = Path(name)
-    if folder.exists():
-        return folder
-    try:
-        return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors"]))
-    except (OSError, ValueError) as error:
-        text = str(error).strip().split("\n")[0]
-        raise CheckpointError(
-            f"{name}: no such folder{nearest_name(folder)}, and no model that the hub gives now "
-            f"({text})"
-        ) from None
-
-
-def load_model(folder: Path) -> VAE:
-    """The model in a folder, whose weights all match its config.
-
-    Keys of the config other than the graph's are ignored: transformers would follow them, even to
-    code on the hub.
-
-    Raises:
-        CheckpointError: there is none, it is of another kind, or it is damaged.
-    """
-    if not (folder / "config.json").is_file():
-        unfinished = (folder / "recipe.yaml").is_file()
-        hint = " (training has not finished: --resume)" if unfinished else ""
-        raise CheckpointError(f"{folder} holds no model: config.json is missing{hint}")
-    try:
-        config = read_config(folder)
-        stored = load_file(folder / "model.safetensors")
-        with torch.random.fork_rng(devices=[]):
-            model = VAE(config)
-    except CheckpointError:
-        raise
-    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
-        text = str(error).strip().split("\n")[0]
-        raise CheckpointError(f"{folder} holds no sound model: {text}") from None
-    # A checkpoint also contains the weights of its objective.
-    weights = {name: w for name, w in stored.items() if not name.startswith("objective.")}
-    if mismatches := weight_mismatches(model.state_dict(), weights):
-        details = "; ".join(mismatches)
-        raise CheckpointError(f"{folder} is damaged: its weights do not match: {details}")
-    model.load_state_dict(weights)
-    return model
-
-
-def weight_mismatches(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
-    """The names of weights that are missing, unknown or of another shape, one string for each."""
-    common = expected.keys() & weights.keys()
-    names = {
-        "missing": expected.keys() - weights.keys(),
-        "unknown": weights.keys() - expected.keys(),
-        "of another shape": {n for n in common if expected[n].shape != weights[n].shape},
-    }
-    return [f"{', '.join(sorted(group))} ({what})" for what, group in names.items() if group]
-
-
-def read_config(folder: Path) -> VAEConfig:
-    """The graph that a folder's config.json describes.
-
-    Raises:
-        CheckpointError: a model of another kind.
-        ValueError: not JSON, or no graph.
-    """
-    try:
-        document = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (ValueError, TypeError, RecursionError):
-        raise ValueError("config.json is not a valid JSON file") from None
-    kind = document.get("model_type")
-    if kind != VAEConfig.model_type:
-        raise CheckpointError(f"{folder} holds a {kind!r} model, not one of ours")
-    return VAEConfig(**{key: document[key] for key in VAEConfig.__annotations__ if key in document})

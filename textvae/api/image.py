@@ -12,22 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textvae.api.base import (
-    Metrics,
-    TrainedVAE,
-    as_tensor,
-    load_vae,
-    local_folder,
-    read_config,
-)
+from textvae.api.base import Metrics, TrainedVAE, as_tensor, load_vae
 from textvae.api.features import Kind
 from textvae.api.sentence import SentenceVAE
-from textvae.checkpoints import atomic_folder, quiet_transformers
+from textvae.checkpoints import atomic_folder
 from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.images import check_unit_interval, checked_split, size_text
 from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
+from textvae.graph.folders import is_image_model
 from textvae.graph.model import VAE
 from textvae.likelihoods import Likelihood
 from textvae.vocabulary import MISSING
@@ -115,7 +109,7 @@ class ImageVAE(TrainedVAE):
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write the model for `from_pretrained`."""
-        with atomic_folder(Path(folder)) as partial, quiet_transformers():
+        with atomic_folder(Path(folder)) as partial:
             self.model.save_pretrained(partial)
 
     @property
@@ -367,12 +361,3 @@ def open_model(
     if is_image_model(folder):
         return ImageVAE.from_pretrained(folder, device)
     return SentenceVAE.from_pretrained(folder, device)
-
-
-def is_image_model(folder: str | PathLike[str]) -> bool:
-    """Whether a folder or a hub name contains an image model."""
-    try:
-        config = read_config(local_folder(folder))
-    except (ValueError, OSError, TypeError):
-        return False  # loading the model raises the error
-    return any("shape" in facts for facts in (config.observed or {}).values())

@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from textvae.api.base import Metrics, TrainedVAE, load_vae
 from textvae.api.features import EncoderModule, Kind, feature_sizes
 from textvae.api.generation import evaluate_generation
-from textvae.checkpoints import CheckpointError, atomic_folder, quiet_transformers
+from textvae.checkpoints import CheckpointError, atomic_folder
 from textvae.data.batching import Sentences
 from textvae.data.labels import numbered
 from textvae.data.readers import SURROGATE
-from textvae.data.tokenizers import decode_ids, load_tokenizer, tokenizer_kind
+from textvae.data.tokenizers import TextTokenizer, decode_ids, load_tokenizer, tokenizer_kind
 from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
 from textvae.evaluation.latent import is_collapsed, is_deterministic
@@ -32,7 +31,8 @@ from textvae.evaluation.positions import (
     shuffled_z_gap,
 )
 from textvae.evaluation.text import Generation
-from textvae.graph.generation import Decoding, generate
+from textvae.graph.decoding import Decoding
+from textvae.graph.generation import generate
 from textvae.graph.model import VAE
 from textvae.vocabulary import PAD
 
@@ -87,7 +87,7 @@ class SentenceVAE(TrainedVAE):
         tokenizer: of the training.
     """
 
-    def __init__(self, model: VAE, tokenizer: PreTrainedTokenizerFast):
+    def __init__(self, model: VAE, tokenizer: TextTokenizer):
         super().__init__(model)
         self.tokenizer = tokenizer
 
@@ -112,9 +112,9 @@ class SentenceVAE(TrainedVAE):
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write the model and tokenizer for `from_pretrained`."""
-        with atomic_folder(Path(folder)) as partial, quiet_transformers():
+        with atomic_folder(Path(folder)) as partial:
             self.model.save_pretrained(partial)
-            self.tokenizer.save_pretrained(str(partial))
+            self.tokenizer.save_pretrained(partial)
 
     @property
     def decoder(self) -> TokenDecoder:

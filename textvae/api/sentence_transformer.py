@@ -35,7 +35,8 @@ class LatentEmbedding(InputModule):
         check_kind(kind)
         vae.require_latent()
         self.vae = vae.model
-        self.tokenizer = vae.tokenizer
+        self.text_tokenizer = vae.tokenizer
+        self.tokenizer = vae.tokenizer.for_transformers()
         self.kind: Kind = kind
         self.dimension = sum(vae.feature_sizes(kind))
         learning = ("encoders.",) if kind == "hidden" else ("encoders.", "latents.")
@@ -55,7 +56,7 @@ class LatentEmbedding(InputModule):
         """The model with its tokenizer, in evaluation mode; the mode is restored afterwards."""
         training = self.vae.training
         try:
-            yield SentenceVAE(self.vae, self.tokenizer)
+            yield SentenceVAE(self.vae, self.text_tokenizer)
         finally:
             self.vae.train(training)
 

@@ -57,20 +57,21 @@ def sample(
 
     Images are the means of p(x | z), written to one PNG file.
     """
-    from textvae.analysis.pictures import sample_picture
-    from textvae.graph.generation import Decoding
+    from textvae.graph.decoding import Decoding
 
+    if num_beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
+        raise ValueError("--num-beams goes without --temperature, --top-k and --top-p")
+    decoding = Decoding(num_beams <= 1, temperature, top_k, top_p, num_beams, max_new_tokens)
     folder = located(model, named)
 
     def texts(vae: "SentenceVAE") -> Output:
-        if num_beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
-            raise ValueError("--num-beams goes without --temperature, --top-k and --top-p")
-        settings = (num_beams <= 1, temperature, top_k, top_p, num_beams, max_new_tokens)
-        sentences = vae.sample(count, Decoding(*settings), seed, label)
+        sentences = vae.sample(count, decoding, seed, label)
         chosen = {} if label is None else {"label": label}
         return {"samples": sentences, "seed": seed, **chosen}, "\n".join(sentences)
 
     def images(vae: "ImageVAE") -> Output:
+        from textvae.analysis.pictures import sample_picture
+
         number = None if label is None else vae.label_number(label)
         return sample_picture(vae, folder, count, seed, number, out)
 
@@ -110,13 +111,13 @@ def interpolate(
 
     Decodes points between the two posterior means; the ends are the two reconstructions.
     """
-    from textvae.analysis.pictures import interpolation_picture
-    from textvae.graph.generation import Decoding
+    from textvae.graph.decoding import Decoding
 
+    decoding = Decoding(num_beams=num_beams)
     folder = located(model)
 
     def texts(vae: "SentenceVAE") -> Output:
-        sentences = vae.interpolate(first, second, steps, slerp, Decoding(num_beams=num_beams))
+        sentences = vae.interpolate(first, second, steps, slerp, decoding)
         collapsed = is_collapsed(vae, folder, [first, second])
         if collapsed:
             warn_collapsed("the interpolation is not meaningful: ")
@@ -126,6 +127,8 @@ def interpolate(
         return {**ends, "sentences": sentences, "collapsed": collapsed}, shown
 
     def images(vae: "ImageVAE") -> Output:
+        from textvae.analysis.pictures import interpolation_picture
+
         return interpolation_picture(vae, folder, (first, second), steps, slerp, label, out)
 
     given = {"label": label is not None, "out": out is not None}
@@ -152,13 +155,13 @@ def reconstruct(
 
     Decodes the posterior mean of each one.
     """
-    from textvae.analysis.pictures import reconstruction_picture
-    from textvae.graph.generation import Decoding
+    from textvae.graph.decoding import Decoding
 
+    decoding = Decoding(num_beams=num_beams)
     folder = located(model)
 
     def sentences(vae: "SentenceVAE") -> Output:
-        decoded = vae.reconstruct(texts, Decoding(num_beams=num_beams))
+        decoded = vae.reconstruct(texts, decoding)
         if is_collapsed(vae, folder, texts):
             warn_collapsed()
         pairs = list(zip(texts, decoded, strict=True))
@@ -166,6 +169,8 @@ def reconstruct(
         return result, "\n".join(f"{text}\n  -> {back}" for text, back in pairs)
 
     def images(vae: "ImageVAE") -> Output:
+        from textvae.analysis.pictures import reconstruction_picture
+
         return reconstruction_picture(vae, folder, texts, label, out)
 
     given = {"label": label is not None, "out": out is not None}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textvae.cli.app import SEVERAL, command
-from textvae.cli.models import by_modality, check_device, load, located
+from textvae.cli.models import by_modality, chosen_device, load, located
 from textvae.cli.options import (
     Data,
     Device,
@@ -22,6 +22,7 @@ from textvae.cli.options import (
     Set,
     Temperature,
     TextColumn,
+    check_data,
     whole_numbers,
 )
 from textvae.cli.sources import grey_images, held_out, print_notes
@@ -39,12 +40,21 @@ if TYPE_CHECKING:
 )
 def probe(
     data: Annotated[
-        str, typer.Option("--data", "-d", help="Labelled texts: a table or a folder with splits.")
+        str,
+        typer.Option(
+            "--data",
+            "-d",
+            callback=check_data,
+            help="Labelled texts: a table or a folder with splits.",
+        ),
     ],
     models: ModelArguments = None,
     test: Annotated[
         str | None,
-        typer.Option(help="Labelled test texts; default: the test split, or half of the data."),
+        typer.Option(
+            callback=check_data,
+            help="Labelled test texts; default: the test split, or half of the data.",
+        ),
     ] = None,
     labels_per_class: Annotated[
         str, typer.Option(metavar=SEVERAL, help="Numbers of labels per class, one or more.")
@@ -134,7 +144,7 @@ def classify(
     from textvae.analysis.classification import classification_text, semi_supervised
 
     corpus, display = grey_images(data), TrainingDisplay()
-    sizes, device = labels or [300, 100], check_device(device)
+    sizes, device = labels or [300, 100], chosen_device(device)
     try:
         rows = semi_supervised(
             corpus, recipe, output, sizes, seeds, None, set_ or [], display, device

@@ -8,7 +8,7 @@ import typer
 from textvae.cli.app import command
 from textvae.cli.models import (
     by_modality,
-    check_device,
+    chosen_device,
     is_collapsed,
     load,
     load_images,
@@ -25,6 +25,7 @@ from textvae.cli.options import (
     Seed,
     Set,
     TextColumn,
+    check_data,
 )
 from textvae.cli.sources import grey_images, held_out, print_notes
 from textvae.console import TrainingDisplay, emit, table
@@ -41,7 +42,10 @@ if TYPE_CHECKING:
 )
 def encode(
     file: Annotated[
-        str, typer.Argument(help="File, `datasets` name, or folder (its test set is used).")
+        str,
+        typer.Argument(
+            callback=check_data, help="File, `datasets` name, or folder (its test set is used)."
+        ),
     ],
     out: Annotated[
         Path,
@@ -60,7 +64,6 @@ def encode(
     The scales are standard deviations.
     """
     from textvae.analysis.exports import LATENTS, check_out, write_latents
-    from textvae.analysis.pictures import latents_of_source
     from textvae.data.readers import read_split
 
     check_out(out, LATENTS)
@@ -73,6 +76,8 @@ def encode(
         return ("texts", rows, *vae.encode(rows, return_scales=True))
 
     def images(vae: "ImageVAE") -> tuple[Any, ...]:
+        from textvae.analysis.pictures import latents_of_source
+
         means, scales, notes = latents_of_source(vae, folder, file)
         print_notes(notes)
         return "images", None, means, scales
@@ -181,7 +186,7 @@ def reduce(
         display = TrainingDisplay()
         try:
             trained = autoencoder_rows(
-                train[0], test[0], output, set_ or [], display, check_device(device)
+                train[0], test[0], output, set_ or [], display, chosen_device(device)
             )
         finally:
             display.close()

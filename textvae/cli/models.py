@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from textvae.cli.options import check_device
 from textvae.console import say
 
 if TYPE_CHECKING:
@@ -62,13 +63,14 @@ def image_model(
     Raises:
         ValueError: it is an image model, and an option of text models is given.
     """
-    from textvae.api.image import ImageVAE, is_image_model
+    from textvae.graph.folders import is_image_model
 
-    device = check_device(device)
     if not is_image_model(folder):
         return None
     for_texts_only(texts_only or {})
-    return ImageVAE.from_pretrained(folder, device)
+    from textvae.api.image import ImageVAE
+
+    return ImageVAE.from_pretrained(folder, chosen_device(device))
 
 
 def load(folder: str, device: str | None) -> "SentenceVAE":
@@ -77,12 +79,14 @@ def load(folder: str, device: str | None) -> "SentenceVAE":
     Raises:
         ValueError: it is a model of images.
     """
-    from textvae.api.image import ImageVAE, open_model
+    from textvae.graph.folders import is_image_model
 
-    opened = open_model(folder, check_device(device))
-    if isinstance(opened, ImageVAE):
+    if is_image_model(folder):
+        load_images(folder, device)  # a damaged model is reported first
         raise ValueError(f"{folder} is a model of images: this command is for models of texts")
-    return opened
+    from textvae.api.sentence import SentenceVAE
+
+    return SentenceVAE.from_pretrained(folder, chosen_device(device))
 
 
 def load_images(folder: str, device: str | None) -> "ImageVAE":
@@ -127,18 +131,15 @@ def refuse(options: Mapping[str, bool], modality: str) -> None:
             raise ValueError(f"--{name.replace('_', '-')} is for models of {modality}")
 
 
-def check_device(device: str | None) -> str:
+def chosen_device(device: str | None) -> str:
     """The given device, or a GPU if there is one.
 
     Raises:
         ValueError: it is unknown or not available.
     """
+    check_device(device)
     import torch
 
-    if device not in (None, "cpu", "cuda"):
-        raise ValueError(f"--device must be cpu or cuda (got {device!r})")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: there is no GPU here")
     return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -5,9 +5,42 @@ from typing import Annotated
 
 import typer
 
+
+def check_device(device: str | None) -> str | None:
+    """The device, if it is there; torch is imported only to look for a GPU.
+
+    Raises:
+        ValueError: it is unknown or not available.
+    """
+    if device not in (None, "cpu", "cuda"):
+        raise ValueError(f"--device must be cpu or cuda (got {device!r})")
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ValueError("--device cuda: there is no GPU here")
+    return device
+
+
+def check_data(source: str | None) -> str | None:
+    """The data that a command names, if it may be there; before torch and the model are loaded.
+
+    Raises:
+        DataError: it is the name of a missing file.
+    """
+    if source is not None:
+        from textvae.data.hub import check_source
+
+        check_source(source)
+    return source
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Device = Annotated[
-    str | None, typer.Option("--device", help="cpu or cuda; default: a GPU if there is one.")
+    str | None,
+    typer.Option(
+        "--device", callback=check_device, help="cpu or cuda; default: a GPU if there is one."
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Random seed.")]
 
@@ -28,18 +61,27 @@ Set = Annotated[
 Data = Annotated[
     str | None,
     typer.Option(
-        "--data", "-d", help="Folder, file or `datasets` name; default: the data of the run."
+        "--data",
+        "-d",
+        callback=check_data,
+        help="Folder, file or `datasets` name; default: the data of the run.",
     ),
 ]
 RecipeData = Annotated[
     str | None,
-    typer.Option("--data", "-d", help="Folder, file or `datasets` name; default: the recipe's."),
+    typer.Option(
+        "--data",
+        "-d",
+        callback=check_data,
+        help="Folder, file or `datasets` name; default: the recipe's.",
+    ),
 ]
 ImageData = Annotated[
     str | None,
     typer.Option(
         "--data",
         "-d",
+        callback=check_data,
         help="Folder, file or `datasets` name; default: scikit-learn's 8 x 8 digits.",
     ),
 ]

@@ -1,14 +1,17 @@
 """Training."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import check_device, warn_collapsed
+from textvae.cli.models import warn_collapsed
 from textvae.cli.options import Device, Json, RecipeData, RecipeTextColumn, Set
 from textvae.console import TrainingDisplay, emit
+
+if TYPE_CHECKING:
+    from textvae.analysis.summary import Finished
 
 
 @command(
@@ -38,12 +41,15 @@ def train(
 
     Prints held-out metrics, reconstructions, samples and an interpolation.
     """
-    from textvae.analysis.summary import summarize_run
     from textvae.training import workflow as training
 
-    check_device(device)
+    def summarize(run: training.TrainedRun) -> "Finished":
+        from textvae.analysis.summary import summarize_run
+
+        return summarize_run(run)
+
     display = TrainingDisplay(quiet=training.process_rank() > 0)
-    given = (set_ or [], data, text_column, output, display, summarize_run, device)
+    given = (set_ or [], data, text_column, output, display, summarize, device)
     try:
         if resume:
             finished = training.resume(recipe, *given)

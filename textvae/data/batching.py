@@ -6,18 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from textvae.data.texts import DataError
-from textvae.data.tokenizers import count_words, encode_texts, tokenizer_kind
+from textvae.data.tokenizers import TextTokenizer, count_words, encode_texts, tokenizer_kind
 from textvae.vocabulary import PAD
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 Batch = dict[str, Tensor]
 CHUNK = 1000
@@ -75,7 +72,7 @@ class Sentences:
     field: str = "text"
 
     @classmethod
-    def encoded(cls, tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> "Sentences":
+    def encoded(cls, tokenizer: TextTokenizer, texts: Iterable[str]) -> "Sentences":
         """The sentences of texts under a tokenizer."""
         parts = list(encoded_parts(tokenizer, texts))
         ids = np.concatenate([np.zeros(0, np.int32), *(part for part, _, _ in parts)])
@@ -154,7 +151,7 @@ def batches_by_length(lengths: np.ndarray, most: int) -> Iterator[np.ndarray]:
 
 
 def encoded_parts(
-    tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], max_tokens: float = math.inf
+    tokenizer: TextTokenizer, texts: Iterable[str], max_tokens: float = math.inf
 ) -> Iterator[tuple[np.ndarray, list[int], int]]:
     """Ids, int32, lengths and number of words of texts in chunks; longer ones are left out."""
     remaining = iter(texts)
@@ -178,7 +175,7 @@ def none_is_short(most: float, shortest: int) -> DataError:
 
 
 def write_sentences(
-    folder: Path, tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], max_tokens: float
+    folder: Path, tokenizer: TextTokenizer, texts: Iterable[str], max_tokens: float
 ) -> None:
     """Encode texts of at most `max_tokens` tokens into files for `Sentences.mapped`.
 

@@ -10,17 +10,20 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from filelock import FileLock
 
 from textvae.checkpoints import atomic_folder, damage
 from textvae.data.batching import Sentences, write_sentences
 from textvae.data.texts import Texts, sha_of
-from textvae.data.tokenizers import StopWords, TokenizerKind, load_tokenizer, train_tokenizer
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+from textvae.data.tokenizers import (
+    StopWords,
+    TextTokenizer,
+    TokenizerKind,
+    load_tokenizer,
+    train_tokenizer,
+)
 
 VERSION = 2
 """Version of the files: raise it when they or their content change."""
@@ -41,11 +44,11 @@ def trained_tokenizer(
     vocab_size: int,
     note: Note,
     stop_words: StopWords | None = None,
-) -> PreTrainedTokenizerFast:
+) -> TextTokenizer:
     """`train_tokenizer`, or its cached result for equal arguments."""
 
     def write(folder: Path) -> None:
-        train_tokenizer(kind, texts, vocab_size, stop_words).save_pretrained(str(folder))
+        train_tokenizer(kind, texts, vocab_size, stop_words).save_pretrained(folder)
 
     key: list[str | float] = [sha_of(texts).hexdigest(), kind, vocab_size, version("sentencepiece")]
     key += [] if stop_words is None else [stop_words, version("scikit-learn")]
@@ -53,7 +56,7 @@ def trained_tokenizer(
 
 
 def encoded_sentences(
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: TextTokenizer,
     texts: Texts | Sequence[str],
     note: Note,
     max_tokens: float = math.inf,

@@ -53,6 +53,23 @@ def load_hub(source: str, missing: str) -> Any:
     return loaded
 
 
+def check_source(source: str) -> None:
+    """Refuse the name of a missing file; one that the hub may know is left to it.
+
+    Raises:
+        DataError: there is no such file or folder, and no data set can have this name.
+    """
+    path = Path(source).expanduser()
+    in_a_folder = "/" in source and path.parent.is_dir()
+    if not path.exists() and (in_a_folder or not HUB_NAME.fullmatch(source) or format_of(source)):
+        raise DataError(missing_text(source))
+
+
+def missing_text(source: str) -> str:
+    """That there is no such file, with the nearest name."""
+    return f"{source}: no such file or folder{nearest_name(Path(source).expanduser())}"
+
+
 def hub_splits(source: str) -> dict[str, HubSplit]:
     """The train, valid and test splits that a hub data set has.
 
@@ -63,12 +80,8 @@ def hub_splits(source: str) -> dict[str, HubSplit]:
         DataError: the name is that of a missing file, the hub does not give the data set, or it
             has none of these splits.
     """
-    path = Path(source).expanduser()
-    missing = f"{source}: no such file or folder{nearest_name(path)}"
-    in_a_folder = "/" in source and path.parent.is_dir()
-    if in_a_folder or not HUB_NAME.fullmatch(source) or format_of(source):
-        raise DataError(missing)
-    loaded = load_hub(source, missing)
+    check_source(source)
+    loaded = load_hub(source, missing_text(source))
     keys = {
         split: next(word for word in words if word in loaded)
         for split, words in SPLITS.items()

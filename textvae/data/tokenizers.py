@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import itertools
+import json
 import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from textvae.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
@@ -19,8 +21,14 @@ if TYPE_CHECKING:
     from tokenizers.models import BPE, Unigram, WordLevel
     from transformers import PreTrainedTokenizerFast
 
+    AnyTokenizer = "TextTokenizer" | PreTrainedTokenizerFast
+    """One of ours, or what AutoTokenizer makes of its files."""
+
 TokenizerKind = Literal["unigram", "bpe", "word", "bag"]
 StopWords = Literal["english"]
+
+PIPELINE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+"""Files of a tokenizer, as transformers names them."""
 
 CONTENT_WORD = r"[^\W\d_]{3,}"
 """The words of a bag: runs of three letters or more, in lower case."""
@@ -47,12 +55,63 @@ CHUNK = re.compile(r".{1,1000}(?:\s|\Z)|.{1,1000}", re.DOTALL)
 """Parts of at most 1,001 characters: SentencePiece skips training lines over 4,192 bytes."""
 
 
+class TextTokenizer:
+    """Texts <-> token ids: a pipeline of the library tokenizers, and the kind that was trained.
+
+    `AutoTokenizer` reads the folder of `save_pretrained`, with equal ids.
+
+    Args:
+        pipeline: with our special tokens.
+        kind: see `train_tokenizer`; None for another tokenizer.
+    """
+
+    def __init__(self, pipeline: Tokenizer, kind: TokenizerKind | None):
+        self.backend_tokenizer = pipeline
+        self.init_kwargs = special_tokens() | {"kind": kind}
+        """Its settings, as a tokenizer of transformers names them."""
+
+    def __len__(self) -> int:
+        """Number of token ids, special tokens included."""
+        return self.backend_tokenizer.get_vocab_size()
+
+    def get_vocab(self) -> dict[str, int]:
+        """The id of each token."""
+        return self.backend_tokenizer.get_vocab()
+
+    def for_transformers(self) -> PreTrainedTokenizerFast:
+        """The same tokenizer with the interface of transformers; takes its own copy."""
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast(tokenizer_object=self.backend_tokenizer, **self.init_kwargs)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write tokenizer.json and tokenizer_config.json; the folder is made if it is not there."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.backend_tokenizer.save(str(Path(folder) / PIPELINE))
+        settings = self.init_kwargs | {"tokenizer_class": "PreTrainedTokenizerFast"}
+        text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
+        (Path(folder) / SETTINGS).write_text(text, encoding="utf-8")
+
+
+def special_tokens() -> dict[str, Any]:
+    """The settings of a tokenizer of transformers that our special tokens need."""
+    pad, bos, eos, unk = SPECIAL_TOKENS
+    return {
+        "pad_token": pad,
+        "bos_token": bos,
+        "eos_token": eos,
+        "unk_token": unk,
+        "clean_up_tokenization_spaces": False,
+        "split_special_tokens": True,  # a literal "<s>" in a text is text
+    }
+
+
 def train_tokenizer(
     kind: TokenizerKind,
     texts: Iterable[str],
     vocab_size: int,
     stop_words: StopWords | None = None,
-) -> PreTrainedTokenizerFast:
+) -> TextTokenizer:
     """A tokenizer whose ids 0 to 3 are pad, bos, eos and unk; a function of its arguments only.
 
     `unigram` and `bpe` round-trip every text exactly and never give unk. `word` is for texts that
@@ -86,7 +145,7 @@ def train_tokenizer(
     return wrap(subword_tokenizer(train_sentencepiece(kind, texts, vocab_size), kind), kind)
 
 
-def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:
+def encode_texts(tokenizer: AnyTokenizer, texts: Sequence[str]) -> list[list[int]]:
     """The token ids of each text, from bos to eos; never cut or padded.
 
     Raises:
@@ -105,7 +164,7 @@ def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> li
     return rows
 
 
-def decode_ids(tokenizer: PreTrainedTokenizerFast, ids: Iterable[int]) -> str:
+def decode_ids(tokenizer: AnyTokenizer, ids: Iterable[int]) -> str:
     """The text before the first eos; pad and bos are dropped, unk is spelled `<unk>`."""
     before_eos = itertools.takewhile(lambda i: i != EOS, map(int, ids))
     tokens = [i for i in before_eos if i not in (PAD, BOS)]
@@ -118,56 +177,64 @@ def count_words(text: str) -> int:
     return len(text.split()) + 1
 
 
-def tokenizer_kind(tokenizer: PreTrainedTokenizerFast) -> str | None:
+def tokenizer_kind(tokenizer: AnyTokenizer) -> str | None:
     """The kind that `train_tokenizer` recorded; None for another tokenizer."""
     return tokenizer.init_kwargs.get("kind")
 
 
-def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
+def load_tokenizer(folder: str | Path) -> TextTokenizer:
     """The tokenizer in a folder of `tokenizer.save_pretrained`.
 
     Raises:
         ValueError: the folder has no tokenizer, or one with other ids of special tokens.
     """
-    if not (Path(folder) / "tokenizer.json").is_file():
-        raise ValueError(f"{folder}: holds no tokenizer (no file tokenizer.json)")
-    from transformers import PreTrainedTokenizerFast
+    file = Path(folder) / PIPELINE
+    if not file.is_file():
+        raise ValueError(f"{folder}: holds no tokenizer (no file {PIPELINE})")
+    from tokenizers import Tokenizer
 
     try:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
+        pipeline = Tokenizer.from_file(str(file))
     except Exception as error:  # tokenizers raises bare Exception for a file that it cannot read
-        raise ValueError(f"{folder}: tokenizer.json cannot be read ({error})") from error
-    special_ids = [tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS]
+        raise ValueError(f"{folder}: {PIPELINE} cannot be read ({error})") from error
+    special_ids = [pipeline.token_to_id(token) for token in SPECIAL_TOKENS]
     if special_ids != [PAD, BOS, EOS, UNK]:
         raise ValueError(
             f"{folder}: the ids of {', '.join(SPECIAL_TOKENS)} must be 0, 1, 2, 3 "
             f"(got {special_ids})"
         )
-    return tokenizer
+    return TextTokenizer(pipeline, stored_kind(Path(folder)))
 
 
-def wrap(tokenizer: Tokenizer, kind: TokenizerKind) -> PreTrainedTokenizerFast:
-    """The transformers tokenizer around a pipeline, with special tokens and kind recorded."""
+def stored_kind(folder: Path) -> TokenizerKind | None:
+    """The kind in a folder's tokenizer_config.json; None where it has none.
+
+    Raises:
+        ValueError: the file is not a JSON object.
+    """
+    file = folder / SETTINGS
+    if not file.is_file():
+        return None
+    try:
+        kind = dict(json.loads(file.read_text(encoding="utf-8"))).get("kind")
+    except (ValueError, TypeError, RecursionError):
+        raise ValueError(f"{folder}: {SETTINGS} is not a valid JSON file") from None
+    return next((known for known in get_args(TokenizerKind) if known == kind), None)
+
+
+def wrap(tokenizer: Tokenizer, kind: TokenizerKind) -> TextTokenizer:
+    """The tokenizer of a pipeline, to which the special tokens are added."""
     from tokenizers import AddedToken, processors
-    from transformers import PreTrainedTokenizerFast
 
-    pad, bos, eos, unk = SPECIAL_TOKENS
+    _, bos, eos, _ = SPECIAL_TOKENS
     tokenizer.add_special_tokens(
         [AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS]
     )
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{bos} $A {eos}", special_tokens=[(bos, BOS), (eos, EOS)]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=pad,
-        bos_token=bos,
-        eos_token=eos,
-        unk_token=unk,
-        clean_up_tokenization_spaces=False,
-        split_special_tokens=True,  # a literal "<s>" in a text is text
-        kind=kind,
-    )
+    # A file rounds the scores of a unigram model: a tokenizer equals its saved one from the start.
+    return TextTokenizer(copy.deepcopy(tokenizer), kind)
 
 
 def word_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:

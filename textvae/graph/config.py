@@ -1,13 +1,18 @@
 """The graph of a model as data: lists of named nodes, as saved in config.json."""
 
-from typing import Any
+import json
+from dataclasses import dataclass, fields
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar
 
+import torch
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
 
 from textvae.decoders import Decoder
 from textvae.encoders import Encoder
 from textvae.families import Family
+from textvae.graph.folders import CONFIG, MODEL_TYPE
 from textvae.registry import Component
 
 Node = dict[str, Any]
@@ -32,7 +37,8 @@ MODALITIES = {"shape": "image", "classes": "label"}
 
 
 @strict
-class VAEConfig(PreTrainedConfig):
+@dataclass(kw_only=True)
+class VAEConfig:
     """The graph of a VAE: lists of named nodes, since saved mappings lose their order.
 
     Args:
@@ -61,7 +67,7 @@ class VAEConfig(PreTrainedConfig):
         recipe: name of the recipe it was made from, for messages.
     """
 
-    model_type = "textvae"
+    model_type: ClassVar[str] = MODEL_TYPE
 
     vocab_size: int = 0
     observed: dict | None = None
@@ -71,8 +77,37 @@ class VAEConfig(PreTrainedConfig):
     init_range: float | int | None = None
     refinement: dict | None = None
     recipe: str | None = None
-    is_encoder_decoder: bool = False
-    tie_word_embeddings: bool = False
+
+    @staticmethod
+    def names() -> list[str]:
+        """The names of its values."""
+        return [each.name for each in fields(VAEConfig)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its values by name, which make an equal config."""
+        return {name: getattr(self, name) for name in VAEConfig.names()}
+
+    def to_json_string(self) -> str:
+        """Its values with the model type, as JSON."""
+        return json.dumps({"model_type": self.model_type, **self.to_dict()}, indent=2) + "\n"
+
+    def save_pretrained(
+        self, folder: str | PathLike[str], dtype: torch.dtype = torch.float32
+    ) -> None:
+        """Write config.json, from which `AutoConfig` makes a config of transformers.
+
+        Args:
+            folder: made if it is not there.
+            dtype: of the weights beside it.
+        """
+        kind = {
+            "architectures": ["VAE"],
+            "dtype": str(dtype).removeprefix("torch."),
+            "model_type": self.model_type,
+        }
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        text = json.dumps(kind | self.to_dict(), indent=2, sort_keys=True) + "\n"
+        (Path(folder) / CONFIG).write_text(text, encoding="utf-8")
 
     def facts(self, node: Node) -> dict[str, Any]:
         """Facts of a node's field, which its component may take as arguments; none without one."""

@@ -3,7 +3,6 @@
 import math
 
 from torch import nn
-from transformers import initialization as init
 
 
 def initialize(module: nn.Module, init_range: float | None) -> None:
@@ -14,21 +13,21 @@ def initialize(module: nn.Module, init_range: float | None) -> None:
         init_range: every weight is uniform in [-init_range, init_range]; when None, each kind of
             layer has its usual range.
     """
-    # Only these functions are safe: they skip weights that from_pretrained has loaded.
+    # Only functions of `nn.init`: in transformers' from_pretrained they skip what it has loaded.
     if isinstance(module, nn.LayerNorm):
-        init.ones_(module.weight)
-        init.zeros_(module.bias)
+        nn.init.ones_(module.weight)
+        nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Embedding):
         limit = 0.1 if init_range is None else init_range
-        init.uniform_(module.weight, -limit, limit)
+        nn.init.uniform_(module.weight, -limit, limit)
     elif isinstance(module, nn.Linear | nn.RNNBase | nn.Conv2d | nn.ConvTranspose2d):
         limit = 1 / math.sqrt(max(inputs_of(module), 1)) if init_range is None else init_range
         for parameter in module.parameters(recurse=False):
-            init.uniform_(parameter, -limit, limit)
+            nn.init.uniform_(parameter, -limit, limit)
     else:
         for name, parameter in module.named_parameters(recurse=False):
             if name == "bias":
-                init.zeros_(parameter)
+                nn.init.zeros_(parameter)
 
 
 def inputs_of(layer: nn.Linear | nn.RNNBase | nn.Conv2d | nn.ConvTranspose2d) -> float:

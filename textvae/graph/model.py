@@ -1,18 +1,20 @@
 """A VAE as a graph of named nodes: encoders, latents, decoders."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, Self, cast
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
-from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from textvae.encoders import Features, pooled_only
 from textvae.families import Family
 from textvae.graph.build import add_hidden, after_hidden, build_node, build_prior
 from textvae.graph.checks import check_fields, check_graph
 from textvae.graph.config import Node, VAEConfig
+from textvae.graph.folders import local_folder
 from textvae.graph.initialization import initialize
 from textvae.graph.loss import family_terms, label_log_probs, training_loss
 from textvae.graph.posteriors import refined
@@ -25,7 +27,7 @@ Fields = dict[str, Tensor]
 """An observed batch by field name; token ids are (B, T), int64."""
 
 
-class VAE(PreTrainedModel):
+class VAE(nn.Module):
     """A variational autoencoder: evaluates the distributions of its graph on a batch.
 
     >>> config = VAEConfig(
@@ -42,16 +44,22 @@ class VAE(PreTrainedModel):
         SpecError: a node that cannot be built, or is given something unknown.
     """
 
-    config_class = VAEConfig
-    base_model_prefix = ""
     main_input_name = "text"
     # Trainer would otherwise pass num_items_in_batch as one more field.
     accepts_loss_kwargs = False
-    # What an objective has learnt stands in checkpoints and is no part of the model.
-    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^objective\."]
 
     def __init__(self, config: VAEConfig):
-        super().__init__(config)
+        super().__init__()
+        self.config = config
+        self.assemble(config)
+        self.apply(self._init_weights)
+
+    def assemble(self, config: VAEConfig) -> None:
+        """Build the component of each node; a constructor then draws the initial weights.
+
+        Raises:
+            SpecError: a node that cannot be built, or is given something unknown.
+        """
         problems = check_graph(config) or check_fields(config)
         if problems:
             raise SpecError(problems)
@@ -73,7 +81,48 @@ class VAE(PreTrainedModel):
             self.decoders[node["name"]] = build_node(
                 "decoders", node, features=self._size_of(node["given"]), **config.facts(node)
             )
-        self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, folder: str | PathLike[str], **options: Any) -> Any:
+        """The model in a folder or under a hub name, in evaluation mode; safetensors only.
+
+        Args:
+            folder: of `save_pretrained`, or a hub name.
+            **options: of `PreTrainedModel.from_pretrained`, such as `dtype`, which then loads.
+
+        Raises:
+            CheckpointError: there is none, it is of another kind, or it is damaged.
+        """
+        if options:
+            from textvae.graph import hub
+
+            return hub.VAE.from_pretrained(folder, **options)
+        from textvae.graph.saving import load_model
+
+        return load_model(local_folder(folder), cls)
+
+    def save_pretrained(
+        self,
+        folder: str | PathLike[str],
+        state_dict: Mapping[str, Tensor] | None = None,
+        max_shard_size: int | str = "50GB",
+    ) -> None:
+        """Write the config and the weights for `from_pretrained` and for `AutoModel`.
+
+        Args:
+            folder: made if it is not there; an older model in it is replaced.
+            state_dict: weights to write in place of the model's own.
+            max_shard_size: of a file, in bytes or as "5GB".
+        """
+        from textvae.graph.saving import write_model
+
+        weights = self.state_dict() if state_dict is None else state_dict
+        write_model(self, Path(folder), weights, max_shard_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
 
     def _size_of(self, given: Iterable[str]) -> int:
         """Size H of a context: of what the named nodes show, side by side."""
@@ -457,13 +506,6 @@ class VAE(PreTrainedModel):
         """The field that a decoder reconstructs."""
         return next(n["field"] for n in self.config.nodes("decoders") if n["name"] == decoder)
 
-    def get_input_embeddings(self) -> None:  # type: ignore[override]
-        """None: every encoder and decoder has an embedding of its own."""
-
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         initialize(module, self.config.init_range)
-
-
-AutoConfig.register("textvae", VAEConfig)
-AutoModel.register(VAEConfig, VAE)

@@ -1,18 +1,22 @@
-"""The folder of a run: its files, its lock, what it was trained on."""
+"""The folder of a run: its files, its lock, what it was trained on; without torch."""
+
+from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textvae.checkpoints import CheckpointError, last_sound_checkpoint
-from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus
 from textvae.data.texts import add_text, sha_of
 from textvae.recipes import Recipe, parse_yaml, read_recipe
 from textvae.training.processes import process_rank
+
+if TYPE_CHECKING:
+    from textvae.data.images import ImageCorpus
 
 RECIPE, STATE, RESULTS, WEIGHTS = "recipe.yaml", "run.json", "results.json", "model.safetensors"
 
@@ -125,7 +129,7 @@ def check_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, res
     if not recipe.trains_as(saved_recipe(folder)):
         raise RunError(f"{folder} holds a run of another recipe; --resume takes no changes")
     if read_state(folder).get("fingerprint") != fingerprint(corpus):
-        what = "images" if isinstance(corpus, ImageCorpus) else "texts"
+        what = "texts" if isinstance(corpus, Corpus) else "images"
         raise RunError(f"{folder} was trained on other {what} than {corpus.source} now holds")
 
 
@@ -173,7 +177,7 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 def fingerprint(corpus: Corpus | ImageCorpus) -> str:
     """A SHA-256 of the training and validation texts or images."""
-    if isinstance(corpus, ImageCorpus):
+    if not isinstance(corpus, Corpus):
         return corpus.fingerprint()
     sha = sha_of(corpus.train)
     sha.update(b"\0")

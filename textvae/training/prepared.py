@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerFast
 
 from textvae.checkpoints import atomic_folder
 from textvae.config import DataConfig
@@ -15,7 +14,7 @@ from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, numbered, with_labels
 from textvae.data.readers import Corpus, DataError
-from textvae.data.tokenizers import load_tokenizer
+from textvae.data.tokenizers import TextTokenizer, load_tokenizer
 from textvae.likelihoods import Likelihood
 from textvae.recipes import Recipe
 from textvae.training.processes import process_rank
@@ -34,7 +33,7 @@ class Prepared:
 
     train: Examples
     valid: Examples
-    tokenizer: PreTrainedTokenizerFast | None
+    tokenizer: TextTokenizer | None
     observed: dict[str, dict[str, Any]] | None = None
 
     @property
@@ -74,7 +73,7 @@ def prepared(
 def labelled_texts(
     recipe: Recipe,
     corpus: Corpus,
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: TextTokenizer,
     names: list[str],
     note: Callable[[str], None],
 ) -> tuple[list[str], np.ndarray]:
@@ -116,7 +115,7 @@ def check_range(recipe: Recipe, corpus: ImageCorpus) -> None:
 
 def run_tokenizer(
     recipe: Recipe, corpus: Corpus, folder: Path, resume: bool, note: Callable[[str], None]
-) -> PreTrainedTokenizerFast:
+) -> TextTokenizer:
     """The run's tokenizer, trained on its training texts: equal texts give equal tokenizers."""
     path = folder / "tokenizer"
     if resume and (path / "tokenizer.json").exists():
@@ -127,5 +126,5 @@ def run_tokenizer(
     )
     if process_rank() == 0:
         with atomic_folder(path) as incoming:
-            tokenizer.save_pretrained(str(incoming))
+            tokenizer.save_pretrained(incoming)
     return tokenizer

@@ -6,10 +6,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from textvae.config import PretrainingConfig
-from textvae.data.tokenizers import load_tokenizer
+from textvae.data.tokenizers import TextTokenizer, load_tokenizer
 from textvae.graph.model import VAE
 from textvae.recipes import Recipe, first_stage
 from textvae.registry import SpecError
@@ -52,7 +51,7 @@ def pretrained(
     return model.state_dict()
 
 
-def finished_weights(run: str, tokenizer: PreTrainedTokenizerFast | None) -> Mapping[str, Tensor]:
+def finished_weights(run: str, tokenizer: TextTokenizer | None) -> Mapping[str, Tensor]:
     """The weights of a finished run, by name.
 
     Args:

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import PreTrainedTokenizerFast
 
 from textvae.checkpoints import atomic_folder, quiet_transformers
 from textvae.data.fields import sentences_of
 from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus
+from textvae.data.tokenizers import TextTokenizer
 from textvae.decoders import Decoder
 from textvae.evaluation.latent import fit_priors
 from textvae.graph.model import VAE, VAEConfig
@@ -59,7 +59,7 @@ def train_run(
     resume: bool = False,
     report: Report = lambda event, values: None,
     device: str | None = None,
-) -> tuple[VAE, PreTrainedTokenizerFast | None]:
+) -> tuple[VAE, TextTokenizer | None]:
     """Train a recipe on a corpus in a folder; the best model by validation bound is kept.
 
     Interrupted at any moment and resumed, it ends with the same model, bit for bit on the CPU.
@@ -94,7 +94,7 @@ def train_locked(
     resume: bool,
     report: Report,
     device: str | None,
-) -> tuple[VAE, PreTrainedTokenizerFast | None]:
+) -> tuple[VAE, TextTokenizer | None]:
     """`train_run` in a folder that no other process writes to."""
 
     def note(text: str) -> None:
@@ -166,10 +166,10 @@ def save_finished(model: VAE, rows: Prepared, folder: Path) -> None:
     if process_rank() > 0:
         return
     fit_priors(model, (batch for _, batch in rows.train.in_length_order()))
-    with atomic_folder(folder) as path, quiet_transformers():
+    with atomic_folder(folder) as path:
         model.save_pretrained(path)
         if rows.tokenizer is not None:
-            rows.tokenizer.save_pretrained(str(path))
+            rows.tokenizer.save_pretrained(path)
 
 
 def description(model: VAE, rows: Prepared, trainer: VAETrainer) -> dict[str, Any]:

@@ -1,23 +1,20 @@
 """Training from end to end: read the data, train in a run folder, summarise the result."""
 
+from __future__ import annotations
+
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-from transformers import PreTrainedTokenizerFast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from textvae.config import ImageDataConfig
 from textvae.console import json_text
-from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus, DataError
-from textvae.graph.model import VAE
 from textvae.recipes import Recipe, check_model, load_recipe
 from textvae.sizing import as_saved, count_words, leaves_open, sized, sizes_text
-from textvae.training.callbacks import Report
 from textvae.training.folders import (
     RECIPE,
     RESULTS,
@@ -30,8 +27,12 @@ from textvae.training.folders import (
     saved_recipe,
 )
 from textvae.training.processes import process_count, process_rank
-from textvae.training.run_data import corpus_of
-from textvae.training.runs import train_run
+
+if TYPE_CHECKING:
+    from textvae.data.images import ImageCorpus
+    from textvae.data.tokenizers import TextTokenizer
+    from textvae.graph.model import VAE
+    from textvae.training.callbacks import Report
 
 __all__ = ["Summary", "TrainedRun", "process_rank", "resume", "train"]
 
@@ -61,7 +62,7 @@ class TrainedRun:
     """
 
     model: VAE
-    tokenizer: PreTrainedTokenizerFast | None
+    tokenizer: TextTokenizer | None
     corpus: Corpus | ImageCorpus
     folder: Path
     seconds: float
@@ -176,6 +177,10 @@ def run(
         InterruptedRunError: Ctrl-C; the message has the command to resume.
         ValueError: the data or the folder cannot be used; see `train_run`.
     """
+    # Imported here, one after the other: mistakes in the recipe need no torch to be found, mistakes
+    # in the data no Trainer, which takes longer to import than torch.
+    from textvae.training.run_data import corpus_of
+
     corpus = corpus_of(recipe.data)
     for note in corpus.notes:
         report("note", {"text": note})
@@ -186,6 +191,8 @@ def run(
         recipe = fixed
     if not len(corpus.valid):
         raise DataError(f"{corpus.source}: no text to validate on")
+    from textvae.training.runs import train_run
+
     began = time.monotonic()
     try:
         with all_or_nothing(folder, report) as noticed:

@@ -1,0 +1,72 @@
+"""The folder of a saved model: where it is, and its config.json; without torch."""
+
+import json
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from textvae.checkpoints import CheckpointError
+from textvae.data.errors import nearest_name
+
+CONFIG = "config.json"
+MODEL_TYPE = "textvae"
+"""What `model_type` in config.json is for a model of this package."""
+
+
+def local_folder(name: str | PathLike[str]) -> Path:
+    """The folder itself, or the local copy of a model on the hub.
+
+    Raises:
+        CheckpointError: neither exists.
+    """
+    folder = Path(name)
+    if folder.exists():
+        return folder
+    # Imported here: a model in a folder need not wait for the library of the hub.
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors"]))
+    except (OSError, ValueError) as error:
+        text = str(error).strip().split("\n")[0]
+        raise CheckpointError(
+            f"{name}: no such folder{nearest_name(folder)}, and no model that the hub gives now "
+            f"({text})"
+        ) from None
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """The contents of a model's config.json.
+
+    Raises:
+        CheckpointError: there is none, or it is of another kind.
+        ValueError: it is no JSON object.
+        OSError: it cannot be read.
+    """
+    if not (folder / CONFIG).is_file():
+        unfinished = (folder / "recipe.yaml").is_file()
+        hint = " (training has not finished: --resume)" if unfinished else ""
+        raise CheckpointError(f"{folder} holds no model: {CONFIG} is missing{hint}")
+    try:
+        document = dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+    except (ValueError, TypeError, RecursionError):
+        raise ValueError(f"{CONFIG} is not a valid JSON file") from None
+    kind = document.get("model_type")
+    if kind != MODEL_TYPE:
+        raise CheckpointError(f"{folder} holds a {kind!r} model, not one of ours")
+    return document
+
+
+def is_image_model(folder: str | PathLike[str]) -> bool:
+    """Whether a folder or a hub name contains an image model; False where it holds no model.
+
+    Raises:
+        CheckpointError: neither exists.
+    """
+    local = local_folder(folder)
+    try:
+        observed = read_document(local).get("observed")
+    except (ValueError, OSError, TypeError):
+        return False  # loading the model raises the error
+    fields = observed.values() if isinstance(observed, dict) else ()
+    return any(isinstance(facts, dict) and "shape" in facts for facts in fields)
