@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import check_device, warn_collapsed
+from textvae.cli.models import check_device, warn_collapsed, warn_of_metrics
 from textvae.cli.options import Device, Json, RecipeData, RecipeTextColumn, Set
 from textvae.console import TrainingDisplay, emit
 
@@ -53,5 +53,6 @@ def train(
         display.close()
     if finished is not None:
         emit(finished.summary, as_json, finished.text())
+        warn_of_metrics(finished.metrics)
         if finished.metrics["collapsed"]:
             warn_collapsed(unit="image" if finished.pictures else "sentence")
