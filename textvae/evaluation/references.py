@@ -1,4 +1,4 @@
-"""Reference likelihoods of held-out texts: a unigram and a 3-gram model of the training texts."""
+"""Reference likelihoods of texts: unigram and 3-gram models of the training texts."""
 
 import math
 from dataclasses import dataclass
