@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -34,11 +35,13 @@ def table(rows: Iterable[Sequence[Any]], header: Sequence[str] = ()) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a table cell; floats have three decimals, or none from 1,000 on."""
+    """A value as a table cell; floats have three decimals, none from 1,000 on."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}"
+        if abs(value) < 1000:
+            return f"{value:.3f}"
+        return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.3e}"
     if isinstance(value, int):
         return f"{value:,}"
     return str(value)
@@ -46,7 +49,7 @@ def shown(value: Any) -> str:
 
 def is_number(cell: str) -> bool:
     """Whether a cell is a number."""
-    return cell.replace(",", "").replace(".", "").replace("-", "").replace("%", "").isdigit()
+    return re.sub(r"[,.%-]|e\+", "", cell).isdigit()
 
 
 def emit(result: Any, as_json: bool, text: str) -> None:

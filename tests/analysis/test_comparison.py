@@ -23,7 +23,8 @@ def test_stored_metrics_are_compared(runs, textvae):
     rows = textvae("compare", runs / "vae", runs / "lm", "--json").json
     stored = json.loads((runs / "vae/results.json").read_text())["metrics"]
     assert rows[0] == {"run": "vae", **stored} and rows[1]["run"] == "lm"
-    assert all(name in header for key, name in COLUMNS.items() if key != "images")
+    left_out = ("images", "character_perplexity", "unknown_tokens")
+    assert all(name in header for key, name in COLUMNS.items() if key not in left_out)
     assert f"{stored['nll']:.3f}" in vae and f"{stored['mutual_information']:.3f}" in vae
     assert f"{stored['active_units']}/3" in vae and " - " in lm
 
@@ -76,9 +77,29 @@ def test_differing_texts():
 
 
 def test_a_table_of_many_runs_has_a_row_for_each():
-    metrics = dict.fromkeys(COLUMNS, 1.0) | {"active_units": 2, "dimensions": 4}
+    metrics = dict.fromkeys(COLUMNS, 1.0) | {"active_units": 2, "dimensions": 4, "tokens": 9}
     lines = comparison_table({str(n): metrics for n in range(5)}).splitlines()
     assert len(lines) == 6 and all("2/4" in line for line in lines[1:])
+
+
+def test_references_are_shown_of_the_same_texts_only():
+    run = {"nll": 50.0, "unigram_nll": 60.0, "active_units": 0, "dimensions": 0, "words": 9}
+    other = {**run, "unigram_nll": 61.0}
+    table = comparison_table({"a": run, "b": other})
+    assert "unigram nll" in table and "60.000" in table and "61.000" in table
+    assert "unigram nll" not in comparison_table({"a": run, "b": {**other, "words": 10}})
+
+
+def test_characters_and_unknown_tokens_have_columns_where_measured():
+    run = {"nll": 5.0, "active_units": 0, "dimensions": 0, "tokens": 30, "sentences": 10}
+    known = {**run, "word_perplexity": 4.0, "character_perplexity": None, "unknown_tokens": 0}
+    table = comparison_table({"a": known})
+    assert "character" not in table and "unknown" not in table
+    unknown = {**run, "word_perplexity": None, "character_perplexity": 3.0, "unknown_tokens": 5}
+    header, first, second = comparison_table({"a": known, "b": unknown}).splitlines()
+    assert "word perplexity" in header and "character perplexity" in header
+    assert first.split()[2:5] == ["4.000", "-", "0.0%"]
+    assert second.split()[2:5] == ["-", "3.000", "25.0%"]
 
 
 @pytest.mark.parametrize("entropy", [None, 20.0, 99.0])

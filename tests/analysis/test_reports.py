@@ -2,9 +2,11 @@
 
 import json
 import math
+from dataclasses import asdict, replace
 
 import pytest
 from support.commands import copy_run, trained_runs
+from support.evaluations import evaluation
 
 from textvae.analysis.claims import metric_names
 from textvae.analysis.reports import decimal, evaluation_text, metric_notes, percent
@@ -45,21 +47,27 @@ def test_every_metric_has_a_note(runs, textvae):
     result = textvae("evaluate", runs / "vae", "--samples", 2, "--generation", "--data",
                      runs / "texts.txt", "--json").json  # fmt: skip
     notes = result.pop("notes")
-    denominators = ("sentences", "words", "tokens", "samples", "pairs", "moving", "steps", "scored")
+    denominators = ("sentences", "words", "tokens", "samples", "pairs", "moving", "steps", "scored",
+                    "characters", "unit", "reference_texts", "training_texts")  # fmt: skip
     for name, value in named(result):
         *_, last = name.split(".")
         noted = name.replace("generation.real", "generation.samples") in notes
         unnoted = {
             *("latent_samples", "dimensions", "mutual_information_ceiling", "variances", "kls"),
             *("collapsed", "deterministic", "signature", "reference", "reference_is_training"),
+            # In the notes of the references.
+            *("unigram_word_perplexity", "trigram_word_perplexity"),
         }
-        if last in ("accuracy", "macro_f1", "labelled"):
-            assert not value, "there are no labels"
+        if last in ("accuracy", "macro_f1", "labelled", "unknown_tokens", "character_perplexity"):
+            assert not value, "there are no labels, blanks, every text can be spelled"
             continue
         assert noted or last in unnoted.union(denominators), name
         assert value is not None, name
     numbers = {name for name, value in named(result) if isinstance(value, int | float)}
-    assert numbers | {"accuracy", "macro_f1"} == set(metric_names(Evaluation))
+    references = {name for name in numbers if name.startswith(("unigram_", "trigram_"))}
+    others = references | {"reference_texts", "training_texts"}
+    missing = {"accuracy", "macro_f1", "character_perplexity"}
+    assert (numbers - others) | missing == set(metric_names(Evaluation)) and len(references) == 4
 
 
 def test_generation_is_compared_to_real_text_and_written(runs, textvae, tmp_path):
@@ -95,6 +103,39 @@ def test_bad_files_and_too_few_texts_are_refused(runs, refused):
     assert "must end in .json" in refused("evaluate", vae, "--out", "f.txt")
     assert "the folder 'none' is not there" in refused("evaluate", vae, "--out", "none/f.json")
     assert "at least 4 texts" in refused("evaluate", vae, "--limit", 3, "--generation")
+
+
+def test_references_stand_under_the_nll():
+    metrics = asdict(evaluation()) | {"reference_texts": 900, "training_texts": 900}
+    assert "unigram nll" not in evaluation_text(metrics)
+    metrics |= {"unigram_nll": 40.0, "unigram_word_perplexity": 21.7}
+    metrics |= {"trigram_nll": 30.0, "trigram_word_perplexity": 10.1}
+    nll, unigram, trigram, words, *_ = evaluation_text(metrics).splitlines()
+    assert nll.startswith("nll ") and words.startswith("word perplexity")
+    assert unigram.split()[:3] == ["unigram", "nll", "40.000"]
+    assert "in 900 training texts; word perplexity 21.700" in unigram
+    assert trigram.split()[:3] == ["3-gram", "nll", "30.000"] and "10.100" in trigram
+    text = evaluation_text(metrics | {"training_texts": 12_000})
+    assert "in 900 of 12,000 training texts" in text
+
+
+def test_perplexities_say_their_unit_and_whether_they_compare():
+    text = evaluation_text(asdict(evaluation()))
+    assert "per word: exp(nll / word), 6,500 words" in text
+    assert "per token: 7,000 tokens; compares only between models of one tokenizer" in text
+    assert "character" not in text and "<unk>" not in text
+    unspaced = replace(
+        evaluation(), word_perplexity=None, character_perplexity=9.0, characters=12_000
+    )
+    text = evaluation_text(asdict(unspaced))
+    assert "per character: exp(nll / character), 12,000 characters" in text
+    assert "word perplexity" not in text
+
+
+def test_unknown_tokens_are_a_share_without_ends():
+    metrics = asdict(replace(evaluation(), unknown_tokens=650))
+    (line,) = [line for line in evaluation_text(metrics).splitlines() if "<unk>" in line]
+    assert line.startswith("unknown tokens") and "10.0%  650 of 6,500 are <unk>" in line
 
 
 def test_missing_metrics_are_dashes():

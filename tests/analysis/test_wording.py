@@ -26,6 +26,8 @@ from textvae.analysis.wording import (
     position_columns,
     position_rows,
     ranges,
+    reference_warning,
+    unknown_warning,
 )
 
 METRICS = asdict(evaluation())
@@ -166,3 +168,25 @@ def test_collapse_warning_names_settings():
         "the latent is collapsed: every image gets the same z. Try free bits "
         "(--set objective.free_bits=4) or a lower KL weight (--set objective.kl_weight=0.3)."
     )
+
+
+@pytest.mark.parametrize(
+    ("nll", "text"),
+    [
+        (50.1, "nll 50.1 is above that of a unigram model (50.0): the frequencies of its tokens "
+         "alone predict a held-out text better"),
+        (50.0, "nll 50.0 is above that of a 3-gram model (30.0): the two tokens before each alone "
+         "predict a held-out text better"),
+        (30.0, None),
+    ],
+)  # fmt: skip
+def test_an_nll_above_that_of_ngrams_is_warned_of(nll, text):
+    assert reference_warning({"nll": nll, "unigram_nll": 50.0, "trigram_nll": 30.0}) == text
+    assert reference_warning({"nll": nll}) is None
+
+
+def test_mostly_unknown_tokens_are_warned_of():
+    metrics = {"tokens": 30, "sentences": 10, "unknown_tokens": 10}
+    assert unknown_warning(metrics).startswith("50 % of the held-out tokens are <unk>")
+    assert unknown_warning(metrics | {"unknown_tokens": 9}) is None
+    assert unknown_warning({"nll": 1.0}) is None

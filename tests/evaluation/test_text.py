@@ -116,6 +116,25 @@ def test_much_training_text_is_thinned_out(monkeypatch):
     assert reference == 18  # every fourth of 70
 
 
+def test_characters_are_counted_where_there_are_no_words():
+    texts = ["我们买书。", "他们买书。", "他看报。", "我看书。"] * 3
+    spaced = [" ".join(text) for text in texts]
+    found = compare_styles(texts[:4], texts[4:8], texts[8:], texts, "character")
+    words = compare_styles(spaced[:4], spaced[4:8], spaced[8:], spaced)
+    assert found == words and found[0].words == 22
+    assert compare_styles(texts[:4], texts[4:8], texts[8:], texts)[0].words == 8
+    assert smoothness([["他买书", "他看书", "他看报"]], "character") == smoothness(
+        [["他 买 书", "他 看 书", "他 看 报"]]
+    )
+
+
+def test_bleu_of_characters_is_that_of_sacrebleu():
+    texts, decoded = ["我们买了一本旧书。"], ["他们买了一本新书。"]
+    found = reconstruction(decoded, texts, "character")
+    assert found.bleu == BLEU(tokenize="char").corpus_score(decoded, [texts]).score > 0
+    assert "tok:char" in found.signature and reconstruction(decoded, texts).bleu == 0
+
+
 # Reconstructions.
 
 

@@ -5,12 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from textvae.analysis.exports import atomic_file
+from textvae.analysis.reports import percent, unknown_share
 from textvae.console import table
 from textvae.plots import plot_rate_distortion
 
+REFERENCES = ("unigram_nll", "trigram_nll")
+"""Columns that are shown where all runs are measured on the same texts."""
+
 COLUMNS = {
     "nll": "nll",
+    "unigram_nll": "unigram nll",
+    "trigram_nll": "3-gram nll",
     "word_perplexity": "word perplexity",
+    "character_perplexity": "character perplexity",
+    "unknown_tokens": "unknown tokens",
     "elbo": "elbo",
     "reconstruction_loss": "reconstruction loss",
     "kl": "KL",
@@ -25,11 +33,18 @@ COLUMNS = {
 def comparison_table(runs: Mapping[str, Mapping[str, Any]]) -> str:
     """One row for each run, by name; a metric that was not measured is a dash."""
     rows = []
-    kept = [key for key in COLUMNS if any(key in metrics for metrics in runs.values())]
+    left_out = {*REFERENCES} if differing_texts(runs) else set()
+    if not any(metrics.get("unknown_tokens") for metrics in runs.values()):
+        left_out.add("unknown_tokens")
+    measured = {key for m in runs.values() for key, value in m.items() if value is not None}
+    kept = [key for key in COLUMNS if key in measured - left_out]
     for name, metrics in runs.items():
         active = f"{metrics['active_units']}/{metrics['dimensions']}"
         shown = {**metrics, "active_units": active if metrics["dimensions"] else "-"}
-        rows.append((name, *(shown.get(key, "-") for key in kept)))
+        if "unknown_tokens" in kept and "unknown_tokens" in metrics:
+            shown["unknown_tokens"] = percent(unknown_share(metrics))
+        cells = [shown.get(key) for key in kept]
+        rows.append((name, *("-" if cell is None else cell for cell in cells)))
     return table(rows, ["", *(COLUMNS[key] for key in kept)])
 
 

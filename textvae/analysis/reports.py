@@ -62,17 +62,13 @@ def likelihood_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, st
         limit = "nats per sentence, exact, of the corpus's source"
         rows.append(("entropy", "entropy", f["entropy"], limit))
         rows.append(("", "nll - entropy", f["nll"] - f["entropy"], "nats above the limit"))
+    rows += reference_rows(f)
     # Bits per dimension of a density of real pixels have no meaning of their own.
     if unit == "image" and (f["likelihood"] == "logistic" or "binarised" in f["pixels"]):
         bits = "bits_per_dimension"
         rows.append((bits, "bits per dimension", f[bits], "nll / (pixels * ln 2)"))
     if unit == "sentence":
-        per_word = f"exp(nll / word), {f['words']:,} words"
-        per_token = f"exp(nll / token), {f['tokens']:,} tokens"
-        rows += [
-            ("word_perplexity", "word perplexity", f["word_perplexity"], per_word),
-            ("token_perplexity", "token perplexity", f["token_perplexity"], per_token),
-        ]
+        rows += perplexity_rows(f)
     if f.get("accuracy") is not None:
         share = f"share of {f['labelled']:,} labelled sentences"
         rows += [
@@ -80,6 +76,52 @@ def likelihood_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, st
             ("macro_f1", "macro-F1", f["macro_f1"], "mean over the classes"),
         ]
     return rows
+
+
+def reference_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of the nll of unigram and 3-gram models, where they are known."""
+    f = metrics
+    if "unigram_nll" not in f:
+        return []
+    texts = f"{f['reference_texts']:,}"
+    if f["reference_texts"] < f["training_texts"]:
+        texts += f" of {f['training_texts']:,}"
+    models = {
+        "unigram": ("unigram nll", f"frequencies in {texts} training texts"),
+        "trigram": ("3-gram nll", "Kneser-Ney model of the same texts"),
+    }
+    rows = []
+    for name, (label, model) in models.items():
+        unit = "word" if f"{name}_word_perplexity" in f else "character"
+        perplexity = f"{unit} perplexity {shown(f[f'{name}_{unit}_perplexity'])}"
+        note = f"nats per sentence, {model}; {perplexity}"
+        rows.append((f"{name}_nll", label, f[f"{name}_nll"], note))
+    return rows
+
+
+def perplexity_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of perplexities, and of the share of unknown tokens."""
+    f = metrics
+    unit = "word" if f["word_perplexity"] is not None else "character"
+    per_unit = f"per {unit}: exp(nll / {unit}), {f[f'{unit}s']:,} {unit}s"
+    if unit == "character":
+        per_unit += "; blanks separate no words here"
+    per_token = f"per token: {f['tokens']:,} tokens; compares only between models of one tokenizer"
+    name = f"{unit}_perplexity"
+    rows = [
+        (name, f"{unit} perplexity", f[name], per_unit),
+        ("token_perplexity", "token perplexity", f["token_perplexity"], per_token),
+    ]
+    if unknown := f.get("unknown_tokens"):
+        total = f["tokens"] - f["sentences"]
+        note = f"{unknown:,} of {total:,} are <unk>: the nll does not count which word it was"
+        rows.append(("unknown_tokens", "unknown tokens", percent(unknown_share(f)), note))
+    return rows
+
+
+def unknown_share(metrics: Mapping[str, Any]) -> float:
+    """The share of held-out tokens, ends excluded, that are `<unk>`."""
+    return metrics["unknown_tokens"] / max(1, metrics["tokens"] - metrics["sentences"])
 
 
 def latent_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, Any, str]]:
@@ -141,12 +183,14 @@ def writing_rows(generation: Mapping[str, Any]) -> list[tuple[str, str, Any, str
     if decoded is None:
         return []
     count = f"of {decoded['sentences']:,} sentences, greedy from the posterior mean"
-    path = "word edits on the way / between the ends; 1: straight"
+    unit = generation.get("unit", "word")
+    path = f"{unit} edits on the way / between the ends; 1: straight"
+    bleu = count if unit == "word" else f"{count}, over {unit}s"
     moving = f"{lines['moving']} of {lines['pairs']} lines of {lines['steps']} steps"
     largest = f"largest edit of a step / of the ends; {1 / lines['steps']:.3f}: even, 1: one jump"
     distinct = f"of the {lines['steps'] + 1} on a line, {lines['pairs']} lines"
     return [
-        ("reconstruction.bleu", "reconstruction BLEU", decimal(decoded["bleu"]), count),
+        ("reconstruction.bleu", "reconstruction BLEU", decimal(decoded["bleu"]), bleu),
         ("reconstruction.exact", "exact matches", percent(decoded["exact"]), count),
         ("interpolation.path", "interpolation path", decimal(lines["path"]), f"{path}; {moving}"),
         ("interpolation.largest_step", "largest step", decimal(lines["largest_step"]), largest),
@@ -159,14 +203,19 @@ def style_rows(generation: Mapping[str, Any]) -> list[tuple[str, str, str, str, 
     count = f"{generation['reference']:,}"
     reference = "training" if generation["reference_is_training"] else "other held-out"
     scored = f"{generation['scored']:,} other held-out sentences"
+    unit = generation.get("unit", "word")
     rows: list[tuple[str, Callable[[float | None], str], str]] = [
-        ("self_bleu", decimal, "mean sentence BLEU against all others"),
-        ("distinct_1", decimal, "different words / words"),
-        ("distinct_2", decimal, "different word pairs / word pairs"),
+        ("self_bleu", decimal, f"mean sentence BLEU of {unit}s against all others"),
+        ("distinct_1", decimal, f"different {unit}s / {unit}s"),
+        ("distinct_2", decimal, f"different {unit} pairs / {unit} pairs"),
         ("duplicates", percent, "repeat an earlier one"),
         ("copied", percent, "stand word for word in the training texts"),
-        ("forward_perplexity", decimal, f"under a 3-gram model of {count} {reference} sentences"),
-        ("reverse_perplexity", decimal, f"of {scored} under a 3-gram model of these"),
+        (
+            "forward_perplexity",
+            decimal,
+            f"per {unit}, under a 3-gram model of {count} {reference} sentences",
+        ),
+        ("reverse_perplexity", decimal, f"per {unit}, of {scored} under a 3-gram model of these"),
     ]
     names = {"self_bleu": "self-BLEU", "distinct_1": "distinct-1", "distinct_2": "distinct-2"}
     return [

@@ -8,9 +8,12 @@ from textvae.analysis.pictures import write_first_pictures
 from textvae.analysis.reports import evaluation_text
 from textvae.api.image import ImageVAE
 from textvae.api.sentence import SentenceVAE
+from textvae.console import say
 from textvae.data.fields import Fields
 from textvae.data.images import ImageCorpus
-from textvae.training.run_data import entropy_of, image_subset, subset
+from textvae.data.readers import Corpus
+from textvae.training.references import reference_metrics
+from textvae.training.run_data import entropy_of, image_subset, subset, text_data_config
 from textvae.training.workflow import TrainedRun
 
 SUMMARY_SAMPLES, SUMMARY_SENTENCES = 50, 500
@@ -73,18 +76,25 @@ def summarize_run(run: TrainedRun) -> Finished:
     labels = None if corpus.labels is None else corpus.labels[split]
     labels = None if labels is None else subset(labels, SUMMARY_SENTENCES)
     return summarize_texts(
-        SentenceVAE(run.model, run.tokenizer), texts, run.folder, run.seconds, labels
+        SentenceVAE(run.model, run.tokenizer), texts, corpus, run.folder, run.seconds, labels
     )
 
 
 def summarize_texts(
-    vae: SentenceVAE, texts: list[str], folder: Path, seconds: float, labels: list[str] | None
+    vae: SentenceVAE,
+    texts: list[str],
+    corpus: Corpus,
+    folder: Path,
+    seconds: float,
+    labels: list[str] | None,
 ) -> Finished:
     """Held-out metrics, three reconstructions, three samples and an interpolation."""
     if labels is not None and not (any(labels) and vae.predicts_labels):
         labels = None
     metrics = asdict(vae.evaluate(texts, SUMMARY_SAMPLES, labels=labels))
     metrics |= entropy_of(str(folder), None)
+    most = text_data_config(str(folder)).max_tokens
+    metrics |= reference_metrics(vae, metrics, texts, corpus.train, most, print_note)
     few = texts[:3]
     decodes = bool(vae.dim) and vae.ordered
     decoded = vae.reconstruct(few) if decodes else []
@@ -97,6 +107,11 @@ def summarize_texts(
         interpolation=interpolation,
         seconds=seconds,
     )
+
+
+def print_note(text: str) -> None:
+    """Print a remark on standard error."""
+    say(f"note: {text}")
 
 
 def summarize_images(vae: ImageVAE, rows: Fields, folder: Path, seconds: float) -> Finished:

@@ -1,5 +1,6 @@
 """Diagnoses as text: the one place that renders their codes."""
 
+import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from textvae.analysis.findings import (
 )
 from textvae.analysis.remedies import SETTINGS, TEXT_SETTINGS
 from textvae.console import table
+from textvae.data.words import mostly_unknown
 
 RANGES = (1, 2, 3, 4, 6, 11, 21)
 """First positions of the ranges that a table shows."""
@@ -240,6 +242,34 @@ def collapse_warning(unit: Literal["sentence", "image"]) -> str:
     if unit == "sentence":
         state = f"the posterior equals the prior, so {state} and the decoder ignores it"
     return f"the latent is collapsed: {state}. Try {', '.join(first)}{comma} or {last}."
+
+
+def reference_warning(metrics: Mapping[str, Any]) -> str | None:
+    """The warning that n-gram models of the training texts are better; None where none is.
+
+    Args:
+        metrics: with the nll of the references where they are known.
+    """
+    nll = metrics["nll"]
+    reasons = {
+        "unigram": "the frequencies of its tokens alone predict a held-out text better",
+        "3-gram": "the two tokens before each alone predict a held-out text better",
+    }
+    for (name, reason), key in zip(reasons.items(), ("unigram_nll", "trigram_nll"), strict=True):
+        if nll > metrics.get(key, math.inf):
+            return f"nll {nll:.1f} is above that of a {name} model ({metrics[key]:.1f}): {reason}"
+    return None
+
+
+def unknown_warning(metrics: Mapping[str, Any]) -> str | None:
+    """The warning that most held-out tokens are `<unk>`; None where they are not.
+
+    Args:
+        metrics: of texts or of images.
+    """
+    if not (unknown := metrics.get("unknown_tokens")):
+        return None
+    return mostly_unknown(unknown, metrics["tokens"] - metrics["sentences"])
 
 
 def setting_text(remedy: Remedy) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from textvae.data.words import Unit, unit_of
 from textvae.evaluation.text import (
     Generation,
     Reconstruction,
@@ -48,12 +49,12 @@ def evaluate_generation(
     if len(texts) < 4:
         raise ValueError(f"at least 4 texts are needed to judge samples (got {len(texts)})")
     shuffled = [texts[int(i)] for i in np.random.default_rng(seed).permutation(len(texts))]
-    count = min(count, len(texts) // 2)
+    count, unit = min(count, len(texts) // 2), unit_of(texts)
     real, scored = shuffled[:count], shuffled[count:]
     samples, held_out, reference = compare_styles(
-        vae.sample(count, seed=seed), real, scored, training
+        vae.sample(count, seed=seed), real, scored, training, unit
     )
-    decoded, lines = latent_metrics(vae, texts, pairs, seed) if vae.dim else (None, None)
+    decoded, lines = latent_metrics(vae, texts, pairs, seed, unit) if vae.dim else (None, None)
     return Generation(
         reconstruction=decoded,
         samples=samples,
@@ -62,11 +63,12 @@ def evaluate_generation(
         reference=reference,
         reference_is_training=training is not None,
         scored=len(scored),
+        unit=unit,
     )
 
 
 def latent_metrics(
-    vae: "SentenceVAE", texts: Sequence[str], pairs: int, seed: int
+    vae: "SentenceVAE", texts: Sequence[str], pairs: int, seed: int, unit: Unit
 ) -> tuple[Reconstruction, Smoothness]:
     """Metrics of reconstructions of texts, and of interpolations between random pairs of them."""
     means = np.asarray(vae.encode(texts))
@@ -74,7 +76,8 @@ def latent_metrics(
     first = generator.integers(len(texts), size=pairs)
     second = (first + generator.integers(1, len(texts), size=pairs)) % len(texts)
     ends = np.stack([means[first], means[second]], 1)
-    return reconstruction(vae.decode(means), texts), smoothness(interpolations(vae, ends))
+    lines = interpolations(vae, ends)
+    return reconstruction(vae.decode(means), texts, unit), smoothness(lines, unit)
 
 
 def interpolations(vae: "SentenceVAE", ends: np.ndarray) -> list[list[str]]:

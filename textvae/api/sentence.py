@@ -18,6 +18,7 @@ from textvae.data.batching import Sentences
 from textvae.data.labels import numbered
 from textvae.data.readers import SURROGATE
 from textvae.data.tokenizers import TextTokenizer, decode_ids, load_tokenizer, tokenizer_kind
+from textvae.data.words import count_characters, count_unknown, separated_by_blanks
 from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
 from textvae.evaluation.latent import is_collapsed, is_deterministic
@@ -48,7 +49,7 @@ class Evaluation(Metrics):
     """Metrics over held-out texts, each with its denominator.
 
     Args:
-        word_perplexity: exp(nll of all texts / words).
+        word_perplexity: exp(nll of all texts / words); None where blanks separate no words.
         token_perplexity: exp(nll of all texts / tokens); depends on the tokenizer.
         shuffled_z_gap: increase in loss, nats per text, when z comes from another text, one sample
             of each; None for a single text and where texts have no order.
@@ -59,14 +60,21 @@ class Evaluation(Metrics):
         sentences: number of texts N.
         words: whitespace-separated words, one end of sentence for each text included.
         tokens: predicted tokens, ends of sentence included.
+        unknown_tokens: how many of them are `<unk>`: the nll does not count which word each is.
+        characters: of all texts, one end of sentence for each text included.
+        character_perplexity: exp(nll of all texts / characters), in place of word perplexity where
+            blanks separate no words, as in Chinese; else None.
         generation: metrics of generated text; None unless requested.
     """
 
-    word_perplexity: float
+    word_perplexity: float | None
     token_perplexity: float
     sentences: int
     words: int
     tokens: int
+    unknown_tokens: int = 0
+    characters: int = 0
+    character_perplexity: float | None = None
     shuffled_z_gap: float | None = None
     first_token_share: float | None = None
     accuracy: float | None = None
@@ -347,9 +355,15 @@ class SentenceVAE(TrainedVAE):
             metrics |= {"shuffled_z_gap": total, "first_token_share": share}
         if generation:
             metrics["generation"] = evaluate_generation(self, texts, training, seed=seed)
+        # A bag counts the words that it keeps.
+        in_words = tokenizer_kind(self.tokenizer) == "bag" or separated_by_blanks(texts)
+        characters = sum(map(count_characters, texts))
         return Evaluation(
             **metrics,
-            word_perplexity=perplexity(estimate.nll, sentences.words),
+            word_perplexity=perplexity(estimate.nll, sentences.words) if in_words else None,
+            character_perplexity=None if in_words else perplexity(estimate.nll, characters),
+            characters=characters,
+            unknown_tokens=count_unknown(sentences),
             token_perplexity=perplexity(estimate.nll, sentences.targets),
             sentences=len(sentences),
             words=sentences.words,

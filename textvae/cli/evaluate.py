@@ -1,13 +1,13 @@
 """Evaluation: metrics on held-out data, by position, of several runs, and what is wrong."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import by_modality, load, located, warn_collapsed
+from textvae.cli.models import by_modality, load, located, warn_collapsed, warn_of_metrics
 from textvae.cli.options import (
     Data,
     Device,
@@ -21,7 +21,7 @@ from textvae.cli.options import (
     Seed,
     TextColumn,
 )
-from textvae.cli.sources import held_out, print_notes
+from textvae.cli.sources import held_out, print_note, print_notes
 from textvae.console import emit, say
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def evaluate(
     if out is not None:
         write_json(out, result)
     emit(result, as_json, evaluation_text(metrics))
+    warn_of_metrics(metrics)
     if metrics["collapsed"] and "sentences" in metrics:
         warn_collapsed()
 
@@ -106,6 +107,7 @@ def text_metrics(
     generation: bool,
 ) -> dict[str, Any]:
     """Metrics of a text model on held-out texts, with those of labels when a column is named."""
+    from textvae.training.references import run_references
     from textvae.training.run_data import entropy_of, held_out_labels, subset, training_texts
 
     texts, labels = subset(held_out(folder, data, text_column), limit, seed), None
@@ -115,8 +117,9 @@ def text_metrics(
         texts, labels = ([pair[column] for pair in pairs] for column in (0, 1))
     training, notes = training_texts(folder) if generation else (None, [])
     print_notes(notes)
-    metrics = vae.evaluate(texts, samples, seed, generation, training, labels)
-    return asdict(metrics) | entropy_of(folder, data)
+    metrics = asdict(vae.evaluate(texts, samples, seed, generation, training, labels))
+    references = run_references(folder, vae, metrics, texts, print_note)
+    return metrics | entropy_of(folder, data) | references
 
 
 def image_metrics(
@@ -205,13 +208,17 @@ def doctor(
     """
     from textvae.analysis.diagnosis import diagnose_latent
     from textvae.analysis.wording import diagnosis_report
+    from textvae.training.references import run_references
     from textvae.training.run_data import recipe_of, subset
 
     folder = located(model, named)
     texts = subset(held_out(folder, data, text_column), limit, seed)
-    diagnosis = diagnose_latent(load(folder, device), texts, recipe_of(folder), seed=seed)
-    report = diagnosis_report(diagnosis)
+    vae = load(folder, device)
+    diagnosis = diagnose_latent(vae, texts, recipe_of(folder), seed=seed)
+    references = run_references(folder, vae, diagnosis.metrics, texts, print_note)
+    report = diagnosis_report(replace(diagnosis, metrics=diagnosis.metrics | references))
     emit(asdict(report), as_json, report.text())
+    warn_of_metrics(report.metrics)
 
 
 @command(
@@ -247,6 +254,7 @@ def compare(
         names_of,
     )
     from textvae.analysis.exports import PICTURE, check_out
+    from textvae.training.references import run_references
     from textvae.training.run_data import entropy_of, stored_metrics, subset
 
     if out is not None:
@@ -257,8 +265,10 @@ def compare(
     for name, run in zip(names_of(runs), runs, strict=True):
         if again:
             texts = subset(shared or held_out(run, None, text_column), limit, seed)
-            evaluation = load(run, device).evaluate(texts, samples or 50, seed)
-            metrics[name] = asdict(evaluation) | entropy_of(run, data)
+            vae = load(run, device)
+            evaluation = asdict(vae.evaluate(texts, samples or 50, seed))
+            references = run_references(run, vae, evaluation, texts, print_note)
+            metrics[name] = evaluation | entropy_of(run, data) | references
         elif not (stored := stored_metrics(run)):
             raise ValueError(f"{run}: holds no metrics; with --samples 50 they are measured")
         else:

@@ -20,6 +20,7 @@ from textvae.cli.options import (
     TopK,
     TopP,
 )
+from textvae.cli.sources import print_unknown_words
 from textvae.console import emit, table
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def interpolate(
     folder = located(model)
 
     def texts(vae: "SentenceVAE") -> Output:
+        print_unknown_words(vae, [first, second])
         sentences = vae.interpolate(first, second, steps, slerp, decoding)
         collapsed = is_collapsed(vae, folder, [first, second])
         if collapsed:
@@ -161,6 +163,7 @@ def reconstruct(
     folder = located(model)
 
     def sentences(vae: "SentenceVAE") -> Output:
+        print_unknown_words(vae, texts)
         decoded = vae.reconstruct(texts, decoding)
         if is_collapsed(vae, folder, texts):
             warn_collapsed()

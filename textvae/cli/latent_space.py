@@ -27,7 +27,7 @@ from textvae.cli.options import (
     TextColumn,
     check_data,
 )
-from textvae.cli.sources import grey_images, held_out, print_notes
+from textvae.cli.sources import grey_images, held_out, print_notes, print_unknown_words
 from textvae.console import TrainingDisplay, emit, table
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def encode(
         rows, notes = read_split(file, text_column=text_column)
         # A skipped line moves the rows: they are numbered as the texts, not as the lines.
         print_notes(notes)
+        print_unknown_words(vae, rows)
         return ("texts", rows, *vae.encode(rows, return_scales=True))
 
     def images(vae: "ImageVAE") -> tuple[Any, ...]:
@@ -105,7 +106,10 @@ def nearest(
     """
     folder = located(model)
     vae = load(folder, device)
-    neighbours = vae.nearest(text, held_out(folder, data, text_column), count)
+    texts = held_out(folder, data, text_column)
+    for part in ([text], texts):
+        print_unknown_words(vae, part)
+    neighbours = vae.nearest(text, texts, count)
     if is_collapsed(vae, folder, [text]):
         warn_collapsed("the neighbours are not meaningful: ")
     result = [{"text": near, "distance": distance} for near, distance in neighbours]

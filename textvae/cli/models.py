@@ -1,7 +1,7 @@
 """The model that a command works on: where it is, and the interface of its modality."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from textvae.cli.options import check_device
 from textvae.console import say
@@ -148,6 +148,15 @@ def is_collapsed(vae: "SentenceVAE", folder: str, texts: list[str]) -> bool:
     from textvae.training.run_data import stored_metrics
 
     return bool(stored_metrics(folder).get("collapsed")) or vae.is_collapsed_for(texts)
+
+
+def warn_of_metrics(metrics: Mapping[str, Any]) -> None:
+    """Print that metrics are worse than those of n-gram models, or of tokens mostly unknown."""
+    from textvae.analysis.wording import reference_warning, unknown_warning
+
+    for warning in (reference_warning(metrics), unknown_warning(metrics)):
+        if warning is not None:
+            say(f"warning: {warning}")
 
 
 def warn_collapsed(consequence: str = "", unit: Literal["sentence", "image"] = "sentence") -> None:

@@ -1,18 +1,24 @@
 """The data that a command works on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from textvae.console import say
 
 if TYPE_CHECKING:
+    from textvae.api.sentence import SentenceVAE
     from textvae.data.images import ImageCorpus
 
 
 def print_notes(notes: Iterable[str]) -> None:
     """Print remarks on the data, one a line."""
     for note in notes:
-        say(f"note: {note}")
+        print_note(note)
+
+
+def print_note(text: str) -> None:
+    """Print a remark on standard error."""
+    say(f"note: {text}")
 
 
 def held_out(model: str, data: str | None, text_column: str) -> list[str]:
@@ -28,6 +34,14 @@ def held_out(model: str, data: str | None, text_column: str) -> list[str]:
     texts, notes = held_out_texts(model, data, text_column)
     print_notes(notes)
     return texts
+
+
+def print_unknown_words(vae: "SentenceVAE", texts: Sequence[str]) -> None:
+    """Print which words of texts the model's tokenizer does not know, if there are some."""
+    from textvae.data.words import unknown_words
+
+    if text := unknown_words(vae.tokenizer, texts).text():
+        print_note(text)
 
 
 def grey_images(source: str | None) -> "ImageCorpus":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import warn_collapsed
+from textvae.cli.models import warn_collapsed, warn_of_metrics
 from textvae.cli.options import Device, Json, RecipeData, RecipeTextColumn, Set
 from textvae.console import TrainingDisplay, emit
 
@@ -59,5 +59,6 @@ def train(
         display.close()
     if finished is not None:
         emit(finished.summary, as_json, finished.text())
+        warn_of_metrics(finished.metrics)
         if finished.metrics["collapsed"]:
             warn_collapsed(unit="image" if finished.pictures else "sentence")

@@ -8,7 +8,8 @@ from itertools import islice, pairwise
 
 import numpy as np
 
-from textvae.evaluation.ngrams import KneserNey
+from textvae.data.words import Unit, in_units
+from textvae.evaluation.ngrams import KneserNey, numbered_words, word_sentences
 
 ORDER = 4
 """Longest n-gram of BLEU."""
@@ -22,7 +23,7 @@ class Reconstruction:
     """How close decoded posterior means are to their texts.
 
     Args:
-        bleu: corpus BLEU over words between whitespace, 0 to 100.
+        bleu: corpus BLEU over words between whitespace, or over characters, 0 to 100.
         signature: sacrebleu's signature, its version and settings.
         exact: share of the texts that are reconstructed word for word.
         sentences: number of texts.
@@ -39,6 +40,8 @@ class Reconstruction:
 @dataclass(frozen=True)
 class Style:
     """Diversity and fluency of a set of sentences; they depend on its size: compare equal sizes.
+
+    Words are those between whitespace, or characters: see `Generation.unit`.
 
     Args:
         self_bleu: mean BLEU of a sentence with all others as references, 0 to 100: high when
@@ -106,6 +109,7 @@ class Generation:
         reference: sentences that the forward n-gram model is trained on.
         reference_is_training: whether those are training texts; else they are the scored.
         scored: held-out sentences that the reverse perplexity is of, none of them in `real`.
+        unit: that all metrics count as a word: characters where blanks separate no words.
     """
 
     reconstruction: Reconstruction | None
@@ -115,14 +119,17 @@ class Generation:
     reference: int
     reference_is_training: bool
     scored: int
+    unit: Unit = "word"
 
 
-def reconstruction(decoded: Sequence[str], texts: Sequence[str]) -> Reconstruction:
+def reconstruction(
+    decoded: Sequence[str], texts: Sequence[str], unit: Unit = "word"
+) -> Reconstruction:
     """How close decoded sentences are to the texts that they reconstruct."""
     from sacrebleu.metrics.bleu import BLEU
 
     # `force`: these texts have spaces before full stops, which sacrebleu warns of.
-    bleu = BLEU(tokenize="none", force=True)
+    bleu = BLEU(tokenize="none" if unit == "word" else "char", force=True)
     score = bleu.corpus_score(list(decoded), [list(texts)]).score
     same = sum(a.split() == b.split() for a, b in zip(decoded, texts, strict=True))
     return Reconstruction(score, str(bleu.get_signature()), same / len(texts), len(texts))
@@ -133,6 +140,7 @@ def compare_styles(
     real: Sequence[str],
     scored: Sequence[str],
     training: Iterable[str] | None = None,
+    unit: Unit = "word",
 ) -> tuple[Style, Style, int]:
     """The style of samples and of as many real sentences, and the size of their reference.
 
@@ -142,25 +150,29 @@ def compare_styles(
         scored: other held-out sentences, for the reverse perplexity.
         training: all training texts, if they are available; read three times. Of more than
             `REFERENCE`, the forward n-gram model is trained on every second, third, ...
+        unit: that is counted as a word.
     """
     reference = scored if training is None else evenly_spread(training, REFERENCE)
-    # One vocabulary for all models: perplexities over different ones do not compare.
-    vocabulary = {word for part in (samples, real, scored, reference) for word in words(part)}
-    forward = KneserNey(reference, vocabulary)
     copied = None if training is None else {*samples, *real}.intersection(training)
+    counted = [in_units(part, unit) for part in (samples, real, scored, reference)]
+    # One vocabulary for all models: perplexities over different ones do not compare.
+    numbers = numbered_words(*counted)
+    outcomes = len(numbers) + 1
+    rows = [word_sentences(part, numbers) for part in counted]
+    forward = KneserNey(rows[3], outcomes)
     styles = []
-    for texts in (samples, real):
+    for texts, units, row in zip((samples, real), counted, rows, strict=False):
         styles.append(
             Style(
-                self_bleu=self_bleu(texts),
-                distinct_1=distinct(texts, 1),
-                distinct_2=distinct(texts, 2),
+                self_bleu=self_bleu(units),
+                distinct_1=distinct(units, 1),
+                distinct_2=distinct(units, 2),
                 duplicates=1 - len(set(texts)) / len(texts),
                 copied=None if copied is None else sum(t in copied for t in texts) / len(texts),
-                forward_perplexity=forward.perplexity(texts),
-                reverse_perplexity=KneserNey(texts, vocabulary).perplexity(scored),
+                forward_perplexity=forward.perplexity(row),
+                reverse_perplexity=KneserNey(row, outcomes).perplexity(rows[2]),
                 sentences=len(texts),
-                words=sum(1 for _ in words(texts)) + len(texts),
+                words=row.words,
             )
         )
     return styles[0], styles[1], len(reference)
@@ -170,11 +182,6 @@ def evenly_spread(texts: Iterable[str], most: int) -> list[str]:
     """At most `most` of the texts: every n-th, n as small as possible."""
     count = sum(1 for _ in texts)
     return list(islice(texts, 0, None, max(1, math.ceil(count / most))))
-
-
-def words(texts: Iterable[str]) -> Iterable[str]:
-    """All words of the texts."""
-    return (word for text in texts for word in text.split())
 
 
 def ngrams(words: Sequence[str], size: int) -> list[tuple[str, ...]]:
@@ -230,12 +237,12 @@ def self_bleu(texts: Sequence[str]) -> float:
     return total / len(texts)
 
 
-def smoothness(lines: Sequence[Sequence[str]]) -> Smoothness:
+def smoothness(lines: Sequence[Sequence[str]], unit: Unit = "word") -> Smoothness:
     """How sentences change along lines of equally many sentences, at least two each."""
     steps = len(lines[0]) - 1
     paths, largest = [], []
     for line in lines:
-        rows = [sentence.split() for sentence in line]
+        rows = [sentence.split() for sentence in in_units(line, unit)]
         end_to_end = edit_distance(rows[0], rows[-1])
         if end_to_end:
             distances = [edit_distance(a, b) for a, b in pairwise(rows)]

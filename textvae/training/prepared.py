@@ -15,6 +15,7 @@ from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, numbered, with_labels
 from textvae.data.readers import Corpus, DataError
 from textvae.data.tokenizers import TextTokenizer, load_tokenizer
+from textvae.data.words import count_unknown, mostly_unknown
 from textvae.likelihoods import Likelihood
 from textvae.recipes import Recipe
 from textvae.training.processes import process_rank
@@ -56,6 +57,8 @@ def prepared(
     assert isinstance(recipe.data, DataConfig), "texts come from a data section for texts"
     tokenizer = run_tokenizer(recipe, corpus, folder, resume, note)
     valid = encoded_sentences(tokenizer, corpus.valid, note)
+    if warning := mostly_unknown(count_unknown(valid), valid.targets - len(valid)):
+        note(warning)
     if corpus.labels is not None:
         names = class_names(corpus.labels["train"])
         unknown = sorted(set(corpus.labels["valid"]) - {*names, ""})
