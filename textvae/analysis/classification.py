@@ -281,7 +281,7 @@ def text_control_accuracy(
     words = TfidfVectorizer(token_pattern=WORD)
     classifier = make_pipeline(words, LogisticRegression(max_iter=1000))
     classifier.fit(train.texts, numbers)
-    decoding = Decoding(do_sample=True, temperature=temperature)
+    decoding = Decoding(do_sample=True, temperature=temperature, known_words=False)
     shares = [
         float((classifier.predict(vae.sample(count, decoding, seed, name)) == number).mean())
         for number, name in enumerate(vae.labels)

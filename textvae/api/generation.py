@@ -1,6 +1,7 @@
 """Evaluation of the texts that a model generates."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +16,16 @@ from textvae.evaluation.text import (
     reconstruction,
     smoothness,
 )
+from textvae.graph.decoding import Decoding
 
 if TYPE_CHECKING:
     from textvae.api.sentence import SentenceVAE
 
 LINE_STEPS = 8
 """Steps of each interpolation."""
+
+PLAIN = Decoding(known_words=False)
+"""What is measured is the model itself, which may put pieces together to new words."""
 
 
 def evaluate_generation(
@@ -52,7 +57,7 @@ def evaluate_generation(
     count, unit = min(count, len(texts) // 2), unit_of(texts)
     real, scored = shuffled[:count], shuffled[count:]
     samples, held_out, reference = compare_styles(
-        vae.sample(count, seed=seed), real, scored, training, unit
+        vae.sample(count, replace(PLAIN, do_sample=True), seed), real, scored, training, unit
     )
     decoded, lines = latent_metrics(vae, texts, pairs, seed, unit) if vae.dim else (None, None)
     return Generation(
@@ -77,12 +82,13 @@ def latent_metrics(
     second = (first + generator.integers(1, len(texts), size=pairs)) % len(texts)
     ends = np.stack([means[first], means[second]], 1)
     lines = interpolations(vae, ends)
-    return reconstruction(vae.decode(means), texts, unit), smoothness(lines, unit)
+    return reconstruction(vae.decode(means, PLAIN), texts, unit), smoothness(lines, unit)
 
 
 def interpolations(vae: "SentenceVAE", ends: np.ndarray) -> list[list[str]]:
     """The greedy sentences of `LINE_STEPS` steps between pairs of latents, (P, 2, D)."""
-    sentences = vae.decode(torch.cat([vae.between(pair, LINE_STEPS + 1) for pair in ends]))
+    latents = torch.cat([vae.between(pair, LINE_STEPS + 1) for pair in ends])
+    sentences = vae.decode(latents, PLAIN)
     return [
         sentences[start : start + LINE_STEPS + 1]
         for start in range(0, len(sentences), LINE_STEPS + 1)

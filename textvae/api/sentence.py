@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from textvae.api.features import EncoderModule, Kind, feature_sizes
 from textvae.api.generation import evaluate_generation
 from textvae.checkpoints import CheckpointError, atomic_folder
 from textvae.data.batching import Sentences
+from textvae.data.known_words import KnownWords
 from textvae.data.labels import numbered
 from textvae.data.readers import SURROGATE
 from textvae.data.tokenizers import TextTokenizer, decode_ids, load_tokenizer, tokenizer_kind
@@ -137,6 +139,12 @@ class SentenceVAE(TrainedVAE):
             raise ValueError(f"one text decoder is needed (the model has {len(text_decoders)})")
         return text_decoders[0]
 
+    @cached_property
+    def known_words(self) -> KnownWords | None:
+        """The words that generated texts are held to; None where the model does not know them."""
+        words = self.tokenizer.words
+        return None if words is None else KnownWords(self.tokenizer.pieces, words)
+
     @property
     def ordered(self) -> bool:
         """Whether the tokens have an order: bags of words have none."""
@@ -227,13 +235,14 @@ class SentenceVAE(TrainedVAE):
         if tokenizer_kind(self.tokenizer) != "word":
             # Subwords spell every word: no training text contains the unknown token.
             decoding = replace(decoding, allow_unknown=False)
+        known = self.known_words if decoding.known_words else None
         (context,) = self.model.contexts(values, {}, len(z)).values()
         ids: list[list[int]] = []
         with torch.random.fork_rng(enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
             for rows in context[0].split(ROWS):
-                ids += generate(self.decoder, rows, decoding).tolist()
+                ids += generate(self.decoder, rows, decoding, known).tolist()
         return ids
 
     def reconstruct(self, texts: Sequence[str], decoding: Decoding | None = None) -> list[str]:
@@ -392,7 +401,7 @@ class SentenceVAE(TrainedVAE):
         """
         sentences = self.sentences(texts)
         targets = [sentences[index][1:].tolist() for index in range(len(sentences))]
-        longest = Decoding(max_new_tokens=max(map(len, targets), default=1) + 1)
+        longest = Decoding(max_new_tokens=max(map(len, targets), default=1) + 1, known_words=False)
         decoded = self.generated(np.asarray(self.encode(texts)), longest)
         return recovery(targets, [before_padding(row) for row in decoded])
 

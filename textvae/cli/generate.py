@@ -46,6 +46,9 @@ def sample(
     top_p: TopP = 1.0,
     num_beams: NumBeams = 1,
     max_new_tokens: MaxNewTokens = 128,
+    new_words: Annotated[
+        bool, typer.Option("--new-words", help="Allow words that no training text has.")
+    ] = False,
     label: Annotated[
         str | None, typer.Option("--label", help="Class, for models trained with labels.")
     ] = None,
@@ -62,7 +65,15 @@ def sample(
 
     if num_beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
         raise ValueError("--num-beams goes without --temperature, --top-k and --top-p")
-    decoding = Decoding(num_beams <= 1, temperature, top_k, top_p, num_beams, max_new_tokens)
+    decoding = Decoding(
+        do_sample=num_beams <= 1,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        num_beams=num_beams,
+        max_new_tokens=max_new_tokens,
+        known_words=not new_words,
+    )
     folder = located(model, named)
 
     def texts(vae: "SentenceVAE") -> Output:

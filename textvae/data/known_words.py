@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from textvae.data.tokenizers import SPACE
+from textvae.data.words import separated_by_blanks
 from textvae.vocabulary import SPECIAL_TOKENS
 
 if TYPE_CHECKING:
     from textvae.data.batching import Sentences
 
-WORDS = "words.json"
-"""File of a model's folder."""
 
-LONGEST = 30
-"""Letters in a row beyond which texts are taken to have no blanks between words."""
+def letters_at_ends(pieces: Sequence[str]) -> list[tuple[bool, bool]]:
+    """Whether each piece begins, and whether it ends, with a letter; no special token does."""
+    texts = ["" if piece in SPECIAL_TOKENS else piece for piece in pieces]
+    return [(text[:1].isalpha(), text[-1:].isalpha()) for text in texts]
 
 
 class KnownWords:
@@ -42,9 +40,9 @@ class KnownWords:
     """
 
     def __init__(self, pieces: Sequence[str], words: Iterable[Sequence[int]]):
-        texts = ["" if piece in SPECIAL_TOKENS else piece for piece in pieces]
-        self.continues = torch.tensor([text[:1].isalpha() for text in texts])
-        self.ends = [text[-1:].isalpha() for text in texts]
+        letters = letters_at_ends(pieces)
+        self.continues = torch.tensor([begins for begins, _ in letters])
+        self.ends = [ends for _, ends in letters]
         self.children: list[dict[int, int]] = [{}]
         self.complete = [True]
         for word in words:
@@ -57,20 +55,8 @@ class KnownWords:
                     self.complete.append(False)
                 node = following[token]
             self.complete[node] = True
-        begun = torch.tensor([token in self.children[0] for token in range(len(texts))])
+        begun = torch.tensor([token in self.children[0] for token in range(len(letters))])
         self.starts = begun | ~torch.tensor(self.ends)
-
-    @property
-    def words(self) -> list[list[int]]:
-        """Token ids of each word, in the order of their first pieces."""
-        found: list[list[int]] = []
-        open_nodes: list[tuple[int, list[int]]] = [(0, [])]
-        while open_nodes:
-            node, word = open_nodes.pop()
-            if word and self.complete[node]:
-                found.append(word)
-            open_nodes += [(child, [*word, t]) for t, child in self.children[node].items()]
-        return sorted(found)
 
     def allowed(self, nodes: Sequence[int]) -> Tensor:
         """Which pieces may come next, (N, V), bool.
@@ -100,48 +86,20 @@ class KnownWords:
             return self.children[node].get(token, 0)
         return self.children[0].get(token, 0) if self.ends[token] else 0
 
-    def save(self, folder: Path) -> None:
-        """Write the words into a model's folder."""
-        (folder / WORDS).write_text(json.dumps(self.words, separators=(",", ":")), encoding="utf-8")
 
-
-def known_words(pieces: Sequence[str], sentences: Sentences) -> KnownWords | None:
-    """The words of encoded training texts; None where they have no blanks between words.
+def words_of(pieces: Sequence[str], sentences: Sentences) -> list[list[int]] | None:
+    """Token ids of each run of letters in encoded texts; None where blanks separate no words.
 
     Args:
         pieces: of the vocabulary, in the order of their ids.
-        sentences: the training texts.
+        sentences: the texts.
     """
-    letters = [
-        (False, False) if piece in SPECIAL_TOKENS else (piece[:1].isalpha(), piece[-1:].isalpha())
-        for piece in pieces
-    ]
     ids = sentences.ids
-    continues, ends = (np.array(flags)[ids] for flags in zip(*letters, strict=True))
+    continues, ends = np.array(letters_at_ends(pieces)).T[:, ids]
     # A word begins at a piece that ends in a letter and does not go on with the one before.
     goes_on = continues & np.concatenate([[False], ends[:-1]])
-    begins = np.flatnonzero(ends & ~goes_on)
-    breaks = np.flatnonzero(~goes_on)
+    begins, breaks = np.flatnonzero(ends & ~goes_on), np.flatnonzero(~goes_on)
     stops = np.append(breaks, len(ids))[np.searchsorted(breaks, begins, side="right")]
     words = {tuple(ids[start:stop].tolist()) for start, stop in zip(begins, stops, strict=True)}
-    spelled = ["".join(pieces[token] for token in word).strip(SPACE) for word in words]
-    if not words or np.mean([len(text) for text in spelled]) > LONGEST:
-        return None
-    return KnownWords(pieces, sorted(words))
-
-
-def load_words(folder: Path, pieces: Sequence[str]) -> KnownWords | None:
-    """The words in a model's folder; None where it has none.
-
-    Raises:
-        ValueError: the file holds something else.
-    """
-    path = folder / WORDS
-    if not path.exists():
-        return None
-    try:
-        words = json.loads(path.read_text(encoding="utf-8"))
-        assert all(0 <= token < len(pieces) for word in words for token in word)
-        return KnownWords(pieces, words)
-    except (AssertionError, TypeError, ValueError):
-        raise ValueError(f"{path} is damaged: it holds no words of this vocabulary") from None
+    spelled = ("".join(pieces[token] for token in word) for word in words)
+    return sorted(map(list, words)) if separated_by_blanks(spelled) else None

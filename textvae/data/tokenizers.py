@@ -30,6 +30,9 @@ StopWords = Literal["english"]
 PIPELINE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 """Files of a tokenizer, as transformers names them."""
 
+WORDS = "words.json"
+"""File of the words of the training texts, beside them."""
+
 CONTENT_WORD = r"[^\W\d_]{3,}"
 """The words of a bag: runs of three letters or more, in lower case."""
 
@@ -69,6 +72,8 @@ class TextTokenizer:
         self.backend_tokenizer = pipeline
         self.init_kwargs = special_tokens() | {"kind": kind}
         """Its settings, as a tokenizer of transformers names them."""
+        self.words: list[list[int]] | None = None
+        """Token ids of each word of the training texts, see `known_words`; None where unknown."""
 
     def __len__(self) -> int:
         """Number of token ids, special tokens included."""
@@ -78,6 +83,12 @@ class TextTokenizer:
         """The id of each token."""
         return self.backend_tokenizer.get_vocab()
 
+    @property
+    def pieces(self) -> list[str]:
+        """The token of each id."""
+        vocabulary = self.get_vocab()
+        return sorted(vocabulary, key=vocabulary.__getitem__)
+
     def for_transformers(self) -> PreTrainedTokenizerFast:
         """The same tokenizer with the interface of transformers; takes its own copy."""
         from transformers import PreTrainedTokenizerFast
@@ -85,12 +96,18 @@ class TextTokenizer:
         return PreTrainedTokenizerFast(tokenizer_object=self.backend_tokenizer, **self.init_kwargs)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write tokenizer.json and tokenizer_config.json; the folder is made if it is not there."""
+        """Write tokenizer.json, tokenizer_config.json and, where the words are known, words.json.
+
+        The folder is made if it is not there.
+        """
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.backend_tokenizer.save(str(Path(folder) / PIPELINE))
         settings = self.init_kwargs | {"tokenizer_class": "PreTrainedTokenizerFast"}
         text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
         (Path(folder) / SETTINGS).write_text(text, encoding="utf-8")
+        if self.words is not None:
+            words = json.dumps(self.words, separators=(",", ":"))
+            (Path(folder) / WORDS).write_text(words, encoding="utf-8")
 
 
 def special_tokens() -> dict[str, Any]:
@@ -203,7 +220,9 @@ def load_tokenizer(folder: str | Path) -> TextTokenizer:
             f"{folder}: the ids of {', '.join(SPECIAL_TOKENS)} must be 0, 1, 2, 3 "
             f"(got {special_ids})"
         )
-    return TextTokenizer(pipeline, stored_kind(Path(folder)))
+    tokenizer = TextTokenizer(pipeline, stored_kind(Path(folder)))
+    tokenizer.words = stored_words(Path(folder), len(tokenizer))
+    return tokenizer
 
 
 def stored_kind(folder: Path) -> TokenizerKind | None:
@@ -220,6 +239,24 @@ def stored_kind(folder: Path) -> TokenizerKind | None:
     except (ValueError, TypeError, RecursionError):
         raise ValueError(f"{folder}: {SETTINGS} is not a valid JSON file") from None
     return next((known for known in get_args(TokenizerKind) if known == kind), None)
+
+
+def stored_words(folder: Path, size: int) -> list[list[int]] | None:
+    """The words in a folder's words.json; None where it has none.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    file = folder / WORDS
+    if not file.is_file():
+        return None
+    try:
+        words = [[int(token) for token in word] for word in json.loads(file.read_bytes())]
+    except (ValueError, TypeError, RecursionError):
+        words = [[size]]
+    if any(not 0 <= token < size for word in words for token in word):
+        raise ValueError(f"{folder}: {WORDS} holds no words of its tokenizer")
+    return words
 
 
 def wrap(tokenizer: Tokenizer, kind: TokenizerKind) -> TextTokenizer:

@@ -15,6 +15,8 @@ class Decoding:
         num_beams: width of the beam search; 1 for none. Not with `do_sample`.
         max_new_tokens: longest sentence, end of sentence included.
         allow_unknown: whether `<unk>` may be generated.
+        known_words: whether words are those of the training texts alone, where the model knows
+            them; pieces are not put together to new ones.
 
     Raises:
         ValueError: a value out of its range, beams together with sampling, or settings of sampling
@@ -28,6 +30,7 @@ class Decoding:
     num_beams: int = 1
     max_new_tokens: int = 128
     allow_unknown: bool = True
+    known_words: bool = True
 
     def __post_init__(self):
         allowed = {

@@ -1,51 +1,73 @@
 """Generation of texts: greedy search, sampling with top-k and top-p, beam search."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from textvae.data.known_words import KnownWords
 from textvae.decoders.text import State, TokenDecoder
 from textvae.graph.decoding import Decoding
 from textvae.vocabulary import BOS, EOS, PAD, UNK
 
 
 @torch.no_grad()
-def generate(decoder: TokenDecoder, context: Tensor, decoding: Decoding | None = None) -> Tensor:
+def generate(
+    decoder: TokenDecoder,
+    context: Tensor,
+    decoding: Decoding | None = None,
+    known: KnownWords | None = None,
+) -> Tensor:
     """Token ids for each context, (N, T), int64: words, end of sentence, padding; no begin.
 
     Args:
         decoder: in evaluation mode.
         context: (N, H).
         decoding: how to choose; greedy when not given.
+        known: words that the texts are held to; None for any.
     """
     decoding = decoding or Decoding()
     if decoding.num_beams > 1:
-        ids = beam_search(decoder, context, decoding)
+        ids = beam_search(decoder, context, decoding, known)
         # The best candidate may have finished some steps ago, behind another one.
         return ids[:, : int((ids != PAD).any(0).sum())]
     rows = torch.arange(len(context), device=context.device)
     tokens = torch.full_like(rows, BOS)
     output = torch.full((len(rows), decoding.max_new_tokens), PAD, device=context.device)
-    state = decoder.start(context)
+    state, nodes = decoder.start(context), [0] * len(rows)
     for position in range(decoding.max_new_tokens):
         logits, state = decoder.step(tokens, state)
-        tokens = choose(permitted(logits, decoding), decoding)
+        tokens = choose(permitted(logits, decoding, known, nodes), decoding)
         output[rows, position] = tokens
         going = (tokens != EOS).nonzero().squeeze(1)
+        if known is not None:
+            nodes = known.advance(nodes, tokens.tolist())
         if len(going) == 0:
             return output[:, : position + 1]
         if len(going) < len(rows):
             # A finished sentence leaves the batch.
             rows, tokens, state = rows[going], tokens[going], state.select(going)
+            nodes = [nodes[row] for row in going.tolist()]
     return output
 
 
-def permitted(logits: Tensor, decoding: Decoding) -> Tensor:
-    """Logits, (N, V), with tokens that no sentence contains made impossible, in place."""
+def permitted(
+    logits: Tensor, decoding: Decoding, known: KnownWords | None = None, nodes: Sequence[int] = ()
+) -> Tensor:
+    """Logits, (N, V), with tokens that no sentence contains made impossible, in place.
+
+    Args:
+        logits: of the next token.
+        decoding: whether there may be unknown words.
+        known: words that the texts are held to; None for any.
+        nodes: of their tree, one for each text.
+    """
     logits[:, [PAD, BOS]] = -torch.inf
     if not decoding.allow_unknown:
         logits[:, UNK] = -torch.inf
+    if known is not None:
+        logits[~known.allowed(nodes).to(logits.device)] = -torch.inf
     return logits
 
 
@@ -98,23 +120,31 @@ class Beams:
         scores: their log-probabilities, (N, W), nats.
         finished: whether they ended, (N, W), bool.
         state: of the decoder, rows N * W.
+        nodes: of the tree of known words, N * W of them.
     """
 
     tokens: Tensor
     scores: Tensor
     finished: Tensor
     state: State
+    nodes: list[int]
 
     def select(self, rows: Tensor) -> "Beams":
         """The chosen searches, in that order; rows: (M,), int64."""
         W = self.scores.shape[1]
         of_state = (rows[:, None] * W + torch.arange(W, device=rows.device)).reshape(-1)
         return Beams(
-            self.tokens[rows], self.scores[rows], self.finished[rows], self.state.select(of_state)
+            self.tokens[rows],
+            self.scores[rows],
+            self.finished[rows],
+            self.state.select(of_state),
+            [self.nodes[row] for row in of_state.tolist()],
         )
 
 
-def beam_search(decoder: TokenDecoder, context: Tensor, decoding: Decoding) -> Tensor:
+def beam_search(
+    decoder: TokenDecoder, context: Tensor, decoding: Decoding, known: KnownWords | None = None
+) -> Tensor:
     """The most probable of the candidates that a beam of W keeps, (N, T), int64.
 
     Scores are plain log-probabilities, without length normalisation. A beam wide enough to hold
@@ -129,11 +159,12 @@ def beam_search(decoder: TokenDecoder, context: Tensor, decoding: Decoding) -> T
         scores,
         torch.zeros(N, W, dtype=torch.bool, device=context.device),
         decoder.start(context.repeat_interleave(W, 0)),
+        [0] * (N * W),
     )
     rows = torch.arange(N, device=context.device)
     output = torch.full((N, decoding.max_new_tokens), PAD, device=context.device)
     for length in range(1, decoding.max_new_tokens + 1):
-        beams = extend(decoder, beams, decoding)
+        beams = extend(decoder, beams, decoding, known)
         output[rows, :length] = beams.tokens[:, 0, 1:]
         # A finished best candidate stays the best, as scores only fall: its search leaves.
         going = (~beams.finished[:, 0]).nonzero().squeeze(1)
@@ -144,11 +175,13 @@ def beam_search(decoder: TokenDecoder, context: Tensor, decoding: Decoding) -> T
     return output
 
 
-def extend(decoder: TokenDecoder, beams: Beams, decoding: Decoding) -> Beams:
+def extend(
+    decoder: TokenDecoder, beams: Beams, decoding: Decoding, known: KnownWords | None
+) -> Beams:
     """The beams one token later; the best candidate comes first."""
     N, W, t = beams.tokens.shape
     logits, state = decoder.step(beams.tokens[:, :, -1].reshape(-1), beams.state)
-    log_probs = permitted(logits, decoding).log_softmax(-1)
+    log_probs = permitted(logits, decoding, known, beams.nodes).log_softmax(-1)
     # The best W of all continuations are among the best W of each candidate.
     M = min(W, log_probs.shape[-1])
     added, token = (best.view(N, W, M) for best in log_probs.topk(M, dim=-1))
@@ -163,4 +196,8 @@ def extend(decoder: TokenDecoder, beams: Beams, decoding: Decoding) -> Beams:
     rows = (torch.arange(N, device=parent.device)[:, None] * W + parent).reshape(-1)
     before = beams.tokens.gather(1, parent[:, :, None].expand(N, W, t))
     finished = beams.finished.gather(1, parent) | (token == EOS)
-    return Beams(torch.cat([before, token[:, :, None]], 2), scores, finished, state.select(rows))
+    nodes = [beams.nodes[row] for row in rows.tolist()]
+    if known is not None:
+        nodes = known.advance(nodes, token.view(-1).tolist())
+    tokens = torch.cat([before, token[:, :, None]], 2)
+    return Beams(tokens, scores, finished, state.select(rows), nodes)

@@ -8,8 +8,9 @@ import torch
 from textvae.checkpoints import atomic_folder, quiet_transformers
 from textvae.data.fields import sentences_of
 from textvae.data.images import ImageCorpus
+from textvae.data.known_words import words_of
 from textvae.data.readers import Corpus
-from textvae.data.tokenizers import TextTokenizer
+from textvae.data.tokenizers import TextTokenizer, tokenizer_kind
 from textvae.decoders import Decoder
 from textvae.evaluation.latent import fit_priors
 from textvae.graph.model import VAE, VAEConfig
@@ -169,7 +170,18 @@ def save_finished(model: VAE, rows: Prepared, folder: Path) -> None:
     with atomic_folder(folder) as path:
         model.save_pretrained(path)
         if rows.tokenizer is not None:
+            rows.tokenizer.words = training_words(rows)
             rows.tokenizer.save_pretrained(path)
+
+
+def training_words(rows: Prepared) -> list[list[int]] | None:
+    """The words of the training texts, where a tokenizer could put pieces together to others."""
+    texts = sentences_of(rows.train)
+    if texts is None or rows.tokenizer is None:
+        return None
+    if tokenizer_kind(rows.tokenizer) not in ("bpe", "unigram"):
+        return None
+    return words_of(rows.tokenizer.pieces, texts)
 
 
 def description(model: VAE, rows: Prepared, trainer: VAETrainer) -> dict[str, Any]:
