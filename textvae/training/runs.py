@@ -15,7 +15,7 @@ from textvae.evaluation.latent import fit_priors
 from textvae.graph.model import VAE, VAEConfig
 from textvae.objectives import Objective
 from textvae.recipes import Recipe, first_stage
-from textvae.training.callbacks import Report, interruptible, run_callbacks
+from textvae.training.callbacks import Report, StepReport, interruptible, trackers
 from textvae.training.folders import (
     WEIGHTS,
     InterruptedRunError,
@@ -71,6 +71,7 @@ def train_run(
         device: "cpu" to stay off a GPU that is there.
 
     Raises:
+        ValueError: a tracker of `train.report_to` is not installed.
         RunError: the folder holds a run already, or, with `resume`, another one; or another
             process trains there.
         SpecError: the recipe's model or objective cannot be built.
@@ -94,6 +95,7 @@ def train_locked(
     def note(text: str) -> None:
         report("note", {"text": text})
 
+    logs = trackers(recipe.train.report_to, folder) if process_rank() == 0 else []
     checkpoint = open_folder(recipe, corpus, folder, resume, note)
     if resume and (folder / WEIGHTS).exists():
         note(f"{folder} had finished: what is left is to measure it again")
@@ -108,7 +110,7 @@ def train_locked(
             folder / "checkpoints",
             report,
             device,
-            run_callbacks(folder, stopped, report),
+            [StepReport(stopped, report), *logs],
         )
         report("begin", description(model, rows, trainer))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
