@@ -16,6 +16,7 @@ from textvae.graph.model import VAE, VAEConfig
 from textvae.objectives import Objective
 from textvae.recipes import Recipe, first_stage
 from textvae.training.callbacks import Report, StepReport, interruptible, trackers
+from textvae.training.description import description
 from textvae.training.folders import (
     WEIGHTS,
     InterruptedRunError,
@@ -112,7 +113,7 @@ def train_locked(
             device,
             [StepReport(stopped, report), *logs],
         )
-        report("begin", description(model, rows, trainer))
+        report("begin", description(recipe, model, rows, trainer))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stopped.is_set():
         raise InterruptedRunError(how_to_go_on(folder))
@@ -166,18 +167,3 @@ def save_finished(model: VAE, rows: Prepared, folder: Path) -> None:
         model.save_pretrained(path)
         if rows.tokenizer is not None:
             rows.tokenizer.save_pretrained(str(path))
-
-
-def description(model: VAE, rows: Prepared, trainer: VAETrainer) -> dict[str, Any]:
-    """Sizes of a run, for the report's "begin"."""
-    return {
-        "parameters": sum(
-            p.numel() for name, p in model.named_parameters() if not name.startswith("objective.")
-        ),
-        "vocabulary": rows.vocab_size,
-        "train": len(rows.train),
-        "valid": len(rows.valid),
-        "steps": trainer.batches.steps * trainer.config.epochs,
-        "epochs": trainer.config.epochs,
-        "device": str(trainer.args.device),
-    }
