@@ -156,3 +156,30 @@ def test_a_run_shows_the_time_without_a_terminal(capsys):
 
 def test_a_resumed_run_shows_the_time_that_is_left(capsys):
     assert "about 24 s left\n" in shown(capsys, 181)
+
+
+def preview_shown(capsys, terminal: bool) -> str:
+    display = TrainingDisplay()
+    display.terminal = terminal
+    values = {"reconstructions": [("the dog", "a\ndog " * 30)], "samples": ["a cat"], "step": 7}
+    display("preview", values)
+    display("sample", {"step": 1200, "text": "a bird"})
+    return capsys.readouterr().err
+
+
+def test_texts_of_an_epoch_are_shown_on_a_terminal(capsys):
+    text, reconstruction, sample, _ = preview_shown(capsys, True).splitlines()
+    assert text == "  text            the dog" and sample == "  sample          a cat"
+    assert reconstruction.startswith("  reconstruction  a dog a dog") and len(reconstruction) <= 118
+    assert reconstruction.endswith(" ...")
+
+
+def test_without_a_terminal_a_first_sample_is_shown_alone(capsys):
+    assert preview_shown(capsys, False) == "a sample after 1,200 steps: a bird\n"
+
+
+def test_a_quiet_display_shows_nothing(capsys):
+    display = TrainingDisplay(quiet=True)
+    display("begin", TEXTS)
+    display("sample", {"step": 1, "text": "a bird"})
+    assert capsys.readouterr().err == ""

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -170,6 +171,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h" + (f" {minutes} min" if minutes else "")
 
 
+def one_line(text: str, width: int = 100) -> str:
+    """A text on one line, cut to a width."""
+    return textwrap.shorten(text, width, placeholder=" ...")
+
+
 class RemainingTime:
     """Estimates how long a training takes, from its steps since the first one here.
 
@@ -220,6 +226,7 @@ class TrainingDisplay:
         self.epochs = 0
         self.time = RemainingTime()
         self.warned: set[str] = set()
+        self.terminal = False
         self.progress: Any = None
         self.task: Any = None
 
@@ -267,6 +274,7 @@ class TrainingDisplay:
             transient=True,
             disable=not console.is_terminal,
         )
+        self.terminal = console.is_terminal
         self.task = self.progress.add_task("", total=values["steps"], terms="")
         self.progress.start()
 
@@ -308,6 +316,20 @@ class TrainingDisplay:
         say("  ".join(parts))
         if values.get("collapsed"):
             say(f"warning: the latent is collapsed: the posterior is the same for every {self.row}")
+
+    def preview(self, values: Mapping[str, Any]) -> None:
+        """Print reconstructions and samples of the last epoch on a terminal."""
+        if not self.terminal:
+            return
+        rows = []
+        for text, decoded in values["reconstructions"]:
+            rows += [("text", text), ("reconstruction", decoded)]
+        rows += [("sample", text) for text in values["samples"]]
+        say("\n".join(f"  {name:<14}  {one_line(text)}" for name, text in rows))
+
+    def sample(self, values: Mapping[str, Any]) -> None:
+        """Print a sample of the prior from the middle of a long epoch."""
+        say(f"a sample after {values['step']:,} steps: {one_line(values['text'])}")
 
     def note(self, values: Mapping[str, Any]) -> None:
         """Print a remark."""

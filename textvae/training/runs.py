@@ -26,6 +26,7 @@ from textvae.training.folders import (
 )
 from textvae.training.prepared import Prepared, prepared
 from textvae.training.pretraining import begin_with, finished_weights, pretrained
+from textvae.training.previews import Previews
 from textvae.training.processes import process_rank
 from textvae.training.trainer import VAETrainer
 
@@ -68,7 +69,8 @@ def train_run(
         corpus: texts or images; `valid` must not be empty.
         folder: of the run; new, unless `resume`.
         resume: go on from the newest undamaged checkpoint, or from the start if there is none.
-        report: called with an event and its values: begin, note, step, log, validation.
+        report: called with an event and its values: begin, note, step, log, validation, preview,
+            sample.
         device: "cpu" to stay off a GPU that is there.
 
     Raises:
@@ -113,6 +115,8 @@ def train_locked(
             device,
             [StepReport(stopped, report), *logs],
         )
+        if process_rank() == 0 or trainer.is_fsdp_enabled:
+            trainer.add_callback(Previews(trainer, rows.tokenizer, report, logs))
         report("begin", description(recipe, model, rows, trainer))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stopped.is_set():
