@@ -1,6 +1,7 @@
 """The data that a command works on."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textvae.console import say
@@ -28,6 +29,21 @@ def held_out(model: str, data: str | None, text_column: str) -> list[str]:
     texts, notes = held_out_texts(model, data, text_column)
     print_notes(notes)
     return texts
+
+
+def own_label_column(model: str, data: str | None) -> str | None:
+    """The column of labels that a run was trained with; None with other data, or without one."""
+    from textvae.training.run_data import text_data_config
+
+    return None if data is not None else text_data_config(model).label_column
+
+
+def source_name(model: str, data: str | None) -> str:
+    """The name of `data`, or of the run's own data, for titles."""
+    from textvae.training.run_data import text_data_config
+
+    source = text_data_config(model).source if data is None else data
+    return "the shipped corpus" if source is None else Path(source).name
 
 
 def grey_images(source: str | None) -> "ImageCorpus":
