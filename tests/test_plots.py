@@ -2,9 +2,11 @@
 
 import matplotlib
 import matplotlib.image
+import numpy as np
 import pytest
+from PIL import Image
 
-from textvae.plots import plot_positions
+from textvae.plots import group_style, plot_grid, plot_positions, plot_scatter, plot_values
 
 
 def positions(loss, **further):
@@ -44,3 +46,37 @@ def test_other_losses_give_another_picture(tmp_path):
         plot_positions(positions(losses), "title", tmp_path / f"{name}.png")
     a, b, c = (matplotlib.image.imread(tmp_path / f"{name}.png") for name in "abc")
     assert (a == c).all() and (a != b).any()
+
+
+def test_a_grid_keeps_every_pixel(tmp_path):
+    canvas = np.random.default_rng(0).integers(0, 256, (64, 500, 3), dtype=np.uint8)
+    labels = {"rows": ["a", "second"], "columns": ["1", "", "3"], "axes_names": ("x", "y")}
+    for name, further in (("plain", {}), ("labelled", labels)):
+        plot_grid(canvas, "a title " * 30, tmp_path / f"{name}.png", **further)
+        pixels = np.asarray(Image.open(tmp_path / f"{name}.png"))[:, :, :3]
+        top = next(row for row in range(len(pixels)) if (pixels[row, -510:-10] == canvas[0]).all())
+        assert top > 40
+        np.testing.assert_array_equal(pixels[top : top + 64, -510:-10], canvas)
+    # The labels take room.
+    sizes = [Image.open(tmp_path / f"{name}.png").size for name in ("plain", "labelled")]
+    assert sizes[1][0] > sizes[0][0] and sizes[1][1] > sizes[0][1]
+
+
+def test_groups_have_colours_of_their_own_and_the_rest_is_grey():
+    styles = [tuple(group_style(number).values()) for number in range(-1, 50)]
+    assert len(set(styles)) == len(styles)
+    assert [color for color, _ in styles].count(group_style(-1)["color"]) == 1
+
+
+@pytest.mark.parametrize("count", [1, 600])
+def test_points_are_drawn_by_group_and_by_value(count, tmp_path):
+    draw = np.random.default_rng(0)
+    points, groups = draw.normal(size=(count, 2)), draw.integers(-1, 30, count)
+    axes = ("x", "y")
+    plot_scatter(points, groups, {-1: "rest", 0: "zero"}, axes, "title", tmp_path / "groups.png")
+    plot_scatter(points, groups, {}, axes, "title", tmp_path / "bare.png")
+    plot_values(points, draw.random(count), "words", axes, "title", tmp_path / "values.png")
+    pictures = [matplotlib.image.imread(path) for path in sorted(tmp_path.iterdir())]
+    assert all(pixels.std() > 0.01 for pixels in pictures)
+    # The legend is drawn, and the colour bar.
+    assert all((pictures[0] != other).any() for other in pictures[1:])

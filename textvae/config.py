@@ -195,6 +195,24 @@ class AveragingConfig(Section):
     epochs: PositiveInt | None = None
 
 
+TRACKERS = {
+    "azure_ml": "azureml-sdk",
+    "clearml": "clearml",
+    "codecarbon": "codecarbon",
+    "comet_ml": "comet-ml",
+    "dagshub": "dagshub",
+    "dvclive": "dvclive",
+    "flyte": "flytekit",
+    "mlflow": "mlflow",
+    "neptune": "neptune",
+    "swanlab": "swanlab",
+    "tensorboard": "tensorboard",
+    "trackio": "trackio",
+    "wandb": "wandb",
+}
+"""The package of each tracker that transformers has a callback for, by its name there."""
+
+
 class TrainingConfig(Section):
     """How to train.
 
@@ -221,6 +239,8 @@ class TrainingConfig(Section):
         lagging: aggressive encoder updates before each step, not with several micro-batches; None
             for one update of all weights.
         averaging: a mean of the weights that is validated and kept; None for the weights alone.
+        report_to: where losses and metrics are logged, names of `TRACKERS`; "none" or an empty
+            list for nowhere. Changes no result.
         seed: of initial weights, order and noise.
     """
 
@@ -248,7 +268,21 @@ class TrainingConfig(Section):
     select: Literal["bound", "coherence", "accuracy"] = "bound"
     lagging: LaggingConfig | None = None
     averaging: AveragingConfig | None = None
+    report_to: list[str] = Field(default_factory=lambda: ["tensorboard"])
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _one_tracker_is_a_list(cls, names: Any) -> Any:
+        return [] if names in ("none", ["none"]) else [names] if isinstance(names, str) else names
+
+    @field_validator("report_to")
+    @classmethod
+    def _trackers_are_known(cls, names: list[str]) -> list[str]:
+        unknown = next((name for name in names if name not in TRACKERS), None)
+        if unknown is not None:
+            raise ValueError(f"unknown tracker {unknown!r} {suggest(unknown, [*TRACKERS, 'none'])}")
+        return list(dict.fromkeys(names))
 
     @model_validator(mode="after")
     def _encoder_updates_need_one_micro_batch(self) -> Self:

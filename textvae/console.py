@@ -5,7 +5,9 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -107,6 +109,113 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+FEW_TEXTS = 1000
+"""Training texts below which there is a warning."""
+NEAR = 0.1
+"""A schedule is near its end within this share of the larger of its ends."""
+
+
+def facts_text(values: Mapping[str, Any]) -> str:
+    """What a run will train on and for how long, an aligned line for each fact."""
+    rows = []
+    if "tokens" in values:
+        tokens = f"{values['tokens']:,}, {values['tokens'] / values['train']:.1f} a text"
+        unknown = values["unknown"]
+        rows.append(("tokens", tokens + ("" if unknown is None else f"; {unknown:.1%} are <unk>")))
+        rows.append(
+            ("duplicates", f"{values['duplicates']:.1%} of the texts repeat an earlier one")
+        )
+        if values["left_out"]:
+            reason = f"texts of over {values['max_tokens']:,} tokens"
+            change = "--set data.max_tokens=N changes this"
+            rows.append(("left out", f"{values['left_out']:,} {reason}; {change}"))
+    rows.append(("steps", f"{values['steps']:,}, {values['steps'] // values['epochs']:,} an epoch"))
+    for schedule in values["schedules"]:
+        first, last, end = (f"{schedule[key]:.3g}" for key in ("first", "last", "end"))
+        ends = f"{first} at first, {last} after the last step"
+        rows.append(
+            (schedule_name(schedule), ends + ("" if last == end else f", {end} in the end"))
+        )
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"  {name:<{width}}  {fact}" for name, fact in rows)
+
+
+def run_warnings(values: Mapping[str, Any]) -> list[str]:
+    """What of a run will not go well, known before its first step."""
+    warnings = []
+    for schedule in values["schedules"]:
+        first, last, end = (schedule[key] for key in ("first", "last", "end"))
+        if abs(end - last) > NEAR * max(abs(first), abs(end)):
+            warnings.append(
+                f"the {schedule_name(schedule)} ends at {last:.3g} of {end:.3g} after "
+                f"{values['steps']:,} steps: raise train.epochs or bring the schedule forward"
+            )
+    texts = values["train"] - values.get("repeated", 0)
+    if values["vocabulary"] and texts < FEW_TEXTS:
+        warnings.append(f"{texts:,} training texts are too few to train a text generator well")
+    return warnings
+
+
+def schedule_name(schedule: Mapping[str, Any]) -> str:
+    """A schedule's name in words, such as KL weight."""
+    words = schedule["name"].split("_")
+    return " ".join("KL" if word == "kl" else word for word in words)
+
+
+def duration(seconds: float) -> str:
+    """A duration in words, rounded: 45 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    tens = round(seconds / 10)
+    if tens < 360:
+        minutes, rest = divmod(tens, 6)
+        return f"{minutes} min" + (f" {10 * rest} s" if rest else "")
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h" + (f" {minutes} min" if minutes else "")
+
+
+def one_line(text: str, width: int = 100) -> str:
+    """A text on one line, cut to a width."""
+    return textwrap.shorten(text, width, placeholder=" ...")
+
+
+class RemainingTime:
+    """Estimates how long a training takes, from its steps since the first one here.
+
+    Args:
+        clock: the time in seconds.
+    """
+
+    SURE_STEPS, SURE_SECONDS = 20, 5.0
+    """An estimate rests on so many steps, or on as many as so many seconds have."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self.clock = clock
+        self.began = clock()
+        self.first_step = self.step = self.steps = 0
+        self.first_time = self.began
+        self.estimated = False
+
+    def advance(self, step: int, steps: int) -> float | None:
+        """Take note of a finished step; the estimate of all seconds where it is the first one."""
+        if not self.steps:
+            # The first step is left out: it is slower than the others.
+            self.first_step, self.first_time = step, self.clock()
+        self.step, self.steps = step, steps
+        done, seconds = step - self.first_step, self.clock() - self.first_time
+        if self.estimated or not (
+            done >= self.SURE_STEPS or (done and seconds > self.SURE_SECONDS)
+        ):
+            return None
+        self.estimated = True
+        return self.clock() - self.began + self.left()
+
+    def left(self) -> float:
+        """Seconds to the last step; 0 where nothing is known."""
+        done = self.step - self.first_step
+        return (self.steps - self.step) * (self.clock() - self.first_time) / done if done else 0.0
+
+
 class TrainingDisplay:
     """Progress bar of training, with a line for each validation.
 
@@ -117,6 +226,10 @@ class TrainingDisplay:
     def __init__(self, quiet: bool = False):
         self.quiet = quiet
         self.row = "sentence"
+        self.epochs = 0
+        self.time = RemainingTime()
+        self.warned: set[str] = set()
+        self.terminal = False
         self.progress: Any = None
         self.task: Any = None
 
@@ -126,7 +239,7 @@ class TrainingDisplay:
             getattr(self, event)(values)
 
     def begin(self, values: Mapping[str, Any]) -> None:
-        """Print the sizes of data and model, and start the bar."""
+        """Print what will be trained on and for how long, and start the bar."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -148,6 +261,12 @@ class TrainingDisplay:
             f"{ids}{values['parameters']:,} parameters, "
             f"{values['epochs']} epochs, {values['device']}"
         )
+        say(facts_text(values))
+        for warning in run_warnings(values):
+            if warning not in self.warned:  # by a pretraining
+                say(f"warning: {warning}")
+                self.warned.add(warning)
+        self.epochs, self.time = values["epochs"], RemainingTime()
         self.progress = Progress(
             TextColumn("step"),
             BarColumn(),
@@ -158,11 +277,20 @@ class TrainingDisplay:
             transient=True,
             disable=not console.is_terminal,
         )
+        self.terminal = console.is_terminal
         self.task = self.progress.add_task("", total=values["steps"], terms="")
         self.progress.start()
 
     def step(self, values: Mapping[str, Any]) -> None:
-        """Advance the bar."""
+        """Advance the bar; after some steps, print how long all of them take."""
+        seconds = self.time.advance(values["step"], values["steps"])
+        if seconds is not None:
+            resumed = self.time.first_step > 1
+            say(
+                f"about {duration(self.time.left())} left"
+                if resumed
+                else f"about {duration(seconds)} in all"
+            )
         if self.progress is not None:
             self.progress.update(self.task, completed=values["step"])
 
@@ -175,20 +303,36 @@ class TrainingDisplay:
 
     def validation(self, values: Mapping[str, Any]) -> None:
         """Print a line for a validation, and a warning when the latent is collapsed."""
-        parts = [f"epoch {values['epoch']:.0f}", f"nll {values['nll']:.2f}"]
+        parts = [f"epoch {values['epoch']:.0f}/{self.epochs}", f"nll {values['nll']:.2f}"]
         parts.append(f"reconstruction {values['reconstruction_loss']:.2f}")
         if "active_units" in values:
             parts.append(f"KL {values['kl']:.2f}")
             parts.append(f"active units {values['active_units']:.0f}")
         if "kl_weight" in values and "active_units" in values:
-            parts.append(f"KL weight {values['kl_weight']:.2f}")
+            parts.append(f"KL weight {values['kl_weight']:.2g}")
         if "npmi" in values:
             parts.append(f"coherence {values['npmi']:.3f}")
         if "accuracy" in values:
             parts.append(f"accuracy {values['accuracy']:.3f}")
+        if left := self.time.left():
+            parts.append(f"{duration(left)} left")
         say("  ".join(parts))
         if values.get("collapsed"):
             say(f"warning: the latent is collapsed: the posterior is the same for every {self.row}")
+
+    def preview(self, values: Mapping[str, Any]) -> None:
+        """Print reconstructions and samples of the last epoch on a terminal."""
+        if not self.terminal:
+            return
+        rows = []
+        for text, decoded in values["reconstructions"]:
+            rows += [("text", text), ("reconstruction", decoded)]
+        rows += [("sample", text) for text in values["samples"]]
+        say("\n".join(f"  {name:<14}  {one_line(text)}" for name, text in rows))
+
+    def sample(self, values: Mapping[str, Any]) -> None:
+        """Print a sample of the prior from the middle of a long epoch."""
+        say(f"a sample after {values['step']:,} steps: {one_line(values['text'])}")
 
     def note(self, values: Mapping[str, Any]) -> None:
         """Print a remark."""

@@ -1,11 +1,22 @@
 """Pictures, drawn with matplotlib."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+MEAN_OF_RUNS = "model, mean of the runs; bars: smallest to largest"
+COLOURS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9", "black")
+"""Of groups of points, without the grey of the rest; further groups have other markers."""
+MARKERS = "o^sDv"
+TITLE = 80
+"""Characters of a line of the title above points."""
+DOTS_PER_INCH, CHARACTER = 100, 7
+"""Resolution of grids of images, and pixels of a character in their labels."""
 
 
 def plot_positions(result: Mapping[str, Any], title: str, out: Path) -> None:
@@ -28,10 +39,19 @@ def plot_positions(result: Mapping[str, Any], title: str, out: Path) -> None:
     figure = Figure(figsize=(9, 7 if has_baseline else 5), layout="constrained")
     heights = [3, 2, 1] if has_baseline else [3, 1]
     rows = figure.subplots(len(heights), 2, sharex=True, sharey="row", height_ratios=heights)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(f"{title}, {max(result['texts']):,} texts", fontsize=10)
+    several = "loss_low" in result
     for side, ending in enumerate(("loss", "from_end")):
         upper = rows[0][side]
-        draw(upper.errorbar, result, ending, positions, "o-", "C0", "model")
+        draw(
+            upper.errorbar,
+            result,
+            ending,
+            positions,
+            "o-",
+            "C0",
+            MEAN_OF_RUNS if several else "model",
+        )
         if has_baseline:
             baseline = result["baseline_from_end" if side else "baseline"]
             shown = positions[: len(baseline)], baseline[: len(positions)]
@@ -117,6 +137,7 @@ def plot_rate_distortion(
     for number, (label, rate, loss) in enumerate(points):
         marker = "osD^vP*X"[number // 10 % 8]
         axes.plot(rate, loss, marker, color=f"C{number % 10}", label=label, clip_on=False)
+    axes.set_title("Rate and distortion of held-out data; dashed: equal ELBO", fontsize=10)
     axes.set_xlim(x.min(), right)
     axes.set_xlabel("rate: KL (nats)")
     axes.set_ylabel("distortion: reconstruction loss (nats)")
@@ -124,64 +145,179 @@ def plot_rate_distortion(
     figure.savefig(out, dpi=150)
 
 
+def group_style(number: int) -> dict[str, Any]:
+    """Colour and marker of a group of points; -1 is grey."""
+    if number < 0:
+        return {"color": "0.75", "marker": "o"}
+    turn, colour = divmod(number, len(COLOURS))
+    return {"color": COLOURS[colour], "marker": MARKERS[turn % len(MARKERS)]}
+
+
 def plot_scatter(
-    means: "np.ndarray", labels: "np.ndarray", names: Sequence[str], out: Path
+    points: "np.ndarray",
+    groups: "np.ndarray",
+    names: Mapping[int, str],
+    axes_names: Sequence[str],
+    title: str,
+    out: Path,
+    legend: str = "label",
 ) -> None:
-    """A PNG of points, (N, 2), coloured by label, (N,); -1 is grey.
+    """A PNG of points, (N, 2), coloured by group, (N,); group -1 is grey and lies below.
 
     Args:
-        means: posterior means of the images.
-        labels: of the images.
-        names: of the two axes.
+        points: to draw.
+        groups: number of the group of each.
+        names: of the groups in the legend; without any there is no legend.
+        axes_names: of the two axes.
+        title: of the picture, one or more lines.
         out: file to write.
+        legend: what the groups are.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.5, 6), layout="constrained")
+    figure = Figure(figsize=(8, 6.5), layout="constrained")
     axes = figure.subplots()
-    for label in sorted(set(labels.tolist())):
-        chosen = means[labels == label]
-        colour = "0.6" if label < 0 else f"C{label % 10}"
-        axes.plot(chosen[:, 0], chosen[:, 1], ".", markersize=2, color=colour, label=str(label))
+    size = 5.0 if len(points) <= 500 else 3.0
+    for number in sorted(set(groups.tolist())):
+        chosen = points[groups == number]
+        label = f"{names.get(number, number)} ({len(chosen):,})"
+        style = group_style(number)
+        axes.plot(
+            chosen[:, 0], chosen[:, 1], ls="", ms=size, alpha=0.7, mew=0, label=label, **style
+        )
+    finish_axes(axes, axes_names, title)
+    if names:
+        handles, _ = axes.get_legend_handles_labels()
+        # What is drawn first, below the others, is the rest: the legend ends with it.
+        rest = [handles.pop(0)] if groups.min() < 0 else []
+        settings: dict[str, Any] = {"fontsize": 8, "markerscale": 8 / size, "title": legend}
+        figure.legend(handles=handles + rest, loc="outside right upper", **settings)
+    figure.savefig(out, dpi=150)
+
+
+def plot_values(
+    points: "np.ndarray",
+    values: "np.ndarray",
+    name: str,
+    axes_names: Sequence[str],
+    title: str,
+    out: Path,
+) -> None:
+    """A PNG of points, (N, 2), coloured by a number each, (N,), with a colour bar.
+
+    Args:
+        points: to draw.
+        values: of the points; the colours end at 98 % of them.
+        name: what the values are.
+        axes_names: of the two axes.
+        title: of the picture, one or more lines.
+        out: file to write.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 6.5), layout="constrained")
+    axes = figure.subplots()
+    highest = np.quantile(values, 0.98)
+    dots = axes.scatter(
+        points[:, 0], points[:, 1], s=8, c=values, alpha=0.8, lw=0, vmax=highest, cmap="viridis"
+    )
+    figure.colorbar(dots, label=name, extend="max" if values.max() > highest else "neither")
+    finish_axes(axes, axes_names, title)
+    figure.savefig(out, dpi=150)
+
+
+def finish_axes(axes: Any, names: Sequence[str], title: str) -> None:
+    """Give the axes of points their names, their title and one scale for both."""
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel(names[0])
     axes.set_ylabel(names[1])
-    if labels.max() >= 0:
-        figure.legend(loc="outside right upper", fontsize=8, markerscale=5, title="label")
-    figure.savefig(out, dpi=150)
+    lines = [line for part in title.splitlines() for line in textwrap.wrap(part, TITLE)]
+    axes.set_title("\n".join(lines), fontsize=9)
 
 
 def plot_ellipses(
     means: "np.ndarray",
     scales: "np.ndarray",
-    labels: "np.ndarray",
-    names: Sequence[str],
+    groups: "np.ndarray",
+    names: Mapping[int, str],
+    axes_names: Sequence[str],
+    title: str,
     out: Path,
-    most: int = 500,
 ) -> None:
     """A PNG of posteriors as ellipses of one standard deviation; points are dots.
 
     Args:
         means: posterior means, (N, 2).
         scales: posterior standard deviations, (N, 2).
-        labels: of the images, (N,); -1 is grey.
-        names: of the two axes.
+        groups: number of the group of each, (N,); -1 is grey.
+        names: of the groups in the legend; without any there is no legend.
+        axes_names: of the two axes.
+        title: of the picture, one or more lines.
         out: file to write.
-        most: number of ellipses at most.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Ellipse
 
-    figure = Figure(figsize=(6.5, 6), layout="constrained")
+    figure = Figure(figsize=(8, 6.5), layout="constrained")
     axes = figure.subplots()
-    for mean, scale, label in zip(means[:most], scales[:most], labels[:most], strict=True):
-        colour = "0.6" if label < 0 else f"C{label % 10}"
+    for mean, scale, number in zip(means, scales, groups.tolist(), strict=True):
+        style = group_style(number)
         ellipse = Ellipse((mean[0], mean[1]), 2 * scale[0], 2 * scale[1], alpha=0.35)
-        ellipse.set(facecolor=colour, edgecolor=colour)
+        ellipse.set(facecolor=style["color"], edgecolor=style["color"])
         axes.add_patch(ellipse)
-        axes.plot(mean[0], mean[1], ".", markersize=1.5, color=colour)
-    axes.set_aspect("equal", adjustable="datalim")
+        axes.plot(mean[0], mean[1], ls="", ms=2.5, mew=0, **style)
     axes.autoscale_view()
-    axes.set_xlabel(names[0])
-    axes.set_ylabel(names[1])
+    finish_axes(axes, axes_names, title)
+    if names:
+        present = sorted(set(groups.tolist()))
+        handles = [
+            axes.plot([], [], ls="", label=names.get(number, str(number)), **group_style(number))[0]
+            for number in present
+        ]
+        figure.legend(
+            handles=handles, loc="outside right upper", fontsize=8, markerscale=1.2, title="label"
+        )
     figure.savefig(out, dpi=150)
+
+
+def plot_grid(
+    canvas: "np.ndarray",
+    title: str,
+    out: Path,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    axes_names: Sequence[str] = ("", ""),
+) -> None:
+    """A PNG of a canvas of images, (H, W, 3), uint8, each pixel as it is, with its labels.
+
+    Args:
+        canvas: images in rows and columns of one size.
+        title: above the canvas, wrapped.
+        out: file to write.
+        rows: label of each row; blank ones are left out.
+        columns: label of each column.
+        axes_names: of the horizontal and the vertical axis.
+    """
+    from matplotlib.figure import Figure
+
+    height, width = canvas.shape[:2]
+    left = 10 + CHARACTER * max(map(len, rows), default=0) + (20 if axes_names[1] else 0)
+    total = max(left + width + 10, 480)
+    lines = textwrap.wrap(title, (total - 20) // CHARACTER)
+    top, bottom = 14 + 16 * len(lines), 10 + (18 if columns else 0) + (20 if axes_names[0] else 0)
+    tall = top + height + bottom
+    figure = Figure(figsize=(total / DOTS_PER_INCH, tall / DOTS_PER_INCH), dpi=DOTS_PER_INCH)
+    box = (left / total, bottom / tall, width / total, height / tall)
+    axes = figure.add_axes(box)
+    axes.imshow(canvas, aspect="auto", interpolation="nearest")
+    for axis, labels, size in ((axes.xaxis, columns, width), (axes.yaxis, rows, height)):
+        places = [(number, label) for number, label in enumerate(labels) if label]
+        ticks = [(number + 0.5) * size / len(labels) - 0.5 for number, _ in places]
+        axis.set_ticks(ticks, [label for _, label in places], fontsize=8)
+        axis.set_tick_params(length=0)
+    axes.set_xlabel(axes_names[0], fontsize=8)
+    axes.set_ylabel(axes_names[1], fontsize=8)
+    axes.spines[:].set_visible(False)
+    figure.text(10 / total, 1 - 8 / tall, "\n".join(lines), fontsize=9, va="top")
+    figure.savefig(out, dpi=DOTS_PER_INCH, format="png")

@@ -84,9 +84,10 @@ class Recipe:
         }
 
     def trains_as(self, other: "Recipe") -> bool:
-        """Whether two recipes are the same but for where the data lies."""
+        """Whether two recipes are the same but for where the data lies and losses are logged."""
         data = self.data.model_copy(update={"source": other.data.source})
-        return replace(self, data=data).document() == other.document()
+        train = self.train.model_copy(update={"report_to": other.train.report_to})
+        return replace(self, data=data, train=train).document() == other.document()
 
     def yaml(self) -> str:
         """The recipe as a YAML file that `load_recipe` reads back to an equal one."""

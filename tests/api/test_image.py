@@ -249,7 +249,11 @@ def test_commands_write_pictures_and_metrics(image_run, tmp_path, capsys, monkey
     code, out, _ = answer(capsys, "sample", str(image_run), "-n", "9", "--out", "s.png")
     assert not code and "9 images -> s.png" in out
     pixels = np.asarray(Image.open("s.png"))
-    assert pixels.shape == (280 // 8 * 28, 280 // 8 * 28, 3)
+    canvas = grid(ImageVAE.from_pretrained(image_run).sample(9, 0))
+    # A title stands above the canvas, and a margin around it.
+    height, width = pixels.shape[:2]
+    above, left = height - 10 - len(canvas), (width - canvas.shape[1]) // 2
+    assert (pixels[above:-10, left:-10, :3] == canvas).all() and above > 20
     code, _, _ = answer(
         capsys, "interpolate", "3", "8", "--model", str(image_run), "--out", "i.png"
     )

@@ -223,14 +223,15 @@ def test_misuse_is_refused(uninterrupted, tmp_path):
 
 def test_long_texts_are_left_out_and_counted(tmp_path):
     short = recipe().document() | {"data": {"max_tokens": 5}}
-    notes = []
+    begun = {}
     train_run(
         read_recipe(short, "test"),
         corpus(),
         tmp_path / "run",
-        report=lambda event, values: notes.append(values["text"]) if event == "note" else None,
+        report=lambda event, values: begun.update(values) if event == "begin" else None,
     )
-    assert any("of over 5 tokens left out" in note for note in notes)
+    long = sum(len(text.split()) + 2 > 5 for text in corpus().train)
+    assert (begun["left_out"], begun["train"]) == (long, 128 - long)
     all_long = Corpus(["the old cat sees the bird"] * 20, ["a dog"], [], "long", [])
     with pytest.raises(DataError, match="max_tokens = 5"):
         train_run(read_recipe(short, "test"), all_long, tmp_path / "none")

@@ -11,7 +11,7 @@ from textvae.checkpoints import checkpoints
 from textvae.config import TrainingConfig
 from textvae.training import runs
 from textvae.training.arguments import training_arguments
-from textvae.training.callbacks import run_callbacks
+from textvae.training.callbacks import trackers
 from textvae.training.runs import train_run
 from textvae.training.trainer import NonFiniteLossError
 
@@ -49,7 +49,7 @@ def test_the_learning_rate_rises_and_falls_step_by_step(schedule, monkeypatch, t
         def on_step_begin(self, args, state, control, optimizer=None, **kwargs):
             rates.append(optimizer.param_groups[0]["lr"])
 
-    monkeypatch.setattr(runs, "run_callbacks", lambda *given: [*run_callbacks(*given), Rates()])
+    monkeypatch.setattr(runs, "trackers", lambda *given: [*trackers(*given), Rates()])
     config = {"schedule": schedule, "warmup_steps": 6, "learning_rate": 0.01}
     train_run(recipe(**config, optimizer="adamw", weight_decay=0.1), corpus(), tmp_path / "run")
     way = [(step - 6) / 18 for step in range(6, 24)]

@@ -9,7 +9,15 @@ import numpy as np
 import torch
 
 from textvae.analysis.exports import write_json
-from textvae.analysis.pictures import as_seen, pairs, sample_labels, write_grid
+from textvae.analysis.pictures import (
+    labels_note,
+    model_name,
+    sample_labels,
+    write_grid,
+    write_interpolation,
+    write_pairs,
+    write_samples,
+)
 from textvae.api.image import ImageVAE
 from textvae.checkpoints import atomic_folder
 from textvae.data.fields import Fields, Labels
@@ -17,6 +25,7 @@ from textvae.evaluation.latent import is_deterministic
 from textvae.evaluation.space import ROWS, hole_score, knn_accuracy, overlap
 from textvae.families import Family
 from textvae.plots import plot_ellipses, plot_scatter
+from textvae.vocabulary import MISSING
 
 SIDE = 20
 """Images on a side of the manifold."""
@@ -26,6 +35,8 @@ STEPS = 11
 """Images of a traversal or an interpolation."""
 MAX_DIMENSIONS = 10
 """Most dimensions that are traversed."""
+ELLIPSES = 500
+"""Most posteriors that are drawn as ellipses."""
 
 
 class LatentSpaceReport:
@@ -38,10 +49,14 @@ class LatentSpaceReport:
         train: images whose codes are the neighbours of held-out codes.
         test: held-out images.
         seed: of all samples.
+        total: number of held-out images that `test` was drawn from with the seed.
     """
 
-    def __init__(self, vae: ImageVAE, train: Fields, test: Fields, seed: int = 0):
+    def __init__(
+        self, vae: ImageVAE, train: Fields, test: Fields, seed: int = 0, total: int | None = None
+    ):
         self.vae, self.test, self.seed = vae, test, seed
+        self.total = len(test) if total is None else total
         self.codes, self.labels = np.asarray(vae.encode(train)), labels_of(train)
         means, scales = vae.encode(test, return_scales=True)
         self.means, self.scales, self.truth = means, scales, labels_of(test)
@@ -142,29 +157,88 @@ class LatentSpaceReport:
         latents = [cast(Family, family).project(part) for family, part in parts]
         return self.vae.decode(torch.cat(latents, -1), labels)
 
+    def axis_name(self, axis: int) -> str:
+        """The name of a dimension of z, with its share of the variance of the posterior means."""
+        variances = self.means.var(0)
+        return f"dimension {axis} ({variances[axis] / (variances.sum() or 1):.0%} of the variance)"
+
+    def write_manifold(self, out: Path) -> None:
+        """Write the images at a grid of prior quantiles of two dimensions."""
+        quantiles, axes = self.quantiles(SIDE), self.order[:2]
+        # The first row of a picture is its highest.
+        labels = [[f"{z:.1f}" if n % 3 == 0 else "" for n, z in enumerate(q)] for q in quantiles]
+        rows = labels[1][::-1] if len(labels) > 1 else []
+        low, high = 50 / SIDE, 100 - 50 / SIDE
+        title = (
+            f"{model_name(self.vae)}: images at prior quantiles from {low:g}% to {high:g}%; other "
+            "dimensions at the prior's mean"
+        )
+        names = [*map(self.axis_name, axes), ""][:2]
+        grid = self.decoded(self.manifold())
+        write_grid(out, grid, SIDE, title, rows, labels[0], names)
+
+    def write_traversal(self, out: Path) -> None:
+        """Write the images of a code with one dimension after the other moved."""
+        rows = [f"dimension {axis}" for axis in self.order[:MAX_DIMENSIONS]]
+        columns = [f"{multiple:.1f}" for multiple in np.linspace(-REACH, REACH, STEPS)]
+        title = (
+            f"{model_name(self.vae)}: the first held-out image with one dimension of z moved; "
+            f"{len(rows)} of {self.vae.dim} dimensions, by variance of the posterior mean"
+        )
+        names = ("deviations of the prior from its mean", "")
+        images = self.decoded(self.traversal())
+        write_grid(out, images, STEPS, title, rows, columns, names)
+
+    def write_points(self, out: Path, ellipses: bool) -> None:
+        """Write posteriors in the two dimensions of largest variance, as dots or as ellipses."""
+        axes = self.order[:2]
+        names = [self.axis_name(axis) for axis in axes]
+        count = min(len(self.test), ELLIPSES) if ellipses else len(self.test)
+        shape = "posteriors (ellipses: one standard deviation)" if ellipses else "posterior means"
+        drawn = f" of {self.total:,}" if count < self.total else ""
+        title = (
+            f"{model_name(self.vae)}: {shape} of {count:,}{drawn} held-out images,\n"
+            f"2 of {self.vae.dim} dimensions, those of largest variance; seed {self.seed}"
+        )
+        means, truth = self.means[:count, axes], self.truth[:count]
+        classes = self.class_names if (truth >= 0).any() else {}
+        if ellipses:
+            scales = self.scales[:count, axes]
+            plot_ellipses(means, scales, truth, classes, names, title, out)
+        else:
+            plot_scatter(means, truth, classes, names, title, out)
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """The name of each class of the images, and of none."""
+        column = self.test.columns.get("label")
+        names = column.names if isinstance(column, Labels) else ()
+        return {MISSING: "no label", **dict(enumerate(names))}
+
     def write(self, folder: Path) -> dict[str, Any]:
         """Write all pictures and latent.json into a folder atomically; return the metrics."""
         metrics, vae = self.metrics(), self.vae
         few = self.test.select(np.arange(min(16, len(self.test))))
         prior = self.prior_samples(100)
-        labels = sample_labels(vae, None, len(prior))
+        samples = vae.decode(prior, sample_labels(vae, None, len(prior)))
+        source = " of a Gaussian fitted to the codes" if self.fitted else ""
+        note = f"{source}{labels_note(vae, None)}, seed {self.seed}"
         draw: dict[str, Callable[[Path], None]] = {
-            "manifold": lambda out: write_grid(out, self.decoded(self.manifold()), SIDE),
-            "traversal": lambda out: write_grid(out, self.decoded(self.traversal()), STEPS),
-            "samples": lambda out: write_grid(out, vae.decode(prior, labels), 10),
-            "reconstructions": lambda out: write_grid(
-                out, pairs(as_seen(few, vae.field), vae.reconstruct(few), 8), min(8, len(few))
+            "manifold": self.write_manifold,
+            "traversal": self.write_traversal,
+            "samples": lambda out: write_samples(out, vae, samples, 10, note),
+            "reconstructions": lambda out: write_pairs(
+                out, vae, few, f"{len(few)} held-out images"
             ),
         }
         if len(few) > 1:
             ends = few.select(np.array([0, 1]))
-            draw["interpolation"] = lambda out: write_grid(out, vae.interpolate(ends, STEPS), STEPS)
+            draw["interpolation"] = lambda out: write_interpolation(
+                out, vae, ends, STEPS, False, "two held-out images"
+            )
         if vae.dim > 1:
-            axes = self.order[:2]
-            posteriors = self.means[:, axes], self.scales[:, axes]
-            names = [f"dimension {axis}" for axis in axes]
-            draw["scatter"] = lambda out: plot_scatter(posteriors[0], self.truth, names, out)
-            draw["ellipses"] = lambda out: plot_ellipses(*posteriors, self.truth, names, out)
+            draw["scatter"] = lambda out: self.write_points(out, False)
+            draw["ellipses"] = lambda out: self.write_points(out, True)
         with atomic_folder(folder) as partial:
             for name, paint in draw.items():
                 paint(partial / f"{name}.png")

@@ -11,6 +11,7 @@ from textvae.analysis.exports import PICTURE, atomic_file, check_out
 from textvae.api.image import ImageVAE
 from textvae.data.fields import Fields
 from textvae.data.images import read_png
+from textvae.plots import plot_grid
 from textvae.training.run_data import held_out_images
 from textvae.vocabulary import MISSING
 
@@ -37,12 +38,58 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     return canvas.repeat(zoom, 0).repeat(zoom, 1)
 
 
-def write_grid(out: Path, images: np.ndarray, columns: int | None = None) -> None:
-    """Write a grid of images, (N, C, H, W), as a PNG file."""
-    from PIL import Image
-
+def write_grid(
+    out: Path,
+    images: np.ndarray,
+    columns: int | None,
+    title: str,
+    row_names: Sequence[str] = (),
+    column_names: Sequence[str] = (),
+    axes_names: Sequence[str] = ("", ""),
+) -> None:
+    """Write a grid of images, (N, C, H, W), as a PNG file with a title and labels."""
     with atomic_file(out) as partial:
-        Image.fromarray(grid(images, columns)).save(partial, format="PNG")
+        labels = (row_names, column_names, axes_names)
+        plot_grid(grid(images, columns), title, partial, *labels)
+
+
+def model_name(vae: ImageVAE) -> str:
+    """The model's name in the titles of pictures: that of its recipe."""
+    return vae.model.config.recipe or "image model"
+
+
+def write_pairs(out: Path, vae: ImageVAE, rows: Fields, which: str) -> None:
+    """Write images above their reconstructions.
+
+    Args:
+        out: file to write.
+        vae: the model.
+        rows: images.
+        which: the images in the title.
+    """
+    columns = min(8, len(rows))
+    images = pairs(as_seen(rows, vae.field), vae.reconstruct(rows), columns)
+    names = ["image", "reconstruction"] * (len(images) // columns // 2)
+    title = f"{model_name(vae)}: {which}, and the mean images at their posterior means"
+    write_grid(out, images, columns, title, names)
+
+
+def write_samples(
+    out: Path, vae: ImageVAE, images: np.ndarray, columns: int | None, note: str
+) -> None:
+    """Write mean images of prior samples; `note` follows their number in the title."""
+    write_grid(out, images, columns, f"{model_name(vae)}: {len(images)} prior samples{note}")
+
+
+def write_interpolation(
+    out: Path, vae: ImageVAE, ends: Fields, steps: int, spherical: bool, which: str
+) -> None:
+    """Write the mean images between the posterior means of two images, named by `which`."""
+    path = "a great circle" if spherical else "a line"
+    title = f"{model_name(vae)}: on {path} between the posterior means of {which}"
+    shares = [f"{step / (steps - 1):.2g}" for step in range(steps)]
+    images = vae.interpolate(ends, steps, spherical)
+    write_grid(out, images, steps, title, (), shares, ("share of the second image", ""))
 
 
 def as_seen(rows: Fields, field: str = "image") -> np.ndarray:
@@ -70,21 +117,29 @@ def pairs(first: np.ndarray, second: np.ndarray, columns: int) -> np.ndarray:
 def write_first_pictures(vae: ImageVAE, rows: Fields, folder: Path) -> list[Path]:
     """Write reconstructions, prior samples and an interpolation into a run's folder."""
     few = rows.select(np.arange(min(16, len(rows))))
-    count = 64
-    labels = None if not vae.classes else [n % vae.classes for n in range(count)]
-    columns = min(8, len(few))
-    shown = {
-        "reconstructions": (pairs(as_seen(few, vae.field), vae.reconstruct(few), columns), columns),
-        "samples": (vae.sample(count, 0, labels), 8),
-    }
+    files = {name: folder / f"{name}.png" for name in ("reconstructions", "samples")}
+    write_pairs(files["reconstructions"], vae, few, f"{len(few)} held-out images")
+    labels = sample_labels(vae, None, 64)
+    samples = vae.sample(64, 0, labels)
+    write_samples(files["samples"], vae, samples, 8, labels_note(vae, None) + ", seed 0")
     if len(few) > 1:
+        files["interpolation"] = folder / "interpolation.png"
         ends = few.select(np.array([0, len(few) - 1]))
-        shown["interpolation"] = (vae.interpolate(ends, 10), 10)
-    written = []
-    for name, (images, width) in shown.items():
-        written.append(folder / f"{name}.png")
-        write_grid(written[-1], images, width)
-    return written
+        which = "two held-out images"
+        write_interpolation(files["interpolation"], vae, ends, 10, False, which)
+    return list(files.values())
+
+
+def labels_note(vae: ImageVAE, label: int | None) -> str:
+    """The labels of samples in words, after a comma; empty for a model without."""
+    if not vae.classes:
+        return ""
+    names = vae.labels
+    return (
+        f", labels {names[0]} to {names[-1]} in turn"
+        if label is None
+        else f", label {names[label]}"
+    )
 
 
 def sample_labels(vae: ImageVAE, label: int | None, count: int) -> list[int] | None:
@@ -132,7 +187,8 @@ def sample_picture(
     """Write mean images of prior samples as a grid; the result as JSON and as text."""
     out = picture_path(out, folder, "samples")
     labels = sample_labels(vae, label, count)
-    write_grid(out, vae.sample(count, seed, labels))
+    note = f"{labels_note(vae, label)}, seed {seed}"
+    write_samples(out, vae, vae.sample(count, seed, labels), None, note)
     return {"images": count, "out": str(out), "seed": seed}, f"{count:,} images -> {out}"
 
 
@@ -148,7 +204,8 @@ def interpolation_picture(
     """Write the images between two as one row; the result as JSON and as text."""
     out = picture_path(out, folder, "interpolation")
     ends = named_images(vae, folder, names, None, label)
-    write_grid(out, vae.interpolate(ends, steps, spherical), steps)
+    which = f"{names_text(names[:1])} and {names_text(names[1:])}"
+    write_interpolation(out, vae, ends, steps, spherical, which)
     result = {"first": names[0], "second": names[1], "images": steps, "out": str(out)}
     return result, f"{steps:,} images from {names[0]} to {names[1]} -> {out}"
 
@@ -159,10 +216,15 @@ def reconstruction_picture(
     """Write images above their reconstructions; the result as JSON and as text."""
     out = picture_path(out, folder, "reconstructions")
     rows = named_images(vae, folder, names, None, label)
-    columns = min(8, len(rows))
-    images = pairs(as_seen(rows, vae.field), vae.reconstruct(rows), columns)
-    write_grid(out, images, columns)
+    write_pairs(out, vae, rows, names_text(names))
     return {"images": list(names), "out": str(out)}, f"{len(rows):,} images, and back -> {out}"
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Images by number or file, in words."""
+    numbers = all(name.isdigit() for name in names)
+    shown = names if numbers else [Path(name).name for name in names]
+    return f"{'held-out image' if numbers else 'image'} {', '.join(shown)}"
 
 
 def latents_of_source(

@@ -185,7 +185,9 @@ def positions(
     language_model = None if baseline is None else load(baseline, device)
     study = analyse_positions(runs, texts, language_model, length, samples, mean, recover, seed)
     name = runs[0].model.config.recipe or folders[0]
-    result = write_positions(study, picture, f"{name}, {study.latent}, {len(runs)} run(s)")
+    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    title = f"{name}: reconstruction loss at each position; {study.latent}, {count}"
+    result = write_positions(study, picture, title)
     emit(result, as_json, f"{positions_text(result)}; picture: {picture}")
 
 

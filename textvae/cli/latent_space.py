@@ -11,7 +11,6 @@ from textvae.cli.models import (
     chosen_device,
     is_collapsed,
     load,
-    load_images,
     located,
     warn_collapsed,
 )
@@ -22,12 +21,20 @@ from textvae.cli.options import (
     Json,
     Model,
     ModelArgument,
+    RunLabelColumn,
     Seed,
     Set,
     TextColumn,
     check_data,
 )
-from textvae.cli.sources import grey_images, held_out, print_notes, print_unknown_words
+from textvae.cli.sources import (
+    grey_images,
+    held_out,
+    own_label_column,
+    print_notes,
+    print_unknown_words,
+    source_name,
+)
 from textvae.console import TrainingDisplay, emit, table
 
 if TYPE_CHECKING:
@@ -116,35 +123,117 @@ def nearest(
     emit(result, as_json, table([(d, t) for t, d in neighbours], ["distance", "text"]))
 
 
-@command("Latent space", "textvae latent runs/kingma2014_image --out pictures")
+@command(
+    "Latent space",
+    "textvae latent runs/kingma2014_image --out pictures",
+    "textvae latent runs/x --data reviews.csv --label-column stars --method tsne",
+)
 def latent(
     model: ModelArgument = None,
     named: Model = None,
     data: Data = None,
+    method: Annotated[
+        str | None, typer.Option(help="Of texts: pca (default), tsne, or umap if installed.")
+    ] = None,
+    colour: Annotated[
+        str | None,
+        typer.Option(
+            "--colour",
+            "--color",
+            help="Of texts: label (default, if there are some), length or first-word.",
+        ),
+    ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=4, help="Use this many images of each split.")
+        int | None,
+        typer.Option(min=4, help="Use so many rows of each split; default: 2,000 texts."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the pictures; default: latent in the run.")
     ] = None,
+    text_column: TextColumn = "text",
+    label_column: RunLabelColumn = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Plot the latent space of an image model.
+    """Plot the latent space of a model.
 
-    Writes a scatter plot, a manifold, traversals and metrics.
+    Of texts: a scatter plot of posterior means, by label, length or first word. Of images: a
+    scatter plot, a manifold, traversals and metrics.
     """
+    folder = located(model, named)
+    pictures = out or Path(folder if Path(folder).is_dir() else ".") / "latent"
+    columns = (text_column, label_column)
+    texts_only = {
+        "method": method is not None,
+        "colour": colour is not None,
+        "text_column": text_column != "text",
+        "label_column": label_column is not None,
+    }
+    by_modality(
+        folder,
+        device,
+        lambda vae: plot_texts(
+            vae, folder, data, *columns, method, colour, limit, pictures, seed, as_json
+        ),
+        lambda vae: plot_images(vae, folder, data, limit, pictures, seed, as_json),
+        texts_only,
+    )
+
+
+def plot_texts(
+    vae: "SentenceVAE",
+    folder: str,
+    data: str | None,
+    text_column: str,
+    label_column: str | None,
+    method: Any,
+    colour: Any,
+    limit: int | None,
+    out: Path,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Write the scatter plot of held-out texts, and print where it is."""
+    from textvae.analysis.text_latents import POINTS, TextLatents, text_latents_text
+    from textvae.training.run_data import held_out_labels, subset
+
+    if label_column is not None and colour not in (None, "label"):
+        raise ValueError(f"--label-column is for --colour label (got --colour {colour})")
+    column = own_label_column(folder, data) if label_column is None else label_column
+    if colour in (None, "label") and column is not None:
+        rows = list(zip(*held_out_labels(folder, data, text_column, column), strict=True))
+        colour = "label"
+    else:
+        rows = [(text, "") for text in held_out(folder, data, text_column)]
+    drawn = subset(rows, limit or POINTS, seed)
+    texts, labels = ([row[part] for row in drawn] for part in (0, 1))
+    latents = TextLatents(vae, texts, labels, len(rows), source_name(folder, data), seed)
+    result = latents.write(out, method or "pca", colour or "length")
+    emit(result, as_json, text_latents_text(result))
+    if is_collapsed(vae, folder, texts):
+        warn_collapsed("the picture is not meaningful: ")
+
+
+def plot_images(
+    vae: "ImageVAE",
+    folder: str,
+    data: str | None,
+    limit: int | None,
+    out: Path,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Write the pictures of an image model, and print its metrics."""
     from textvae.analysis.latent_space import LatentSpaceReport, latent_space_text
     from textvae.data.images import read_image_corpus
     from textvae.training.run_data import image_data_config, image_subset
 
-    folder = located(model, named)
     corpus = read_image_corpus(image_data_config(folder, data))
-    splits = (corpus.train, corpus.test or corpus.valid)
-    images = load_images(folder, device)
-    train, test = (images.rows(image_subset(rows, limit, seed)) for rows in splits)
-    result = LatentSpaceReport(images, train, test, seed).write(out or Path(folder) / "latent")
+    held_out_rows = corpus.test or corpus.valid
+    splits = (corpus.train, held_out_rows)
+    train, test = (vae.rows(image_subset(rows, limit, seed)) for rows in splits)
+    result = LatentSpaceReport(vae, train, test, seed, len(held_out_rows)).write(out)
     emit(result, as_json, latent_space_text(result))
 
 

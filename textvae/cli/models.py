@@ -89,19 +89,6 @@ def load(folder: str, device: str | None) -> "SentenceVAE":
     return SentenceVAE.from_pretrained(folder, chosen_device(device))
 
 
-def load_images(folder: str, device: str | None) -> "ImageVAE":
-    """The image model in a folder or under a hub name.
-
-    Raises:
-        ValueError: it is a model of texts.
-    """
-    model = image_model(folder, device)
-    if model is None:
-        load(folder, device)  # a damaged model is reported first
-        raise ValueError(f"{folder} is a model of texts: this command is for models of images")
-    return model
-
-
 def for_texts_only(options: Mapping[str, bool]) -> None:
     """Refuse options that do not apply to images.
 

@@ -1,6 +1,7 @@
 """The data that a command works on."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textvae.console import say
@@ -42,6 +43,21 @@ def print_unknown_words(vae: "SentenceVAE", texts: Sequence[str]) -> None:
 
     if text := unknown_words(vae.tokenizer, texts).text():
         print_note(text)
+
+
+def own_label_column(model: str, data: str | None) -> str | None:
+    """The column of labels that a run was trained with; None with other data, or without one."""
+    from textvae.training.run_data import text_data_config
+
+    return None if data is not None else text_data_config(model).label_column
+
+
+def source_name(model: str, data: str | None) -> str:
+    """The name of `data`, or of the run's own data, for titles."""
+    from textvae.training.run_data import text_data_config
+
+    source = text_data_config(model).source if data is None else data
+    return "the shipped corpus" if source is None else Path(source).name
 
 
 def grey_images(source: str | None) -> "ImageCorpus":

@@ -39,6 +39,8 @@ def training_arguments(
     falling = {"factor": 0.5, "patience": 0, "mode": "min" if config.select == "bound" else "max"}
     arguments = TrainingArguments(
         output_dir=str(folder),
+        # The name of the run in a tracker.
+        run_name=folder.parent.name,
         num_train_epochs=config.planned_epochs,
         per_device_train_batch_size=max(1, config.batch_size // micro_batches // world),
         gradient_accumulation_steps=micro_batches,
@@ -63,6 +65,7 @@ def training_arguments(
         # The default logs a NaN as the running average; we stop on it instead.
         logging_nan_inf_filter=False,
         disable_tqdm=True,
+        # Trackers are callbacks of the run: see `trackers`.
         report_to=[],
         ddp_find_unused_parameters=False,
         dataloader_num_workers=config.workers,

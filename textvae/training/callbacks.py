@@ -1,18 +1,21 @@
-"""Callbacks of a training: early stopping, order of the texts, progress, interruption."""
+"""Callbacks of a training: early stopping, order of the texts, progress, trackers, Ctrl-C."""
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.integrations.integration_utils import TensorBoardCallback
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    TensorBoardCallback,
+)
 
+from textvae.config import TRACKERS
 from textvae.data.batching import ShuffledBatches
 from textvae.training.arguments import MONITORED
-from textvae.training.processes import process_rank
 
 Report = Callable[[str, Mapping[str, Any]], None]
 """Called with the name of an event and its values."""
@@ -89,15 +92,28 @@ class StepReport(TrainerCallback):
             control.should_save = False
 
 
-def run_callbacks(folder: Path, stopped: threading.Event, report: Report) -> list[TrainerCallback]:
-    """Progress, stopping on request, and TensorBoard where it is installed (first process)."""
-    callbacks: list[TrainerCallback] = [StepReport(stopped, report)]
-    if process_rank() == 0:
+def trackers(names: Sequence[str], folder: Path) -> list[TrainerCallback]:
+    """A callback for each tracker; TensorBoard writes to `tensorboard` in the run's folder.
+
+    Nothing is written before training begins.
+
+    Args:
+        names: of trackers, see `TRACKERS`.
+        folder: of the run.
+
+    Raises:
+        ValueError: the package of one is not installed.
+    """
+    callbacks: list[TrainerCallback] = []
+    for name in names:
         try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            return callbacks
-        callbacks.append(TensorBoardCallback(SummaryWriter(str(folder / "tensorboard"))))
+            callbacks.append(INTEGRATION_TO_CALLBACK[name]())
+        except (ImportError, RuntimeError, ValueError):
+            raise ValueError(
+                f"train.report_to: {name} is not installed: pip install {TRACKERS[name]}"
+            ) from None
+        if isinstance(callbacks[-1], TensorBoardCallback):
+            callbacks[-1].logging_dir = str(folder / "tensorboard")
     return callbacks
 
 

@@ -30,12 +30,16 @@ class Prepared:
         valid: to validate on.
         tokenizer: of the texts; None for images.
         observed: properties of each field that is not text, see `VAEConfig`.
+        left_out: number of training texts that are too long, see `DataConfig`.
+        repeated: number of rows of `train`, its last ones, that repeat a labelled text.
     """
 
     train: Examples
     valid: Examples
     tokenizer: TextTokenizer | None
     observed: dict[str, dict[str, Any]] | None = None
+    left_out: int = 0
+    repeated: int = 0
 
     @property
     def vocab_size(self) -> int:
@@ -64,13 +68,13 @@ def prepared(
         unknown = sorted(set(corpus.labels["valid"]) - {*names, ""})
         if unknown:
             raise DataError(f"{corpus.source}: only validation texts have the label {unknown[0]!r}")
-        texts, values = labelled_texts(recipe, corpus, tokenizer, names, note)
+        texts, values, once = labelled_texts(recipe, corpus, tokenizer, names, note)
         train = with_labels(encoded_sentences(tokenizer, texts, note), values, names)
-        valid_labels = numbered(corpus.labels["valid"], names)
-        return Prepared(train, with_labels(valid, valid_labels, names), tokenizer, train.facts)
+        valid = with_labels(valid, numbered(corpus.labels["valid"], names), names)
+        counts = (len(corpus.train) - once, len(texts) - once)
+        return Prepared(train, valid, tokenizer, train.facts, *counts)
     train = encoded_sentences(tokenizer, corpus.train, note, recipe.data.max_tokens)
-    note_left_out(len(corpus.train) - len(train), recipe.data, note)
-    return Prepared(train, valid, tokenizer)
+    return Prepared(train, valid, tokenizer, left_out=len(corpus.train) - len(train))
 
 
 def labelled_texts(
@@ -79,15 +83,17 @@ def labelled_texts(
     tokenizer: TextTokenizer,
     names: list[str],
     note: Callable[[str], None],
-) -> tuple[list[str], np.ndarray]:
-    """The training texts and their labels, (N,), -1 for none, as the data section defines them."""
+) -> tuple[list[str], np.ndarray, int]:
+    """The training texts, their labels, (N,), -1 for none, and the number M of texts read.
+
+    The first M are those; the others repeat texts with a label, as the data section defines.
+    """
     config = recipe.data
     assert isinstance(config, DataConfig) and corpus.labels is not None, "texts with labels"
     lengths = encoded_sentences(tokenizer, corpus.train, note).lengths
     short = np.flatnonzero(lengths <= config.max_tokens)
     if not len(short):
         raise none_is_short(config.max_tokens, int(lengths.min()))
-    note_left_out(len(lengths) - len(short), config, note)
     values = numbered(corpus.labels["train"], names)[short]
     if config.labelled is not None:
         values = kept(values, config.labelled, recipe.train.seed)
@@ -95,13 +101,7 @@ def labelled_texts(
     note(f"{len(labelled):,} training texts have a label: {', '.join(names)}")
     rows = np.concatenate([np.arange(len(values)), np.tile(labelled, config.repeat_labelled - 1)])
     texts = list(corpus.train)
-    return [texts[short[row]] for row in rows], values[rows]
-
-
-def note_left_out(count: int, config: DataConfig, note: Callable[[str], None]) -> None:
-    """Report the number of texts that are too long, if there are some."""
-    if count:
-        note(f"{count} texts of over {config.max_tokens} tokens left out")
+    return [texts[short[row]] for row in rows], values[rows], len(short)
 
 
 def check_range(recipe: Recipe, corpus: ImageCorpus) -> None:

@@ -16,7 +16,8 @@ from textvae.evaluation.latent import fit_priors
 from textvae.graph.model import VAE, VAEConfig
 from textvae.objectives import Objective
 from textvae.recipes import Recipe, first_stage
-from textvae.training.callbacks import Report, interruptible, run_callbacks
+from textvae.training.callbacks import Report, StepReport, interruptible, trackers
+from textvae.training.description import description
 from textvae.training.folders import (
     WEIGHTS,
     InterruptedRunError,
@@ -27,6 +28,7 @@ from textvae.training.folders import (
 )
 from textvae.training.prepared import Prepared, prepared
 from textvae.training.pretraining import begin_with, finished_weights, pretrained
+from textvae.training.previews import Previews
 from textvae.training.processes import process_rank
 from textvae.training.threads import threads
 from textvae.training.trainer import VAETrainer
@@ -70,10 +72,12 @@ def train_run(
         corpus: texts or images; `valid` must not be empty.
         folder: of the run; new, unless `resume`.
         resume: go on from the newest undamaged checkpoint, or from the start if there is none.
-        report: called with an event and its values: begin, note, step, log, validation.
+        report: called with an event and its values: begin, note, step, log, validation, preview,
+            sample.
         device: "cpu" to stay off a GPU that is there.
 
     Raises:
+        ValueError: a tracker of `train.report_to` is not installed.
         RunError: the folder holds a run already, or, with `resume`, another one; or another
             process trains there.
         SpecError: the recipe's model or objective cannot be built.
@@ -101,6 +105,7 @@ def train_locked(
     def note(text: str) -> None:
         report("note", {"text": text})
 
+    logs = trackers(recipe.train.report_to, folder) if process_rank() == 0 else []
     checkpoint = open_folder(recipe, corpus, folder, resume, note, torch.get_num_threads())
     if resume and (folder / WEIGHTS).exists():
         note(f"{folder} had finished: what is left is to measure it again")
@@ -115,9 +120,11 @@ def train_locked(
             folder / "checkpoints",
             report,
             device,
-            run_callbacks(folder, stopped, report),
+            [StepReport(stopped, report), *logs],
         )
-        report("begin", description(model, rows, trainer))
+        if process_rank() == 0 or trainer.is_fsdp_enabled:
+            trainer.add_callback(Previews(trainer, rows.tokenizer, report, logs))
+        report("begin", description(recipe, model, rows, trainer))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stopped.is_set():
         raise InterruptedRunError(how_to_go_on(folder))
@@ -182,18 +189,3 @@ def training_words(rows: Prepared) -> list[list[int]] | None:
     if tokenizer_kind(rows.tokenizer) not in ("bpe", "unigram"):
         return None
     return words_of(rows.tokenizer.pieces, texts)
-
-
-def description(model: VAE, rows: Prepared, trainer: VAETrainer) -> dict[str, Any]:
-    """Sizes of a run, for the report's "begin"."""
-    return {
-        "parameters": sum(
-            p.numel() for name, p in model.named_parameters() if not name.startswith("objective.")
-        ),
-        "vocabulary": rows.vocab_size,
-        "train": len(rows.train),
-        "valid": len(rows.valid),
-        "steps": trainer.batches.steps * trainer.config.planned_epochs,
-        "epochs": trainer.config.planned_epochs,
-        "device": str(trainer.args.device),
-    }

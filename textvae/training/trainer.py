@@ -258,9 +258,9 @@ class VAETrainer(Trainer):
         metrics |= {} if weight is None else {"kl_weight": weight}
         logs = {f"eval_{name}": value for name, value in metrics.items()}
         self.log(logs)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, logs)
         progress = {"step": self.state.global_step, "epoch": self.state.epoch or 0.0}
         self.report("validation", {**metrics, **progress})
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, logs)
         return logs
 
     @property

@@ -1,0 +1,257 @@
+"""The latent space of a text model: posterior means of held-out texts as points in a plane."""
+
+import importlib.util
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from textvae.analysis.exports import write_json
+from textvae.api.sentence import SentenceVAE
+from textvae.checkpoints import atomic_folder
+from textvae.plots import plot_scatter, plot_values
+from textvae.vocabulary import MISSING
+
+Method = Literal["pca", "tsne", "umap"]
+Colour = Literal["label", "length", "first-word"]
+
+POINTS = 2000
+"""Texts that are drawn where no limit is given: t-SNE of so many takes seconds."""
+GROUPS = 20
+"""Most labels or first words with a colour of their own; the rest is grey."""
+FIRST_WORDS = 10
+"""Most first words with a colour of their own."""
+PERPLEXITY = 30.0
+"""Of t-SNE; a third of the other texts where they are fewer than three times as many."""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Points in a plane.
+
+    Args:
+        points: (N, 2).
+        axes: names of the two axes.
+        variance: share of the variance of each axis; None where the method has none.
+        note: the method in words, with its settings.
+    """
+
+    points: np.ndarray
+    axes: tuple[str, str]
+    variance: tuple[float, float] | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A group of each text, for its colour.
+
+    Args:
+        numbers: (N,), int64; -1 for the rest.
+        names: of the groups.
+        legend: what the groups are.
+    """
+
+    numbers: np.ndarray
+    names: dict[int, str]
+    legend: str
+
+
+def project(means: np.ndarray, method: Method, seed: int) -> Projection:
+    """Posterior means, (N, D), in the plane.
+
+    Raises:
+        ValueError: an unknown method, fewer than four texts, a method that is not installed, or
+            neighbours of means that are all equal.
+    """
+    if method not in get_args(Method):
+        raise ValueError(f"--method must be {', '.join(get_args(Method))} (got {method!r})")
+    if len(means) < 4:
+        raise ValueError(f"at least 4 texts are needed for a picture (got {len(means)})")
+    if method == "pca":
+        return principal_components(means)
+    if not np.ptp(means, axis=0).any():
+        raise ValueError(f"--method {method}: the posterior means of all texts are equal")
+    return t_sne(means, seed) if method == "tsne" else umap(means, seed)
+
+
+def principal_components(means: np.ndarray) -> Projection:
+    """The two directions of largest variance; the sign of each makes its largest weight positive.
+
+    A direction of which one dimension has half the weight or more (squared) names it.
+    """
+    centred = (means - means.mean(0)).astype(np.float64)
+    if centred.shape[1] == 1:
+        centred = np.pad(centred, [(0, 0), (0, 1)])
+    _, values, directions = np.linalg.svd(centred, full_matrices=False)
+    largest = np.abs(directions[:2]).argmax(1)
+    directions = directions[:2] * np.sign(directions[[0, 1], largest])[:, None]
+    shares = values**2 / ((values**2).sum() or 1.0)
+    axes = []
+    for number in range(2):
+        mainly = directions[number, largest[number]] ** 2 >= 0.5 and shares[number] > 0
+        dimension = f", mainly dimension {largest[number]}" if mainly else ""
+        axes.append(
+            f"principal component {number + 1} ({shares[number]:.0%} of the variance{dimension})"
+        )
+    both = shares[:2].sum()
+    note = f"PCA of {means.shape[1]} dimensions, {both:.0%} of the variance"
+    variance = (float(shares[0]), float(shares[1]))
+    return Projection(centred @ directions.T, (axes[0], axes[1]), variance, note)
+
+
+def t_sne(means: np.ndarray, seed: int) -> Projection:
+    """t-SNE of scikit-learn, begun at the principal components where there are two.
+
+    Source: van der Maaten & Hinton 2008, Journal of Machine Learning Research 9.
+    """
+    from sklearn.manifold import TSNE
+
+    perplexity = min(PERPLEXITY, (len(means) - 1) / 3)
+    init = "pca" if means.shape[1] > 1 else "random"
+    embedding = TSNE(perplexity=perplexity, init=init, random_state=seed)
+    note = (
+        f"t-SNE of {means.shape[1]} dimensions, perplexity {perplexity:.3g}; "
+        "distances between clusters mean little"
+    )
+    return Projection(embedding.fit_transform(means), ("t-SNE 1", "t-SNE 2"), None, note)
+
+
+def umap(means: np.ndarray, seed: int) -> Projection:
+    """UMAP, where umap-learn is installed.
+
+    Raises:
+        ValueError: it is not.
+
+    Source: McInnes et al. 2018, arXiv:1802.03426.
+    """
+    if importlib.util.find_spec("umap") is None:
+        raise ValueError("--method umap: pip install umap-learn, or take pca or tsne")
+    from umap import UMAP  # type: ignore[import-not-found]
+
+    embedding = UMAP(n_neighbors=min(15, len(means) - 1), random_state=seed)
+    note = f"UMAP of {means.shape[1]} dimensions; distances between clusters mean little"
+    return Projection(embedding.fit_transform(means), ("UMAP 1", "UMAP 2"), None, note)
+
+
+def most_frequent(values: Sequence[str], most: int, rest: str, legend: str) -> Groups:
+    """The most frequent values as groups, the most frequent first; blank and other ones are -1."""
+    counts = Counter(value for value in values if value)
+    # Of equally frequent ones the first in the alphabet, so that the order of texts plays no part.
+    ordered = sorted(counts, key=lambda value: (-counts[value], value))
+    numbers = {value: number for number, value in enumerate(ordered[:most])}
+    others = len(ordered) - len(numbers)
+    names = {number: value for value, number in numbers.items()}
+    names[MISSING] = f"{others} other {rest}" if others else f"no {legend}"
+    chosen = np.array([numbers.get(value, MISSING) for value in values])
+    return Groups(chosen, names, legend)
+
+
+def first_words(texts: Sequence[str]) -> Groups:
+    """Texts by their first word."""
+    words = [(text.split() or [""])[0] for text in texts]
+    return most_frequent(words, FIRST_WORDS, "words", "first word")
+
+
+class TextLatents:
+    """A picture of the posterior means of held-out texts.
+
+    Args:
+        vae: the model.
+        texts: held-out texts, at least four.
+        labels: of the texts, blank where there is none; None where they have none.
+        total: number of held-out texts that these were drawn from.
+        source: of the texts, for the title.
+        seed: of the drawing, and of t-SNE and UMAP.
+    """
+
+    def __init__(
+        self,
+        vae: SentenceVAE,
+        texts: Sequence[str],
+        labels: Sequence[str] | None = None,
+        total: int | None = None,
+        source: str = "",
+        seed: int = 0,
+    ):
+        self.vae, self.texts, self.labels = vae, list(texts), labels
+        self.total = len(self.texts) if total is None else total
+        self.source, self.seed = source, seed
+        self.means = np.asarray(vae.encode(self.texts))
+
+    def write(self, folder: Path, method: Method = "pca", colour: Colour = "length") -> dict:
+        """Write `METHOD-COLOUR.png`, with a JSON file beside it, into a folder; return the result.
+
+        Raises:
+            ValueError: an unknown method or colour, labels that are not there, or too few texts.
+        """
+        if colour not in get_args(Colour):
+            raise ValueError(f"--colour must be {', '.join(get_args(Colour))} (got {colour!r})")
+        if colour == "label" and not any(self.labels or []):
+            raise ValueError("--colour label: the texts have none: name their --label-column")
+        projection = project(self.means, method, self.seed)
+        name = f"{method}-{colour}"
+        result = self.result(projection, method, colour) | {"picture": str(folder / f"{name}.png")}
+        with atomic_folder(folder) as partial:
+            self.draw(projection, colour, partial / f"{name}.png")
+            write_json(partial / f"{name}.json", result)
+        return result
+
+    def result(self, projection: Projection, method: Method, colour: Colour) -> dict[str, Any]:
+        """The JSON output without the path of the picture."""
+        return {
+            "texts": len(self.texts),
+            "held_out": self.total,
+            "dimensions": self.vae.dim,
+            "method": method,
+            "colour": colour,
+            "variance": projection.variance,
+            "seed": self.seed,
+        }
+
+    def draw(self, projection: Projection, colour: Colour, out: Path) -> None:
+        """Write the picture with its caption, axes and legend."""
+        title = self.title(projection, colour)
+        if colour == "length":
+            lengths = np.array([len(text.split()) for text in self.texts])
+            plot_values(projection.points, lengths, "words", projection.axes, title, out)
+            return
+        groups = (
+            most_frequent(self.labels or [], GROUPS, "labels", "label")
+            if colour == "label"
+            else first_words(self.texts)
+        )
+        plot_scatter(
+            projection.points,
+            groups.numbers,
+            groups.names,
+            projection.axes,
+            title,
+            out,
+            groups.legend,
+        )
+
+    def title(self, projection: Projection, colour: Colour) -> str:
+        """Model, texts, method, colour and seed, in three lines."""
+        name = self.vae.model.config.recipe or "text model"
+        drawn = "" if len(self.texts) == self.total else f" of {self.total:,}"
+        source = f" ({self.source})" if self.source else ""
+        return (
+            f"{name}: posterior means of {len(self.texts):,}{drawn} held-out texts{source}\n"
+            f"{projection.note}\ncolour: {colour.replace('-', ' ')}; seed {self.seed}"
+        )
+
+
+def text_latents_text(result: Mapping[str, Any]) -> str:
+    """The result for a terminal."""
+    shares = result["variance"]
+    method = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}[result["method"]]
+    if shares is not None:
+        method += f", {shares[0]:.1%} and {shares[1]:.1%} of the variance"
+    return (
+        f"{result['texts']:,} of {result['held_out']:,} texts, {result['dimensions']} dimensions, "
+        f"{method} -> {result['picture']}"
+    )

@@ -1,0 +1,88 @@
+"""The facts of a run before its first step: its data, its size, the end of its schedules."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from textvae.config import DataConfig
+from textvae.data.batching import Sentences
+from textvae.data.fields import sentences_of
+from textvae.data.tokenizers import tokenizer_kind
+from textvae.graph.model import VAE
+from textvae.objectives.schedules import Schedule
+from textvae.recipes import Recipe
+from textvae.training.prepared import Prepared
+from textvae.training.trainer import VAETrainer
+from textvae.vocabulary import UNK
+
+COMPARED = 1_000_000
+"""Most texts among which duplicates are counted: a hash of each is in memory."""
+ENDLESS = 10**12
+"""An optimizer step at which every schedule has come to its end."""
+
+
+def description(recipe: Recipe, model: VAE, rows: Prepared, trainer: VAETrainer) -> dict[str, Any]:
+    """What a run will train on and for how long, for the report's "begin".
+
+    Texts add `repeated`, `tokens`, `duplicates`, `unknown`, `left_out` and `max_tokens`; `unknown`
+    is None for a tokenizer that spells every word.
+    """
+    steps = trainer.batches.steps * trainer.config.epochs
+    return {
+        "parameters": sum(
+            p.numel() for name, p in model.named_parameters() if not name.startswith("objective.")
+        ),
+        "vocabulary": rows.vocab_size,
+        "train": len(rows.train),
+        "valid": len(rows.valid),
+        "steps": steps,
+        "epochs": trainer.config.epochs,
+        "device": str(trainer.args.device),
+        "schedules": schedule_ends(model.objective, steps),
+        **text_facts(recipe, rows),
+    }
+
+
+def text_facts(recipe: Recipe, rows: Prepared) -> dict[str, Any]:
+    """The facts about the training texts; none of images."""
+    texts = sentences_of(rows.train)
+    if texts is None or not isinstance(recipe.data, DataConfig):
+        return {}
+    has_unknown = rows.tokenizer is not None and tokenizer_kind(rows.tokenizer) == "word"
+    unknown = int(texts.counts(rows.vocab_size)[UNK]) / texts.targets if has_unknown else None
+    return {
+        "repeated": rows.repeated,
+        "tokens": texts.targets,
+        "duplicates": duplicate_share(texts, len(texts) - rows.repeated),
+        "unknown": unknown,
+        "left_out": rows.left_out,
+        "max_tokens": recipe.data.max_tokens,
+    }
+
+
+def duplicate_share(texts: Sentences, count: int) -> float:
+    """The share of the first `count` texts, at most `COMPARED`, that have an earlier one's ids."""
+    count = min(count, COMPARED)
+    ends = pairwise(texts.offsets[: count + 1].tolist())
+    return 1 - len({hash(texts.ids[start:end].tobytes()) for start, end in ends}) / count
+
+
+def schedule_ends(objective: Any, steps: int) -> list[dict[str, Any]]:
+    """The value of each schedule that is no constant: at first, after `steps` steps, in the end."""
+    ends = []
+    for name, schedule in schedules_of(objective):
+        first, last, end = (schedule(step) for step in (0, steps, ENDLESS))
+        if not first == last == end:
+            ends.append({"name": name, "first": first, "last": last, "end": end})
+    return ends
+
+
+def schedules_of(objective: Any) -> Iterator[tuple[str, Schedule]]:
+    """The schedules of an objective and of its terms, by name, such as `kl_weight`."""
+    for name, value in vars(objective).items():
+        if isinstance(value, Schedule):
+            yield name, value
+    for term in objective.terms:
+        for name, value in vars(term).items():
+            if isinstance(value, Schedule):
+                yield f"{term.kind} {name}", value
