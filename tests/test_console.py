@@ -144,7 +144,7 @@ def test_slow_steps_are_estimated_after_seconds():
     assert time.left() == pytest.approx(28)
 
 
-def shown(capsys, step: int) -> str:
+def run_shown(capsys, step: int) -> str:
     """What a display prints for a run that begins, or goes on, with a step."""
     display, clock = TrainingDisplay(), Clock()
     display("begin", TEXTS)
@@ -159,13 +159,13 @@ def shown(capsys, step: int) -> str:
 
 
 def test_a_run_shows_the_time_without_a_terminal(capsys):
-    err = shown(capsys, 1)
+    err = run_shown(capsys, 1)
     assert "about 44 s in all\n" in err
     assert "epoch 3/7  nll 61.20  reconstruction 55.00  42 s left\n" in err
 
 
 def test_a_resumed_run_shows_the_time_that_is_left(capsys):
-    assert "about 24 s left\n" in shown(capsys, 181)
+    assert "about 24 s left\n" in run_shown(capsys, 181)
 
 
 def preview_shown(capsys, terminal: bool) -> str:

@@ -82,7 +82,7 @@ def load(folder: str, device: str | None) -> "SentenceVAE":
     from textvae.graph.folders import is_image_model
 
     if is_image_model(folder):
-        load_images(folder, device)  # a damaged model is reported first
+        image_model(folder, device)  # a damaged model is reported first
         raise ValueError(f"{folder} is a model of images: this command is for models of texts")
     from textvae.api.sentence import SentenceVAE
 

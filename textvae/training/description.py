@@ -1,6 +1,5 @@
 """The facts of a run before its first step: its data, its size, the end of its schedules."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +8,6 @@ from textvae.data.batching import Sentences
 from textvae.data.fields import sentences_of
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.graph.model import VAE
-from textvae.objectives.schedules import Schedule
 from textvae.recipes import Recipe
 from textvae.training.prepared import Prepared
 from textvae.training.trainer import VAETrainer
@@ -27,7 +25,7 @@ def description(recipe: Recipe, model: VAE, rows: Prepared, trainer: VAETrainer)
     Texts add `repeated`, `tokens`, `duplicates`, `unknown`, `left_out` and `max_tokens`; `unknown`
     is None for a tokenizer that spells every word.
     """
-    steps = trainer.batches.steps * trainer.config.epochs
+    steps = trainer.batches.steps * trainer.config.planned_epochs
     return {
         "parameters": sum(
             p.numel() for name, p in model.named_parameters() if not name.startswith("objective.")
@@ -36,7 +34,7 @@ def description(recipe: Recipe, model: VAE, rows: Prepared, trainer: VAETrainer)
         "train": len(rows.train),
         "valid": len(rows.valid),
         "steps": steps,
-        "epochs": trainer.config.epochs,
+        "epochs": trainer.config.planned_epochs,
         "device": str(trainer.args.device),
         "schedules": schedule_ends(model.objective, steps),
         **text_facts(recipe, rows),
@@ -70,19 +68,8 @@ def duplicate_share(texts: Sentences, count: int) -> float:
 def schedule_ends(objective: Any, steps: int) -> list[dict[str, Any]]:
     """The value of each schedule that is no constant: at first, after `steps` steps, in the end."""
     ends = []
-    for name, schedule in schedules_of(objective):
+    for name, schedule in objective.schedules.items():
         first, last, end = (schedule(step) for step in (0, steps, ENDLESS))
         if not first == last == end:
             ends.append({"name": name, "first": first, "last": last, "end": end})
     return ends
-
-
-def schedules_of(objective: Any) -> Iterator[tuple[str, Schedule]]:
-    """The schedules of an objective and of its terms, by name, such as `kl_weight`."""
-    for name, value in vars(objective).items():
-        if isinstance(value, Schedule):
-            yield name, value
-    for term in objective.terms:
-        for name, value in vars(term).items():
-            if isinstance(value, Schedule):
-                yield f"{term.kind} {name}", value
