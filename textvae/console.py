@@ -4,7 +4,7 @@ import errno
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -109,10 +109,16 @@ class TrainingDisplay:
 
     Args:
         quiet: print nothing.
+        warning: the warning at an event, if any, of its name and values.
     """
 
-    def __init__(self, quiet: bool = False):
+    def __init__(
+        self,
+        quiet: bool = False,
+        warning: Callable[[str, Mapping[str, Any]], str | None] = lambda event, values: None,
+    ):
         self.quiet = quiet
+        self.warning = warning
         self.row = "sentence"
         self.progress: Any = None
         self.task: Any = None
@@ -121,6 +127,8 @@ class TrainingDisplay:
         """Show one event of a run."""
         if not self.quiet:
             getattr(self, event)(values)
+            if warning := self.warning(event, values):
+                say(warning)
 
     def begin(self, values: Mapping[str, Any]) -> None:
         """Print the sizes of data and model, and start the bar."""
@@ -171,7 +179,7 @@ class TrainingDisplay:
             self.progress.update(self.task, terms=terms)
 
     def validation(self, values: Mapping[str, Any]) -> None:
-        """Print a line for a validation, and a warning when the latent is collapsed."""
+        """Print a line for a validation."""
         parts = [f"epoch {values['epoch']:.0f}", f"nll {values['nll']:.2f}"]
         parts.append(f"reconstruction {values['reconstruction_loss']:.2f}")
         if "active_units" in values:
@@ -184,8 +192,6 @@ class TrainingDisplay:
         if "accuracy" in values:
             parts.append(f"accuracy {values['accuracy']:.3f}")
         say("  ".join(parts))
-        if values.get("collapsed"):
-            say(f"warning: the latent is collapsed: the posterior is the same for every {self.row}")
 
     def note(self, values: Mapping[str, Any]) -> None:
         """Print a remark."""

@@ -21,7 +21,7 @@ from textvae.data.readers import SURROGATE
 from textvae.data.tokenizers import decode_ids, load_tokenizer, tokenizer_kind
 from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
-from textvae.evaluation.latent import is_collapsed, is_deterministic
+from textvae.evaluation.latent import is_deterministic
 from textvae.evaluation.likelihood import likelihood, perplexity
 from textvae.evaluation.positions import (
     WORTHLESS,
@@ -32,6 +32,7 @@ from textvae.evaluation.positions import (
     shuffled_z_gap,
 )
 from textvae.evaluation.text import Generation
+from textvae.evaluation.verdict import NEAR_PRIOR
 from textvae.graph.generation import Decoding, generate
 from textvae.graph.model import VAE
 from textvae.vocabulary import PAD
@@ -412,7 +413,7 @@ class SentenceVAE(TrainedVAE):
         if is_deterministic(self.model):
             return False
         batches = [batch for _, batch in self.sentences(texts).in_length_order()]
-        return is_collapsed(likelihood(self.model, batches, samples=1).kl.mean().item())
+        return likelihood(self.model, batches, samples=1).kl.mean().item() < NEAR_PRIOR
 
 
 def before_padding(row: Sequence[int]) -> list[int]:

@@ -9,11 +9,10 @@ from textvae.cli.app import command
 from textvae.cli.models import (
     by_modality,
     check_device,
-    is_collapsed,
     load,
     load_images,
     located,
-    warn_collapsed,
+    warn_meaningless,
 )
 from textvae.cli.options import (
     Data,
@@ -101,8 +100,7 @@ def nearest(
     folder = located(model)
     vae = load(folder, device)
     neighbours = vae.nearest(text, held_out(folder, data, text_column), count)
-    if is_collapsed(vae, folder, [text]):
-        warn_collapsed("the neighbours are not meaningful: ")
+    warn_meaningless(vae, folder, [text], "the neighbours are not meaningful: ")
     result = [{"text": near, "distance": distance} for near, distance in neighbours]
     emit(result, as_json, table([(d, t) for t, d in neighbours], ["distance", "text"]))
 
@@ -170,6 +168,7 @@ def reduce(
         dimension_reduction_text,
         linear_rows,
     )
+    from textvae.analysis.wording import training_warning
 
     if set_ and not autoencoders:
         raise ValueError("--set is for --autoencoders: linear codes have no recipe")
@@ -178,7 +177,7 @@ def reduce(
     linear = linear_rows(train, test, dim or [2, 20])
     trained: list[dict[str, Any]] = []
     if autoencoders:
-        display = TrainingDisplay()
+        display = TrainingDisplay(warning=training_warning)
         try:
             trained = autoencoder_rows(
                 train[0], test[0], output, set_ or [], display, check_device(device)

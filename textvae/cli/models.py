@@ -1,7 +1,7 @@
 """The model that a command works on: where it is, and the interface of its modality."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textvae.console import say
 
@@ -142,15 +142,25 @@ def check_device(device: str | None) -> str:
     return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def is_collapsed(vae: "SentenceVAE", folder: str, texts: list[str]) -> bool:
-    """Whether the posterior is collapsed, as stored after training or measured on these texts."""
+def warn_meaningless(
+    vae: "SentenceVAE", folder: str, texts: list[str], consequence: str = ""
+) -> bool:
+    """Whether z says nothing of a text, by the stored metrics or on these texts; then print it.
+
+    Args:
+        vae: the model.
+        folder: of it; its stored metrics are of more texts.
+        texts: of the question.
+        consequence: of it for the answer.
+    """
+    from textvae.analysis.wording import latent_warning
+    from textvae.evaluation.verdict import Verdict, verdict_of
     from textvae.training.run_data import stored_metrics
 
-    return bool(stored_metrics(folder).get("collapsed")) or vae.is_collapsed_for(texts)
-
-
-def warn_collapsed(consequence: str = "", unit: Literal["sentence", "image"] = "sentence") -> None:
-    """Print that the latent is collapsed, and settings to try."""
-    from textvae.analysis.wording import collapse_warning
-
-    say(f"warning: {consequence}{collapse_warning(unit)}")
+    stored = stored_metrics(folder)
+    verdict = verdict_of(stored) if stored else Verdict.TOO_FEW_TEXTS
+    if not verdict.meaningless and vae.is_collapsed_for(texts):
+        verdict = Verdict.COLLAPSED
+    if verdict.meaningless:
+        say(latent_warning(verdict, folder, consequence))
+    return verdict.meaningless

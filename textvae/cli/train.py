@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import check_device, warn_collapsed
+from textvae.cli.models import check_device
 from textvae.cli.options import Device, Json, RecipeData, RecipeTextColumn, Set
-from textvae.console import TrainingDisplay, emit
+from textvae.console import TrainingDisplay, emit, say
 
 
 @command(
@@ -36,13 +36,14 @@ def train(
 ) -> None:
     """Train a model from a recipe.
 
-    Prints held-out metrics, reconstructions, samples and an interpolation.
+    Prints held-out metrics, a verdict on the latent, reconstructions, samples and an interpolation.
     """
     from textvae.analysis.summary import summarize_run
+    from textvae.analysis.wording import training_warning, verdict_warning
     from textvae.training import workflow as training
 
     check_device(device)
-    display = TrainingDisplay(quiet=training.process_rank() > 0)
+    display = TrainingDisplay(training.process_rank() > 0, training_warning)
     given = (set_ or [], data, text_column, output, display, summarize_run, device)
     try:
         if resume:
@@ -53,5 +54,5 @@ def train(
         display.close()
     if finished is not None:
         emit(finished.summary, as_json, finished.text())
-        if finished.metrics["collapsed"]:
-            warn_collapsed(unit="image" if finished.pictures else "sentence")
+        if as_json and (warning := verdict_warning(finished.verdict)):
+            say(warning)

@@ -178,4 +178,5 @@ def description(model: VAE, rows: Prepared, trainer: VAETrainer) -> dict[str, An
         "steps": trainer.batches.steps * trainer.config.epochs,
         "epochs": trainer.config.epochs,
         "device": str(trainer.args.device),
+        "kl_schedule": getattr(model.objective, "kl_weight", None),
     }
