@@ -238,7 +238,8 @@ def remedies_for(
         codes += [RemedyCode.MINIMUM_KL, RemedyCode.ENCODER_FIRST]
     elif verdict is Verdict.PAID_BUT_UNUSED:
         # A larger KL does not help where the KL exceeds the mutual information already.
-        codes += [RemedyCode.WORD_DROPOUT, RemedyCode.AUXILIARY_LOSS, RemedyCode.ENCODER_FIRST]
+        codes += [RemedyCode.LOWER_RATE_WEIGHT, RemedyCode.WORD_DROPOUT]
+        codes += [RemedyCode.AUXILIARY_LOSS, RemedyCode.ENCODER_FIRST]
     elif verdict is Verdict.ACTIVE:
         if mismatches_prior(metrics):
             codes += [RemedyCode.FITTED_PRIOR, RemedyCode.PRIOR_MATCHING]

@@ -45,6 +45,7 @@ class RemedyCode(StrEnum):
     AUXILIARY_LOSS = "auxiliary_loss"
     ANNEALING = "annealing"
     LOWER_KL_WEIGHT = "lower_kl_weight"
+    LOWER_RATE_WEIGHT = "lower_rate_weight"
     FITTED_PRIOR = "fitted_prior"
     LOWER_TEMPERATURE = "lower_temperature"
     PRIOR_MATCHING = "prior_matching"

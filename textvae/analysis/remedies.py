@@ -11,14 +11,14 @@ from textvae.config import DataConfig, ImageDataConfig
 from textvae.decoders import Decoder
 from textvae.decoders.text import TokenDecoder
 from textvae.encoders import Encoder
-from textvae.evaluation.verdict import FORESEEABLE, TrainingRecord
+from textvae.evaluation.verdict import FEW_STEPS, FORESEEABLE, TrainingRecord
 from textvae.families import Family
 from textvae.objectives import Objective
 from textvae.objectives.schedules import Schedule
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import arguments
 from textvae.training.folders import RECIPE
-from textvae.training.history import kl_schedule
+from textvae.training.history import kl_schedule, schedule_of
 
 MOST_REMEDIES, MOST_RECIPES = 4, 2
 """Remedies that a diagnosis names at most, and how many of them are other recipes."""
@@ -30,12 +30,12 @@ FINISHED = 0.95
 """Share of the planned KL weight that advice on a schedule reaches."""
 
 RISING = 0.8
-"""Share of the steps in which an advised schedule rises; the rest train under its end."""
+"""Share of the steps in which the KL weight rises, as advised; the rest train under its end."""
 
 STEP_KEYS = {"midpoint": 1, "steps": 1, "delay": 1, "period": 1, "steepness": -1}
 """Arguments of schedules that are steps, or per step: the power of a factor of time."""
 
-ENOUGH_STEPS, LONGER = 2000, 3
+ENOUGH_STEPS, LONGER = FEW_STEPS, 3
 """Steps that advice on a short training gives at least, and by what it multiplies the epochs."""
 
 MOST_EPOCHS = 10_000
@@ -178,9 +178,10 @@ def causes_of(recipe: Recipe) -> list[Finding]:
 
 
 def has_full_kl_weight(recipe: Recipe) -> bool:
-    """Whether the KL has its full weight from the first step, and no part of it is free."""
-    only = objective_class(recipe).penalizes_kl_only and not has_free_bits(recipe)
-    return only and not (anneals(recipe) or lowers_kl_weight(recipe))
+    """Whether a KL that can vanish has its full weight from the first step, none of it free."""
+    only = objective_class(recipe).penalizes_kl_only
+    eased = (has_free_bits, has_minimum_kl, anneals, lowers_kl_weight)
+    return only and not any(eases(recipe) for eases in eased)
 
 
 # Settings of the trained recipe.
@@ -234,7 +235,7 @@ def more_epochs(recipe: Recipe, training: TrainingRecord | None) -> Overrides:
 
 
 def epochs_to_finish(schedule: Schedule | None, steps: int, epochs: int) -> int | None:
-    """The epochs after which a schedule is near its end; None where there are none.
+    """The epochs of which a schedule takes `RISING`; None where there are too many.
 
     Args:
         schedule: of the KL weight.
@@ -245,7 +246,8 @@ def epochs_to_finish(schedule: Schedule | None, steps: int, epochs: int) -> int 
         return None
     enough = FINISHED * schedule(FORESEEABLE)
     numbers = range(epochs, MOST_EPOCHS + 1)
-    return next((n for n in numbers if schedule(n * steps // epochs) >= enough), None)
+    last = (n for n in numbers if schedule(int(RISING * n * steps / epochs)) >= enough)
+    return next((n for n in last if schedule(n * steps // epochs) >= enough), None)
 
 
 def earlier_schedule(recipe: Recipe, training: TrainingRecord | None) -> Overrides:
@@ -284,9 +286,10 @@ def steps_to_finish(schedule: Schedule) -> int:
 
 
 def free_bits(recipe: Recipe, training: TrainingRecord | None) -> Overrides:
-    """Four free nats, for objectives that have free bits."""
+    """Four free nats, for objectives that have free bits and a KL that can vanish."""
     parameters, _ = arguments(objective_class(recipe))
-    return ["objective.free_bits=4"] if "free_bits" in parameters else None
+    fit = "free_bits" in parameters and not has_minimum_kl(recipe)
+    return ["objective.free_bits=4"] if fit else None
 
 
 def more_word_dropout(recipe: Recipe, training: TrainingRecord | None) -> Overrides:
@@ -312,6 +315,17 @@ def lower_kl_weight(recipe: Recipe, training: TrainingRecord | None) -> Override
     return ["objective.kl_weight=0.3"] if has_full_kl_weight(recipe) else None
 
 
+def lower_rate_weight(recipe: Recipe, training: TrainingRecord | None) -> Overrides:
+    """A lower weight of the distance to a target of the KL.
+
+    A high one reaches the target the shortest way: the same shift of every posterior.
+    """
+    schedule = schedule_of(recipe, "weight")
+    if schedule is None or not objective_class(recipe).prevents_collapse:
+        return None
+    return ["objective.weight=2"] if schedule(FORESEEABLE) > 2 else None
+
+
 def fitted_prior(recipe: Recipe, training: TrainingRecord | None) -> Overrides:
     """A prior that is fitted after training, for each latent that has its family's own."""
     nodes = recipe.model.get("latents") or []
@@ -326,6 +340,7 @@ SETTINGS: dict[RemedyCode, Callable[[Recipe, TrainingRecord | None], Overrides]]
     RemedyCode.WORD_DROPOUT: more_word_dropout,
     RemedyCode.ANNEALING: annealing,
     RemedyCode.LOWER_KL_WEIGHT: lower_kl_weight,
+    RemedyCode.LOWER_RATE_WEIGHT: lower_rate_weight,
     RemedyCode.FITTED_PRIOR: fitted_prior,
 }
 """Measures that are settings of any recipe."""
@@ -352,6 +367,8 @@ def recipe_for(
 ) -> Remedy | None:
     """The nearest shipped recipe that takes a measure; None where the trained one does.
 
+    None also for a measure that is a setting of the trained one, or has no place in it.
+
     Args:
         code: the measure.
         trained: what was trained.
@@ -359,7 +376,7 @@ def recipe_for(
         named: recipes that are advised already.
     """
     recipe = trained.recipe
-    if code not in USES or (recipe is not None and USES[code](recipe)):
+    if code not in USES or (recipe is not None and (code in SETTINGS or USES[code](recipe))):
         return None
     images = recipe is not None and isinstance(recipe.data, ImageDataConfig)
     candidates = [r for r in recipes_with_latents(images) if USES[code](r) and r.name not in named]

@@ -74,6 +74,7 @@ REMEDIES = {
     RemedyCode.AUXILIARY_LOSS: "a loss that predicts the words from z alone",
     RemedyCode.ANNEALING: "a KL weight that rises from 0",
     RemedyCode.LOWER_KL_WEIGHT: "a lower KL weight",
+    RemedyCode.LOWER_RATE_WEIGHT: "a weight of the KL's target that information can outbid",
     RemedyCode.FITTED_PRIOR: "a prior that is fitted to the posteriors after training",
     RemedyCode.LOWER_TEMPERATURE: "a lower sampling temperature: samples nearer to the data",
     RemedyCode.PRIOR_MATCHING: "matches the aggregate posterior to the prior",
@@ -98,7 +99,8 @@ UNCHECKED = {
     Unchecked.TRAINING: "how the model was trained, which the folder does not record",
     Unchecked.KL_SCHEDULE: "the schedule of the KL weight, of which there is none or no record",
     Unchecked.PROGRESS: "whether the validation nll still fell: that takes two validations",
-    Unchecked.SHUFFLED_Z_GAP: "whether the decoder ignores z: that takes several texts whose words have an order",
+    Unchecked.SHUFFLED_Z_GAP: "whether the decoder ignores z: that takes several texts in which "
+    "words have an order",
     Unchecked.REFERENCES: "the nll of n-gram models of the same texts",
     Unchecked.GENERATION: "generated text (textvae evaluate --generation)",
     Unchecked.SEEDS: "other seeds",

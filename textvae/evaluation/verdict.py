@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import fmean
 from typing import Any, Self
 
 from textvae.evaluation.positions import WORTHLESS
@@ -102,11 +103,15 @@ class TrainingRecord:
     def fall(self) -> float | None:
         """The fall of the validation nll over the last quarter of the steps, as a share of it.
 
-        None with fewer than two validations.
+        Of many validations, each is the mean of itself and those before it, an eighth of all. None
+        with fewer than two.
         """
-        points = [
-            (row["step"], row["nll"]) for row in self.validation if row.get("nll") is not None
+        rows = [(row["step"], row["nll"]) for row in self.validation if row.get("nll") is not None]
+        window = max(1, len(rows) // 8)
+        means = [
+            fmean(nll for _, nll in rows[max(0, n - window) : n]) for n in range(1, len(rows) + 1)
         ]
+        points = [(step, mean) for (step, _), mean in zip(rows, means, strict=True)]
         if len(points) < 2 or points[-1][1] <= 0:
             return None
         last, end = points[-1]

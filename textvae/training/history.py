@@ -80,8 +80,13 @@ def planned_kl_weight(folder: Path) -> float | None:
 
 def kl_schedule(recipe: Recipe) -> Schedule | None:
     """The schedule of the KL weight of a recipe's objective; None if it has none."""
+    return schedule_of(recipe, "kl_weight")
+
+
+def schedule_of(recipe: Recipe, name: str) -> Schedule | None:
+    """The schedule of an argument of a recipe's objective; None if it has no such argument."""
     parameters, _ = arguments(Objective.kinds[recipe.objective["kind"]])
-    if "kl_weight" not in parameters:
+    if name not in parameters:
         return None
-    given = recipe.objective.get("kl_weight", parameters["kl_weight"].default)
+    given = recipe.objective.get(name, parameters[name].default)
     return given if isinstance(given, Schedule) else Schedule.build(given)
