@@ -22,6 +22,7 @@ def test_stored_metrics_are_compared(runs, textvae):
     assert vae.split()[0] == "vae" and lm.split()[0] == "lm"
     rows = textvae("compare", runs / "vae", runs / "lm", "--json").json
     stored = json.loads((runs / "vae/results.json").read_text())["metrics"]
+    assert rows[0].pop("verdict") == "undertrained" and "undertrained" in vae
     assert rows[0] == {"run": "vae", **stored} and rows[1]["run"] == "lm"
     assert all(name in header for key, name in COLUMNS.items() if key != "images")
     assert f"{stored['nll']:.3f}" in vae and f"{stored['mutual_information']:.3f}" in vae
@@ -35,6 +36,7 @@ def test_compare_measures_as_evaluate_does(runs, textvae):
         run = row.pop("run")
         evaluated = textvae("evaluate", runs / run, *options, "--json").json
         del evaluated["notes"]
+        assert row.pop("verdict") == evaluated.pop("verdict")["code"]
         assert row == evaluated
 
 

@@ -87,10 +87,15 @@ def has_free_bits(recipe: Recipe) -> bool:
 
 
 def has_minimum_kl(recipe: Recipe) -> bool:
-    """Whether the family or the objective keeps the KL above zero."""
-    return objective_class(recipe).prevents_collapse or any(
-        Family.kinds[node["kind"]].prevents_collapse or node.get("batch_norm")
-        for node in recipe.model.get("latents") or []
+    """Whether the family, the objective or frozen posteriors keep the KL above zero."""
+    frozen = [] if recipe.pretrain is None else recipe.pretrain.freeze
+    return (
+        objective_class(recipe).prevents_collapse
+        or any(name.partition(".")[0] == "latents" for name in frozen)
+        or any(
+            Family.kinds[node["kind"]].prevents_collapse or node.get("batch_norm")
+            for node in recipe.model.get("latents") or []
+        )
     )
 
 
@@ -245,7 +250,7 @@ def epochs_to_finish(schedule: Schedule | None, steps: int, epochs: int) -> int 
     if schedule is None:
         return None
     enough = FINISHED * schedule(FORESEEABLE)
-    numbers = range(epochs, MOST_EPOCHS + 1)
+    numbers = range(epochs + 1, MOST_EPOCHS + 1)
     last = (n for n in numbers if schedule(int(RISING * n * steps / epochs)) >= enough)
     return next((n for n in last if schedule(n * steps // epochs) >= enough), None)
 
@@ -384,7 +389,11 @@ def recipe_for(
         return None
     # For the same kind of data, and with as few other measures as possible.
     nearest = min(
-        candidates, key=lambda other: (other.tokenizer.kind != tokenizer, len(measures_of(other)))
+        candidates,
+        key=lambda other: (
+            other.tokenizer.kind != tokenizer,
+            sum(uses(other) for uses in USES.values()),
+        ),
     )
     return Remedy(code, nearest.name, data=() if recipe is None else data_arguments(recipe.data))
 

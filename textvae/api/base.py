@@ -28,7 +28,7 @@ from textvae.evaluation.latent import (
     posterior_moments,
 )
 from textvae.evaluation.likelihood import LikelihoodEstimate, likelihood
-from textvae.evaluation.verdict import verdict_of
+from textvae.evaluation.verdict import collapse_of
 from textvae.families import Family
 from textvae.graph.model import VAE, VAEConfig
 from textvae.registry import suggest
@@ -248,7 +248,7 @@ class TrainedVAE:
             "deterministic": is_deterministic(self.model),
             "distinct": distinct_rows(rows),
         }
-        return metrics | {"collapsed": verdict_of(metrics).meaningless}, estimate
+        return metrics | {"collapsed": collapse_of(metrics) is not None}, estimate
 
 
 def load_vae(folder: str | PathLike[str]) -> tuple[VAE, Path]:

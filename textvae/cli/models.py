@@ -154,13 +154,13 @@ def warn_meaningless(
         consequence: of it for the answer.
     """
     from textvae.analysis.wording import latent_warning
-    from textvae.evaluation.verdict import Verdict, verdict_of
+    from textvae.evaluation.verdict import Verdict, collapse_of
     from textvae.training.run_data import stored_metrics
 
     stored = stored_metrics(folder)
-    verdict = verdict_of(stored) if stored else Verdict.TOO_FEW_TEXTS
-    if not verdict.meaningless and vae.is_collapsed_for(texts):
+    verdict = collapse_of(stored) if stored else None
+    if verdict is None and vae.is_collapsed_for(texts):
         verdict = Verdict.COLLAPSED
-    if verdict.meaningless:
+    if verdict is not None:
         say(latent_warning(verdict, folder, consequence))
-    return verdict.meaningless
+    return verdict is not None

@@ -53,11 +53,6 @@ class Verdict(StrEnum):
         healthy = (Verdict.NO_LATENT, Verdict.AUTOENCODER, Verdict.TOO_FEW_TEXTS, Verdict.ACTIVE)
         return self in healthy
 
-    @property
-    def meaningless(self) -> bool:
-        """Whether a z says nothing of its text, so that neighbours and paths mean nothing."""
-        return self in (Verdict.COLLAPSED, Verdict.PAID_BUT_UNUSED)
-
 
 @dataclass(frozen=True)
 class TrainingRecord:
@@ -160,6 +155,16 @@ def latent_state(metrics: Mapping[str, Any]) -> Verdict:
     if gap is not None and gap < WORTHLESS:
         return Verdict.PAID_BUT_UNUSED
     return Verdict.WEAK if known < WEAK_BELOW else Verdict.ACTIVE
+
+
+def collapse_of(metrics: Mapping[str, Any]) -> Verdict | None:
+    """The verdict on posteriors that are the same for every row, whatever the decoder does.
+
+    `COLLAPSED` near the prior, `PAID_BUT_UNUSED` far from it; None where they differ, and where
+    there is no verdict.
+    """
+    state = verdict_of({**metrics, "shuffled_z_gap": None})
+    return state if state in (Verdict.COLLAPSED, Verdict.PAID_BUT_UNUSED) else None
 
 
 def information_of(metrics: Mapping[str, Any]) -> float:
