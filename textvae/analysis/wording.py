@@ -76,7 +76,7 @@ REMEDIES = {
     RemedyCode.LOWER_KL_WEIGHT: "a lower KL weight",
     RemedyCode.LOWER_RATE_WEIGHT: "a weight of the KL's target that information can outbid",
     RemedyCode.FITTED_PRIOR: "a prior that is fitted to the posteriors after training",
-    RemedyCode.LOWER_TEMPERATURE: "a lower sampling temperature: samples nearer to the data",
+    RemedyCode.LOWER_TEMPERATURE: "a lower sampling temperature: likelier words",
     RemedyCode.PRIOR_MATCHING: "matches the aggregate posterior to the prior",
     RemedyCode.POOLING: "an encoder that weights all words equally",
 }

@@ -1,4 +1,4 @@
-"""The verdict on a latent, from its metrics and the record of its training, decided here alone."""
+"""The verdict on a latent, decided here alone: from metrics and the record of a training."""
 
 import math
 from collections.abc import Mapping
@@ -79,11 +79,11 @@ class TrainingRecord:
         Raises:
             KeyError, TypeError, ValueError: it holds something else.
         """
-        weights = (stored.get(name) for name in ("kl_weight", "kl_weight_end"))
         return cls(
             int(stored["steps"]),
             int(stored["epochs"]),
-            *(None if weight is None else float(weight) for weight in weights),
+            number_or_none(stored.get("kl_weight")),
+            number_or_none(stored.get("kl_weight_end")),
             tuple(dict(row) for row in stored.get("validation", ())),
         )
 
@@ -122,6 +122,15 @@ class TrainingRecord:
         if self.fall is None:
             return None
         return self.fall > (FALLING_EARLY if self.steps < FEW_STEPS else FALLING)
+
+
+def number_or_none(value: Any) -> float | None:
+    """A stored number; None where it is missing.
+
+    Raises:
+        TypeError, ValueError: it is something else.
+    """
+    return None if value is None else float(value)
 
 
 def verdict_of(metrics: Mapping[str, Any], training: TrainingRecord | None = None) -> Verdict:
