@@ -221,10 +221,16 @@ class TrainingDisplay:
 
     Args:
         quiet: print nothing.
+        warning: the warning at an event, if any, of its name and values.
     """
 
-    def __init__(self, quiet: bool = False):
+    def __init__(
+        self,
+        quiet: bool = False,
+        warning: Callable[[str, Mapping[str, Any]], str | None] = lambda event, values: None,
+    ):
         self.quiet = quiet
+        self.warning = warning
         self.row = "sentence"
         self.epochs = 0
         self.time = RemainingTime()
@@ -237,6 +243,8 @@ class TrainingDisplay:
         """Show one event of a run."""
         if not self.quiet:
             getattr(self, event)(values)
+            if warning := self.warning(event, values):
+                say(warning)
 
     def begin(self, values: Mapping[str, Any]) -> None:
         """Print what will be trained on and for how long, and start the bar."""
@@ -302,7 +310,7 @@ class TrainingDisplay:
             self.progress.update(self.task, terms=terms)
 
     def validation(self, values: Mapping[str, Any]) -> None:
-        """Print a line for a validation, and a warning when the latent is collapsed."""
+        """Print a line for a validation."""
         parts = [f"epoch {values['epoch']:.0f}/{self.epochs}", f"nll {values['nll']:.2f}"]
         parts.append(f"reconstruction {values['reconstruction_loss']:.2f}")
         if "active_units" in values:
@@ -317,8 +325,6 @@ class TrainingDisplay:
         if left := self.time.left():
             parts.append(f"{duration(left)} left")
         say("  ".join(parts))
-        if values.get("collapsed"):
-            say(f"warning: the latent is collapsed: the posterior is the same for every {self.row}")
 
     def preview(self, values: Mapping[str, Any]) -> None:
         """Print reconstructions and samples of the last epoch on a terminal."""

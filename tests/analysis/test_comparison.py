@@ -22,6 +22,7 @@ def test_stored_metrics_are_compared(runs, textvae):
     assert vae.split()[0] == "vae" and lm.split()[0] == "lm"
     rows = textvae("compare", runs / "vae", runs / "lm", "--json").json
     stored = json.loads((runs / "vae/results.json").read_text())["metrics"]
+    assert rows[0].pop("verdict") == "undertrained" and "undertrained" in vae
     assert rows[0] == {"run": "vae", **stored} and rows[1]["run"] == "lm"
     left_out = ("images", "character_perplexity", "unknown_tokens")
     assert all(name in header for key, name in COLUMNS.items() if key not in left_out)
@@ -36,6 +37,7 @@ def test_compare_measures_as_evaluate_does(runs, textvae):
         run = row.pop("run")
         evaluated = textvae("evaluate", runs / run, *options, "--json").json
         del evaluated["notes"]
+        assert row.pop("verdict") == evaluated.pop("verdict")["code"]
         assert row == evaluated
 
 

@@ -1,30 +1,31 @@
 """Diagnoses of metrics and models whose state is known, as codes and values."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from conftest import vae as build
 from support.commands import copy_run, run_quietly, sentences, trained_runs
-from support.evaluations import evaluation
+from support.evaluations import evaluation, record
 
-from textvae.analysis import diagnosis
 from textvae.analysis.diagnosis import (
     diagnose_latent,
+    diagnosis_of,
     dimension_finding,
     gap_finding,
     information_findings,
     is_early,
-    verdict_of,
+    training_findings,
 )
-from textvae.analysis.findings import FindingCode, Verdict
+from textvae.analysis.findings import FindingCode, Unchecked, Verdict
+from textvae.analysis.remedies import Trained
 from textvae.api.sentence import SentenceVAE
 from textvae.data.tokenizers import train_tokenizer
+from textvae.evaluation import verdict as rules
 from textvae.recipes import load_recipe
 
 ACTIVE = evaluation()
 COLLAPSED = evaluation("collapsed")
-WEAK = evaluation("weak")
 UNUSED = evaluation("unused")
 
 
@@ -33,35 +34,8 @@ def runs(tmp_path_factory):
     return trained_runs(tmp_path_factory)
 
 
-@pytest.mark.parametrize(
-    ("metrics", "verdict"),
-    [
-        (ACTIVE, Verdict.ACTIVE),
-        (COLLAPSED, Verdict.COLLAPSED),
-        (WEAK, Verdict.WEAK),
-        (UNUSED, Verdict.COLLAPSED),
-        (replace(ACTIVE, mutual_information=0.99), Verdict.WEAK),
-        (replace(ACTIVE, mutual_information=1.0), Verdict.ACTIVE),
-        (replace(ACTIVE, collapsed=True), Verdict.COLLAPSED),
-        (
-            replace(ACTIVE, mutual_information=0.6, mutual_information_ceiling=0.69),
-            Verdict.ACTIVE,
-        ),
-        (replace(ACTIVE, collapsed=True, deterministic=True), Verdict.AUTOENCODER),
-    ],
-)
-def test_verdict_follows_information_and_collapse(metrics, verdict):
-    assert verdict_of(metrics) is verdict
-
-
-def test_verdict_depends_on_the_shuffled_z_gap():
-    assert verdict_of(ACTIVE, [0.02, 0.01, 0.0]) is Verdict.IGNORED_BY_DECODER
-    assert verdict_of(ACTIVE, [1.0, 0.5]) is Verdict.ACTIVE
-    assert verdict_of(COLLAPSED, [0.0]) is Verdict.COLLAPSED
-
-
 def codes(metrics):
-    return [finding.code for finding in information_findings(metrics)]
+    return [finding.code for finding in information_findings(asdict(metrics))]
 
 
 def test_information_findings_compare_it_to_the_kl():
@@ -72,16 +46,53 @@ def test_information_findings_compare_it_to_the_kl():
     assert codes(far) == [FindingCode.PRIOR_MISMATCH]
     # Near the upper bound, the marginal KL contains what the mutual information misses.
     assert codes(few) == codes(replace(few, kl=45.0)) == [FindingCode.TOO_FEW_TEXTS]
+    assert codes(replace(ACTIVE, distinct=1)) == [FindingCode.TOO_FEW_TEXTS]
+
+
+def test_training_findings_are_facts_whatever_the_verdict():
+    metrics = asdict(ACTIVE) | {"unigram_nll": 27.0, "trigram_nll": 20.0}
+    training = record([60.0, 50.0, 40.0, 30.0], 500, 0.1)
+    found = training_findings(metrics, training)
+    assert [finding.code for finding in found] == [
+        FindingCode.WORSE_THAN_UNIGRAM,
+        FindingCode.WORSE_THAN_TRIGRAM,
+        FindingCode.ANNEALING_NOT_FINISHED,
+        FindingCode.STILL_FALLING,
+        FindingCode.FEW_STEPS,
+    ]
+    assert found[2].values == {"kl_weight": 0.1, "kl_weight_end": 1.0, "steps": 500}
+    assert training_findings(asdict(ACTIVE), record()) == []
+    assert training_findings(asdict(ACTIVE), None) == []
+
+
+def test_a_verdict_of_one_text_keeps_the_findings_on_training():
+    found = diagnosis_of(asdict(replace(ACTIVE, distinct=1)), Trained(None, record(weight=0.1)))
+    assert found.code is Verdict.TOO_FEW_TEXTS
+    assert [finding.code for finding in found.findings] == [
+        FindingCode.ANNEALING_NOT_FINISHED,
+        FindingCode.TOO_FEW_TEXTS,
+    ]
+
+
+def test_what_was_not_checked_is_listed():
+    nothing = diagnosis_of(asdict(ACTIVE)).unchecked
+    assert set(Unchecked) - set(nothing) == {Unchecked.KL_SCHEDULE, Unchecked.PROGRESS}
+    trained = Trained(load_recipe("kingma2016_free_bits"), record())
+    metrics = asdict(replace(ACTIVE, shuffled_z_gap=2.0)) | {"unigram_nll": 40.0}
+    assert diagnosis_of(metrics, trained).unchecked == (Unchecked.GENERATION, Unchecked.SEEDS)
 
 
 def test_dimension_finding_ranks_active_dimensions():
-    values = dimension_finding(ACTIVE).values
+    values = dimension_finding(asdict(ACTIVE)).values
     assert values["strongest"] == [(0, 3.0), (2, 1.5), (3, 1.0)] and values["collapsed"] == [1]
     assert values["unit"] == "nats" and values["dimensions"] == 4
-    strong = dimension_finding(replace(ACTIVE, kls=(3.0, 9.0, 0.5, 0.4))).values["strongest"]
+    strong = dimension_finding(asdict(replace(ACTIVE, kls=(3.0, 9.0, 0.5, 0.4)))).values[
+        "strongest"
+    ]
     assert [d for d, _ in strong] == [0, 2, 3], "a collapsed dimension is not ranked"
-    assert dimension_finding(COLLAPSED).values["collapsed"] == [0, 1, 2, 3]
-    joint = dimension_finding(replace(ACTIVE, kls=None, variances=(0.8, 0.1, 0.3, 0.2))).values
+    assert dimension_finding(asdict(COLLAPSED)).values["collapsed"] == [0, 1, 2, 3]
+    joint = replace(ACTIVE, kls=None, variances=(0.8, 0.1, 0.3, 0.2))
+    joint = dimension_finding(asdict(joint)).values
     assert joint["unit"] == "variance" and joint["strongest"][0] == (0, 0.8)
 
 
@@ -105,7 +116,7 @@ def test_is_early_needs_later_positions_and_a_gap():
 
 def test_diagnosis_of_a_collapsed_model(runs):
     vae = SentenceVAE.from_pretrained(runs / "dead")
-    found = diagnose_latent(vae, sentences(), None, samples=2)
+    found = diagnose_latent(vae, sentences(), samples=2)
     assert found.code is Verdict.COLLAPSED and found.collapsed_dimensions == (0, 1, 2)
     assert found.remedies and not found.causes and found.positions.texts[0] == 100
 
@@ -115,13 +126,21 @@ def test_diagnosis_of_an_active_latent_depends_on_the_decoder(runs, monkeypatch)
     with torch.no_grad():
         # Means six times as far apart, and a decoder that was not trained with them.
         vae.model.latents["z"].head.weight[:3] *= 6
-    found = diagnose_latent(vae, sentences(), recipe, samples=2)
-    assert found.code is Verdict.IGNORED_BY_DECODER and found.collapsed_dimensions == ()
+    found = diagnose_latent(vae, sentences(), Trained(recipe), samples=2)
+    assert found.code is Verdict.PAID_BUT_UNUSED and found.collapsed_dimensions == ()
     assert found.positions.own != found.positions.shuffled
     assert found.remedies and found.causes
-    monkeypatch.setattr(diagnosis, "WORTHLESS", -1.0)
-    found = diagnose_latent(vae, sentences(), recipe, samples=2)
+    monkeypatch.setattr(rules, "WORTHLESS", -1.0)
+    found = diagnose_latent(vae, sentences(), Trained(recipe), samples=2)
     assert found.code is Verdict.ACTIVE and not found.causes
+
+
+def test_one_text_or_equal_texts_give_no_verdict(runs):
+    vae = SentenceVAE.from_pretrained(runs / "vae")
+    for texts in (sentences()[:1], sentences()[:1] * 9):
+        found = diagnose_latent(vae, texts, samples=2)
+        assert found.code is Verdict.TOO_FEW_TEXTS
+        assert found.metrics["distinct"] == 1 and not found.metrics["collapsed"]
 
 
 def small(latent, decoder):
@@ -138,7 +157,7 @@ def small(latent, decoder):
 
 def test_diagnosis_of_an_autoencoder_is_not_collapsed():
     vae = small({"kind": "point"}, {"kind": "lstm"})
-    found = diagnose_latent(vae, sentences(), None, samples=2)
+    found = diagnose_latent(vae, sentences(), samples=2)
     assert found.code is Verdict.AUTOENCODER and not found.remedies
     assert vae.evaluate(sentences(), samples=2).deterministic
     assert not vae.is_collapsed_for(sentences())
@@ -146,7 +165,7 @@ def test_diagnosis_of_an_autoencoder_is_not_collapsed():
 
 def test_diagnosis_of_a_bag_has_no_positions():
     vae = small({"kind": "gaussian"}, {"kind": "bag"})
-    found = diagnose_latent(vae, sentences(), None, samples=2)
+    found = diagnose_latent(vae, sentences(), samples=2)
     assert found.positions is None
     assert FindingCode.SHUFFLED_Z_GAP not in [finding.code for finding in found.findings]
 
@@ -161,6 +180,7 @@ def test_doctor_json_has_codes_and_its_old_keys(runs, textvae):
         "verdict",
         "findings",
         "advice",
+        "not_checked",
         "dead_dimensions",
         "positions",
         "metrics",

@@ -13,21 +13,28 @@ from textvae.analysis.findings import (
     PositionGaps,
     Remedy,
     RemedyCode,
+    Unchecked,
     Verdict,
 )
+from textvae.analysis.remedies import AGAINST_COLLAPSE
 from textvae.analysis.wording import (
+    MEASURES,
     OLD_VERDICTS,
     REMEDIES,
+    UNCHECKED,
     VERDICTS,
     cause_text,
-    collapse_warning,
     diagnosis_report,
     finding_text,
+    latent_warning,
     position_columns,
     position_rows,
     ranges,
-    reference_warning,
+    training_warning,
     unknown_warning,
+    verdict_report,
+    verdict_text,
+    verdict_warning,
 )
 
 METRICS = asdict(evaluation())
@@ -36,10 +43,8 @@ METRICS = asdict(evaluation())
 def test_every_code_has_a_text():
     assert set(VERDICTS) == set(OLD_VERDICTS) == set(Verdict)
     assert all(cause_text(Finding(code)) for code in CauseCode)
-    assert set(REMEDIES) == set(RemedyCode) - {
-        RemedyCode.LOWER_KL_WEIGHT,
-        RemedyCode.SLOWER_ANNEALING,
-    }
+    assert set(REMEDIES) == set(RemedyCode) and set(MEASURES) >= set(AGAINST_COLLAPSE)
+    assert set(UNCHECKED) == set(Unchecked)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +60,38 @@ def test_every_code_has_a_text():
             "prior are far from every encoded text.",
         ),
         (
-            Finding(FindingCode.TOO_FEW_TEXTS),
+            Finding(FindingCode.TOO_FEW_TEXTS, {"distinct": 490}),
             "The mutual information is near its upper bound for 500 texts: more texts would give "
             "a higher estimate.",
+        ),
+        (
+            Finding(FindingCode.TOO_FEW_TEXTS, {"distinct": 1}),
+            "1 different text of 500: active units and mutual information need 4 at least, and "
+            "better hundreds.",
+        ),
+        (
+            Finding(
+                FindingCode.ANNEALING_NOT_FINISHED,
+                {"kl_weight": 0.00074, "kl_weight_end": 1.0, "steps": 1190},
+            ),
+            "The KL weight ended at 0.00074 of 1, after 1,190 optimizer steps: a KL under so low a "
+            "weight says nothing yet.",
+        ),
+        (
+            Finding(FindingCode.STILL_FALLING, {"fall": 0.104}),
+            "The validation nll still fell: by 10.4% over the last quarter of the training.",
+        ),
+        (
+            Finding(FindingCode.FEW_STEPS, {"steps": 119}),
+            "The model had 119 optimizer steps, which are few.",
+        ),
+        (
+            Finding(FindingCode.WORSE_THAN_UNIGRAM, {"nll": 50.0, "unigram_nll": 45.5}),
+            "The nll is 4.50 nats above that of word frequencies alone (unigram).",
+        ),
+        (
+            Finding(FindingCode.WORSE_THAN_TRIGRAM, {"nll": 50.0, "trigram_nll": 28.0}),
+            "The nll is 22.00 nats above that of a 3-gram model.",
         ),
         (
             Finding(
@@ -122,34 +156,90 @@ def test_report_of_a_collapsed_latent():
         Diagnosis(
             Verdict.COLLAPSED,
             collapsed,
-            findings=(Finding(FindingCode.TOO_FEW_TEXTS),),
+            findings=(Finding(FindingCode.TOO_FEW_TEXTS, {"distinct": 490}),),
             causes=(
                 Finding(CauseCode.NO_MINIMUM_KL),
                 Finding(CauseCode.PREVIOUS_WORDS, {"word_dropout": 0.0}),
                 Finding(CauseCode.FULL_KL_WEIGHT),
+                Finding(CauseCode.IN_USE, {"measures": [RemedyCode.ENCODER_FIRST]}),
             ),
             remedies=(
-                Remedy(RemedyCode.FREE_BITS, "kingma2016_free_bits", data=("--data", "my a.txt")),
+                Remedy(RemedyCode.FREE_BITS, "mine.yaml", ("objective.free_bits=4",)),
+                Remedy(RemedyCode.MINIMUM_KL, "xu2018_vmf", data=("--data", "my a.txt")),
+                Remedy(RemedyCode.LOWER_TEMPERATURE, command=("sample", "runs/x")),
             ),
             collapsed_dimensions=(0, 1, 2, 3),
             positions=PositionGaps([2.0], [2.0], [100], [0.0]),
+            unchecked=(Unchecked.REFERENCES, Unchecked.SEEDS),
         )
     )
     lines = report.text().splitlines()
     assert lines[0] == (
-        "COLLAPSED. The posterior is nearly the same for every text: mutual information 0.01 nats "
-        "of at most 6.20, KL 0.02."
+        "COLLAPSED. The posterior is nearly the same for every text, and close to the prior: "
+        "mutual information 0.01 nats of at most 6.20, KL 0.02."
     )
     assert lines[2] == (
         "Why: nothing keeps the KL from vanishing; the decoder reads the previous words (word "
         "dropout 0) and does not need z; the KL has its full weight from the first step, before z "
-        "is informative."
+        "is informative; the recipe has an encoder trained ahead of the decoder already, which did "
+        "not suffice."
     )
-    assert lines[3].split("  ")[0] == "tokens" and lines[-2] == "Try next:"
-    assert lines[-1] == (
-        "  textvae train kingma2016_free_bits --data 'my a.txt'  # free bits: the first nats of "
-        "KL are free"
-    )
+    assert lines[3].split("  ")[0] == "tokens"
+    assert lines[5] == "Not checked: the nll of n-gram models of the same texts; other seeds."
+    assert [line.split("#")[0].strip() for line in lines[6:]] == [
+        "Try next:",
+        "textvae train mine.yaml --set objective.free_bits=4",
+        "textvae train xu2018_vmf --data 'my a.txt'",
+        "textvae sample runs/x",
+    ]
+    assert lines[7].endswith("# free bits: the first nats of KL are free")
+    stored = report.stored
+    assert list(stored) == ["code", "findings", "advice"]
+    assert verdict_report(stored).splitlines() == [*lines[:3], *lines[6:]]
+    assert verdict_warning(stored) == f"warning: collapsed: {report.findings[0]}"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "metrics", "text"),
+    [
+        (
+            Verdict.PAID_BUT_UNUSED,
+            evaluation("unused"),
+            "The posterior is nearly the same for every text, but far from the prior: mutual "
+            "information 0.02 nats of at most 6.20, KL 7.20.",
+        ),
+        (
+            Verdict.PAID_BUT_UNUSED,
+            evaluation(),
+            "z differs between texts, but the decoder ignores it: mutual information 4.50 nats of "
+            "at most 6.20, KL 5.50.",
+        ),
+        (
+            Verdict.TOO_FEW_TEXTS,
+            evaluation(),
+            "The texts are too few to tell whether z is used: KL 5.50.",
+        ),
+    ],
+)
+def test_verdict_text(verdict, metrics, text):
+    assert verdict_text(verdict, asdict(metrics)) == text
+
+
+def test_no_verdict_but_collapse_claims_the_prior():
+    for verdict in Verdict:
+        text = verdict_text(verdict, METRICS)
+        assert ("close to the prior" in text) == (verdict is Verdict.COLLAPSED)
+
+
+def test_verdicts_of_images_are_of_images():
+    images = {name: value for name, value in METRICS.items() if name != "sentences"}
+    text = verdict_text(Verdict.ACTIVE, images | {"images": 100})
+    assert text.startswith("z differs between images: ")
+
+
+def test_metrics_of_older_versions_have_a_text():
+    old = {"kl": 0.02, "dimensions": 4, "sentences": 10, "active_units": 0}
+    assert verdict_text(Verdict.COLLAPSED, old).endswith("close to the prior: KL 0.02.")
 
 
 def test_report_without_a_latent():
@@ -157,32 +247,24 @@ def test_report_without_a_latent():
     assert report.text() == "NO LATENT. The model is a language model: it has no latent."
 
 
-def test_collapse_warning_names_settings():
-    assert collapse_warning("sentence") == (
-        "the latent is collapsed: the posterior equals the prior, so every sentence gets the same "
-        "z and the decoder ignores it. Try free bits (--set objective.free_bits=4), a lower KL "
-        "weight (--set objective.kl_weight=0.3), slower annealing, or more word dropout "
-        "(--set decoders.text.word_dropout=0.6)."
-    )
-    assert collapse_warning("image") == (
-        "the latent is collapsed: every image gets the same z. Try free bits "
-        "(--set objective.free_bits=4) or a lower KL weight (--set objective.kl_weight=0.3)."
+# Warnings.
+
+
+def test_latent_warning_names_the_doctor():
+    assert latent_warning(Verdict.COLLAPSED, "my runs/x", "the path is not meaningful: ") == (
+        "warning: the path is not meaningful: the latent is collapsed (the posterior is nearly the "
+        "same for every text, and close to the prior); for measures: textvae doctor 'my runs/x'"
     )
 
 
-@pytest.mark.parametrize(
-    ("nll", "text"),
-    [
-        (50.1, "nll 50.1 is above that of a unigram model (50.0): the frequencies of its tokens "
-         "alone predict a held-out text better"),
-        (50.0, "nll 50.0 is above that of a 3-gram model (30.0): the two tokens before each alone "
-         "predict a held-out text better"),
-        (30.0, None),
-    ],
-)  # fmt: skip
-def test_an_nll_above_that_of_ngrams_is_warned_of(nll, text):
-    assert reference_warning({"nll": nll, "unigram_nll": 50.0, "trigram_nll": 30.0}) == text
-    assert reference_warning({"nll": nll}) is None
+def test_training_warning_of_a_collapse():
+    values = {"step": 60, "steps": 100, "kl": 0.01, "active_units": 0.0, "distinct": 50}
+    assert training_warning("validation", values) == (
+        "warning: the latent is collapsed so far: KL 0.01, 0 active units, and the KL weight has "
+        "reached its end"
+    )
+    assert training_warning("validation", values | {"step": 40}) is None
+    assert training_warning("step", values) is None
 
 
 def test_mostly_unknown_tokens_are_warned_of():

@@ -279,6 +279,15 @@ def test_runs_of_images_stand_in_one_table(image_run, capsys):
     assert not code and "images" in out and "perplexity" not in out
 
 
+def test_doctor_gives_a_verdict_on_images(image_run, capsys):
+    code, out, _ = answer(capsys, "doctor", str(image_run), "--limit", "40", "--json")
+    found = json.loads(out)
+    stored = json.loads((image_run / "results.json").read_text())
+    assert code == 0 and found["metrics"]["images"] == 40 and found["positions"] == {}
+    assert found["code"] == stored["verdict"]["code"]
+    assert stored["training"]["validation"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -294,7 +303,7 @@ def test_runs_of_images_stand_in_one_table(image_run, capsys):
         (["interpolate", "no.png", "no.png", "--model", "{run}"], "no.png: no such image"),
         (["reconstruct", "small.png", "--model", "{run}"], "reads images of 8 x 8 pixels"),
         (["encode", "nowhere.npz", "--model", "{run}"], "no such file or folder"),
-        (["doctor", "{run}"], "model of images"),
+        (["doctor", "{run}", "--text-column", "x"], "--text-column is for models of texts"),
         (["positions", "{run}"], "model of images"),
         (["train", "kingma2014_image", "--text-column", "x"], "is for images"),
         (["train", "kingma2014_image", "--data", "bad.npz"], r"needs images in \[0, 1\]"),

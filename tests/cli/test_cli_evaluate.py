@@ -19,8 +19,21 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_evaluation_of_a_collapsed_model_warns(runs, textvae):
     answer = textvae("evaluate", runs / "dead", "--samples", 2, "--json")
     assert answer.json["collapsed"] and abs(answer.json["kl"]) < 1e-5
-    assert "warning: the latent is collapsed" in answer.err
-    assert "collapsed" not in textvae("evaluate", runs / "vae", "--samples", 2).err
+    assert answer.json["verdict"]["code"] == "collapsed"
+    assert answer.err.splitlines()[-1].startswith("warning: collapsed: ")
+    shown = textvae("evaluate", runs / "dead", "--samples", 2)
+    assert "\nCOLLAPSED. " in shown.out and "warning" not in shown.err
+    assert all(finding in shown.out for finding in answer.json["verdict"]["findings"])
+
+
+def test_one_text_gives_no_verdict(runs, textvae, tmp_path):
+    (tmp_path / "one.txt").write_text(sentences()[0] + "\n")
+    for run in ("vae", "dead"):
+        one = ("evaluate", runs / run, "--data", "one.txt", "--samples", 2, "--json")
+        answer = textvae(*one)
+        assert answer.json["verdict"]["code"] == "too_few_texts"
+        assert not answer.json["collapsed"] and "warning" not in answer.err
+        assert textvae("doctor", *one[1:4], "--json").json["code"] == "too_few_texts"
 
 
 def test_evaluate_prints_denominators_and_the_distance_to_the_limit(runs, textvae):

@@ -39,7 +39,11 @@ def test_model_defaults_to_the_run_that_finished_last(runs, textvae):
         os.utime(f"runs/{chosen}/model.safetensors", (10**9, 10**9 + (chosen == "vae")))
         for command in (["sample", "-n", "2"], ["evaluate", "--samples", "2"]):
             said = textvae(*command, "--json").json
-            assert said == textvae(command[0], runs / chosen, *command[1:], "--json").json
+            named = textvae(command[0], runs / chosen, *command[1:], "--json").json
+            for result in (said, named):
+                # Advice names the folder as the user does.
+                result.get("verdict", {}).pop("advice", None)
+            assert said == named
         expected = textvae("reconstruct", "the dog .", "--model", runs / chosen, "--json").json
         assert textvae("reconstruct", "the dog .", "--json").json == expected
 
@@ -102,7 +106,7 @@ def test_collapse_is_said_with_the_answer(command, runs, textvae, tmp_path):
     # What training measured on many texts counts more than the two of the question.
     copy_run(runs / "vae", tmp_path / "measured")
     results = json.loads((runs / "vae/results.json").read_text())
-    results["metrics"]["collapsed"] = True
+    results["metrics"] |= {"distinct": 9, "kl": 0.0, "mutual_information": 0.0}
     (tmp_path / "measured/results.json").write_text(json.dumps(results))
     assert warning in textvae(*arguments, "-m", "measured").err
 

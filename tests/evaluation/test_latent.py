@@ -1,7 +1,8 @@
-"""Posterior moments, mutual information, active units and collapse, with known answers."""
+"""Posterior moments, mutual information, active units, with known answers."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from conftest import GRAPHS, Z, fields_of, ids, vae
@@ -9,8 +10,8 @@ from conftest import GRAPHS, Z, fields_of, ids, vae
 from textvae.evaluation import latent
 from textvae.evaluation.latent import (
     active_units,
+    distinct_rows,
     information,
-    is_collapsed,
     log_posteriors,
     posterior_means,
     posterior_moments,
@@ -65,16 +66,13 @@ def test_a_posterior_that_ignores_its_text_has_no_active_unit():
     assert means[:, 1].std() == 0 and active_units(means) == 2
 
 
-@pytest.mark.parametrize(
-    ("kl", "active", "collapsed"),
-    [(0.0, 0, True), (0.05, 8, True), (7.3, 0, True), (0.1, 1, False), (7.3, 32, False)],
-)
-def test_collapse_is_no_rate_or_no_active_unit(kl, active, collapsed):
-    assert is_collapsed(kl, active) is collapsed
-
-
-def test_without_a_count_of_units_the_rate_decides():
-    assert is_collapsed(0.05) and not is_collapsed(0.2)
+def test_distinct_rows_are_counted_as_a_model_reads_them():
+    rows = [np.array([1, 5, 2]), np.array([1, 6, 2]), np.array([1, 5, 2])]
+    assert distinct_rows(rows) == 2
+    image = np.zeros((1, 2, 2), np.uint8)
+    fields = [{"image": image, "label": 0}, {"image": image, "label": 1}]
+    assert distinct_rows(fields) == 2 and distinct_rows([*fields, *fields]) == 2
+    assert distinct_rows([]) == 0
 
 
 # Mutual information.

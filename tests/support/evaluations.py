@@ -1,9 +1,11 @@
 """Evaluations of latents in a known state."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 from textvae.api.sentence import Evaluation
+from textvae.evaluation.verdict import TrainingRecord
 
 ACTIVE = Evaluation(
     nll=28.0,
@@ -21,6 +23,7 @@ ACTIVE = Evaluation(
     variances=(0.8, 0.0, 0.3, 0.2),
     kls=(3.0, 0.0, 1.5, 1.0),
     collapsed=False,
+    distinct=490,
     sentences=500,
     words=6500,
     tokens=7000,
@@ -47,3 +50,18 @@ def evaluation(
         "weak": replace(ACTIVE, kl=0.3, mutual_information=0.25, marginal_kl=0.05),
         "unused": replace(ACTIVE, kl=7.2, mutual_information=0.02, marginal_kl=7.2),
     }[state]
+
+
+def record(
+    nlls: Sequence[float] = (60.0, 30.0, 30.0, 30.0, 30.0),
+    steps: int = 5000,
+    weight: float = 1.0,
+    end: float = 1.0,
+) -> TrainingRecord:
+    """A training with a validation after each epoch, which ends at a KL weight."""
+    epochs = max(1, len(nlls))
+    rows = tuple(
+        {"epoch": n + 1, "step": (n + 1) * steps // epochs, "nll": nll}
+        for n, nll in enumerate(nlls)
+    )
+    return TrainingRecord(steps, epochs, weight, end, rows)

@@ -24,6 +24,7 @@ COLUMNS = {
     "kl": "KL",
     "mutual_information": "MI",
     "active_units": "active",
+    "verdict": "verdict",
     "samples": "samples",
     "sentences": "sentences",
     "images": "images",

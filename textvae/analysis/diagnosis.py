@@ -1,136 +1,189 @@
-"""The diagnosis of a latent: whether and where it is collapsed, why, and remedies."""
+"""The diagnosis of a latent: its verdict, what it rests on, why, and remedies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from textvae.analysis.findings import (
     Diagnosis,
     Finding,
     FindingCode,
     PositionGaps,
-    Remedy,
     RemedyCode,
+    Unchecked,
     Verdict,
 )
-from textvae.analysis.remedies import causes_of, recommended
-from textvae.api.base import Metrics
+from textvae.analysis.remedies import Trained, causes_of, recommended
 from textvae.api.sentence import SentenceVAE
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.evaluation.latent import ACTIVE
-from textvae.evaluation.positions import WORTHLESS, worth
-from textvae.recipes import Recipe
-
-COLLAPSED_BELOW, WEAK_BELOW = 0.1, 1.0
-"""Mutual information, nats, below which a latent is collapsed, or weak."""
+from textvae.evaluation.positions import WORTHLESS
+from textvae.evaluation.positions import shuffled_z_gap as gaps_of
+from textvae.evaluation.verdict import (
+    FALLING_EARLY,
+    FEW_STEPS,
+    TrainingRecord,
+    different_rows,
+    information_of,
+    is_worse_than,
+    verdict_of,
+)
+from textvae.training.history import training_of
+from textvae.training.run_data import recipe_of
 
 EARLY_POSITIONS = 3
 """Positions at the begin of a text."""
 
 
+def trained_of(folder: str) -> Trained:
+    """What a folder says of its training."""
+    return Trained(recipe_of(folder), training_of(folder), folder)
+
+
 def diagnose_latent(
-    vae: SentenceVAE, texts: Sequence[str], recipe: Recipe | None, samples: int = 50, seed: int = 0
+    vae: SentenceVAE,
+    texts: Sequence[str],
+    trained: Trained = Trained(),  # noqa: B008  # frozen
+    samples: int = 50,
+    seed: int = 0,
+    references: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda metrics: {},
 ) -> Diagnosis:
-    """The diagnosis of a model's latent.
+    """The diagnosis of a text model, with its losses per position.
 
     Args:
         vae: the model.
-        texts: held-out sentences, at least two.
-        recipe: that the model was trained with, if it is known.
+        texts: held-out sentences.
+        trained: what is known of its training.
         samples: K of the importance-weighted bound.
         seed: of all samples.
-
-    Raises:
-        ValueError: fewer than two texts.
+        references: metrics of n-gram models on the same texts, of the model's own.
     """
-    if not vae.dim:
-        return Diagnosis(Verdict.NO_LATENT, asdict(vae.evaluate(texts, samples, seed)))
-    losses = vae.positions_with_shuffled_latents(texts, seed) if vae.ordered else None
-    positions = None
-    if losses is not None:
+    losses, positions = None, None
+    if vae.dim and vae.ordered and len(texts) > 1:
+        losses = vae.positions_with_shuffled_latents(texts, seed)
         own, shuffled = losses
-        gaps = worth(own, shuffled).tolist()
         positions = PositionGaps(
-            own.loss.tolist(), shuffled.loss.tolist(), own.count.tolist(), gaps
+            own.loss.tolist(), shuffled.loss.tolist(), own.count.tolist(), gaps_of(*losses).tolist()
         )
-    metrics = vae.evaluate(texts, samples, seed, shuffled=losses)
+    metrics = asdict(vae.evaluate(texts, samples, seed, shuffled=losses))
+    metrics |= references(metrics)
+    return diagnosis_of(metrics, trained, positions, tokenizer_kind(vae.tokenizer))
+
+
+def diagnosis_of(
+    metrics: Mapping[str, Any],
+    trained: Trained = Trained(),  # noqa: B008  # frozen
+    positions: PositionGaps | None = None,
+    tokenizer: str | None = None,
+) -> Diagnosis:
+    """The diagnosis of a model, of texts or images, from its metrics.
+
+    Args:
+        metrics: of held-out rows, by name.
+        trained: what is known of its training.
+        positions: losses per position, where they were measured.
+        tokenizer: kind of its tokenizer; None for that of its recipe.
+    """
+    verdict = verdict_of(metrics, trained.training)
+    findings = training_findings(metrics, trained.training)
+    if verdict not in (Verdict.NO_LATENT, Verdict.AUTOENCODER):
+        findings += information_findings(metrics)
+    if verdict is not Verdict.NO_LATENT and different_rows(metrics) > 1:
+        findings.append(dimension_finding(metrics))
     gaps = [] if positions is None else positions.gaps
-    verdict = verdict_of(metrics, gaps)
-    findings = [
-        *([] if verdict is Verdict.AUTOENCODER else information_findings(metrics)),
-        dimension_finding(metrics),
-        *([] if positions is None else [gap_finding(gaps)]),
-    ]
+    findings += [gap_finding(gaps)] if gaps else []
+    recipe = trained.recipe
+    explained = recipe is not None and verdict in CAUSED
+    tokenizer = tokenizer or (None if recipe is None else recipe.tokenizer.kind)
+    codes = remedies_for(verdict, metrics, trained.training, gaps)
     return Diagnosis(
         verdict,
-        asdict(metrics),
+        dict(metrics),
         tuple(findings),
-        () if verdict.healthy or recipe is None else tuple(causes_of(recipe)),
-        tuple(remedies_for(metrics, gaps, recipe, tokenizer_kind(vae.tokenizer))),
-        tuple(collapsed_dimensions(metrics)),
+        tuple(causes_of(recipe)) if explained else (),  # type: ignore[arg-type]
+        tuple(recommended(codes, trained, tokenizer)),
+        () if verdict is Verdict.NO_LATENT else tuple(collapsed_dimensions(metrics)),
         positions,
+        tuple(unchecked(metrics, trained)),
     )
 
 
-def verdict_of(metrics: Metrics, gaps: Sequence[float] = ()) -> Verdict:
-    """The state of a latent.
-
-    Args:
-        metrics: of the model.
-        gaps: shuffled-z gap at each position; empty where texts have no order.
-    """
-    if metrics.deterministic:
-        return Verdict.AUTOENCODER
-    if metrics.collapsed or metrics.mutual_information < COLLAPSED_BELOW:
-        return Verdict.COLLAPSED
-    if len(gaps) and sum(gaps) < WORTHLESS:
-        return Verdict.IGNORED_BY_DECODER
-    # ln N bounds what few texts can show.
-    least = min(WEAK_BELOW, 0.5 * metrics.mutual_information_ceiling)
-    return Verdict.WEAK if metrics.mutual_information < least else Verdict.ACTIVE
+CAUSED = (Verdict.COLLAPSED, Verdict.PAID_BUT_UNUSED, Verdict.WEAK)
+"""Verdicts that properties of a recipe explain."""
 
 
-def information_findings(metrics: Metrics) -> list[Finding]:
-    """Findings on mutual information against KL, and on the aggregate posterior."""
-    findings = []
-    information = metrics.mutual_information
-    if metrics.kl > 1 and information < 0.5 * metrics.kl and not has_too_few_texts(metrics):
-        values = {"kl": metrics.kl, "mutual_information": information}
-        findings.append(Finding(FindingCode.KL_EXCEEDS_INFORMATION, values))
-    if mismatches_prior(metrics):
-        values = {"marginal_kl": metrics.marginal_kl}
-        findings.append(Finding(FindingCode.PRIOR_MISMATCH, values))
-    if has_too_few_texts(metrics):
-        values = {"mutual_information_ceiling": metrics.mutual_information_ceiling}
-        findings.append(Finding(FindingCode.TOO_FEW_TEXTS, values))
+def training_findings(metrics: Mapping[str, Any], training: TrainingRecord | None) -> list[Finding]:
+    """Findings on the training, and on the nll beside that of n-gram models."""
+    findings = [
+        Finding(code, {"nll": metrics["nll"], name: metrics[name]})
+        for code, name in (
+            (FindingCode.WORSE_THAN_UNIGRAM, "unigram_nll"),
+            (FindingCode.WORSE_THAN_TRIGRAM, "trigram_nll"),
+        )
+        if is_worse_than(metrics, name)
+    ]
+    if training is None:
+        return findings
+    if training.unfinished:
+        values = {
+            "kl_weight": training.kl_weight,
+            "kl_weight_end": training.kl_weight_end,
+            "steps": training.steps,
+        }
+        findings.append(Finding(FindingCode.ANNEALING_NOT_FINISHED, values))
+    if training.fall is not None and training.fall > FALLING_EARLY:
+        findings.append(Finding(FindingCode.STILL_FALLING, {"fall": training.fall}))
+    if training.steps < FEW_STEPS:
+        findings.append(Finding(FindingCode.FEW_STEPS, {"steps": training.steps}))
     return findings
 
 
-def has_too_few_texts(metrics: Metrics) -> bool:
+def information_findings(metrics: Mapping[str, Any]) -> list[Finding]:
+    """Findings on mutual information against KL, and on the aggregate posterior."""
+    findings = []
+    if has_too_few_texts(metrics):
+        values = {"distinct": different_rows(metrics)}
+        return [Finding(FindingCode.TOO_FEW_TEXTS, values)]
+    information = information_of(metrics)
+    if metrics["kl"] > 1 and information < 0.5 * metrics["kl"]:
+        values = {"kl": metrics["kl"], "mutual_information": information}
+        findings.append(Finding(FindingCode.KL_EXCEEDS_INFORMATION, values))
+    if mismatches_prior(metrics):
+        values = {"marginal_kl": metrics["marginal_kl"]}
+        findings.append(Finding(FindingCode.PRIOR_MISMATCH, values))
+    return findings
+
+
+def has_too_few_texts(metrics: Mapping[str, Any]) -> bool:
     """Whether mutual information is so near to ln N that its estimate is too low."""
-    return metrics.mutual_information > 0.8 * metrics.mutual_information_ceiling
+    ceiling = metrics.get("mutual_information_ceiling")
+    if ceiling is None or metrics.get("mutual_information") is None:
+        return False
+    return different_rows(metrics) < 2 or metrics["mutual_information"] > 0.8 * ceiling
 
 
-def mismatches_prior(metrics: Metrics) -> bool:
+def mismatches_prior(metrics: Mapping[str, Any]) -> bool:
     """Whether the aggregate posterior is far from the prior."""
     # With too few texts, the marginal KL contains what the mutual information misses.
-    far = metrics.marginal_kl > max(1, 0.3 * metrics.kl)
+    far = (metrics.get("marginal_kl") or 0.0) > max(1, 0.3 * metrics["kl"])
     return far and not has_too_few_texts(metrics)
 
 
-def collapsed_dimensions(metrics: Metrics) -> list[int]:
+def collapsed_dimensions(metrics: Mapping[str, Any]) -> list[int]:
     """Indices of dimensions whose posterior mean does not vary."""
-    return [d for d, variance in enumerate(metrics.variances) if variance <= ACTIVE]
+    variances = metrics.get("variances") or ()
+    return [d for d, variance in enumerate(variances) if variance <= ACTIVE]
 
 
-def dimension_finding(metrics: Metrics) -> Finding:
+def dimension_finding(metrics: Mapping[str, Any]) -> Finding:
     """The active dimensions, with the three strongest by KL, else by variance."""
     collapsed = collapsed_dimensions(metrics)
-    strength = metrics.kls or metrics.variances
-    active = sorted(set(range(metrics.dimensions)) - set(collapsed), key=lambda d: -strength[d])
+    strength = metrics.get("kls") or metrics.get("variances") or ()
+    active = sorted(set(range(len(strength))) - set(collapsed), key=lambda d: -strength[d])
     values = {
-        "dimensions": metrics.dimensions,
+        "dimensions": metrics["dimensions"],
         "strongest": [(d, strength[d]) for d in active[:3]],
-        "unit": "nats" if metrics.kls else "variance",
+        "unit": "nats" if metrics.get("kls") else "variance",
         "collapsed": collapsed,
     }
     return Finding(FindingCode.ACTIVE_DIMENSIONS, values)
@@ -163,23 +216,62 @@ def is_early(gaps: Sequence[float]) -> bool:
 
 
 def remedies_for(
-    metrics: Metrics, gaps: Sequence[float], recipe: Recipe | None, tokenizer: str | None
-) -> list[Remedy]:
-    """At most three remedies for a model.
+    verdict: Verdict,
+    metrics: Mapping[str, Any],
+    training: TrainingRecord | None = None,
+    gaps: Sequence[float] = (),
+) -> list[RemedyCode]:
+    """Measures for a model, the cheapest first.
 
     Args:
-        metrics: of the model.
+        verdict: on it.
+        metrics: of it.
+        training: its record; None where it is not known.
         gaps: shuffled-z gap at each position; empty where texts have no order.
-        recipe: that it was trained with, if it is known.
-        tokenizer: kind of its tokenizer.
     """
-    verdict = verdict_of(metrics, gaps)
     codes: list[RemedyCode] = []
-    if verdict is Verdict.ACTIVE:
-        codes += [RemedyCode.PRIOR_MATCHING] if mismatches_prior(metrics) else []
-        codes += [RemedyCode.POOLING] if is_early(gaps) else []
-    elif verdict is not Verdict.AUTOENCODER:
+    if verdict not in (Verdict.COLLAPSED, Verdict.PAID_BUT_UNUSED):
+        # Nothing brings back what is collapsed under part of the KL weight, or after it.
+        if training is not None and training.unfinished:
+            codes += [RemedyCode.MORE_EPOCHS, RemedyCode.EARLIER_SCHEDULE]
+        elif verdict is Verdict.UNDERTRAINED or is_still_learning(training):
+            codes.append(RemedyCode.MORE_EPOCHS)
+    if verdict in (Verdict.COLLAPSED, Verdict.WEAK):
+        codes += [RemedyCode.FREE_BITS, RemedyCode.WORD_DROPOUT, RemedyCode.ANNEALING]
+        codes += [RemedyCode.MINIMUM_KL, RemedyCode.ENCODER_FIRST]
+    elif verdict is Verdict.PAID_BUT_UNUSED:
         # A larger KL does not help where the KL exceeds the mutual information already.
-        codes += [] if metrics.kl > 1 else [RemedyCode.FREE_BITS, RemedyCode.MINIMUM_KL]
-        codes += [RemedyCode.ENCODER_FIRST, RemedyCode.WORD_DROPOUT]
-    return recommended(codes, recipe, tokenizer)
+        codes += [RemedyCode.LOWER_RATE_WEIGHT, RemedyCode.WORD_DROPOUT]
+        codes += [RemedyCode.AUXILIARY_LOSS, RemedyCode.ENCODER_FIRST]
+    elif verdict is Verdict.ACTIVE:
+        if mismatches_prior(metrics):
+            codes += [RemedyCode.FITTED_PRIOR, RemedyCode.PRIOR_MATCHING]
+            codes += [RemedyCode.LOWER_TEMPERATURE] if "sentences" in metrics else []
+        codes += [RemedyCode.POOLING] if is_early(gaps) else []
+    return codes
+
+
+def is_still_learning(training: TrainingRecord | None) -> bool:
+    """Whether the validation nll fell at the end, steeply or not."""
+    return training is not None and (training.fall or 0.0) > FALLING_EARLY
+
+
+def unchecked(metrics: Mapping[str, Any], trained: Trained) -> list[Unchecked]:
+    """What a diagnosis did not look at, because it was not there or is never looked at."""
+    training, latent = trained.training, metrics["dimensions"]
+    missing = {
+        Unchecked.RECIPE: trained.recipe is None,
+        Unchecked.TRAINING: training is None,
+        Unchecked.KL_SCHEDULE: bool(latent) and training is not None and no_weights(training),
+        Unchecked.PROGRESS: training is not None and training.fall is None,
+        Unchecked.SHUFFLED_Z_GAP: bool(latent) and metrics.get("shuffled_z_gap") is None,
+        Unchecked.REFERENCES: metrics.get("unigram_nll") is None and "sentences" in metrics,
+        Unchecked.GENERATION: metrics.get("generation") is None and "sentences" in metrics,
+        Unchecked.SEEDS: True,
+    }
+    return [code for code, absent in missing.items() if absent]
+
+
+def no_weights(training: TrainingRecord) -> bool:
+    """Whether the KL weight of a training, or its planned value, is not known."""
+    return training.kl_weight is None or training.kl_weight_end is None

@@ -4,26 +4,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from textvae.evaluation.verdict import Verdict
 
-class Verdict(StrEnum):
-    """The state of a latent."""
-
-    NO_LATENT = "no_latent"
-    AUTOENCODER = "autoencoder"
-    COLLAPSED = "collapsed"
-    IGNORED_BY_DECODER = "ignored_by_decoder"
-    WEAK = "weak"
-    ACTIVE = "active"
-
-    @property
-    def healthy(self) -> bool:
-        """Whether no remedy against collapse is needed."""
-        return self in (Verdict.NO_LATENT, Verdict.AUTOENCODER, Verdict.ACTIVE)
+__all__ = ["Verdict"]
 
 
 class FindingCode(StrEnum):
-    """An observation on a latent."""
+    """An observation on a latent or on its training."""
 
+    ANNEALING_NOT_FINISHED = "annealing_not_finished"
+    STILL_FALLING = "still_falling"
+    FEW_STEPS = "few_steps"
+    WORSE_THAN_UNIGRAM = "worse_than_unigram"
+    WORSE_THAN_TRIGRAM = "worse_than_trigram"
     KL_EXCEEDS_INFORMATION = "kl_exceeds_information"
     PRIOR_MISMATCH = "prior_mismatch"
     TOO_FEW_TEXTS = "too_few_texts"
@@ -32,24 +25,44 @@ class FindingCode(StrEnum):
 
 
 class CauseCode(StrEnum):
-    """A property of a recipe that lets a latent collapse."""
+    """A property of a recipe that lets a latent collapse, or what it does against that."""
 
     NO_MINIMUM_KL = "no_minimum_kl"
     PREVIOUS_WORDS = "previous_words"
     FULL_KL_WEIGHT = "full_kl_weight"
+    IN_USE = "in_use"
 
 
 class RemedyCode(StrEnum):
     """A measure against a finding."""
 
+    MORE_EPOCHS = "more_epochs"
+    EARLIER_SCHEDULE = "earlier_schedule"
     FREE_BITS = "free_bits"
     MINIMUM_KL = "minimum_kl"
     ENCODER_FIRST = "encoder_first"
     WORD_DROPOUT = "word_dropout"
+    AUXILIARY_LOSS = "auxiliary_loss"
+    ANNEALING = "annealing"
+    LOWER_KL_WEIGHT = "lower_kl_weight"
+    LOWER_RATE_WEIGHT = "lower_rate_weight"
+    FITTED_PRIOR = "fitted_prior"
+    LOWER_TEMPERATURE = "lower_temperature"
     PRIOR_MATCHING = "prior_matching"
     POOLING = "pooling"
-    LOWER_KL_WEIGHT = "lower_kl_weight"
-    SLOWER_ANNEALING = "slower_annealing"
+
+
+class Unchecked(StrEnum):
+    """What a diagnosis did not look at."""
+
+    RECIPE = "recipe"
+    TRAINING = "training"
+    KL_SCHEDULE = "kl_schedule"
+    PROGRESS = "progress"
+    SHUFFLED_Z_GAP = "shuffled_z_gap"
+    REFERENCES = "references"
+    GENERATION = "generation"
+    SEEDS = "seeds"
 
 
 @dataclass(frozen=True)
@@ -67,19 +80,21 @@ class Finding:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A measure to try: another recipe, or the same with other settings.
+    """A measure to try: a recipe, often the trained one, with other settings; or a command.
 
     Args:
         reason: code of the measure.
-        recipe: name of a shipped recipe that takes it; None to keep the recipe.
+        recipe: name or file of the recipe to train; None for a command.
         overrides: `key=value` for `--set`.
         data: arguments of `textvae train` that name the data of the run.
+        command: of the finished model, without `textvae`; empty for a recipe.
     """
 
     reason: RemedyCode
     recipe: str | None = None
     overrides: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,12 +121,13 @@ class Diagnosis:
     Args:
         code: the state.
         metrics: the evaluation that it rests on, by name.
-        findings: observations on the latent.
+        findings: observations on the latent and its training.
         causes: properties of the recipe that let the latent collapse; empty where it did not.
-        remedies: measures to try, the nearest first; empty where none is needed.
+        remedies: measures to try, the cheapest first; empty where none is needed.
         collapsed_dimensions: indices of dimensions whose posterior mean does not vary, all latents
             side by side.
-        positions: losses per position; None where texts have no order.
+        positions: losses per position; None where they were not measured.
+        unchecked: what the diagnosis did not look at.
     """
 
     code: Verdict
@@ -121,3 +137,4 @@ class Diagnosis:
     remedies: tuple[Remedy, ...] = ()
     collapsed_dimensions: tuple[int, ...] = ()
     positions: PositionGaps | None = None
+    unchecked: tuple[Unchecked, ...] = ()

@@ -1,11 +1,13 @@
 """The closing report of a run: held-out metrics, reconstructions, samples, an interpolation."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from textvae.analysis.diagnosis import diagnosis_of, trained_of
 from textvae.analysis.pictures import write_first_pictures
 from textvae.analysis.reports import evaluation_text
+from textvae.analysis.wording import diagnosis_report, verdict_report
 from textvae.api.image import ImageVAE
 from textvae.api.sentence import SentenceVAE
 from textvae.console import say
@@ -31,6 +33,8 @@ class Finished:
         interpolation: sentences between two held-out texts; empty without a latent.
         seconds: duration of the training since it was last resumed.
         pictures: files of an image model: reconstructions, samples, an interpolation.
+        verdict: code, findings and advice of the diagnosis.
+        training: steps, epochs, KL weight and validations of the training.
     """
 
     folder: Path
@@ -40,6 +44,8 @@ class Finished:
     interpolation: list[str]
     seconds: float
     pictures: tuple[str, ...] = ()
+    verdict: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -49,6 +55,7 @@ class Finished:
     def text(self) -> str:
         """The report for a terminal."""
         parts = [f"held-out metrics\n{evaluation_text(self.metrics)}"]
+        parts += [verdict_report(self.verdict)] if self.verdict else []
         if self.reconstructions:
             lines = [f"  {text}\n    -> {decoded}" for text, decoded in self.reconstructions]
             parts.append("\n".join(["reconstructions (greedy, from the posterior mean)", *lines]))
@@ -106,6 +113,7 @@ def summarize_texts(
         samples=vae.sample(3, seed=0),
         interpolation=interpolation,
         seconds=seconds,
+        **conclusion(metrics, folder),
     )
 
 
@@ -118,4 +126,13 @@ def summarize_images(vae: ImageVAE, rows: Fields, folder: Path, seconds: float) 
     """Held-out metrics, and pictures of reconstructions, samples and an interpolation."""
     metrics = asdict(vae.evaluate(rows, SUMMARY_SAMPLES))
     pictures = tuple(str(path) for path in write_first_pictures(vae, rows, folder))
-    return Finished(folder, metrics, [], [], [], seconds, pictures)
+    return Finished(folder, metrics, [], [], [], seconds, pictures, **conclusion(metrics, folder))
+
+
+def conclusion(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The verdict on a run, and the record of its training."""
+    trained = trained_of(str(folder))
+    return {
+        "verdict": diagnosis_report(diagnosis_of(metrics, trained)).stored,
+        "training": {} if trained.training is None else asdict(trained.training),
+    }

@@ -1,11 +1,10 @@
 """Diagnoses as text: the one place that renders their codes."""
 
-import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
 from textvae.analysis.findings import (
     CauseCode,
@@ -15,11 +14,20 @@ from textvae.analysis.findings import (
     PositionGaps,
     Remedy,
     RemedyCode,
+    Unchecked,
     Verdict,
 )
-from textvae.analysis.remedies import SETTINGS, TEXT_SETTINGS
 from textvae.console import table
 from textvae.data.words import mostly_unknown
+from textvae.evaluation.verdict import (
+    COLLAPSED_BELOW,
+    FEWEST_ROWS,
+    information_of,
+    is_collapsed_so_far,
+)
+
+WIDTH = 80
+"""Columns after which commands are not padded."""
 
 RANGES = (1, 2, 3, 4, 6, 11, 21)
 """First positions of the ranges that a table shows."""
@@ -28,68 +36,106 @@ VERDICTS = {
     Verdict.NO_LATENT: "The model is a language model: it has no latent.",
     Verdict.AUTOENCODER: "Each posterior is a point: there is no KL and no bound on the "
     "likelihood.",
-    Verdict.COLLAPSED: "The posterior is nearly the same for every text",
-    Verdict.IGNORED_BY_DECODER: "z differs between texts, but the decoder ignores it",
-    Verdict.WEAK: "z contains little information about its text",
-    Verdict.ACTIVE: "z differs between texts",
+    Verdict.TOO_FEW_TEXTS: "The {unit}s are too few to tell whether z is used",
+    Verdict.ANNEALING_NOT_FINISHED: "Training ended before the KL had its planned weight",
+    Verdict.UNDERTRAINED: "Training ended while the model was still learning",
+    Verdict.COLLAPSED: "The posterior is nearly the same for every {unit}, and close to the prior",
+    Verdict.PAID_BUT_UNUSED: "The posterior is nearly the same for every {unit}, but far from the "
+    "prior",
+    Verdict.WEAK: "z contains little information about its {unit}",
+    Verdict.ACTIVE: "z differs between {unit}s",
 }
+"""The state of a latent; where z differs and is not used, `IGNORED` replaces it."""
+
+IGNORED = "z differs between {unit}s, but the decoder ignores it"
 
 OLD_VERDICTS = {
     Verdict.NO_LATENT: "no latent",
     Verdict.AUTOENCODER: "autoencoder",
+    Verdict.TOO_FEW_TEXTS: "faint",
+    Verdict.ANNEALING_NOT_FINISHED: "faint",
+    Verdict.UNDERTRAINED: "faint",
     Verdict.COLLAPSED: "dead",
-    Verdict.IGNORED_BY_DECODER: "unheard",
+    Verdict.PAID_BUT_UNUSED: "unheard",
     Verdict.WEAK: "faint",
     Verdict.ACTIVE: "alive",
 }
-"""Values of `verdict` in JSON, for readers of earlier versions; `code` replaces it."""
+"""Values of `verdict` in the doctor's JSON, for readers of earlier versions; `code` replaces it."""
 
 REMEDIES = {
+    RemedyCode.MORE_EPOCHS: "more epochs",
+    RemedyCode.EARLIER_SCHEDULE: "a schedule of the KL weight that ends in time",
     RemedyCode.FREE_BITS: "free bits: the first nats of KL are free",
     RemedyCode.MINIMUM_KL: "a KL that cannot vanish",
     RemedyCode.ENCODER_FIRST: "an encoder that is trained ahead of the decoder",
     RemedyCode.WORD_DROPOUT: "word dropout: the decoder needs z",
+    RemedyCode.AUXILIARY_LOSS: "a loss that predicts the words from z alone",
+    RemedyCode.ANNEALING: "a KL weight that rises from 0",
+    RemedyCode.LOWER_KL_WEIGHT: "a lower KL weight",
+    RemedyCode.LOWER_RATE_WEIGHT: "a weight of the KL's target that information can outbid",
+    RemedyCode.FITTED_PRIOR: "a prior that is fitted to the posteriors after training",
+    RemedyCode.LOWER_TEMPERATURE: "a lower sampling temperature: likelier words",
     RemedyCode.PRIOR_MATCHING: "matches the aggregate posterior to the prior",
     RemedyCode.POOLING: "an encoder that weights all words equally",
 }
-"""The reason to try a recipe."""
+"""The reason to try a measure."""
 
-SETTING_NAMES = {
+MEASURES = {
     RemedyCode.FREE_BITS: "free bits",
+    RemedyCode.MINIMUM_KL: "a KL that cannot vanish",
+    RemedyCode.ENCODER_FIRST: "an encoder trained ahead of the decoder",
+    RemedyCode.WORD_DROPOUT: "word dropout",
+    RemedyCode.AUXILIARY_LOSS: "an auxiliary loss",
+    RemedyCode.ANNEALING: "annealing",
     RemedyCode.LOWER_KL_WEIGHT: "a lower KL weight",
-    RemedyCode.SLOWER_ANNEALING: "slower annealing",
-    RemedyCode.WORD_DROPOUT: "more word dropout",
+    RemedyCode.PRIOR_MATCHING: "a matched prior",
 }
-"""Settings to try."""
+"""Names of the measures that a recipe takes."""
+
+UNCHECKED = {
+    Unchecked.RECIPE: "the recipe, which the folder lacks",
+    Unchecked.TRAINING: "how the model was trained, which the folder does not record",
+    Unchecked.KL_SCHEDULE: "the schedule of the KL weight, of which there is none or no record",
+    Unchecked.PROGRESS: "whether the validation nll still fell: that takes two validations",
+    Unchecked.SHUFFLED_Z_GAP: "whether the decoder ignores z: that takes several texts in which "
+    "words have an order",
+    Unchecked.REFERENCES: "the nll of n-gram models of the same texts",
+    Unchecked.GENERATION: "generated text (textvae evaluate --generation)",
+    Unchecked.SEEDS: "other seeds",
+}
+"""What a diagnosis did not look at."""
 
 
 @dataclass(frozen=True)
 class Advice:
-    """A recipe to try, as text.
+    """A measure to try, as text.
 
     Args:
-        recipe: name of a shipped recipe.
+        recipe: name or file of a recipe; None for a command on the model.
         why: the reason.
-        command: that trains it on the same data.
+        command: that takes it.
+        overrides: settings of the recipe, `key=value`.
     """
 
-    recipe: str
+    recipe: str | None
     why: str
     command: str
+    overrides: list[str]
 
 
 @dataclass(frozen=True)
 class DiagnosisReport:
-    """A diagnosis as text; its fields are the keys of the JSON output.
+    """A diagnosis as text; its fields are the keys of the doctor's JSON output.
 
     Args:
         code: the state of the latent.
         verdict: the same by the name of earlier versions.
         findings: a sentence each: the state, the observations, the causes.
-        advice: recipes to try.
+        advice: measures to try.
+        not_checked: what the diagnosis did not look at.
         dead_dimensions: indices of collapsed dimensions.
         positions: losses at each position with a text's `own` z and with `another`'s, number of
-            `texts`, and the shuffled-z gap, `worth`; empty where texts have no order.
+            `texts`, and the shuffled-z gap, `worth`; empty where they were not measured.
         metrics: that the diagnosis rests on.
     """
 
@@ -97,22 +143,46 @@ class DiagnosisReport:
     verdict: str
     findings: list[str]
     advice: list[Advice]
+    not_checked: list[str]
     dead_dimensions: list[int]
     positions: dict[str, list]
     metrics: dict[str, Any]
 
+    @property
+    def stored(self) -> dict[str, Any]:
+        """The verdict as results.json and `evaluate --json` hold it."""
+        advice = [asdict(each) for each in self.advice]
+        return {"code": self.code, "findings": self.findings, "advice": advice}
+
     def text(self) -> str:
         """The report for a terminal."""
-        heading = self.code.replace("_", " ").upper()
-        parts = [f"{heading}. {self.findings[0]}", *self.findings[1:]]
+        parts = [f"{heading(self.code)}. {self.findings[0]}", *self.findings[1:]]
         if self.positions:
             header = ["tokens", "own z", "shuffled z", "gap"]
             parts.append(table(position_rows(self.positions), header))
-        if self.advice:
-            width = max(len(advice.command) for advice in self.advice)
-            lines = [f"  {advice.command:{width}}  # {advice.why}" for advice in self.advice]
-            parts.append("\n".join(["Try next:", *lines]))
-        return "\n".join(parts)
+        if self.not_checked:
+            parts.append(f"Not checked: {'; '.join(self.not_checked)}.")
+        return "\n".join([*parts, *advice_lines(self.stored)])
+
+
+def verdict_report(stored: Mapping[str, Any]) -> str:
+    """A stored verdict as text for a terminal: the state, what it rests on, measures to try."""
+    first, *others = stored["findings"]
+    return "\n".join([f"{heading(stored['code'])}. {first}", *others, *advice_lines(stored)])
+
+
+def advice_lines(stored: Mapping[str, Any]) -> list[str]:
+    """Measures to try, a command on each line."""
+    if not stored["advice"]:
+        return []
+    width = min(WIDTH, max(len(advice["command"]) for advice in stored["advice"]))
+    lines = [f"  {advice['command']:{width}}  # {advice['why']}" for advice in stored["advice"]]
+    return ["Try next:", *lines]
+
+
+def heading(code: str) -> str:
+    """The code of a verdict as a heading."""
+    return code.replace("_", " ").upper()
 
 
 def diagnosis_report(diagnosis: Diagnosis) -> DiagnosisReport:
@@ -127,36 +197,132 @@ def diagnosis_report(diagnosis: Diagnosis) -> DiagnosisReport:
             *([f"Why: {'; '.join(causes)}."] if causes else []),
         ],
         advice=[advice_of(remedy) for remedy in diagnosis.remedies],
+        not_checked=[UNCHECKED[each] for each in diagnosis.unchecked],
         dead_dimensions=list(diagnosis.collapsed_dimensions),
         positions={} if diagnosis.positions is None else position_columns(diagnosis.positions),
         metrics=diagnosis.metrics,
     )
 
 
+def unit_of(metrics: Mapping[str, Any]) -> str:
+    """What a model encodes."""
+    return "image" if "images" in metrics else "text"
+
+
 def verdict_text(verdict: Verdict, metrics: Mapping[str, Any]) -> str:
     """The state of a latent, with mutual information and KL where they have a meaning."""
+    text = VERDICTS[verdict]
     if verdict in (Verdict.NO_LATENT, Verdict.AUTOENCODER):
-        return VERDICTS[verdict]
+        return text
+    known, unit = metrics.get("mutual_information"), unit_of(metrics)
+    if verdict is Verdict.PAID_BUT_UNUSED and information_of(metrics) >= COLLAPSED_BELOW:
+        text = IGNORED
+    if verdict is Verdict.TOO_FEW_TEXTS:
+        return f"{text.format(unit=unit)}: KL {metrics['kl']:.2f}."
+    numbers = [] if known is None else [f"mutual information {max(known, 0.0):.2f} nats"]
+    if numbers and metrics.get("mutual_information_ceiling") is not None:
+        numbers[0] += f" of at most {metrics['mutual_information_ceiling']:.2f}"
+    numbers.append(f"KL {metrics['kl']:.2f}")
+    return f"{text.format(unit=unit)}: {', '.join(numbers)}."
+
+
+def latent_warning(verdict: Verdict, folder: str, consequence: str = "") -> str:
+    """The warning of a command whose answer depends on z: the verdict, and where to read more."""
+    state = VERDICTS[verdict].format(unit="text")
     return (
-        f"{VERDICTS[verdict]}: mutual information {metrics['mutual_information']:.2f} nats "
-        f"of at most {metrics['mutual_information_ceiling']:.2f}, KL {metrics['kl']:.2f}."
+        f"warning: {consequence}the latent is {heading(verdict.value).lower()} "
+        f"({state[0].lower()}{state[1:]}); for measures: textvae doctor {shlex.quote(folder)}"
+    )
+
+
+def verdict_warning(stored: Mapping[str, Any]) -> str | None:
+    """The warning beside a JSON document that holds a verdict; None where nothing is wrong."""
+    verdict = Verdict(stored["code"])
+    return (
+        None if verdict.healthy else f"warning: {heading(verdict).lower()}: {stored['findings'][0]}"
+    )
+
+
+def training_warning(event: str, values: Mapping[str, Any]) -> str | None:
+    """The warning at an event of a training; None where there is none.
+
+    Args:
+        event: its name; a validation may have one.
+        values: of the event.
+    """
+    if event != "validation" or not is_collapsed_so_far(values):
+        return None
+    return (
+        f"warning: the latent is collapsed so far: KL {values['kl']:.2f}, "
+        f"{values['active_units']:.0f} active units, and the KL weight has reached its end"
     )
 
 
 def finding_text(finding: Finding, metrics: Mapping[str, Any]) -> str:
     """An observation as a sentence."""
     if finding.code is FindingCode.TOO_FEW_TEXTS:
-        return (
-            f"The mutual information is near its upper bound for {metrics['sentences']:,} texts: "
-            "more texts would give a higher estimate."
-        )
+        return few_text(finding.values, metrics)
     texts: dict[Any, Callable[[Mapping[str, Any]], str]] = {
+        FindingCode.ANNEALING_NOT_FINISHED: annealing_text,
+        FindingCode.STILL_FALLING: falling_text,
+        FindingCode.FEW_STEPS: steps_text,
+        FindingCode.WORSE_THAN_UNIGRAM: unigram_text,
+        FindingCode.WORSE_THAN_TRIGRAM: trigram_text,
         FindingCode.KL_EXCEEDS_INFORMATION: kl_text,
         FindingCode.PRIOR_MISMATCH: mismatch_text,
         FindingCode.ACTIVE_DIMENSIONS: dimensions_text,
         FindingCode.SHUFFLED_Z_GAP: gap_text,
     }
     return texts[finding.code](finding.values)
+
+
+def few_text(values: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """Held-out rows that are too few, as a sentence."""
+    unit, distinct = unit_of(metrics), values["distinct"]
+    count = metrics.get(f"{'sentence' if unit == 'text' else unit}s", distinct)
+    if distinct < FEWEST_ROWS:
+        return (
+            f"{distinct:,} different {unit}{'' if distinct == 1 else 's'} of {count:,}: active "
+            f"units and mutual information need {FEWEST_ROWS} at least, and better hundreds."
+        )
+    return (
+        f"The mutual information is near its upper bound for {count:,} {unit}s: "
+        f"more {unit}s would give a higher estimate."
+    )
+
+
+def annealing_text(values: Mapping[str, Any]) -> str:
+    """A schedule that did not end, as a sentence."""
+    return (
+        f"The KL weight ended at {values['kl_weight']:.2g} of {values['kl_weight_end']:g}, after "
+        f"{values['steps']:,} optimizer steps: a KL under so low a weight says nothing yet."
+    )
+
+
+def falling_text(values: Mapping[str, Any]) -> str:
+    """A validation nll that still fell, as a sentence."""
+    return (
+        f"The validation nll still fell: by {values['fall']:.1%} over the last quarter of the "
+        "training."
+    )
+
+
+def steps_text(values: Mapping[str, Any]) -> str:
+    """Few optimizer steps, as a sentence."""
+    return f"The model had {values['steps']:,} optimizer steps, which are few."
+
+
+def unigram_text(values: Mapping[str, Any]) -> str:
+    """A model that is worse than word frequencies, as a sentence."""
+    worse = values["nll"] - values["unigram_nll"]
+    return f"The nll is {worse:.2f} nats above that of word frequencies alone (unigram)."
+
+
+def trigram_text(values: Mapping[str, Any]) -> str:
+    """A model that is worse than a 3-gram model, as a sentence."""
+    return (
+        f"The nll is {values['nll'] - values['trigram_nll']:.2f} nats above that of a 3-gram model."
+    )
 
 
 def kl_text(values: Mapping[str, Any]) -> str:
@@ -212,53 +378,24 @@ def tokens(count: int) -> str:
 
 
 def cause_text(cause: Finding) -> str:
-    """A cause of collapse as a clause."""
+    """A cause of collapse, or what a recipe does against it, as a clause."""
+    measures = ", ".join(MEASURES[code] for code in cause.values.get("measures", ()))
     return {
         CauseCode.NO_MINIMUM_KL: "nothing keeps the KL from vanishing",
         CauseCode.PREVIOUS_WORDS: "the decoder reads the previous words (word dropout "
         f"{cause.values.get('word_dropout', 0.0):g}) and does not need z",
         CauseCode.FULL_KL_WEIGHT: "the KL has its full weight from the first step, before z "
         "is informative",
+        CauseCode.IN_USE: f"the recipe has {measures} already, which did not suffice",
     }[CauseCode(cause.code)]
 
 
 def advice_of(remedy: Remedy) -> Advice:
-    """A recipe to try as text, with the command that trains it."""
-    assert remedy.recipe is not None, "settings have a text of their own"
-    command = shlex.join(["textvae", "train", remedy.recipe, *remedy.data])
-    return Advice(remedy.recipe, REMEDIES[remedy.reason], command)
-
-
-def collapse_warning(unit: Literal["sentence", "image"]) -> str:
-    """The warning that a latent is collapsed, with settings to try.
-
-    Args:
-        unit: what the model encodes.
-    """
-    remedies = TEXT_SETTINGS if unit == "sentence" else SETTINGS
-    *first, last = [setting_text(remedy) for remedy in remedies]
-    comma = "," if len(first) > 1 else ""
-    state = f"every {unit} gets the same z"
-    if unit == "sentence":
-        state = f"the posterior equals the prior, so {state} and the decoder ignores it"
-    return f"the latent is collapsed: {state}. Try {', '.join(first)}{comma} or {last}."
-
-
-def reference_warning(metrics: Mapping[str, Any]) -> str | None:
-    """The warning that n-gram models of the training texts are better; None where none is.
-
-    Args:
-        metrics: with the nll of the references where they are known.
-    """
-    nll = metrics["nll"]
-    reasons = {
-        "unigram": "the frequencies of its tokens alone predict a held-out text better",
-        "3-gram": "the two tokens before each alone predict a held-out text better",
-    }
-    for (name, reason), key in zip(reasons.items(), ("unigram_nll", "trigram_nll"), strict=True):
-        if nll > metrics.get(key, math.inf):
-            return f"nll {nll:.1f} is above that of a {name} model ({metrics[key]:.1f}): {reason}"
-    return None
+    """A measure to try as text, with its command."""
+    settings = [part for override in remedy.overrides for part in ("--set", override)]
+    parts = remedy.command or ("train", str(remedy.recipe), *settings, *remedy.data)
+    command = shlex.join(["textvae", *parts])
+    return Advice(remedy.recipe, REMEDIES[remedy.reason], command, list(remedy.overrides))
 
 
 def unknown_warning(metrics: Mapping[str, Any]) -> str | None:
@@ -270,12 +407,6 @@ def unknown_warning(metrics: Mapping[str, Any]) -> str | None:
     if not (unknown := metrics.get("unknown_tokens")):
         return None
     return mostly_unknown(unknown, metrics["tokens"] - metrics["sentences"])
-
-
-def setting_text(remedy: Remedy) -> str:
-    """A setting to try, with its options of the command line."""
-    options = " ".join(f"--set {override}" for override in remedy.overrides)
-    return SETTING_NAMES[remedy.reason] + (f" ({options})" if options else "")
 
 
 def position_columns(positions: PositionGaps) -> dict[str, list]:

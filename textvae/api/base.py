@@ -16,12 +16,13 @@ from textvae.data.batching import Examples
 from textvae.evaluation.labels import labelled_latent
 from textvae.evaluation.latent import (
     ACTIVE,
+    distinct_rows,
     information,
-    is_collapsed,
     is_deterministic,
     posterior_moments,
 )
 from textvae.evaluation.likelihood import LikelihoodEstimate, likelihood
+from textvae.evaluation.verdict import collapse_of
 from textvae.families import Family
 from textvae.graph.folders import local_folder
 from textvae.graph.model import VAE
@@ -49,10 +50,12 @@ class Metrics:
         dimensions: of all latents.
         variances: of each dimension's posterior mean over the rows.
         kls: KL of each dimension, nats; None where a posterior does not factorise.
-        collapsed: whether the posterior practically equals the prior.
+        collapsed: whether the posterior is the same for every row, near the prior or far from it;
+            False also where the rows are too few to tell.
         samples: K of the importance-weighted bound.
         deterministic: whether a latent is a point. Then nll, -elbo and reconstruction loss are
             equal and no bound, and KL, mutual information and marginal KL have no meaning.
+        distinct: number of different rows.
     """
 
     nll: float
@@ -70,6 +73,7 @@ class Metrics:
     collapsed: bool
     samples: int
     deterministic: bool = False
+    distinct: int | None = None
 
 
 class TrainedVAE:
@@ -223,27 +227,24 @@ class TrainedVAE:
         estimate = likelihood(self.model, batches, samples=samples, seed=seed)
         each = min(10, max(1, LATENT_SAMPLES // len(rows)))
         latent = information(self.model, estimate.features, each, seed)
-        kl = estimate.kl.mean().item()
-        active = sum(variance > ACTIVE for variance in latent.variances)
-        deterministic = is_deterministic(self.model)
-        rate = math.inf if deterministic else kl
-        return {
+        metrics = {
             "nll": estimate.nll.mean().item(),
             "elbo": estimate.elbo.mean().item(),
             "reconstruction_loss": estimate.reconstruction_loss.mean().item(),
-            "kl": kl,
+            "kl": estimate.kl.mean().item(),
             "mutual_information": latent.mutual_information,
             "mutual_information_ceiling": math.log(len(rows)),
             "marginal_kl": latent.marginal_kl,
             "latent_samples": latent.samples,
-            "active_units": active,
+            "active_units": sum(variance > ACTIVE for variance in latent.variances),
             "dimensions": self.dim,
             "variances": latent.variances,
             "kls": latent.kls,
-            "collapsed": bool(self.dim) and is_collapsed(rate, active),
             "samples": estimate.samples,
-            "deterministic": deterministic,
-        }, estimate
+            "deterministic": is_deterministic(self.model),
+            "distinct": distinct_rows(rows),
+        }
+        return metrics | {"collapsed": collapse_of(metrics) is not None}, estimate
 
 
 def load_vae(folder: str | PathLike[str]) -> tuple[VAE, Path]:

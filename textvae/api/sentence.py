@@ -23,7 +23,7 @@ from textvae.data.tokenizers import TextTokenizer, decode_ids, load_tokenizer, t
 from textvae.data.words import count_characters, count_unknown, separated_by_blanks
 from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
-from textvae.evaluation.latent import is_collapsed, is_deterministic
+from textvae.evaluation.latent import is_deterministic
 from textvae.evaluation.likelihood import likelihood, perplexity
 from textvae.evaluation.positions import (
     WORTHLESS,
@@ -34,6 +34,7 @@ from textvae.evaluation.positions import (
     shuffled_z_gap,
 )
 from textvae.evaluation.text import Generation
+from textvae.evaluation.verdict import NEAR_PRIOR
 from textvae.graph.decoding import Decoding
 from textvae.graph.generation import generate
 from textvae.graph.model import VAE
@@ -435,7 +436,7 @@ class SentenceVAE(TrainedVAE):
         if is_deterministic(self.model):
             return False
         batches = [batch for _, batch in self.sentences(texts).in_length_order()]
-        return is_collapsed(likelihood(self.model, batches, samples=1).kl.mean().item())
+        return likelihood(self.model, batches, samples=1).kl.mean().item() < NEAR_PRIOR
 
 
 def before_padding(row: Sequence[int]) -> list[int]:

@@ -1,13 +1,14 @@
 """Evaluation: metrics on held-out data, by position, of several runs, and what is wrong."""
 
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import by_modality, load, located, warn_collapsed, warn_of_metrics
+from textvae.cli.models import by_modality, load, located, warn_of_metrics
 from textvae.cli.options import (
     Data,
     Device,
@@ -65,10 +66,12 @@ def evaluate(
 ) -> None:
     """Evaluate a model on held-out data.
 
-    Prints likelihood, perplexity, KL, mutual information and active units.
+    Prints likelihood, perplexity, KL, mutual information, active units and a verdict on the latent.
     """
+    from textvae.analysis.diagnosis import diagnosis_of, trained_of
     from textvae.analysis.exports import JSON, check_out, write_json
     from textvae.analysis.reports import evaluation_text, metric_notes
+    from textvae.analysis.wording import diagnosis_report, verdict_report, verdict_warning
 
     if out is not None:
         check_out(out, JSON)
@@ -86,13 +89,14 @@ def evaluate(
         },
         images_only={"likelihood": likelihood is not None},
     )
-    result = metrics | {"notes": metric_notes(metrics)}
+    verdict = diagnosis_report(diagnosis_of(metrics, trained_of(folder))).stored
+    result = metrics | {"notes": metric_notes(metrics), "verdict": verdict}
     if out is not None:
         write_json(out, result)
-    emit(result, as_json, evaluation_text(metrics))
+    emit(result, as_json, f"{evaluation_text(metrics)}\n\n{verdict_report(verdict)}")
+    if as_json and (warning := verdict_warning(verdict)):
+        say(warning)
     warn_of_metrics(metrics)
-    if metrics["collapsed"] and "sentences" in metrics:
-        warn_collapsed()
 
 
 def text_metrics(
@@ -204,21 +208,32 @@ def doctor(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Diagnose posterior collapse and suggest a recipe.
+    """Diagnose a latent and its training, and suggest measures.
 
-    Prints whether the latent is collapsed, in which dimensions, and why.
+    Prints whether z is used, where, and why not: collapse, a training that was too short, a KL
+    weight that never rose. Settings of the trained recipe come before other recipes.
     """
-    from textvae.analysis.diagnosis import diagnose_latent
+    from textvae.analysis.diagnosis import diagnose_latent, diagnosis_of, trained_of
     from textvae.analysis.wording import diagnosis_report
     from textvae.training.references import run_references
-    from textvae.training.run_data import recipe_of, subset
+    from textvae.training.run_data import subset
 
     folder = located(model, named)
-    texts = subset(held_out(folder, data, text_column), limit, seed)
-    vae = load(folder, device)
-    diagnosis = diagnose_latent(vae, texts, recipe_of(folder), seed=seed)
-    references = run_references(folder, vae, diagnosis.metrics, texts, print_note)
-    report = diagnosis_report(replace(diagnosis, metrics=diagnosis.metrics | references))
+    trained = trained_of(folder)
+
+    def texts(vae: "SentenceVAE") -> Any:
+        rows = subset(held_out(folder, data, text_column), limit, seed)
+
+        def references(metrics: Mapping[str, Any]) -> dict[str, Any]:
+            return run_references(folder, vae, metrics, rows, print_note)
+
+        return diagnose_latent(vae, rows, trained, seed=seed, references=references)
+
+    def images(vae: "ImageVAE") -> Any:
+        return diagnosis_of(image_metrics(vae, folder, data, limit, 50, seed, None), trained)
+
+    given = {"text_column": text_column != "text"}
+    report = diagnosis_report(by_modality(folder, device, texts, images, texts_only=given))
     emit(asdict(report), as_json, report.text())
     warn_of_metrics(report.metrics)
 
@@ -256,6 +271,8 @@ def compare(
         names_of,
     )
     from textvae.analysis.exports import PICTURE, check_out
+    from textvae.evaluation.verdict import verdict_of
+    from textvae.training.history import training_of
     from textvae.training.references import run_references
     from textvae.training.run_data import entropy_of, stored_metrics, subset
 
@@ -275,6 +292,7 @@ def compare(
             raise ValueError(f"{run}: holds no metrics; with --samples 50 they are measured")
         else:
             metrics[name] = stored
+        metrics[name]["verdict"] = verdict_of(metrics[name], training_of(run)).value
     if out is not None:
         draw_comparison(metrics, out)
     emit([{"run": name, **m} for name, m in metrics.items()], as_json, comparison_table(metrics))

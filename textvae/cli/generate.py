@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import by_modality, is_collapsed, located, warn_collapsed
+from textvae.cli.models import by_modality, located, warn_meaningless
 from textvae.cli.options import (
     Device,
     ImageFile,
@@ -131,9 +131,8 @@ def interpolate(
     def texts(vae: "SentenceVAE") -> Output:
         print_unknown_words(vae, [first, second])
         sentences = vae.interpolate(first, second, steps, slerp, decoding)
-        collapsed = is_collapsed(vae, folder, [first, second])
-        if collapsed:
-            warn_collapsed("the interpolation is not meaningful: ")
+        consequence = "the interpolation is not meaningful: "
+        collapsed = warn_meaningless(vae, folder, [first, second], consequence)
         rows = [(f"{i / (steps - 1):6.2f}", text) for i, text in enumerate(sentences)]
         shown = f"{'from':>6}  {first}\n{table(rows)}\n{'to':>6}  {second}"
         ends = {"first": first, "second": second}
@@ -176,8 +175,7 @@ def reconstruct(
     def sentences(vae: "SentenceVAE") -> Output:
         print_unknown_words(vae, texts)
         decoded = vae.reconstruct(texts, decoding)
-        if is_collapsed(vae, folder, texts):
-            warn_collapsed()
+        warn_meaningless(vae, folder, texts)
         pairs = list(zip(texts, decoded, strict=True))
         result = [{"text": text, "reconstruction": back} for text, back in pairs]
         return result, "\n".join(f"{text}\n  -> {back}" for text, back in pairs)

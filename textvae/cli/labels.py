@@ -142,8 +142,9 @@ def classify(
     The VAE is trained on all images without labels, the classifiers on few labels.
     """
     from textvae.analysis.classification import classification_text, semi_supervised
+    from textvae.analysis.wording import training_warning
 
-    corpus, display = grey_images(data), TrainingDisplay()
+    corpus, display = grey_images(data), TrainingDisplay(warning=training_warning)
     sizes, device = labels or [300, 100], chosen_device(device)
     try:
         rows = semi_supervised(

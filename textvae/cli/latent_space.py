@@ -9,10 +9,9 @@ from textvae.cli.app import command
 from textvae.cli.models import (
     by_modality,
     chosen_device,
-    is_collapsed,
     load,
     located,
-    warn_collapsed,
+    warn_meaningless,
 )
 from textvae.cli.options import (
     Data,
@@ -117,8 +116,7 @@ def nearest(
     for part in ([text], texts):
         print_unknown_words(vae, part)
     neighbours = vae.nearest(text, texts, count)
-    if is_collapsed(vae, folder, [text]):
-        warn_collapsed("the neighbours are not meaningful: ")
+    warn_meaningless(vae, folder, [text], "the neighbours are not meaningful: ")
     result = [{"text": near, "distance": distance} for near, distance in neighbours]
     emit(result, as_json, table([(d, t) for t, d in neighbours], ["distance", "text"]))
 
@@ -211,8 +209,7 @@ def plot_texts(
     latents = TextLatents(vae, texts, labels, len(rows), source_name(folder, data), seed)
     result = latents.write(out, method or "pca", colour or "length")
     emit(result, as_json, text_latents_text(result))
-    if is_collapsed(vae, folder, texts):
-        warn_collapsed("the picture is not meaningful: ")
+    warn_meaningless(vae, folder, texts, "the picture is not meaningful: ")
 
 
 def plot_images(
@@ -268,6 +265,7 @@ def reduce(
         dimension_reduction_text,
         linear_rows,
     )
+    from textvae.analysis.wording import training_warning
 
     if set_ and not autoencoders:
         raise ValueError("--set is for --autoencoders: linear codes have no recipe")
@@ -276,7 +274,7 @@ def reduce(
     linear = linear_rows(train, test, dim or [2, 20])
     trained: list[dict[str, Any]] = []
     if autoencoders:
-        display = TrainingDisplay()
+        display = TrainingDisplay(warning=training_warning)
         try:
             trained = autoencoder_rows(
                 train[0], test[0], output, set_ or [], display, chosen_device(device)

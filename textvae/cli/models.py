@@ -1,7 +1,7 @@
 """The model that a command works on: where it is, and the interface of its modality."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from textvae.cli.options import check_device
 from textvae.console import say
@@ -130,24 +130,33 @@ def chosen_device(device: str | None) -> str:
     return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def is_collapsed(vae: "SentenceVAE", folder: str, texts: list[str]) -> bool:
-    """Whether the posterior is collapsed, as stored after training or measured on these texts."""
+def warn_meaningless(
+    vae: "SentenceVAE", folder: str, texts: list[str], consequence: str = ""
+) -> bool:
+    """Whether z says nothing of a text, by the stored metrics or on these texts; then print it.
+
+    Args:
+        vae: the model.
+        folder: of it; its stored metrics are of more texts.
+        texts: of the question.
+        consequence: of it for the answer.
+    """
+    from textvae.analysis.wording import latent_warning
+    from textvae.evaluation.verdict import Verdict, collapse_of
     from textvae.training.run_data import stored_metrics
 
-    return bool(stored_metrics(folder).get("collapsed")) or vae.is_collapsed_for(texts)
+    stored = stored_metrics(folder)
+    verdict = collapse_of(stored) if stored else None
+    if verdict is None and vae.is_collapsed_for(texts):
+        verdict = Verdict.COLLAPSED
+    if verdict is not None:
+        say(latent_warning(verdict, folder, consequence))
+    return verdict is not None
 
 
 def warn_of_metrics(metrics: Mapping[str, Any]) -> None:
-    """Print that metrics are worse than those of n-gram models, or of tokens mostly unknown."""
-    from textvae.analysis.wording import reference_warning, unknown_warning
+    """Print that held-out tokens are mostly unknown."""
+    from textvae.analysis.wording import unknown_warning
 
-    for warning in (reference_warning(metrics), unknown_warning(metrics)):
-        if warning is not None:
-            say(f"warning: {warning}")
-
-
-def warn_collapsed(consequence: str = "", unit: Literal["sentence", "image"] = "sentence") -> None:
-    """Print that the latent is collapsed, and settings to try."""
-    from textvae.analysis.wording import collapse_warning
-
-    say(f"warning: {consequence}{collapse_warning(unit)}")
+    if (warning := unknown_warning(metrics)) is not None:
+        say(f"warning: {warning}")

@@ -70,9 +70,10 @@ def verify(
     Prints each result with the published one; the exit code is 1 when the claim fails.
     """
     from textvae.analysis.claims import verify_recipe
+    from textvae.analysis.wording import training_warning
 
     check_device(device)
-    display = TrainingDisplay()
+    display = TrainingDisplay(warning=training_warning)
     try:
         verdict = verify_recipe(recipe, data, model, samples, record, text_column, display, device)
     finally:

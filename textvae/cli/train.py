@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import warn_collapsed, warn_of_metrics
+from textvae.cli.models import warn_of_metrics
 from textvae.cli.options import Device, Json, RecipeData, RecipeTextColumn, Set
-from textvae.console import TrainingDisplay, emit
+from textvae.console import TrainingDisplay, emit, say
 
 if TYPE_CHECKING:
     from textvae.analysis.summary import Finished
@@ -39,8 +39,9 @@ def train(
 ) -> None:
     """Train a model from a recipe.
 
-    Prints held-out metrics, reconstructions, samples and an interpolation.
+    Prints held-out metrics, a verdict on the latent, reconstructions, samples and an interpolation.
     """
+    from textvae.analysis.wording import training_warning, verdict_warning
     from textvae.training import workflow as training
 
     def summarize(run: training.TrainedRun) -> "Finished":
@@ -48,7 +49,7 @@ def train(
 
         return summarize_run(run)
 
-    display = TrainingDisplay(quiet=training.process_rank() > 0)
+    display = TrainingDisplay(training.process_rank() > 0, training_warning)
     given = (set_ or [], data, text_column, output, display, summarize, device)
     try:
         if resume:
@@ -60,5 +61,5 @@ def train(
     if finished is not None:
         emit(finished.summary, as_json, finished.text())
         warn_of_metrics(finished.metrics)
-        if finished.metrics["collapsed"]:
-            warn_collapsed(unit="image" if finished.pictures else "sentence")
+        if as_json and (warning := verdict_warning(finished.verdict)):
+            say(warning)

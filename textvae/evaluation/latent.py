@@ -1,14 +1,16 @@
-"""Metrics of the latents: posterior moments, mutual information, active units, collapse."""
+"""Metrics of the latents: posterior moments, mutual information, active units."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from textvae.data.batching import Examples
 from textvae.encoders import Features, pooled_only
 from textvae.families import Family
 from textvae.graph.model import VAE
@@ -241,6 +243,13 @@ def is_deterministic(model: VAE) -> bool:
     return any(cast(Family, family).deterministic for family in model.latents.values())
 
 
-def is_collapsed(kl: float, active: int | None = None) -> bool:
-    """Whether the posterior is close to the prior: KL below 0.1 nats, or no active unit."""
-    return kl < 0.1 or active == 0
+def distinct_rows(rows: Examples) -> int:
+    """Number of different rows, as a model reads them: texts of unknown words alone are equal."""
+    return len({row_key(rows[index]) for index in range(len(rows))})
+
+
+def row_key(row: Any) -> Hashable:
+    """The content of a row, hashed: of an array, or of each field."""
+    if isinstance(row, Mapping):
+        return tuple((name, row_key(value)) for name, value in row.items())
+    return hash(np.asarray(row).tobytes())

@@ -18,6 +18,8 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from textvae.checkpoints import CheckpointError, checkpoints, damage, discard, put_in_place
 from textvae.config import LaggingConfig, TrainingConfig
 from textvae.data.batching import Examples, ShuffledBatches
+from textvae.evaluation.latent import distinct_rows, is_deterministic
+from textvae.evaluation.verdict import FORESEEABLE
 from textvae.graph.model import VAE, VAEConfig
 from textvae.graph.refinement import held
 from textvae.training.arguments import training_arguments
@@ -85,6 +87,7 @@ class VAETrainer(Trainer):
         self.vae = model
         self.train_rows, self.valid = train, valid
         self.report = report
+        self.distinct = distinct_rows(valid)
         self.batches = ShuffledBatches(
             train.lengths,
             config.batch_size,
@@ -254,11 +257,16 @@ class VAETrainer(Trainer):
                 f"the validation loss is {metrics['loss']} after step {self.state.global_step} "
                 f"({terms}); a lower learning_rate or a smaller max_grad_norm may help"
             )
-        weight = self.current_kl_weight()
-        metrics |= {} if weight is None else {"kl_weight": weight}
+        metrics |= self.kl_weights()
         logs = {f"eval_{name}": value for name, value in metrics.items()}
         self.log(logs)
-        progress = {"step": self.state.global_step, "epoch": self.state.epoch or 0.0}
+        progress = {
+            "step": self.state.global_step,
+            "steps": self.state.max_steps,
+            "epoch": self.state.epoch or 0.0,
+            "distinct": self.distinct,
+            "deterministic": is_deterministic(self.vae),
+        }
         self.report("validation", {**metrics, **progress})
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, logs)
         return logs
@@ -270,10 +278,13 @@ class VAETrainer(Trainer):
             return self.vae
         return cast(VAE, self.average.module)
 
-    def current_kl_weight(self) -> float | None:
-        """The objective's KL weight at this step; None if it has none."""
+    def kl_weights(self) -> dict[str, float]:
+        """The objective's KL weight at this step and at its schedule's end; empty without one."""
         schedule = None if self.vae.objective is None else self.vae.objective.kl_weight
-        return None if schedule is None else schedule(self.state.global_step)
+        if schedule is None:
+            return {}
+        step = self.state.global_step
+        return {"kl_weight": schedule(step), "kl_weight_end": schedule(FORESEEABLE)}
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save the model; of a sharded one the full state dict."""

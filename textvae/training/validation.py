@@ -1,7 +1,5 @@
 """Metrics of held-out rows after each epoch; they choose the model that is kept."""
 
-import math
-
 from textvae.data.batching import Examples, Sentences
 from textvae.data.fields import sentences_of
 from textvae.decoders.topics import TopicDecoder
@@ -9,8 +7,6 @@ from textvae.evaluation.labels import label_accuracy, labelled_latent
 from textvae.evaluation.latent import (
     active_units,
     information,
-    is_collapsed,
-    is_deterministic,
     posterior_means,
 )
 from textvae.evaluation.likelihood import likelihood
@@ -43,11 +39,7 @@ def validate(
         "kl": estimate.kl.mean().item(),
     }
     if len(model.latents):
-        active = active_units(posterior_means(model, estimate.features))
-        metrics["active_units"] = float(active)
-        # A deterministic latent has no KL: it is collapsed when no unit is active.
-        rate = math.inf if is_deterministic(model) else metrics["kl"]
-        metrics["collapsed"] = float(is_collapsed(rate, active))
+        metrics["active_units"] = float(active_units(posterior_means(model, estimate.features)))
         if mutual:
             rates = information(model, estimate.features, samples=1)
             metrics["mutual_information"] = rates.mutual_information
