@@ -135,6 +135,8 @@ HEAVY = {"torch", "transformers", "datasets", "matplotlib", "numpy", "sklearn"}
         ("textvae", HEAVY | {"pydantic"}),
         ("textvae.cli", HEAVY | {"pydantic"}),
         ("textvae.recipes", HEAVY),
+        ("textvae.graph.folders", HEAVY | {"huggingface_hub"}),
+        ("textvae.training.workflow", HEAVY),
     ],
 )
 def test_importing_imports_nothing_heavy(module, heavy):

@@ -1,6 +1,7 @@
 """Start-up: which libraries a command imports, exactly; models inside and outside transformers."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,11 @@ from textvae.graph.model import VAE
 from textvae.graph.saving import INDEX, load_model
 
 ROOT = Path(__file__).resolve().parent.parent
+
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    "HF_HUB_OFFLINE": "1",
+}
 
 # Each takes longer to import than all of our modules. torch._dynamo brings sympy.
 NEVER = {"transformers", "sympy", "scipy", "sklearn", "datasets", "matplotlib", "torch._dynamo"}
@@ -46,7 +52,7 @@ def command(runs, tmp_path):
         result = subprocess.run(
             [sys.executable, "-c", RUN, str(answer), *words],
             cwd=tmp_path,
-            env={"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "PATH": "", "HOME": str(tmp_path)},
+            env=ENVIRONMENT,
             capture_output=True,
             text=True,
             check=False,

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from textvae.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tokenizers.models import BPE, Unigram, WordLevel
     from transformers import PreTrainedTokenizerFast
 
-    AnyTokenizer = "TextTokenizer" | PreTrainedTokenizerFast
+    AnyTokenizer: TypeAlias = "TextTokenizer | PreTrainedTokenizerFast"
     """One of ours, or what AutoTokenizer makes of its files."""
 
 TokenizerKind = Literal["unigram", "bpe", "word", "bag"]

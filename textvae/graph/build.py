@@ -1,7 +1,7 @@
-"""The component of each node, built from its specification."""
+"""The component of each node, built from its specification and added to a model."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -11,6 +11,50 @@ from textvae.graph.config import BASES, GRAPH_KEYS, PRIOR_KEYS, Node
 from textvae.layers.convolution import perceptron
 from textvae.priors import Prior
 from textvae.registry import SpecError
+
+if TYPE_CHECKING:
+    from textvae.graph.model import VAE
+
+
+def add_encoder(model: "VAE", node: Node) -> None:
+    """Build an encoder of a model, which may read earlier ones."""
+    given = [model.shown[name] for name in node["given"]]
+    encoder = build_node("encoders", node, given_features=given, **model.config.facts(node))
+    model.encoders[node["name"]] = encoder
+    model.sizes[node["name"]] = model.shown[node["name"]] = encoder.features
+
+
+def add_latent(model: "VAE", node: Node) -> None:
+    """Build a latent's family and its prior, each with the layers before its head."""
+    name = node["name"]
+    classes = model.config.facts(node).get("classes")
+    features = size_of(model, node["given"])
+    hidden = node.get("hidden") or []
+    size = hidden[-1] if hidden else features
+    family: Family = build_node("latents", node, features=size, classes=classes)
+    add_hidden(family, [features, *hidden])
+    model.latents[name] = family
+    if "prior" in node:
+        prior = node["prior"]
+        above = size_of(model, prior.get("given", []))
+        hidden = prior.get("hidden") or []
+        size = hidden[-1] if hidden else above
+        model.priors[name] = build_prior(node, family, size, classes)
+        add_hidden(model.priors[name], [above, *hidden])
+    model.sizes[name] = family.dim
+    model.shown[name] = family.embedding_size
+
+
+def add_decoder(model: "VAE", node: Node) -> None:
+    """Build a decoder of a model."""
+    features = size_of(model, node["given"])
+    decoder = build_node("decoders", node, features=features, **model.config.facts(node))
+    model.decoders[node["name"]] = decoder
+
+
+def size_of(model: "VAE", given: Iterable[str]) -> int:
+    """Size H of a context: of what the named nodes show, side by side."""
+    return sum(model.shown[name] for name in given)
 
 
 def build_prior(node: Node, family: Family, features: int, classes: int | None) -> nn.Module:

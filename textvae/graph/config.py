@@ -12,7 +12,8 @@ from huggingface_hub.dataclasses import strict
 from textvae.decoders import Decoder
 from textvae.encoders import Encoder
 from textvae.families import Family
-from textvae.graph.folders import CONFIG, MODEL_TYPE
+from textvae.graph.folders import CONFIG
+from textvae.graph.registration import MODEL_TYPE
 from textvae.registry import Component
 
 Node = dict[str, Any]

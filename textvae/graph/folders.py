@@ -7,10 +7,9 @@ from typing import Any
 
 from textvae.checkpoints import CheckpointError
 from textvae.data.errors import nearest_name
+from textvae.graph.registration import MODEL_TYPE
 
 CONFIG = "config.json"
-MODEL_TYPE = "textvae"
-"""What `model_type` in config.json is for a model of this package."""
 
 
 def local_folder(name: str | PathLike[str]) -> Path:

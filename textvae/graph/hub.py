@@ -1,4 +1,4 @@
-"""The model as transformers loads it: the same graph, config and weights under its base classes.
+"""The model as transformers loads it: the same graph under the base classes of transformers.
 
 Importing transformers' base classes takes longer than torch does, so nothing else imports them:
 `textvae.graph.registration` imports this module when AutoModel meets one of our models.

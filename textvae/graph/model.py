@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from textvae.encoders import Features, pooled_only
 from textvae.families import Family
-from textvae.graph.build import add_hidden, after_hidden, build_node, build_prior
+from textvae.graph.build import add_decoder, add_encoder, add_latent, after_hidden
 from textvae.graph.checks import check_fields, check_graph
 from textvae.graph.config import Node, VAEConfig
 from textvae.graph.folders import local_folder
@@ -74,13 +74,11 @@ class VAE(nn.Module):
         self.shown: dict[str, int] = {}
         """Size of what each encoder and latent shows the nodes that are given it, by name."""
         for node in config.nodes("encoders"):
-            self._add_encoder(node)
+            add_encoder(self, node)
         for node in config.nodes("latents"):
-            self._add_latent(node)
+            add_latent(self, node)
         for node in config.nodes("decoders"):
-            self.decoders[node["name"]] = build_node(
-                "decoders", node, features=self._size_of(node["given"]), **config.facts(node)
-            )
+            add_decoder(self, node)
 
     @classmethod
     def from_pretrained(cls, folder: str | PathLike[str], **options: Any) -> Any:
@@ -123,37 +121,6 @@ class VAE(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
-
-    def _size_of(self, given: Iterable[str]) -> int:
-        """Size H of a context: of what the named nodes show, side by side."""
-        return sum(self.shown[name] for name in given)
-
-    def _add_encoder(self, node: Node) -> None:
-        """Build an encoder, which may read earlier ones."""
-        given = [self.shown[name] for name in node["given"]]
-        encoder = build_node("encoders", node, given_features=given, **self.config.facts(node))
-        self.encoders[node["name"]] = encoder
-        self.sizes[node["name"]] = self.shown[node["name"]] = encoder.features
-
-    def _add_latent(self, node: Node) -> None:
-        """Build a latent's family and its prior, each with the layers before its head."""
-        name = node["name"]
-        classes = self.config.facts(node).get("classes")
-        features = self._size_of(node["given"])
-        hidden = node.get("hidden") or []
-        size = hidden[-1] if hidden else features
-        family: Family = build_node("latents", node, features=size, classes=classes)
-        add_hidden(family, [features, *hidden])
-        self.latents[name] = family
-        if "prior" in node:
-            prior = node["prior"]
-            above = self._size_of(prior.get("given", []))
-            hidden = prior.get("hidden") or []
-            size = hidden[-1] if hidden else above
-            self.priors[name] = build_prior(node, family, size, classes)
-            add_hidden(self.priors[name], [above, *hidden])
-        self.sizes[name] = family.dim
-        self.shown[name] = family.embedding_size
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of all modules; those inside a frozen part stay in evaluation mode.

@@ -11,7 +11,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from textvae.graph.folders import MODEL_TYPE
+MODEL_TYPE = "textvae"
+"""What `model_type` in config.json is for a model of this package."""
 
 TABLE = "transformers.models.auto.configuration_auto"
 """The module of transformers that has the table of model types."""
