@@ -95,7 +95,7 @@ def test_kept_labels_are_even_among_classes_and_seeded():
 def test_some_texts_may_be_without_a_label(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\nx,1\ny,\nz,2\n")
     (tmp_path / "valid.jsonl").write_text('{"text": "x", "label": null}\n')
-    corpus = read_corpus(str(tmp_path), label_column="label")
+    corpus = read_corpus(str(tmp_path), label_column="label", test_fraction=0)
     assert list(corpus.train) == ["x", "y", "z"]
     assert corpus.labels == {"train": ["1", "", "2"], "valid": [""]}
     with pytest.raises(DataError, match="line 3: the label is missing"):

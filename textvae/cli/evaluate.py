@@ -132,7 +132,7 @@ def image_metrics(
     from textvae.training.run_data import held_out_images, image_subset
 
     rows, notes = held_out_images(folder, data)
-    print_notes(notes[:1])
+    print_notes(notes)
     rows = image_subset(rows, limit, seed)
     return asdict(vae.evaluate(rows, samples, seed, likelihood=likelihood))
 

@@ -169,7 +169,7 @@ def control_accuracy(
     An independent classifier predicts the label of each sample.
     """
     from textvae.analysis.classification import image_control_accuracy, text_control_accuracy
-    from textvae.training.run_data import image_data_config, real_texts
+    from textvae.training.run_data import real_texts, run_images
 
     folder = located(model, named)
 
@@ -178,7 +178,8 @@ def control_accuracy(
         return text_control_accuracy(vae, *labelled, count, seed, temperature)
 
     def images(vae: "ImageVAE") -> dict[str, Any]:
-        corpus = grey_images(data or image_data_config(folder).source)
+        corpus = run_images(folder, pixels="grey") if data is None else grey_images(data)
+        print_notes(corpus.notes)
         return image_control_accuracy(vae, corpus, count, seed)
 
     result = by_modality(folder, device, texts, images)

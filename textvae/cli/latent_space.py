@@ -128,10 +128,12 @@ def latent(
     """
     from textvae.analysis.latent_space import LatentSpaceReport, latent_space_text
     from textvae.data.images import read_image_corpus
-    from textvae.training.run_data import image_data_config, image_subset
+    from textvae.training.run_data import image_data_config, image_subset, run_images
 
     folder = located(model, named)
-    corpus = read_image_corpus(image_data_config(folder, data))
+    other = None if data is None else read_image_corpus(image_data_config(folder, data))
+    corpus = other or run_images(folder)
+    print_notes(corpus.notes)
     splits = (corpus.train, corpus.test or corpus.valid)
     images = load_images(folder, device)
     train, test = (images.rows(image_subset(rows, limit, seed)) for rows in splits)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from textvae.checkpoints import CheckpointError, last_sound_checkpoint
+from textvae.config import FORMER_SPLIT
+from textvae.data.held_out import ByContent
 from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus
 from textvae.data.texts import add_text, sha_of
@@ -138,6 +140,7 @@ def make_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path) -> N
         "recipe": recipe.name,
         "data": corpus.source,
         "fingerprint": fingerprint(corpus),
+        "held_out": corpus.held_out,
     }
     (folder / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     incoming = folder / f".{RECIPE}"
@@ -156,6 +159,9 @@ def saved_recipe(folder: Path) -> Recipe:
     except OSError:
         raise RunError(f"{folder} holds no run: {RECIPE} is missing") from None
     document = parse_yaml(text, str(folder / RECIPE))
+    data = document.get("data") if isinstance(document, dict) else None
+    if isinstance(data, dict) and not data.keys() & FORMER_SPLIT.keys():
+        data |= FORMER_SPLIT
     return read_recipe(document, read_state(folder).get("recipe", folder.name))
 
 
@@ -165,6 +171,27 @@ def read_state(folder: Path) -> dict[str, Any]:
         return json.loads((folder / STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+
+
+def held_out_of(folder: Path) -> ByContent | None:
+    """The rows that a run has held out by content; None where it has held out none so.
+
+    Raises:
+        RunError: `run.json` is damaged.
+    """
+    facts = read_state(folder).get("held_out")
+    if facts is None or facts == {"split_by": "row"}:
+        return None
+    try:
+        return ByContent.from_facts(facts)
+    except ValueError as error:
+        raise RunError(f"{folder / STATE}: held_out: {error}") from None
+
+
+def has_changed(folder: Path, corpus: Corpus | ImageCorpus) -> bool:
+    """Whether a corpus is another one than a run was trained on."""
+    stored = read_state(folder).get("fingerprint")
+    return stored is not None and stored != fingerprint(corpus)
 
 
 def fingerprint(corpus: Corpus | ImageCorpus) -> str:

@@ -23,6 +23,7 @@ from textvae.training.folders import (
     InterruptedRunError,
     OccupiedError,
     RunError,
+    held_out_of,
     how_to_go_on,
     newest,
     next_folder,
@@ -175,7 +176,7 @@ def run(
         InterruptedRunError: Ctrl-C; the message has the command to resume.
         ValueError: the data or the folder cannot be used; see `train_run`.
     """
-    corpus = corpus_of(recipe.data)
+    corpus = corpus_of(recipe.data, held_out_of(folder) if resumed else None)
     for note in corpus.notes:
         report("note", {"text": note})
     if not len(corpus.valid):
