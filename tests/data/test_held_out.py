@@ -84,7 +84,7 @@ def test_a_grown_file_keeps_each_text_where_it_was(tmp_path):
         assert set(parts[split]) == {text for text in part if text.startswith("text")}
     assert "held out when the run began" in after.notes[0]
     anew = read_corpus(path)
-    assert set(anew.test) & set(parts["train"])  # as a new run has it
+    assert set(anew.test) & set(parts["valid"])  # as a new run has it
 
 
 def test_a_test_split_is_held_out_beside_a_validation_file(tmp_path):

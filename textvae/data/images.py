@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,13 +68,18 @@ class ImageCorpus:
 
     def fingerprint(self) -> str:
         """A SHA-256 of the training and validation images and labels."""
-        sha = hashlib.sha256()
-        for fields in (self.train, self.valid):
-            for name, column in fields.columns.items():
-                values = column.values  # type: ignore[attr-defined]
-                sha.update(f"{name} {values.shape} {values.dtype}".encode())
-                sha.update(np.ascontiguousarray(values).data)
-        return sha.hexdigest()
+        return sha_of_images([self.train, self.valid])
+
+
+def sha_of_images(parts: Iterable[Fields]) -> str:
+    """A SHA-256 of images and labels."""
+    sha = hashlib.sha256()
+    for fields in parts:
+        for name, column in fields.columns.items():
+            values = column.values  # type: ignore[attr-defined]
+            sha.update(f"{name} {values.shape} {values.dtype}".encode())
+            sha.update(np.ascontiguousarray(values).data)
+    return sha.hexdigest()
 
 
 def read_image_corpus(

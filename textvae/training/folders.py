@@ -10,7 +10,7 @@ from typing import Any
 from textvae.checkpoints import CheckpointError, last_sound_checkpoint
 from textvae.config import FORMER_SPLIT
 from textvae.data.held_out import ByContent
-from textvae.data.images import ImageCorpus
+from textvae.data.images import ImageCorpus, sha_of_images
 from textvae.data.readers import Corpus
 from textvae.data.texts import add_text, sha_of
 from textvae.recipes import Recipe, parse_yaml, read_recipe
@@ -140,6 +140,7 @@ def make_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path) -> N
         "recipe": recipe.name,
         "data": corpus.source,
         "fingerprint": fingerprint(corpus),
+        "test_fingerprint": test_fingerprint(corpus),
         "held_out": corpus.held_out,
     }
     (folder / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
@@ -188,10 +189,14 @@ def held_out_of(folder: Path) -> ByContent | None:
         raise RunError(f"{folder / STATE}: held_out: {error}") from None
 
 
-def has_changed(folder: Path, corpus: Corpus | ImageCorpus) -> bool:
-    """Whether a corpus is another one than a run was trained on."""
-    stored = read_state(folder).get("fingerprint")
-    return stored is not None and stored != fingerprint(corpus)
+def changed_parts(folder: Path, corpus: Corpus | ImageCorpus) -> list[str]:
+    """The parts of a corpus that are not those of a run: `training`, `test`, where it is known."""
+    state = read_state(folder)
+    now = {
+        "training": ("fingerprint", fingerprint(corpus)),
+        "test": ("test_fingerprint", test_fingerprint(corpus)),
+    }
+    return [part for part, (key, value) in now.items() if state.get(key) not in (None, value)]
 
 
 def fingerprint(corpus: Corpus | ImageCorpus) -> str:
@@ -206,6 +211,13 @@ def fingerprint(corpus: Corpus | ImageCorpus) -> str:
     for label in (label for split in (corpus.labels or {}).values() for label in split):
         add_text(sha, label)
     return sha.hexdigest()
+
+
+def test_fingerprint(corpus: Corpus | ImageCorpus) -> str:
+    """A SHA-256 of the test texts or images; of nothing where there are none."""
+    if isinstance(corpus, ImageCorpus):
+        return "" if corpus.test is None else sha_of_images([corpus.test])
+    return sha_of(corpus.test).hexdigest()
 
 
 def last_run(parent: Path = Path("runs")) -> Path:

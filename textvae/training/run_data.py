@@ -15,7 +15,7 @@ from textvae.data.images import ImageCorpus, read_image_corpus, read_image_split
 from textvae.data.readers import Corpus, Labelled, Rows, read_corpus, read_labelled, read_split
 from textvae.data.texts import Texts
 from textvae.recipes import Recipe, shipped
-from textvae.training.folders import RESULTS, RunError, has_changed, held_out_of, saved_recipe
+from textvae.training.folders import RESULTS, RunError, changed_parts, held_out_of, saved_recipe
 
 T = TypeVar("T")
 
@@ -84,9 +84,12 @@ def change_notes(model: str, corpus: Corpus | ImageCorpus, split: str) -> list[s
     Raises:
         RunError: they have changed, and rows that were held out by row are not known any more.
     """
-    if not has_changed(Path(model), corpus):
+    changed = changed_parts(Path(model), corpus)
+    if not changed:
         return []
     facts = corpus.held_out or {}
+    if changed == ["test"] and facts != {"split_by": "row"}:
+        return [f"{corpus.source}: the test data have changed since training"]
     if split in facts.get("hashes_below", {}):
         known = f"the {PURPOSE[split]} data are held out by content, none was trained on"
     elif facts:
