@@ -69,6 +69,14 @@ class Recipe:
         """The sections that it has, by name."""
         return IMAGE_SECTIONS if isinstance(self.data, ImageDataConfig) else SECTIONS
 
+    @property
+    def uses_labels(self) -> bool:
+        """Whether a node of the model reads, predicts or is fixed by the field `label`."""
+        nodes = {part: self.model.get(part) or [] for part in MODEL_KEYS[:3]}
+        fixed = [node.get("field") for node in nodes.pop("latents")]
+        read = [node.get("field", node.get("name")) for part in nodes.values() for node in part]
+        return "label" in [*fixed, *read]
+
     def document(self) -> dict[str, Any]:
         """The recipe as it would stand in a file, every default filled in."""
         return {

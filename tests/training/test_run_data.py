@@ -114,7 +114,7 @@ def test_a_former_run_resumes(run, textvae, runs):
 def test_the_file_of_the_training_is_noted(run):
     data = str(run.parent / "texts.txt")
     rows = held_out_texts(str(run), data)
-    assert len(rows.texts) == 100 and "was trained on most of it" in rows.notes[-1]
+    assert len(rows.texts) == 100 and "was trained on most of it" in rows.notes[0]
     (run.parent / "other.txt").write_text("a text\n")
     assert held_out_texts(str(run), str(run.parent / "other.txt")).notes == []
 

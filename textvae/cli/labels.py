@@ -44,7 +44,10 @@ def probe(
     models: ModelArguments = None,
     test: Annotated[
         str | None,
-        typer.Option(help="Labelled test texts; default: the test split, or half of the data."),
+        typer.Option(
+            help="Labelled test texts; default: the test split, the texts that the run "
+            "held out, or half of the data."
+        ),
     ] = None,
     labels_per_class: Annotated[
         str, typer.Option(metavar=SEVERAL, help="Numbers of labels per class, one or more.")
@@ -74,7 +77,7 @@ def probe(
         check_kind(each)
     sizes = whole_numbers(labels_per_class, "--labels-per-class")
     folders = models or [located(None)]
-    train, held, notes = labelled_data(data, test, text_column, label_column, seed)
+    train, held, notes = labelled_data(data, test, text_column, label_column, seed, folders)
     print_notes(notes)
     loaded = {n: load(f, device) for n, f in zip(names_of(folders), folders, strict=True)}
     kinds: Any = kind or ["mean"]

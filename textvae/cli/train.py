@@ -7,7 +7,7 @@ import typer
 
 from textvae.cli.app import command
 from textvae.cli.models import check_device, warn_collapsed
-from textvae.cli.options import Device, Json, RecipeData, RecipeTextColumn, Set
+from textvae.cli.options import Device, Json, RecipeData, RecipeLabelColumn, RecipeTextColumn, Set
 from textvae.console import TrainingDisplay, emit
 
 
@@ -24,6 +24,7 @@ def train(
     ] = None,
     data: RecipeData = None,
     text_column: RecipeTextColumn = None,
+    label_column: RecipeLabelColumn = None,
     set_: Set = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the run; default: runs/RECIPE.")
@@ -43,7 +44,7 @@ def train(
 
     check_device(device)
     display = TrainingDisplay(quiet=training.process_rank() > 0)
-    given = (set_ or [], data, text_column, output, display, summarize_run, device)
+    given = (set_ or [], data, text_column, output, display, summarize_run, device, label_column)
     try:
         if resume:
             finished = training.resume(recipe, *given)

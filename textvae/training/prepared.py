@@ -13,7 +13,7 @@ from textvae.config import DataConfig
 from textvae.data.batching import Examples, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.images import ImageCorpus, check_unit_interval
-from textvae.data.labels import class_names, kept, numbered, with_labels
+from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
 from textvae.data.readers import Corpus, DataError
 from textvae.data.tokenizers import load_tokenizer
 from textvae.likelihoods import Likelihood
@@ -57,7 +57,12 @@ def prepared(
     assert isinstance(recipe.data, DataConfig), "texts come from a data section for texts"
     tokenizer = run_tokenizer(recipe, corpus, folder, resume, note)
     valid = encoded_sentences(tokenizer, corpus.valid, note)
-    if corpus.labels is not None:
+    config = recipe.data
+    if corpus.labels is not None and not recipe.uses_labels:
+        note(unused_labels(recipe, config))
+    # A first training without labels reads the same rows as the second one, with its labels.
+    repeated = config.labelled is not None or config.repeat_labelled > 1
+    if corpus.labels is not None and (recipe.uses_labels or repeated):
         names = class_names(corpus.labels["train"])
         unknown = sorted(set(corpus.labels["valid"]) - {*names, ""})
         if unknown:
@@ -66,8 +71,8 @@ def prepared(
         train = with_labels(encoded_sentences(tokenizer, texts, note), values, names)
         valid_labels = numbered(corpus.labels["valid"], names)
         return Prepared(train, with_labels(valid, valid_labels, names), tokenizer, train.facts)
-    train = encoded_sentences(tokenizer, corpus.train, note, recipe.data.max_tokens)
-    note_left_out(len(corpus.train) - len(train), recipe.data, note)
+    train = encoded_sentences(tokenizer, corpus.train, note, config.max_tokens)
+    note_left_out(len(corpus.train) - len(train), config, note)
     return Prepared(train, valid, tokenizer)
 
 
@@ -86,14 +91,30 @@ def labelled_texts(
     if not len(short):
         raise none_is_short(config.max_tokens, int(lengths.min()))
     note_left_out(len(lengths) - len(short), config, note)
-    values = numbered(corpus.labels["train"], names)[short]
+    given = values = numbered(corpus.labels["train"], names)[short]
     if config.labelled is not None:
-        values = kept(values, config.labelled, recipe.train.seed)
+        values = kept(given, config.labelled, recipe.train.seed)
     labelled = np.flatnonzero(values >= 0)
-    note(f"{len(labelled):,} training texts have a label: {', '.join(names)}")
+    how = how_to_keep_all(config) if len(labelled) < (given >= 0).sum() else ""
+    note(labels_note(values, given, names) + how)
     rows = np.concatenate([np.arange(len(values)), np.tile(labelled, config.repeat_labelled - 1)])
     texts = list(corpus.train)
     return [texts[short[row]] for row in rows], values[rows]
+
+
+def how_to_keep_all(config: DataConfig) -> str:
+    """The settings with which training uses every label once."""
+    repeat = " --set data.repeat_labelled=1" if config.repeat_labelled > 1 else ""
+    return f"; all of them: --set data.labelled=null{repeat}"
+
+
+def unused_labels(recipe: Recipe, config: DataConfig) -> str:
+    """The note that a recipe does not use the labels of its data."""
+    text = f"{recipe.name} does not use the labels in the column {config.label_column!r}"
+    if not recipe.model.get("latents"):
+        return text
+    command = f"textvae evaluate --label-column {config.label_column}"
+    return f"{text}; {command} measures how well z predicts them"
 
 
 def note_left_out(count: int, config: DataConfig, note: Callable[[str], None]) -> None:

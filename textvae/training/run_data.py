@@ -113,19 +113,20 @@ def held_out_texts(model: str, data: str | None, text_column: str = "text") -> R
     """
     if data is not None:
         rows = read_split(data, text_column=text_column)
-        return Rows(rows.texts, rows.notes + training_file_notes(model, data))
+        if is_training_file(model, data):
+            most = f"{data}: {model} was trained on most of it"
+            rows.notes.append(f"{most}; without --data, only its held-out texts are read")
+        return rows
     corpus = run_corpus(model)
     split = "test" if corpus.test else "validation"
     return Rows(corpus.test or corpus.valid, [f"{corpus.source}: the {split} texts", *corpus.notes])
 
 
-def training_file_notes(model: str, data: str) -> list[str]:
-    """A note where a file is the one that a model was trained on."""
+def is_training_file(model: str, data: str) -> bool:
+    """Whether data are the one file that a run was trained on."""
     recipe, path = recipe_of(model), Path(data).expanduser()
     source = None if recipe is None else recipe.data.source
-    if source is None or not path.is_file() or path.resolve() != Path(source).resolve():
-        return []
-    return [f"{data}: {model} was trained on most of it; without --data, only on held-out texts"]
+    return source is not None and path.is_file() and path.resolve() == Path(source).resolve()
 
 
 def held_out_labels(model: str, data: str | None, text_column: str, label_column: str) -> Labelled:

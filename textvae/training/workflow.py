@@ -76,6 +76,7 @@ def train(
     report: Report,
     summarize: Callable[[TrainedRun], S],
     device: str | None = None,
+    label_column: str | None = None,
 ) -> S | None:
     """Train a recipe in a new folder.
 
@@ -88,11 +89,12 @@ def train(
         report: called with each event.
         summarize: what to make of the finished run; its `summary` is stored in the folder.
         device: "cpu" to stay off a GPU that is there.
+        label_column: column of the labels; None for what the recipe names.
 
     Raises:
         ValueError: the recipe, the data or the folder cannot be used; see `train_run`.
     """
-    loaded = with_data(load_recipe(recipe, overrides), data, text_column)
+    loaded = with_data(load_recipe(recipe, overrides), data, text_column, label_column)
     check_model(loaded)
     if output is None and process_count() > 1:
         raise RunError("several processes cannot agree on a new folder: name one with --output")
@@ -108,6 +110,7 @@ def resume(
     report: Report,
     summarize: Callable[[TrainedRun], S],
     device: str | None = None,
+    label_column: str | None = None,
 ) -> S | None:
     """Go on with the run in `output`, or with the newest one; nothing of it can be changed.
 
@@ -116,18 +119,19 @@ def resume(
     Raises:
         RunError: there is no run, or a recipe or data other than the run's is named.
     """
-    if text_column is not None and data is None:
-        raise RunError("--text-column goes with --data: a run remembers its own")
+    for option, column in (("text", text_column), ("label", label_column)):
+        if column is not None and data is None:
+            raise RunError(f"--{option}-column goes with --data: a run remembers its own")
     folder = output or newest_run()
     saved = saved_recipe(folder)
     if recipe is not None or overrides or data is not None:
         if recipe is None and overrides:
             raise RunError("--resume takes no --set: a run goes on as it began")
         asked = saved if recipe is None else load_recipe(recipe, overrides)
-        asked = with_data(asked, data, text_column)
+        asked = with_data(asked, data, text_column, label_column)
         if data is None:
-            column = getattr(saved.data, "text_column", None)
-            asked = with_data(asked, saved.data.source, column)
+            columns = (getattr(saved.data, f"{name}_column", None) for name in ("text", "label"))
+            asked = with_data(asked, saved.data.source, *columns)
         if not asked.trains_as(saved):
             raise RunError(f"{folder} holds another run than the one asked for; --output names it")
         saved = asked
@@ -146,8 +150,14 @@ def newest_run(parent: Path = Path("runs")) -> Path:
     return folder
 
 
-def with_data(recipe: Recipe, data: str | None, text_column: str | None) -> Recipe:
-    """The recipe with other data; a local path is made absolute, so that a run can resume."""
+def with_data(
+    recipe: Recipe, data: str | None, text_column: str | None, label_column: str | None = None
+) -> Recipe:
+    """The recipe with other data; a local path is made absolute, so that a run can resume.
+
+    Raises:
+        RunError: a column of texts is named for images.
+    """
     changes: dict[str, Any] = {}
     source = recipe.data.source if data is None else data
     if source is not None:
@@ -156,6 +166,8 @@ def with_data(recipe: Recipe, data: str | None, text_column: str | None) -> Reci
         if isinstance(recipe.data, ImageDataConfig):
             raise RunError(f"--text-column: {recipe.name} is for images")
         changes["text_column"] = text_column
+    if label_column is not None:
+        changes["label_column"] = label_column
     config = type(recipe.data).model_validate({**recipe.data.model_dump(), **changes})
     return Recipe(**{**vars(recipe), "data": config})
 
