@@ -185,6 +185,20 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise SpecError([f"{path}: is not a UTF-8 text file"]) from None
     if not isinstance(document, dict):
         raise SpecError([f"{path}: must be a mapping with {', '.join(KEYS)}"])
+    return changed(document, path.stem, overrides)
+
+
+def with_changes(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """A recipe with `key.key=value` overrides.
+
+    Raises:
+        SpecError: every mistake in them, one line each.
+    """
+    return changed(recipe.document(), recipe.name, overrides)
+
+
+def changed(document: dict[str, Any], name: str, overrides: Sequence[str]) -> Recipe:
+    """The recipe of a document, which the overrides change in place."""
     problems = []
     for override in overrides:
         try:
@@ -193,7 +207,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
             problems += error.problems
     if problems:
         raise SpecError(problems)
-    return read_recipe(document, path.stem)
+    return read_recipe(document, name)
 
 
 def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:

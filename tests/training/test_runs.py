@@ -210,7 +210,7 @@ def test_misuse_is_refused(uninterrupted, tmp_path):
     with pytest.raises(RunError, match="no run to resume"):
         train_run(recipe(), corpus(), tmp_path / "none", resume=True)
     with pytest.raises(RunError, match="another recipe"):
-        train_run(recipe(epochs=9), corpus(), uninterrupted, resume=True)
+        train_run(recipe(batch_size=8), corpus(), uninterrupted, resume=True)
     other = Corpus(["a cat"] * 20, ["a dog"], [], "elsewhere", [])
     with pytest.raises(RunError, match="other texts"):
         train_run(recipe(), other, uninterrupted, resume=True)

@@ -14,6 +14,7 @@ from textvae.data.images import ImageCorpus, sha_of_images
 from textvae.data.readers import Corpus
 from textvae.data.texts import add_text, sha_of
 from textvae.recipes import Recipe, parse_yaml, read_recipe
+from textvae.training.longer import differs_in_length, refusal
 from textvae.training.processes import process_rank
 
 RECIPE, STATE, RESULTS, WEIGHTS = "recipe.yaml", "run.json", "results.json", "model.safetensors"
@@ -121,8 +122,14 @@ def check_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, res
         raise RunError(
             f"{folder} holds a run already: --resume to go on, or another --output to begin"
         )
-    if not recipe.trains_as(saved_recipe(folder)):
-        raise RunError(f"{folder} holds a run of another recipe; --resume takes no changes")
+    saved = saved_recipe(folder)
+    if differs_in_length(recipe, saved):
+        if (reason := refusal(recipe, saved, folder)) is not None:
+            raise RunError(reason)
+    elif not recipe.trains_as(saved):
+        raise RunError(
+            f"{folder} holds a run of another recipe; --resume takes no change but train.epochs"
+        )
     if read_state(folder).get("fingerprint") != fingerprint(corpus):
         what = "images" if isinstance(corpus, ImageCorpus) else "texts"
         raise RunError(f"{folder} was trained on other {what} than {corpus.source} now holds")

@@ -15,7 +15,7 @@ from textvae.console import json_text
 from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus, DataError
 from textvae.graph.model import VAE
-from textvae.recipes import Recipe, check_model, load_recipe
+from textvae.recipes import Recipe, check_model, load_recipe, with_changes
 from textvae.training.callbacks import Report
 from textvae.training.folders import (
     RECIPE,
@@ -29,6 +29,7 @@ from textvae.training.folders import (
     next_folder,
     saved_recipe,
 )
+from textvae.training.longer import LENGTHS, differs_in_length
 from textvae.training.processes import process_count, process_rank
 from textvae.training.run_data import corpus_of
 from textvae.training.runs import train_run
@@ -112,12 +113,14 @@ def resume(
     device: str | None = None,
     label_column: str | None = None,
 ) -> S | None:
-    """Go on with the run in `output`, or with the newest one; nothing of it can be changed.
+    """Go on with the run in `output`, or with the newest one, as it began.
 
-    `data` may name another path to the same data, which is then stored in the run.
+    `data` may name another path to the same data, which is then stored in the run, and
+    `overrides` may raise `train.epochs`, see `reason_against_longer`.
 
     Raises:
         RunError: there is no run, or a recipe or data other than the run's is named.
+        SpecError: an override is malformed.
     """
     for option, column in (("text", text_column), ("label", label_column)):
         if column is not None and data is None:
@@ -125,14 +128,17 @@ def resume(
     folder = output or newest_run()
     saved = saved_recipe(folder)
     if recipe is not None or overrides or data is not None:
-        if recipe is None and overrides:
-            raise RunError("--resume takes no --set: a run goes on as it began")
-        asked = saved if recipe is None else load_recipe(recipe, overrides)
+        lengths = [f"train.{key}" for key in LENGTHS]
+        keys = [override.partition("=")[0].strip() for override in overrides]
+        if recipe is None and not set(keys) <= set(lengths):
+            allowed = " or ".join(lengths)
+            raise RunError(f"--resume takes no --set but {allowed}: a run goes on as it began")
+        asked = with_changes(saved, overrides) if recipe is None else load_recipe(recipe, overrides)
         asked = with_data(asked, data, text_column, label_column)
         if data is None:
             columns = (getattr(saved.data, f"{name}_column", None) for name in ("text", "label"))
             asked = with_data(asked, saved.data.source, *columns)
-        if not asked.trains_as(saved):
+        if not asked.trains_as(saved) and not differs_in_length(asked, saved):
             raise RunError(f"{folder} holds another run than the one asked for; --output names it")
         saved = asked
     return run(saved, folder, True, report, summarize, device)
