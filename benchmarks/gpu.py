@@ -225,7 +225,7 @@ def images(check: Check) -> None:
 def image_epochs(check: Check, precision: str) -> Metrics:
     """Two epochs, validation and checkpoints not counted; the first includes the warm-up."""
     recipe = load_recipe("kingma2014_image")
-    plan = recipe.data.model_copy(update={"source": check.arguments.images})
+    plan = recipe.data.model_copy(update={"source": check.arguments.images, "test_fraction": 0.0})
     given = None
     if check.arguments.images is None:
         random, count = np.random.default_rng(0), 300 if check.quick else 60_000

@@ -14,6 +14,7 @@ from textvae.data.images import ImageCorpus, read_image_corpus
 from textvae.data.readers import Corpus
 from textvae.objectives import Objective
 from textvae.recipes import (
+    PURPOSES,
     apply_override,
     check_model,
     find_recipe,
@@ -71,7 +72,25 @@ def shrunk(name: str):
 
 def test_all_shipped_recipes_are_found():
     assert NAMES and sorted(shipped_recipes()) == NAMES
-    assert [name for name, _, _ in recipe_headers()] == NAMES
+    assert [header.name for header in recipe_headers()] == NAMES
+    assert {header.purpose for header in recipe_headers()} == PURPOSES.keys()
+
+
+def test_purpose_is_stated_or_follows_from_the_model():
+    document = load_recipe("bowman2016").document()
+    assert load_recipe("bowman2016").purpose == "start"
+    del document["purpose"]
+    assert read_recipe(document, "mine").purpose is None
+    assert load_recipe("lstm_lm").purpose == "language"
+    assert load_recipe("kingma2014_m2").purpose == "labels"
+    assert load_recipe("kingma2014_image").purpose == "images"
+    assert read_recipe(document, "mine").trains_as(read_recipe(document, "bowman2016"))
+    stated = read_recipe(document | {"purpose": "topics"}, "mine")
+    assert stated.purpose == "topics" and stated.trains_as(read_recipe(document, "mine"))
+    with pytest.raises(SpecError, match=r"purpose: unknown 'topic' .*topics"):
+        read_recipe(document | {"purpose": "topic"}, "mine")
+    with pytest.raises(SpecError, match="purpose: unknown"):
+        read_recipe(document | {"purpose": ["topics"]}, "mine")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -97,6 +97,12 @@ class TokenizerConfig(Section):
         return self.vocab_size
 
 
+ValidFraction = Annotated[float, Field(gt=0, lt=1)] | None
+TestFraction = Annotated[float, Field(ge=0, lt=1)] | None
+FORMER_SPLIT: dict[str, Any] = {"test_fraction": 0.0, "split_by": "row"}
+"""The data section of a run of version 0.1, which has neither key, under today's keys."""
+
+
 class DataConfig(Section):
     """Where the texts come from.
 
@@ -109,7 +115,11 @@ class DataConfig(Section):
             with `train.seed`; None for all.
         repeat_labelled: times that a training text with a label is read in an epoch: where few
             have one, batches without any would say nothing of labels.
-        valid_fraction: share of the training texts held out where there is no validation file.
+        valid_fraction: share of the training texts held out where there is no validation file;
+            None for 5 %, or 100 texts where that is at most 10 %, and 2,000 at most.
+        test_fraction: the same where there is no test file; 0 for no test texts.
+        split_by: "content": equal texts go to one split, and keep to it in a file that has grown;
+            "row": each is drawn on its own, as in version 0.1.
         max_tokens: longer texts are left out of training; a note has their number.
     """
 
@@ -118,7 +128,9 @@ class DataConfig(Section):
     label_column: str | None = None
     labelled: PositiveInt | None = None
     repeat_labelled: PositiveInt = 1
-    valid_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    valid_fraction: ValidFraction = None
+    test_fraction: TestFraction = None
+    split_by: Literal["content", "row"] = "content"
     max_tokens: Annotated[int, Field(ge=3)] = 256
 
     @model_validator(mode="after")
@@ -143,7 +155,10 @@ class ImageDataConfig(Section):
         source: folder, file or `datasets` name; None for scikit-learn's 8 x 8 digits.
         image_column: column of a hub data set that holds the images.
         label_column: column that holds their labels; without it there are none.
-        valid_fraction: share of the training images held out where there are no others.
+        valid_fraction: share of the training images held out where there are no others; None as
+            for texts.
+        test_fraction: the same, to test on; 0 for no test images.
+        split_by: "content" or "row", as for texts.
         pixels: "grey" as they are, "dequantized", or binarised: "static" once, "dynamic" anew
             each time.
     """
@@ -152,7 +167,9 @@ class ImageDataConfig(Section):
     source: str | None = None
     image_column: str = "image"
     label_column: str = "label"
-    valid_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    valid_fraction: ValidFraction = None
+    test_fraction: TestFraction = None
+    split_by: Literal["content", "row"] = "content"
     pixels: Pixels = "grey"
 
 

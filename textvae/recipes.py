@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 from yaml.constructor import SafeConstructor
@@ -35,7 +35,19 @@ SECTIONS: dict[str, type[Section]] = {
 }
 IMAGE_SECTIONS: dict[str, type[Section]] = {"data": ImageDataConfig, "train": TrainingConfig}
 """The sections of a recipe whose data section has `modality: image`."""
-KEYS = ("paper", "summary", "model", "pretrain", "objective", *SECTIONS, "claim")
+KEYS = ("paper", "summary", "purpose", "model", "pretrain", "objective", *SECTIONS, "claim")
+
+PURPOSES = {
+    "start": "start here",
+    "collapse": "against posterior collapse",
+    "latent": "what the latent encodes",
+    "labels": "few labels",
+    "topics": "topic models",
+    "ptb": "sentence VAEs on the Penn Treebank",
+    "language": "language models, the baselines",
+    "images": "images",
+}
+"""The groups of `textvae recipes` and their titles, by the values of a recipe's `purpose`."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,7 @@ class Recipe:
         train: how to train.
         claim: what was published, as comparisons.
         pretrain: a first training that this one begins with; None for none.
+        stated_purpose: one of `PURPOSES`; None to derive it, see `purpose`.
     """
 
     name: str
@@ -65,17 +78,38 @@ class Recipe:
     train: TrainingConfig
     claim: tuple[Claim, ...] = ()
     pretrain: PretrainingConfig | None = None
+    stated_purpose: str | None = None
+
+    @property
+    def purpose(self) -> str | None:
+        """The group that it is listed in: stated, or of images, labels, or without a latent."""
+        if self.stated_purpose is not None:
+            return self.stated_purpose
+        if isinstance(self.data, ImageDataConfig):
+            return "images"
+        if self.uses_labels:
+            return "labels"
+        return None if self.model.get("latents") else "language"
 
     @property
     def sections(self) -> Mapping[str, type[Section]]:
         """The sections that it has, by name."""
         return IMAGE_SECTIONS if isinstance(self.data, ImageDataConfig) else SECTIONS
 
+    @property
+    def uses_labels(self) -> bool:
+        """Whether a node of the model reads, predicts or is fixed by the field `label`."""
+        nodes = {part: self.model.get(part) or [] for part in MODEL_KEYS[:3]}
+        fixed = [node.get("field") for node in nodes.pop("latents")]
+        read = [node.get("field", node.get("name")) for part in nodes.values() for node in part]
+        return "label" in [*fixed, *read]
+
     def document(self) -> dict[str, Any]:
         """The recipe as it would stand in a file, every default filled in."""
         return {
             "paper": self.paper,
             "summary": self.summary,
+            **({"purpose": self.stated_purpose} if self.stated_purpose else {}),
             "model": self.model,
             **({"pretrain": self.pretrain.model_dump()} if self.pretrain else {}),
             "objective": self.objective,
@@ -84,10 +118,11 @@ class Recipe:
         }
 
     def trains_as(self, other: "Recipe") -> bool:
-        """Whether two recipes are the same but for where the data lies and losses are logged."""
+        """Whether two recipes are the same but for where data lies, what is logged, and listing."""
         data = self.data.model_copy(update={"source": other.data.source})
         train = self.train.model_copy(update={"report_to": other.train.report_to})
-        return replace(self, data=data, train=train).document() == other.document()
+        same = replace(self, data=data, train=train, stated_purpose=other.stated_purpose)
+        return same.document() == other.document()
 
     def yaml(self) -> str:
         """The recipe as a YAML file that `load_recipe` reads back to an equal one."""
@@ -189,6 +224,20 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise SpecError([f"{path}: is not a UTF-8 text file"]) from None
     if not isinstance(document, dict):
         raise SpecError([f"{path}: must be a mapping with {', '.join(KEYS)}"])
+    return changed(document, path.stem, overrides)
+
+
+def with_changes(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """A recipe with `key.key=value` overrides.
+
+    Raises:
+        SpecError: every mistake in them, one line each.
+    """
+    return changed(recipe.document(), recipe.name, overrides)
+
+
+def changed(document: dict[str, Any], name: str, overrides: Sequence[str]) -> Recipe:
+    """The recipe of a document, which the overrides change in place."""
     problems = []
     for override in overrides:
         try:
@@ -197,7 +246,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
             problems += error.problems
     if problems:
         raise SpecError(problems)
-    return read_recipe(document, path.stem)
+    return read_recipe(document, name)
 
 
 def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
@@ -241,6 +290,9 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
         for key in ("paper", "summary")
         if not isinstance(document.get(key, ""), str)
     ]
+    purpose = document.get("purpose")
+    if purpose is not None and not (isinstance(purpose, str) and purpose in PURPOSES):
+        problems.append(f"purpose: unknown {purpose!r} {suggest(str(purpose), PURPOSES)}")
     if problems:
         raise SpecError(problems)
     return Recipe(
@@ -251,6 +303,7 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
         document["objective"],
         claim=tuple(claims),
         pretrain=pretrain,
+        stated_purpose=purpose,
         **sections,
     )
 
@@ -414,8 +467,33 @@ def enter(values: Any, key: str, path: str) -> Any:
     return values[key]
 
 
-def recipe_headers() -> Iterator[tuple[str, str, str]]:
-    """Name, paper and summary of each shipped recipe."""
+class Header(NamedTuple):
+    """What a list of recipes contains of one."""
+
+    name: str
+    paper: str
+    summary: str
+    purpose: str | None
+
+    @property
+    def short_paper(self) -> str:
+        """Author and year of the paper, the first of several.
+
+        >>> Header("x", "Bowman et al. 2016, Generating Sentences", "", None).short_paper
+        'Bowman et al. 2016'
+        """
+        year = re.search(r"\b(19|20)\d\d\b", self.paper)
+        return self.paper[: year.end()] if year else self.paper
+
+    def matches(self, words: str) -> bool:
+        """Whether its name, summary, paper or group contains the words, in any case."""
+        group = (self.purpose or "", PURPOSES.get(self.purpose or "", ""))
+        texts = (self.name, self.paper, self.summary, *group)
+        return any(words.casefold() in text.casefold() for text in texts)
+
+
+def recipe_headers() -> Iterator[Header]:
+    """The header of each shipped recipe."""
     for name in shipped_recipes():
         recipe = load_recipe(name)
-        yield name, recipe.paper, recipe.summary
+        yield Header(name, recipe.paper, recipe.summary, recipe.purpose)

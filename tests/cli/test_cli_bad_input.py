@@ -190,7 +190,7 @@ BAD_OPTIONS = {
     "train --resume": "no run in runs/",
     "train --resume --output vae --text-column x": "--text-column goes with --data",
     "train --resume --output none": "holds no run",
-    "train --resume --output vae --set train.epochs=9": "--resume takes no --set",
+    "train --resume --output vae --set train.seed=9": "--resume takes no --set but train.epochs",
     "train lstm_lm --resume --output vae": "holds another run",
     "train --resume --output vae --data one.txt": "one sentence cannot be split",
     "verify bowman2016": "carries no claim",

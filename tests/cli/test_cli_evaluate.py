@@ -38,9 +38,13 @@ def test_one_text_gives_no_verdict(runs, textvae, tmp_path):
 
 def test_evaluate_prints_denominators_and_the_distance_to_the_limit(runs, textvae):
     metrics = textvae("evaluate", runs / "vae", "--samples", 3, "--json").json
-    assert metrics["samples"] == 3 and metrics["sentences"] == 5 and "entropy" not in metrics
+    assert metrics["samples"] == 3 and metrics["sentences"] == 12 and "entropy" not in metrics
     table = textvae("evaluate", runs / "vae", "--samples", 3).out
-    for said in ("3 samples, 5 sentences", f"{metrics['words']} words", f"{metrics['tokens']} tok"):
+    for said in (
+        "3 samples, 12 sentences",
+        f"{metrics['words']} words",
+        f"{metrics['tokens']} tok",
+    ):
         assert said in table
     assert textvae("evaluate", runs / "lm").out.count("exact: no latent") == 1
     shipped = textvae(

@@ -11,8 +11,31 @@ def test_recipes_are_listed(textvae):
     names = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
     listed = textvae("recipes", "--json").json
     assert [recipe["name"] for recipe in listed] == names
-    out = textvae("recipes").out
-    assert all(recipe["paper"] in out and recipe["summary"] in out for recipe in listed)
+    assert all(recipe.keys() == {"name", "paper", "summary", "purpose"} for recipe in listed)
+    lines = textvae("recipes").out.splitlines()
+    for recipe in listed:
+        (line,) = [line for line in lines if line.split()[:1] == [recipe["name"]]]
+        year = line.removesuffix(")")[-4:]
+        assert recipe["summary"] in line and f" {year}, " in recipe["paper"]
+    assert lines[0] == "start here (start)" and lines[1].split()[0] == "bowman2016"
+
+
+def test_recipes_are_filtered_by_group_name_summary_and_paper(textvae, refused):
+    every = {recipe["name"]: recipe for recipe in textvae("recipes", "--json").json}
+    for words, expected in {
+        "images": lambda recipe: recipe["purpose"] == "images",
+        "few labels": lambda recipe: (
+            recipe["purpose"] == "labels" or "few labels" in recipe["summary"]
+        ),
+        "ZHU2020": lambda recipe: recipe["name"].startswith("zhu2020"),
+        "arXiv:1903.10145": lambda recipe: recipe["name"].startswith("fu2019"),
+    }.items():
+        names = {recipe["name"] for recipe in textvae("recipes", words, "--json").json}
+        assert names == {name for name, recipe in every.items() if expected(recipe)} != set()
+    out = textvae("recipes", "collapse").out
+    assert out.startswith("against posterior collapse (collapse)\n") and "razavi2019_delta" in out
+    message = refused("recipes", "no such thing")
+    assert "no recipe matches 'no such thing' (groups: start, collapse, latent" in message
 
 
 def test_systems_page_is_current(textvae):

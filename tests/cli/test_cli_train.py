@@ -32,7 +32,7 @@ def test_train_says_all_of_it_and_stores_it(runs, textvae, tmp_path):
     assert len(summary["reconstructions"]) == len(summary["samples"]) == 3
     assert len(summary["interpolation"]) == 6
     assert {"nll", "kl", "active_units", "word_perplexity"} <= summary["metrics"].keys()
-    assert "split off 5 % (5 sentences)" in answer.err
+    assert "held out of 100 texts: 10 for validation and 12 for test" in answer.err
     assert summary["folder"] == "runs/bowman2016"
     again = textvae("train", "--data", runs / "texts.txt", *TINY)
     assert "saved in runs/bowman2016-2 after" in again.out
@@ -89,8 +89,9 @@ def test_train_reads_folders_and_tables(name, write, textvae, tmp_path):
     column = [] if name == "corpus" else ["--text-column", "review"]
     answer = textvae("train", "lstm_lm", "--data", name, *column, *TINY_LM, "--json")
     assert answer.code == 0, answer.err
-    assert ("split off" in answer.err) == (name != "corpus")
-    assert answer.json["metrics"]["sentences"] == (20 if name == "corpus" else 5)
+    assert ("no validation" in answer.err) == (name != "corpus")
+    assert "held out of" in answer.err
+    assert answer.json["metrics"]["sentences"] == (8 if name == "corpus" else 12)
     # The run knows its data by itself.
     assert textvae("evaluate", "--json").json["sentences"] == answer.json["metrics"]["sentences"]
 
@@ -159,5 +160,5 @@ def test_a_run_goes_on_where_its_data_has_gone(textvae, tmp_path):
 def test_resume_with_other_texts_is_refused(refused, textvae, tmp_path):
     (tmp_path / "texts.txt").write_text("\n".join(sentences()))
     assert textvae("train", "lstm_lm", "--data", "texts.txt", *TINY_LM).code == 0
-    (tmp_path / "texts.txt").write_text("\n".join(sentences()[1:]))
+    (tmp_path / "texts.txt").write_text("\n".join(sentences()[30:]))
     assert "was trained on other texts" in refused("train", "--resume")

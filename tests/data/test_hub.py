@@ -34,7 +34,7 @@ def hub(tmp_path, monkeypatch):
 def test_hub_data_set_is_read_by_split(hub):
     write_split(hub / "owner" / "name", "train.jsonl", ["a", "b", " "])
     write_split(hub / "owner" / "name", "validation.jsonl", ["c"])
-    corpus = read_corpus("owner/name")
+    corpus = read_corpus("owner/name", test_fraction=0)
     assert (list(corpus.train), corpus.valid, corpus.test) == (["a", "b"], ["c"], [])
     assert corpus.notes == ["owner/name: train: skipped 1 blank row"]
     assert read_split("owner/name") == (["c"], ["owner/name: read the valid split"])

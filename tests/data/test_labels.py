@@ -95,7 +95,7 @@ def test_kept_labels_are_even_among_classes_and_seeded():
 def test_some_texts_may_be_without_a_label(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\nx,1\ny,\nz,2\n")
     (tmp_path / "valid.jsonl").write_text('{"text": "x", "label": null}\n')
-    corpus = read_corpus(str(tmp_path), label_column="label")
+    corpus = read_corpus(str(tmp_path), label_column="label", test_fraction=0)
     assert list(corpus.train) == ["x", "y", "z"]
     assert corpus.labels == {"train": ["1", "", "2"], "valid": [""]}
     with pytest.raises(DataError, match="line 3: the label is missing"):
@@ -135,7 +135,12 @@ def test_a_number_of_labels_needs_their_column():
 def test_training_keeps_labels_by_number_and_repeats_them(place, textvae):
     answer = textvae("train", "m2.yaml", "--data", "data", "-o", "short", "--set=train.epochs=1")
     assert answer.code == 0
-    assert "20 training texts have a label: bad, good" in answer.err
+    labels = [label for _, label in rows(200, 0)]
+    counts = {label: labels.count(label) for label in WORDS}
+    kept_of = f"bad 10 of {counts['bad']}, good 10 of {counts['good']}"
+    assert f"20 of 200 labels are kept: {kept_of}; all of them: --set data.labelled=null" in (
+        answer.err
+    )
     assert "training on 240 texts" in answer.err and "accuracy" in answer.err
 
 
@@ -188,6 +193,69 @@ def test_a_model_without_labels_is_asked_for_none(place, textvae):
     ):
         answer = textvae(*command)
         assert answer.code == 2 and len(answer.errors) == 1 and "label" in answer.errors[0]
+
+
+VAE = (
+    "bowman2016",
+    *("--set=encoders.text.hidden=24", "--set=encoders.text.pooling=max", "--set=init_range=0.5"),
+    *("--set=latents.z.dim=4", "--set=decoders.text.hidden=16", "--set=tokenizer.kind=word"),
+    *("--set=objective={kind: elbo, free_bits: 6}", "--set=train.epochs=6"),
+    "--set=train.learning_rate=0.02",
+)
+
+
+def test_labels_that_a_recipe_does_not_use_change_nothing(place, textvae):
+    answer = textvae("train", *VAE, "--data", "data", "--label-column", "taste", "-o", "vae")
+    assert answer.code == 0, answer.err
+    (note,) = (line for line in answer.err.splitlines() if "does not use" in line)
+    assert "labels in the column 'taste'; textvae evaluate --label-column taste" in note
+    assert textvae("train", *VAE, "--data", "data", "-o", "plain").code == 0
+    first, second = (place / name / "model.safetensors" for name in ("vae", "plain"))
+    assert first.read_bytes() == second.read_bytes()
+    metrics = textvae("evaluate", "vae", "--samples", 2, "--label-column", "taste", "--json").json
+    held = [label for _, label in rows(60, 2)]
+    train = [label for _, label in rows(200, 0)]
+    majority = max(WORDS, key=train.count)
+    assert metrics["probe_majority"] == pytest.approx(held.count(majority) / 60)
+    assert metrics["probe_accuracy"] > metrics["probe_majority"] + 0.1
+    assert (metrics["probe_texts"], metrics["probe_train_texts"]) == (60, 200)
+    assert metrics["accuracy"] is None
+    plain = textvae("evaluate", "plain", "--samples", 2, "--json").json
+    assert plain["nll"] == metrics["nll"] and "probe_accuracy" not in plain
+    table = textvae("evaluate", "vae", "--samples", 2, "--label-column", "taste").out
+    assert "accuracy from z" in table and "majority label" in table
+
+
+def test_the_column_of_labels_is_named_as_elsewhere(place, textvae):
+    (place / "other.yaml").write_text(RECIPE.replace("label_column: taste", "label_column: mood"))
+    settings = ["--data", "data", "--set=train.epochs=1", "--set=data.labelled=null"]
+    answer = textvae("train", "other.yaml", *settings, "--label-column", "taste", "-o", "named")
+    assert answer.code == 0, answer.err
+    assert "200 texts have a label: bad" in answer.err
+    answer = textvae("train", "other.yaml", *settings, "-o", "none")
+    assert answer.code == 2 and "no column 'mood'" in answer.errors[0]
+    answer = textvae("train", "--resume", "-o", "named", "--label-column", "taste")
+    assert answer.code == 2 and "--label-column goes with --data" in answer.errors[0]
+
+
+def test_labels_of_one_file_are_held_out_with_their_texts(place, textvae):
+    lines = [f"{number} {text}\t{label}" for number, (text, label) in enumerate(rows(400, 5))]
+    (place / "one.tsv").write_text("\n".join(["text\ttaste", *lines]) + "\n")
+    answer = textvae("train", "m2.yaml", "--data", "one.tsv", "-o", "one", "--set=train.epochs=4")
+    assert answer.code == 0, answer.err
+    assert "40 for validation and 40 for test" in answer.err
+    judged = textvae("control-accuracy", "one", "-n", 5, "--json").json
+    assert judged["classifier_accuracy"] > 0.8
+    assert (
+        textvae("evaluate", "one", "--label-column", "taste", "--samples", 2, "--json").json[
+            "labelled"
+        ]
+        == 40
+    )
+    arguments = ["--data", "one.tsv", "--label-column", "taste", "--labels-per-class", "5"]
+    probed = textvae("probe", "one", *arguments, "--json")
+    assert (probed.json["train_texts"], probed.json["test_texts"]) == (320, 40)
+    assert "tested on the 40 texts that one held out" in probed.err
 
 
 def test_a_claim_about_accuracy_is_measured_with_the_labels(place, textvae):

@@ -177,7 +177,7 @@ def test_format_without_labels_is_refused(write_case, case):
 def test_notes_of_a_reader_reach_the_user_once(tmp_path, monkeypatch):
     def read_with_note(path, columns, notes):
         for number in range(1, 4):
-            yield number, ("x",) * len(columns)
+            yield number, (f"x{number}",) * len(columns)
         notes.append("a note")
 
     form = formats.Format("noted", (".noted",), "row", read_with_note)
@@ -240,23 +240,39 @@ def test_default_split_is_the_last_there_is_and_is_named(tmp_path, splits, chose
 
 
 @pytest.mark.parametrize("name", ["t.txt", "folder/train.txt"])
-def test_validation_is_split_off_once_and_noted(tmp_path, name):
+def test_splits_without_a_file_are_held_out_and_noted(tmp_path, name):
     texts = [f"sentence {i}" for i in range(200)]
     path = write(tmp_path / name, "\n".join(texts))
     source = path if name == "t.txt" else str(tmp_path / "folder")
     corpus = read_corpus(source)
     train, valid, test = splits_of(corpus)
-    assert (len(corpus.train), len(train), len(valid), test) == (190, 190, 10, [])
-    # The published split.
-    held = random.Random(0).sample(range(200), 10)
-    assert valid == [texts[i] for i in sorted(held)]
-    assert train == [text for i, text in enumerate(texts) if i not in held]
-    assert corpus.notes == ["no validation file: split off 5 % (10 sentences) of train with seed 0"]
+    assert (len(corpus.train), len(train), len(valid), len(test)) == (160, 160, 20, 20)
+    assert sorted([*train, *valid, *test]) == sorted(texts)
+    for part in (train, valid, test):
+        assert part == [text for text in texts if text in part]
+    assert corpus.notes == [
+        "no validation or test data: held out of 200 texts: 20 for validation and 20 for test "
+        "(by content, seed 0; data.valid_fraction, data.test_fraction); metrics on fewer than 100 "
+        "texts are rough"
+    ]
     assert splits_of(read_corpus(source)) == (train, valid, test)
     assert read_corpus(source, seed=1).valid != corpus.valid
     assert len(read_corpus(source, valid_fraction=0.001).valid) == 1
     assert len(read_corpus(source, valid_fraction=0.999).train) == 1
-    assert list(read_corpus(source, valid_fraction=0).train) == texts
+    assert list(read_corpus(source, valid_fraction=0, test_fraction=0).train) == texts
+
+
+def test_former_runs_keep_their_split(tmp_path):
+    texts = [f"sentence {i}" for i in range(200)]
+    path = write(tmp_path / "t.txt", "\n".join(texts))
+    corpus = read_corpus(path, valid_fraction=0.05, test_fraction=0, split_by="row")
+    held = random.Random(0).sample(range(200), 10)  # of version 0.1
+    assert corpus.valid == [texts[i] for i in sorted(held)]
+    assert list(corpus.train) == [text for i, text in enumerate(texts) if i not in held]
+    assert corpus.test == []
+    both = read_corpus(path, valid_fraction=0.05, test_fraction=0.1, split_by="row")
+    assert both.valid == corpus.valid and len(both.test) == 20
+    assert not set(both.test) & set(both.valid)
 
 
 @pytest.mark.parametrize("ends", ["txt", "txt.gz", "csv", "jsonl", "parquet"])
@@ -267,7 +283,7 @@ def test_shards_are_one_split_in_their_order(tmp_path, ends, numbers):
         content = content_of(ends.removesuffix(".gz"), [*texts, " "])
         write(tmp_path / f"news.train-{number}-of-{len(numbers):0{len(number)}}.{ends}", content)
     write(tmp_path / "dev.txt", "valid")
-    corpus = read_corpus(str(tmp_path))
+    corpus = read_corpus(str(tmp_path), test_fraction=0)
     whole = [f"{number} {line}" for number in range(3) for line in "abc"]
     assert splits_of(corpus) == (whole, ["valid"], [])
     assert len(corpus.notes) == 3 and "train-" + min(numbers) in corpus.notes[0]
@@ -280,12 +296,17 @@ def test_ten_shards_come_in_the_order_of_their_numbers(tmp_path):
     assert read_texts(str(tmp_path)) == list(map(str, range(11)))
 
 
-def test_only_the_texts_of_a_pass_are_in_memory(tmp_path):
+@pytest.mark.parametrize("split_by", ["content", "row"])
+def test_only_the_texts_of_a_pass_are_in_memory(tmp_path, split_by, monkeypatch):
+    monkeypatch.setattr("textvae.data.held_out.ROOM", 64)
+
     def peak(count):
-        path = write(tmp_path / f"{count}.txt", "a sentence of words\n" * count)
+        lines = "".join(f"sentence {number} of words\n" for number in range(count))
+        path = write(tmp_path / f"{count}.txt", lines)
         tracemalloc.start()
         try:
-            assert sum(1 for _ in read_corpus(path, valid_fraction=1e-9).train) == count - 1
+            corpus = read_corpus(path, valid_fraction=1e-9, test_fraction=0, split_by=split_by)
+            assert sum(1 for _ in corpus.train) == count - 1
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -299,7 +320,7 @@ def test_texts_that_change_while_they_are_read_are_refused(tmp_path):
     path = write(tmp_path / "t.txt", "a\nb\nc")
     for fraction in (0, 0.3):
         write(tmp_path / "t.txt", "a\nb\nc")
-        train = read_corpus(path, valid_fraction=fraction).train
+        train = read_corpus(path, valid_fraction=fraction, test_fraction=0).train
         assert list(train) == list(train)
         write(tmp_path / "t.txt", "x\ny\nz")
         with pytest.raises(DataError, match=r"t.txt: changed while it was read"):
@@ -423,15 +444,18 @@ def test_splits_that_are_missing_or_unknown_are_refused(tmp_path):
 
 @pytest.mark.parametrize("fraction", [-0.1, 1, float("nan")])
 def test_fraction_outside_its_range_is_refused(tmp_path, fraction):
+    path = write(tmp_path / "t.txt", "a\nb")
     with pytest.raises(DataError, match=r"valid_fraction: must be in \[0, 1\)"):
-        read_corpus(write(tmp_path / "t.txt", "a\nb"), valid_fraction=fraction)
+        read_corpus(path, valid_fraction=fraction)
+    with pytest.raises(DataError, match=r"test_fraction: must be in \[0, 1\)"):
+        read_corpus(path, test_fraction=fraction)
 
 
 def test_one_sentence_needs_a_validation_file(tmp_path):
     path = write(tmp_path / "train.txt", "only one\n\n")
     with pytest.raises(DataError, match="one sentence cannot be split"):
         read_corpus(path)
-    assert list(read_corpus(path, valid_fraction=0).train) == ["only one"]
+    assert list(read_corpus(path, valid_fraction=0, test_fraction=0).train) == ["only one"]
     write(tmp_path / "dev.txt", "another")
     assert read_corpus(str(tmp_path)).valid == ["another"]
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from textvae.data.held_out import ByRow
 from textvae.data.texts import DataError, Texts, checked, hold_out, sha_of
 
 PAIRS = {
@@ -41,7 +42,9 @@ def test_a_sum_can_be_gone_on_with_many_times():
 )
 def test_what_is_held_out_of_changed_texts_is_refused(change):
     with pytest.raises(DataError, match="source: changed while it was read"):
-        hold_out(texts_of([*"abcd"], change), 0.5, 0)
-    rest, held = hold_out(texts_of([*"abcd"], [*"abcd"], [*"abcd"]), 0.5, 0)
-    assert sorted([*rest, *held]) == [*"abcd"] and len(rest) == 2
-    assert sha_of(rest).digest() == sha_of([t for t in "abcd" if t not in held]).digest()
+        hold_out(texts_of([*"abcd"], change), ByRow({1: "valid"}))
+    division = ByRow({1: "valid", 2: "test"})
+    rest, held = hold_out(texts_of([*"abcd"], [*"abcd"], [*"abcd"]), division)
+    assert [*rest] == ["a", "d"] and len(rest) == 2
+    assert held == {"valid": ["b"], "test": ["c"]}
+    assert sha_of(rest).digest() == sha_of(["a", "d"]).digest()

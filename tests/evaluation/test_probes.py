@@ -11,6 +11,7 @@ from textvae.evaluation.probes import (
     averaged_embeddings,
     classifier,
     probe,
+    probe_accuracy,
     stratified,
     word_features,
 )
@@ -161,3 +162,30 @@ def test_models_stand_beside_the_words_in_one_table():
     assert result["scores"][3]["accuracy"] > 0.7  # the number of words is in their counts
     text = probe_text(result)
     assert all(name in text for name in names) and "2 subsets" in text and "±" in text
+
+
+def test_a_probe_on_all_labels_is_right_where_features_tell_them():
+    draw = np.random.default_rng(0)
+    labels = draw.choice(["a", "b", "b"], 300).tolist()
+    told = np.array([[label == "a", 0.0] for label in labels]) + 0.1 * draw.normal(size=(300, 2))
+    noise = draw.normal(size=(300, 2))
+    split = (slice(0, 200), slice(200, 300))
+    majority = labels[200:].count("b") / 100
+    for features, least, most in ((told, 0.99, 1.0), (noise, majority - 0.15, majority + 0.1)):
+        result = probe_accuracy(
+            features[split[0]], labels[split[0]], features[split[1]], labels[split[1]]
+        )
+        assert least <= result["probe_accuracy"] <= most
+        assert result["probe_majority"] == majority
+        assert (result["probe_train_texts"], result["probe_texts"]) == (200, 100)
+
+
+def test_a_class_that_a_probe_cannot_learn_counts_as_wrong():
+    train = ["a", "a", "a", "b", "b", "once"]
+    features = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [9.0]])
+    result = probe_accuracy(
+        features, train, np.array([[0.0], [5.0], [9.0], [9.0]]), [*"ab", "once", "new"]
+    )
+    assert result["probe_accuracy"] == 0.5 and result["probe_train_texts"] == 5
+    with pytest.raises(ValueError, match="two labels with two training texts each"):
+        probe_accuracy(features[:3], train[:3], features[:1], ["a"])

@@ -183,7 +183,8 @@ class Autoencoder:
         Raises:
             RunError: the folder holds another run, or one of other images.
         """
-        corpus = read_image_corpus(self.config, given={"train": (images, None)})
+        config = self.config.model_copy(update={"test_fraction": 0.0})
+        corpus = read_image_corpus(config, given={"train": (images, None)})
         if (self.folder / WEIGHTS).exists() and saved_recipe(self.folder) == self.recipe:
             if read_state(self.folder).get("fingerprint") != fingerprint(corpus):
                 raise RunError(f"{self.folder} learned from other images; --output names another")

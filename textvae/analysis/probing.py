@@ -1,30 +1,51 @@
 """Probing: classifiers on the features of trained models, with few labels."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from textvae.api.features import Kind
 from textvae.api.sentence import SentenceVAE
 from textvae.console import table
 from textvae.data.readers import Labelled, read_labelled
 from textvae.data.texts import DataError
-from textvae.evaluation.probes import averaged_embeddings, check_labels, probe, word_features
+from textvae.evaluation.probes import (
+    averaged_embeddings,
+    check_labels,
+    probe,
+    probe_accuracy,
+    word_features,
+)
+from textvae.training.folders import held_out_of
+from textvae.training.run_data import is_training_file, real_texts, subset
+
+PROBE_TEXTS = 5000
+"""Most training texts of a probe on z."""
 
 HELD_OUT = 0.5
 """Share of the labelled texts that is held out where there is no test split."""
 
 
 def labelled_data(
-    data: str, test: str | None, text_column: str, label_column: str, seed: int
+    data: str,
+    test: str | None,
+    text_column: str,
+    label_column: str,
+    seed: int,
+    runs: Sequence[str] = (),
 ) -> tuple[Labelled, Labelled, list[str]]:
     """Labelled texts to train and to test on, and notes on their origin.
 
     Args:
         data: file, or folder with train and test files.
-        test: file or folder of test texts; None for the test split of `data`, or half of `data`.
+        test: file or folder of test texts; None for the test split of `data`, or that which the
+            runs held out of `data`, or half of `data`.
         text_column: column of the texts.
         label_column: column of the labels.
         seed: of the texts that are held out.
+        runs: folders of the models that are probed.
 
     Raises:
         DataError: it cannot be read, or cannot be split.
@@ -39,6 +60,12 @@ def labelled_data(
         return splits["train"], held, []
     if "test" in splits:
         return splits["train"], splits["test"], [f"{data}: tested on its test split"]
+    if own := [run for run in runs if is_training_file(run, data)]:
+        if any(held_out_of(Path(run)) != held_out_of(Path(own[0])) for run in own):
+            raise DataError(f"{data}: the runs held out other texts of it; name some with --test")
+        train, held = real_texts(own[0], None, text_column, label_column)
+        count = f"{len(held.texts):,}"
+        return train, held, [f"{data}: tested on the {count} texts that {own[0]} held out"]
     train, held = halves(splits["train"], seed)
     return train, held, [f"{data}: tested on {len(held.texts):,} of its texts, held out"]
 
@@ -100,6 +127,26 @@ def probe_models(
         "seed": seed,
         "scores": [score.result() for score in scores],
     }
+
+
+def probe_z(vae: SentenceVAE, train: Labelled, test: Labelled, seed: int = 0) -> dict[str, Any]:
+    """How well logistic regression on posterior means predicts labels, see `probe_accuracy`.
+
+    Args:
+        vae: a model that was trained without labels.
+        train: labelled training texts, of which at most `PROBE_TEXTS` are read.
+        test: labelled held-out texts.
+        seed: of the training texts and of the folds.
+
+    Raises:
+        ValueError: the model has no latent, or there are too few labels.
+    """
+    if not vae.dim:
+        raise ValueError("a model without latents predicts no labels: no z to probe")
+    train = Labelled(*zip(*subset(list(zip(*train, strict=True)), PROBE_TEXTS, seed), strict=True))
+    features = (np.asarray(vae.encode(list(rows.texts))) for rows in (train, test))
+    train_z, test_z = features
+    return probe_accuracy(train_z, train.labels, test_z, test.labels, seed)
 
 
 def probe_text(result: Mapping[str, Any]) -> str:

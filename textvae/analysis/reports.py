@@ -30,7 +30,8 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
         note = f"nats per {unit}, {count_note(metrics, unit)}"
         loss = metrics["reconstruction_loss"]
         active = ("active_units", "active units", metrics["active_units"], active_note(metrics))
-        return [("reconstruction_loss", "reconstruction loss", loss, note), active]
+        reconstruction = ("reconstruction_loss", "reconstruction loss", loss, note)
+        return [reconstruction, active, *probe_rows(metrics)]
     rows = likelihood_rows(metrics, unit)
     return rows if not metrics["dimensions"] else [*rows, *latent_rows(metrics, unit)]
 
@@ -139,7 +140,22 @@ def latent_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, A
         "active_units": ("active units", active_note(f)),
     }
     rows = [(name, label, f[name], note) for name, (label, note) in notes.items()]
-    return [*rows, *shuffled_z_rows(f)]
+    return [*rows, *shuffled_z_rows(f), *probe_rows(f)]
+
+
+def probe_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of a probe on z, where labels were named."""
+    if (accuracy := metrics.get("probe_accuracy")) is None:
+        return []
+    note = (
+        f"share of {metrics['probe_texts']:,} held-out sentences with a label; logistic regression "
+        f"on z of {metrics['probe_train_texts']:,} training sentences"
+    )
+    majority = metrics["probe_majority"]
+    return [
+        ("probe_accuracy", "accuracy from z", accuracy, note),
+        ("probe_majority", "majority label", majority, "the same, always the most frequent label"),
+    ]
 
 
 def shuffled_z_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:

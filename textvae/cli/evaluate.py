@@ -53,7 +53,11 @@ def evaluate(
     ] = False,
     label_column: Annotated[
         str | None,
-        typer.Option("--label-column", help="Table column with labels: measure their accuracy."),
+        typer.Option(
+            "--label-column",
+            help="Table column with labels: measure how well the model, or a probe on z, "
+            "predicts them.",
+        ),
     ] = None,
     likelihood: Annotated[
         str | None,
@@ -111,19 +115,31 @@ def text_metrics(
     generation: bool,
 ) -> dict[str, Any]:
     """Metrics of a text model on held-out texts, with those of labels when a column is named."""
+    from textvae.analysis.probing import probe_z
     from textvae.training.references import run_references
-    from textvae.training.run_data import entropy_of, held_out_labels, subset, training_texts
+    from textvae.training.run_data import (
+        entropy_of,
+        held_out_labels,
+        known_rows,
+        subset,
+        training_labels,
+        training_texts,
+    )
 
     texts, labels = subset(held_out(folder, data, text_column), limit, seed), None
+    probe: dict[str, Any] = {}
     if label_column is not None:
         rows = held_out_labels(folder, data, text_column, label_column)
         pairs = subset(list(zip(*rows, strict=True)), limit, seed)
         texts, labels = ([pair[column] for pair in pairs] for column in (0, 1))
+        if not vae.predicts_labels:
+            training_rows = training_labels(folder, data, text_column, label_column)
+            probe, labels = probe_z(vae, training_rows, known_rows(texts, labels), seed), None
     training, notes = training_texts(folder) if generation else (None, [])
     print_notes(notes)
     metrics = asdict(vae.evaluate(texts, samples, seed, generation, training, labels))
     references = run_references(folder, vae, metrics, texts, print_note)
-    return metrics | entropy_of(folder, data) | references
+    return metrics | probe | entropy_of(folder, data) | references
 
 
 def image_metrics(
@@ -139,7 +155,7 @@ def image_metrics(
     from textvae.training.run_data import held_out_images, image_subset
 
     rows, notes = held_out_images(folder, data)
-    print_notes(notes[:1])
+    print_notes(notes)
     rows = image_subset(rows, limit, seed)
     return asdict(vae.evaluate(rows, samples, seed, likelihood=likelihood))
 

@@ -53,7 +53,8 @@ def probe(
         str | None,
         typer.Option(
             callback=check_data,
-            help="Labelled test texts; default: the test split, or half of the data.",
+            help="Labelled test texts; default: the test split, the texts that the run "
+            "held out, or half of the data.",
         ),
     ] = None,
     labels_per_class: Annotated[
@@ -84,7 +85,7 @@ def probe(
         check_kind(each)
     sizes = whole_numbers(labels_per_class, "--labels-per-class")
     folders = models or [located(None)]
-    train, held, notes = labelled_data(data, test, text_column, label_column, seed)
+    train, held, notes = labelled_data(data, test, text_column, label_column, seed, folders)
     print_notes(notes)
     loaded = {n: load(f, device) for n, f in zip(names_of(folders), folders, strict=True)}
     kinds: Any = kind or ["mean"]
@@ -180,7 +181,7 @@ def control_accuracy(
     An independent classifier predicts the label of each sample.
     """
     from textvae.analysis.classification import image_control_accuracy, text_control_accuracy
-    from textvae.training.run_data import image_data_config, real_texts
+    from textvae.training.run_data import real_texts, run_images
 
     folder = located(model, named)
 
@@ -189,7 +190,8 @@ def control_accuracy(
         return text_control_accuracy(vae, *labelled, count, seed, temperature)
 
     def images(vae: "ImageVAE") -> dict[str, Any]:
-        corpus = grey_images(data or image_data_config(folder).source)
+        corpus = run_images(folder, pixels="grey") if data is None else grey_images(data)
+        print_notes(corpus.notes)
         return image_control_accuracy(vae, corpus, count, seed)
 
     result = by_modality(folder, device, texts, images)

@@ -224,9 +224,11 @@ def plot_images(
     """Write the pictures of an image model, and print its metrics."""
     from textvae.analysis.latent_space import LatentSpaceReport, latent_space_text
     from textvae.data.images import read_image_corpus
-    from textvae.training.run_data import image_data_config, image_subset
+    from textvae.training.run_data import image_data_config, image_subset, run_images
 
-    corpus = read_image_corpus(image_data_config(folder, data))
+    other = None if data is None else read_image_corpus(image_data_config(folder, data))
+    corpus = other or run_images(folder)
+    print_notes(corpus.notes)
     held_out_rows = corpus.test or corpus.valid
     splits = (corpus.train, held_out_rows)
     train, test = (vae.rows(image_subset(rows, limit, seed)) for rows in splits)

@@ -90,6 +90,10 @@ RecipeTextColumn = Annotated[
     str | None,
     typer.Option("--text-column", help="Table column with the texts; default: the recipe's."),
 ]
+RecipeLabelColumn = Annotated[
+    str | None,
+    typer.Option("--label-column", help="Table column with the labels; default: the recipe's."),
+]
 RunLabelColumn = Annotated[
     str | None,
     typer.Option("--label-column", help="Table column with the labels; default: the run's."),

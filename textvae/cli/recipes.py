@@ -1,7 +1,8 @@
 """Recipes: what is shipped, what a recipe contains, and whether its claim holds."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,9 +11,16 @@ from textvae.cli.models import check_device
 from textvae.cli.options import Device, Json, Recipe, RecipeData, RecipeTextColumn, Samples, Set
 from textvae.console import TrainingDisplay, emit
 
+if TYPE_CHECKING:
+    from textvae.recipes import Header
 
-@command("Recipes", "textvae recipes", "textvae recipes --json")
+
+@command("Recipes", "textvae recipes", "textvae recipes collapse", "textvae recipes --json")
 def recipes(
+    words: Annotated[
+        str | None,
+        typer.Argument(metavar="[WORDS]", help="Part of a group, name, summary or paper."),
+    ] = None,
     as_json: Json = False,
     markdown: Annotated[
         Path | None, typer.Option(help="Write the page of systems with stored results here.")
@@ -21,8 +29,8 @@ def recipes(
         "docs/results.json"
     ),
 ) -> None:
-    """List the shipped recipes with their papers."""
-    from textvae.recipes import recipe_headers
+    """List the shipped recipes by purpose, with their papers."""
+    from textvae.recipes import PURPOSES, recipe_headers
 
     if markdown is not None:
         from textvae.analysis.claims import read_results
@@ -30,11 +38,28 @@ def recipes(
 
         markdown.write_text(systems_page(read_results(results)), encoding="utf-8")
 
-    rows = list(recipe_headers())
-    result = [{"name": name, "paper": paper, "summary": text} for name, paper, text in rows]
-    emit(
-        result, as_json, "\n".join(f"{name}\n    {text}\n    {paper}" for name, paper, text in rows)
-    )
+    headers = [header for header in recipe_headers() if words is None or header.matches(words)]
+    if not headers:
+        raise ValueError(f"no recipe matches {words!r} (groups: {', '.join(PURPOSES)})")
+    emit([header._asdict() for header in headers], as_json, listed(headers))
+
+
+def listed(headers: "Sequence[Header]") -> str:
+    """Recipes as a table for each purpose."""
+    from textvae.recipes import PURPOSES
+
+    width = max(len(header.name) for header in headers)
+    parts = []
+    for purpose, title in [*PURPOSES.items(), (None, "others")]:
+        lines = [
+            f"  {header.name:<{width}}  {header.summary} ({header.short_paper})"
+            for header in headers
+            if header.purpose == purpose
+        ]
+        if lines:
+            name = f" ({purpose})" if purpose else ""
+            parts.append("\n".join([f"{title}{name}", *lines]))
+    return "\n\n".join(parts)
 
 
 @command("Recipes", "textvae show bowman2016", "textvae show bowman2016 --set latents.z.dim=64")

@@ -7,7 +7,7 @@ import typer
 
 from textvae.cli.app import command
 from textvae.cli.models import warn_of_metrics
-from textvae.cli.options import Device, Json, RecipeData, RecipeTextColumn, Set
+from textvae.cli.options import Device, Json, RecipeData, RecipeLabelColumn, RecipeTextColumn, Set
 from textvae.console import TrainingDisplay, emit, say
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def train(
     ] = None,
     data: RecipeData = None,
     text_column: RecipeTextColumn = None,
+    label_column: RecipeLabelColumn = None,
     set_: Set = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the run; default: runs/RECIPE.")
@@ -50,7 +51,7 @@ def train(
         return summarize_run(run)
 
     display = TrainingDisplay(training.process_rank() > 0, training_warning)
-    given = (set_ or [], data, text_column, output, display, summarize, device)
+    given = (set_ or [], data, text_column, output, display, summarize, device, label_column)
     try:
         if resume:
             finished = training.resume(recipe, *given)

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from textvae.config import ImageDataConfig, Pixels
 from textvae.data.errors import DataError, first_line, nearest_name
 from textvae.data.fields import Fields, Images, Labels, binarized
+from textvae.data.held_out import ByContent, Division, Fractions, HoldOut, Sketch
 from textvae.data.hub import load_hub
 from textvae.data.image_files import WORDS, read_folder, read_image_file, read_png
 from textvae.data.pixels import Split, check_unit_interval, checked_split, size_text
@@ -50,6 +51,7 @@ class ImageCorpus:
         test: the test images, if there are any.
         source: the folder, file or hub name.
         notes: sentences for the user: which part of train was held out.
+        held_out: which images of train are held out, as in `Corpus`.
     """
 
     train: Fields
@@ -57,6 +59,7 @@ class ImageCorpus:
     test: Fields | None
     source: str
     notes: list[str]
+    held_out: dict[str, Any] | None = None
 
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
@@ -65,24 +68,33 @@ class ImageCorpus:
 
     def fingerprint(self) -> str:
         """A SHA-256 of the training and validation images and labels."""
-        sha = hashlib.sha256()
-        for fields in (self.train, self.valid):
-            for name, column in fields.columns.items():
-                values = column.values  # type: ignore[attr-defined]
-                sha.update(f"{name} {values.shape} {values.dtype}".encode())
-                sha.update(np.ascontiguousarray(values).data)
-        return sha.hexdigest()
+        return sha_of_images([self.train, self.valid])
+
+
+def sha_of_images(parts: Iterable[Fields]) -> str:
+    """A SHA-256 of images and labels."""
+    sha = hashlib.sha256()
+    for fields in parts:
+        for name, column in fields.columns.items():
+            values = column.values  # type: ignore[attr-defined]
+            sha.update(f"{name} {values.shape} {values.dtype}".encode())
+            sha.update(np.ascontiguousarray(values).data)
+    return sha.hexdigest()
 
 
 def read_image_corpus(
-    config: ImageDataConfig, seed: int = 0, given: Mapping[str, Split] | None = None
+    config: ImageDataConfig,
+    seed: int = 0,
+    given: Mapping[str, Split] | None = None,
+    held_out: ByContent | None = None,
 ) -> ImageCorpus:
-    """The images of a recipe's data section; without validation data, part of train is it.
+    """The images of a recipe's data section; a split without data is held out of train.
 
     Args:
         config: the data section.
         seed: chooses the images held out, and draws static bits.
         given: images of each split that were read before, in place of its source.
+        held_out: the images that a run has held out, in place of those that the config asks for.
 
     Raises:
         DataError: anything that cannot be read as given; the message names the file.
@@ -92,10 +104,14 @@ def read_image_corpus(
     if "train" not in splits:
         raise DataError(f"{source}: has no train images (found: {', '.join(splits)})")
     notes: list[str] = []
-    if "valid" not in splits:
-        splits |= split_off_validation(source, splits["train"], config.valid_fraction, seed)
-        size = len(splits["valid"][0])
-        notes.append(f"no validation images: {size:,} of the training images are held out")
+    rule = HoldOut(config.valid_fraction, config.test_fraction, config.split_by, seed, held_out)
+    division = None
+    if fractions := rule.fractions(splits):
+        count = len(splits["train"][0])
+        division, parts = hold_out_images(source, splits, fractions, rule)
+        splits |= parts
+        sizes = {split: len(parts[split][0]) for split in fractions if split in parts}
+        notes.append(rule.note(sizes, count, "images"))
     shapes = {name: images.shape[1:] for name, (images, _) in splits.items()}
     if len(set(shapes.values())) > 1:
         raise DataError(f"{source}: splits differ in size: {shapes}")
@@ -105,25 +121,41 @@ def read_image_corpus(
         for number, name in enumerate(SPLITS)
         if name in splits
     }
-    return ImageCorpus(fields["train"], fields["valid"], fields.get("test"), source, notes)
+    facts = None if division is None else division.facts
+    return ImageCorpus(fields["train"], fields["valid"], fields.get("test"), source, notes, facts)
 
 
-def split_off_validation(source: str, train: Split, fraction: float, seed: int) -> dict[str, Split]:
-    """`train` without a random share of the images, and that share as `valid`, in their order.
+def hold_out_images(
+    source: str, splits: Mapping[str, Split], fractions: Fractions, rule: HoldOut
+) -> tuple[Division, dict[str, Split]]:
+    """The choice of images, and `train` without them and the splits that have them, in their order.
 
     Raises:
-        DataError: there is only one image.
+        DataError: there is only one image, or all are equal.
     """
-    images, labels = train
-    size = min(max(1, round(fraction * len(images))), len(images) - 1)
-    if size < 1:
-        raise DataError(f"{source}: one image cannot be split into train and validation")
-    order = np.random.default_rng(seed).permutation(len(images))
-    rows = {"train": np.sort(order[size:]), "valid": np.sort(order[:size])}
-    return {
-        split: (images[chosen], None if labels is None else labels[chosen])
-        for split, chosen in rows.items()
+    images, labels = splits["train"]
+    sketch = Sketch(fractions, rule.seed)
+    contents = [image.tobytes() for image in images]
+    for content in contents:
+        sketch.add(content)
+    given = (image.tobytes() for name in splits if name != "train" for image in splits[name][0])
+    division = rule.divide(sketch, len(images), given, permuted_rows)
+    names = np.array([division.split_of(*row) for row in enumerate(contents)])
+    if "valid" in fractions and "valid" not in names:
+        images_are = "one image" if len(images) == 1 else "images that are all equal"
+        raise DataError(f"{source}: {images_are} cannot be split into train and validation")
+    parts = {
+        name: (images[names == name], None if labels is None else labels[names == name])
+        for name in ("train", *fractions)
+        if name in names
     }
+    return division, parts
+
+
+def permuted_rows(count: int, sizes: Mapping[str, int], seed: int) -> dict[int, str]:
+    """The split of each row that is drawn from `count`: the first ones of a permutation."""
+    order = iter(np.random.default_rng(seed).permutation(count).tolist())
+    return {next(order): split for split, size in sizes.items() for _ in range(size)}
 
 
 def class_count(*labels: np.ndarray | None) -> int:

@@ -9,6 +9,9 @@ from textvae.data.texts import DataError
 from textvae.registry import suggest
 from textvae.vocabulary import MISSING
 
+SHOWN_CLASSES = 10
+"""Number of classes that a note lists."""
+
 
 def class_names(labels: Sequence[str]) -> list[str]:
     """The distinct labels, sorted, without the empty string, which is a missing label.
@@ -55,6 +58,27 @@ def kept(values: np.ndarray, count: int, seed: int) -> np.ndarray:
     labels = np.full_like(values, MISSING)
     labels[chosen] = values[chosen]
     return labels
+
+
+def labels_note(values: np.ndarray, given: np.ndarray, names: Sequence[str]) -> str:
+    """A sentence on the labels that training uses, of each class.
+
+    Args:
+        values: labels that are left, (N,); -1 for none.
+        given: all labels, (N,).
+        names: of the classes.
+    """
+    left, all_of_them = ((part >= 0).sum() for part in (values, given))
+    few = left < all_of_them
+    classes = []
+    for number, name in enumerate(names[:SHOWN_CLASSES]):
+        total = f" of {(given == number).sum():,}" if few else ""
+        classes.append(f"{name} {(values == number).sum():,}{total}")
+    more = f", ... ({len(names)} classes)" if len(names) > SHOWN_CLASSES else ""
+    start = (
+        f"{left:,} of {all_of_them:,} labels are kept" if few else f"{left:,} texts have a label"
+    )
+    return f"{start}: {', '.join(classes)}{more}"
 
 
 def with_labels(texts: Column, values: np.ndarray, names: Sequence[str]) -> Fields:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,10 @@ from textvae.data.errors import DataError, nearest_name
 from textvae.data.formats import Row, read_rows
 from textvae.data.formats.base import known_format, suffix_of
 from textvae.data.formats.json_objects import SURROGATE
+from textvae.data.held_out import PURPOSE, ByContent, HoldOut, Sketch, SplitBy
 from textvae.data.hub import UNIT, HubSplit, hub_rows, hub_splits
 from textvae.data.splits import SPLITS, split_files
-from textvae.data.texts import Reader, Texts, checked, held_out_places, hold_out
+from textvae.data.texts import Reader, Texts, checked, content_of, hold_out, sampled_rows
 
 __all__ = [
     "MAX_CHARS",
@@ -49,6 +50,7 @@ class Corpus:
             held out.
         labels: of the texts of each split, empty strings where they are missing; None where no
             column of labels was named.
+        held_out: which texts of train are held out, the facts of a `Division`; None for none.
     """
 
     train: Texts | list[str]
@@ -57,6 +59,7 @@ class Corpus:
     source: str
     notes: list[str]
     labels: dict[str, list[str]] | None = None
+    held_out: dict[str, Any] | None = None
 
 
 class Rows(NamedTuple):
@@ -78,11 +81,14 @@ def read_corpus(
     *,
     text_column: str = "text",
     label_column: str | None = None,
-    valid_fraction: float = 0.05,
+    valid_fraction: float | None = None,
+    test_fraction: float | None = None,
+    split_by: SplitBy = "content",
+    held_out: ByContent | None = None,
     seed: int = 0,
     max_chars: int = MAX_CHARS,
 ) -> Corpus:
-    """The corpus at a folder, a file or a hub name; without validation data, part of train is it.
+    """The corpus at a folder, a file or a hub name; a split without data is held out of train.
 
     All texts are read and checked; those of train are not kept in memory.
 
@@ -93,45 +99,81 @@ def read_corpus(
         text_column: column of the text in csv, tsv, json, parquet and hub data. Such a text keeps
             the line ends inside it.
         label_column: column of the label; then all texts are kept in memory.
-        valid_fraction: the share of train that is held out where there is no validation data.
+        valid_fraction: the share of train that is held out where there is no validation data;
+            None for `default_size`, 0 for none.
+        test_fraction: the same, where there is no test data.
+        split_by: `content`: equal texts go to one split; `row`: each row is drawn on its own.
+        held_out: the texts that a run has held out, in place of the three arguments above.
         seed: chooses the texts held out.
         max_chars: a longer text is an error.
 
     Raises:
         DataError: anything that cannot be read as given; the message names the file and the line.
     """
-    if not 0 <= valid_fraction < 1:
-        raise DataError(f"valid_fraction: must be in [0, 1) (got {valid_fraction})")
+    for name, share in (("valid_fraction", valid_fraction), ("test_fraction", test_fraction)):
+        if share is not None and not 0 <= share < 1:
+            raise DataError(f"{name}: must be in [0, 1) (got {share})")
+    rule = HoldOut(valid_fraction, test_fraction, split_by, seed, held_out)
     if label_column is not None:
-        return labelled_corpus(source, text_column, label_column, valid_fraction, seed)
+        return labelled_corpus(source, text_column, label_column, rule)
     readers = split_readers(source, text_column, max_chars)
     if "train" not in readers:
         raise DataError(f"{source}: has no train split (found: {', '.join(readers)})")
     notes: list[str] = []
-    train = checked(str(source), readers["train"], notes)
-    valid, test = (list(readers[s](notes)) if s in readers else [] for s in ("valid", "test"))
-    if "valid" not in readers and valid_fraction:
-        if len(train) < 2:
-            raise DataError(
-                f"{source}: one sentence cannot be split into train and valid; give at least 2, "
-                "or a validation file"
-            )
-        train, valid = hold_out(train, valid_fraction, seed)
-        notes.append(held_out_note(valid_fraction, len(valid), seed))
-    return Corpus(train, valid, test, str(source), notes)
-
-
-def held_out_note(fraction: float, count: int, seed: int) -> str:
-    """The note on the part of train that is the validation data."""
-    return (
-        f"no validation file: split off {100 * fraction:g} % ({count} sentences) "
-        f"of train with seed {seed}"
+    sketch = Sketch(rule.fractions(readers), seed)
+    observe = sketch.add if sketch.fractions and rule.needs_sketch else None
+    train = checked(str(source), readers["train"], notes, observe)
+    splits = {split: list(readers[split](notes)) for split in readers if split != "train"}
+    facts = None
+    if sketch.fractions:
+        check_divisible(str(source), sketch, len(train))
+        given = (content_of(text) for texts in splits.values() for text in texts)
+        rows = len(train)
+        division = rule.divide(sketch, rows, given, sampled_rows)
+        train, parts = hold_out(train, division)
+        notes += hold_out_notes(str(source), rule, sketch, parts, rows)
+        splits, facts = splits | parts, division.facts
+    return Corpus(
+        train, splits.get("valid", []), splits.get("test", []), str(source), notes, None, facts
     )
 
 
-def labelled_corpus(
-    source: str, text_column: str, label_column: str, valid_fraction: float, seed: int
-) -> Corpus:
+def check_divisible(source: str, sketch: Sketch, rows: int) -> None:
+    """Refuse to hold out validation texts of a single text.
+
+    Raises:
+        DataError: naming the source.
+    """
+    if rows < 2 and "valid" in sketch.fractions:
+        raise DataError(
+            f"{source}: one sentence cannot be split into train and valid; give at least 2, "
+            "or a validation file"
+        )
+
+
+def hold_out_notes(
+    source: str, rule: HoldOut, sketch: Sketch, parts: Mapping[str, Sized], rows: int
+) -> Iterator[str]:
+    """The notes on the texts that are held out.
+
+    Raises:
+        DataError: all texts are equal, so that none can validate.
+    """
+    if "valid" in sketch.fractions and not parts.get("valid"):
+        none = (
+            f"all {rows:,} sentences are equal or in another split: none can validate"
+            if rule.chosen is None
+            else "holds none of the texts that the run has held out for validation"
+        )
+        raise DataError(f"{source}: {none}")
+    if missing := [PURPOSE[split] for split in sketch.fractions if not parts.get(split)]:
+        yield f"{source}: too few different texts for {' and '.join(missing)} data"
+    counts = {split: len(parts[split]) for split in sketch.fractions if parts.get(split)}
+    if counts:
+        yield rule.note(counts, rows, "texts")
+
+
+def labelled_corpus(source: str, text_column: str, label_column: str, rule: HoldOut) -> Corpus:
     """`read_corpus` with the label of each text, an empty string where it is missing.
 
     Raises:
@@ -141,19 +183,27 @@ def labelled_corpus(
     splits = labelled_splits(source, text_column, label_column, partly=True, notes=notes)
     if "train" not in splits:
         raise DataError(f"{source}: has no train split (found: {', '.join(splits)})")
-    if "valid" not in splits:
-        train = splits["train"]
-        count = len(train.texts)
-        if count < 2:
-            raise DataError(f"{source}: one sentence cannot be split into train and valid")
-        held_out = held_out_places(count, valid_fraction, seed)
-        indices = {"valid": held_out, "train": sorted(set(range(count)) - set(held_out))}
-        for split, chosen in indices.items():
-            splits[split] = Labelled(*([part[i] for i in chosen] for part in train))
-        notes.append(held_out_note(valid_fraction, len(held_out), seed))
+    sketch = Sketch(rule.fractions(splits), rule.seed)
+    facts = None
+    if sketch.fractions:
+        train = splits.pop("train")
+        contents = [content_of(text) for text in train.texts]
+        check_divisible(source, sketch, len(contents))
+        for content in contents:
+            sketch.add(content)
+        given = (content_of(text) for rows in splits.values() for text in rows.texts)
+        division = rule.divide(sketch, len(contents), given, sampled_rows)
+        parts = {split: Labelled([], []) for split in ("train", *sketch.fractions)}
+        for place, content in enumerate(contents):
+            part = parts[division.split_of(place, content)]
+            part.texts.append(train.texts[place])
+            part.labels.append(train.labels[place])
+        held_out = {split: parts[split].texts for split in sketch.fractions}
+        notes += hold_out_notes(source, rule, sketch, held_out, len(contents))
+        splits, facts = splits | parts, division.facts
     texts = {split: splits[split].texts if split in splits else [] for split in SPLITS}
     labels = {split: rows.labels for split, rows in splits.items()}
-    return Corpus(**texts, source=str(source), notes=notes, labels=labels)
+    return Corpus(**texts, source=str(source), notes=notes, labels=labels, held_out=facts)
 
 
 def read_texts(path: str, *, text_column: str = "text", split: str | None = None) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from textvae.data.errors import DataError
+from textvae.data.held_out import Division
 
 Reader = Callable[[list[str]], Iterator[str]]
 """Reads and checks the texts of a split, and adds notes for the user to the list."""
@@ -48,41 +49,56 @@ class Texts:
             raise DataError(f"{self.source}: changed while it was read")
 
 
-def checked(source: str, read: Reader, notes: list[str]) -> Texts:
+def checked(
+    source: str, read: Reader, notes: list[str], observe: Callable[[bytes], None] | None = None
+) -> Texts:
     """The texts of a split, read once to check and count them.
 
     Args:
         source: their file, folder or hub name.
         read: reads them.
         notes: those of the first pass are added to it.
+        observe: called with the bytes of each text.
     """
     sha, count = hashlib.sha256(), 0
     for text in read(notes):
         add_text(sha, text)
         count += 1
+        if observe is not None:
+            observe(content_of(text))
     return Texts(source, lambda: read([]), count, sha)
 
 
-def hold_out(texts: Texts, fraction: float, seed: int) -> tuple[Texts, list[str]]:
-    """The texts without a random share, and that share, both in their order; at least two texts."""
-    in_rest = bytearray(b"\1") * len(texts)
-    for index in held_out_places(len(texts), fraction, seed):
-        in_rest[index] = 0
-    sha, held_out = hashlib.sha256(), []
+def hold_out(texts: Texts, division: Division) -> tuple[Texts, dict[str, list[str]]]:
+    """The texts that stay in train, and those of each split that is held out, in their order."""
+    in_train = bytearray()
+    sha, held_out = hashlib.sha256(), dict[str, list[str]]()
     # A file that has grown gives more texts than were counted; `Texts` raises at its end.
-    for text, keep in zip(texts, itertools.chain(in_rest, itertools.repeat(1)), strict=False):
-        if keep:
+    for place, text in enumerate(texts):
+        split = division.split_of(place, content_of(text))
+        in_train.append(split == "train")
+        if split == "train":
             add_text(sha, text)
         else:
-            held_out.append(text)
-    rest = Texts(texts.source, lambda: itertools.compress(texts.read(), in_rest), sum(in_rest), sha)
+            held_out.setdefault(split, []).append(text)
+    rest = Texts(
+        texts.source, lambda: itertools.compress(texts.read(), in_train), sum(in_train), sha
+    )
     return rest, held_out
 
 
-def held_out_places(count: int, fraction: float, seed: int) -> list[int]:
-    """Indices of a random share of `count` texts, ascending, at least one and not all."""
-    size = min(max(1, round(fraction * count)), count - 1)
-    return sorted(random.Random(seed).sample(range(count), size))
+def sampled_rows(count: int, sizes: Mapping[str, int], seed: int) -> dict[int, str]:
+    """The split of each row that is drawn from `count`: as many as each split is to have."""
+    draw, splits = random.Random(seed), dict[int, str]()
+    for split, size in sizes.items():
+        left = [row for row in range(count) if row not in splits] if splits else range(count)
+        splits |= dict.fromkeys(draw.sample(left, size), split)
+    return splits
+
+
+def content_of(text: str) -> bytes:
+    """A text as bytes, also half of a surrogate pair."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def add_text(sha: hashlib._Hash, text: str) -> None:
@@ -91,7 +107,7 @@ def add_text(sha: hashlib._Hash, text: str) -> None:
     A line end inside the text becomes a byte that is not in UTF-8, so that only equal texts have
     equal sums.
     """
-    sha.update(text.encode("utf-8", "surrogatepass").replace(b"\n", b"\xff") + b"\n")
+    sha.update(content_of(text).replace(b"\n", b"\xff") + b"\n")
 
 
 def sha_of(texts: Iterable[str]) -> hashlib._Hash:

@@ -157,6 +157,49 @@ WORD = r"\w+|[^\w\s]+"
 """A word is a run of letters and digits; a run of other characters is one too."""
 
 
+def probe_accuracy(
+    train: np.ndarray,
+    train_labels: Sequence[str],
+    test: np.ndarray,
+    test_labels: Sequence[str],
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Accuracy of logistic regression on features of all labelled texts, as metrics.
+
+    A class with one training text is not learnt; test texts of such a class, or of one that no
+    training text has, count as wrong. `probe_majority` is the accuracy of the class that most
+    training texts have.
+
+    Args:
+        train: features, (N, F).
+        train_labels: N.
+        test: features, (M, F).
+        test_labels: M.
+        seed: of the folds that choose C.
+
+    Raises:
+        ValueError: fewer than two classes have two training texts, or there is no test text.
+    """
+    counts = Counter(train_labels)
+    learnt = sorted(label for label, count in counts.items() if count > 1)
+    if len(learnt) < 2 or not len(test_labels):
+        raise ValueError(
+            "a probe needs two labels with two training texts each, and a held-out text with a "
+            f"label (got {dict(counts.most_common(5))} and {len(test_labels)} held out)"
+        )
+    rows = np.flatnonzero(np.isin(train_labels, learnt))
+    fewest = min(counts[label] for label in learnt)
+    labels, expected = np.asarray(train_labels)[rows], np.asarray(test_labels)
+    model = classifier(train[rows], fewest, seed).fit(train[rows], labels)
+    majority = max(learnt, key=lambda label: counts[label])
+    return {
+        "probe_accuracy": float((model.predict(test) == expected).mean()),
+        "probe_majority": float((expected == majority).mean()),
+        "probe_train_texts": len(rows),
+        "probe_texts": len(expected),
+    }
+
+
 def word_features(train: Sequence[str], test: Sequence[str]) -> dict[str, tuple[Any, Any]]:
     """TF-IDF and bag-of-words features of texts, sparse; word weights are those of all of train."""
     from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer

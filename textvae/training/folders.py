@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textvae.checkpoints import CheckpointError, last_sound_checkpoint
+from textvae.config import FORMER_SPLIT
+from textvae.data.held_out import ByContent
 from textvae.data.readers import Corpus
 from textvae.data.texts import add_text, sha_of
 from textvae.recipes import Recipe, parse_yaml, read_recipe
+from textvae.training.longer import differs_in_length, refusal
 from textvae.training.processes import process_rank
 
 if TYPE_CHECKING:
@@ -126,8 +129,14 @@ def check_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, res
         raise RunError(
             f"{folder} holds a run already: --resume to go on, or another --output to begin"
         )
-    if not recipe.trains_as(saved_recipe(folder)):
-        raise RunError(f"{folder} holds a run of another recipe; --resume takes no changes")
+    saved = saved_recipe(folder)
+    if differs_in_length(recipe, saved):
+        if (reason := refusal(recipe, saved, folder)) is not None:
+            raise RunError(reason)
+    elif not recipe.trains_as(saved):
+        raise RunError(
+            f"{folder} holds a run of another recipe; --resume takes no change but train.epochs"
+        )
     if read_state(folder).get("fingerprint") != fingerprint(corpus):
         what = "texts" if isinstance(corpus, Corpus) else "images"
         raise RunError(f"{folder} was trained on other {what} than {corpus.source} now holds")
@@ -146,6 +155,8 @@ def make_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, thre
         "data": corpus.source,
         "fingerprint": fingerprint(corpus),
         "threads": threads,
+        "test_fingerprint": test_fingerprint(corpus),
+        "held_out": corpus.held_out,
     }
     (folder / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     incoming = folder / f".{RECIPE}"
@@ -164,6 +175,9 @@ def saved_recipe(folder: Path) -> Recipe:
     except OSError:
         raise RunError(f"{folder} holds no run: {RECIPE} is missing") from None
     document = parse_yaml(text, str(folder / RECIPE))
+    data = document.get("data") if isinstance(document, dict) else None
+    if isinstance(data, dict) and not data.keys() & FORMER_SPLIT.keys():
+        data |= FORMER_SPLIT
     return read_recipe(document, read_state(folder).get("recipe", folder.name))
 
 
@@ -173,6 +187,31 @@ def read_state(folder: Path) -> dict[str, Any]:
         return json.loads((folder / STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+
+
+def held_out_of(folder: Path) -> ByContent | None:
+    """The rows that a run has held out by content; None where it has held out none so.
+
+    Raises:
+        RunError: `run.json` is damaged.
+    """
+    facts = read_state(folder).get("held_out")
+    if facts is None or facts == {"split_by": "row"}:
+        return None
+    try:
+        return ByContent.from_facts(facts)
+    except ValueError as error:
+        raise RunError(f"{folder / STATE}: held_out: {error}") from None
+
+
+def changed_parts(folder: Path, corpus: Corpus | ImageCorpus) -> list[str]:
+    """The parts of a corpus that are not those of a run: `training`, `test`, where it is known."""
+    state = read_state(folder)
+    now = {
+        "training": ("fingerprint", fingerprint(corpus)),
+        "test": ("test_fingerprint", test_fingerprint(corpus)),
+    }
+    return [part for part, (key, value) in now.items() if state.get(key) not in (None, value)]
 
 
 def fingerprint(corpus: Corpus | ImageCorpus) -> str:
@@ -187,6 +226,15 @@ def fingerprint(corpus: Corpus | ImageCorpus) -> str:
     for label in (label for split in (corpus.labels or {}).values() for label in split):
         add_text(sha, label)
     return sha.hexdigest()
+
+
+def test_fingerprint(corpus: Corpus | ImageCorpus) -> str:
+    """A SHA-256 of the test texts or images; of nothing where there are none."""
+    if not isinstance(corpus, Corpus):
+        from textvae.data.images import sha_of_images
+
+        return "" if corpus.test is None else sha_of_images([corpus.test])
+    return sha_of(corpus.test).hexdigest()
 
 
 def last_run(parent: Path = Path("runs")) -> Path:

@@ -12,7 +12,7 @@ from textvae.config import DataConfig
 from textvae.data.batching import Examples, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.images import ImageCorpus, check_unit_interval
-from textvae.data.labels import class_names, kept, numbered, with_labels
+from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
 from textvae.data.readers import Corpus, DataError
 from textvae.data.tokenizers import TextTokenizer, load_tokenizer
 from textvae.data.words import count_unknown, mostly_unknown
@@ -63,7 +63,12 @@ def prepared(
     valid = encoded_sentences(tokenizer, corpus.valid, note)
     if warning := mostly_unknown(count_unknown(valid), valid.targets - len(valid)):
         note(warning)
-    if corpus.labels is not None:
+    config = recipe.data
+    if corpus.labels is not None and not recipe.uses_labels:
+        note(unused_labels(recipe, config))
+    # A first training without labels reads the same rows as the second one, with its labels.
+    repeated = config.labelled is not None or config.repeat_labelled > 1
+    if corpus.labels is not None and (recipe.uses_labels or repeated):
         names = class_names(corpus.labels["train"])
         unknown = sorted(set(corpus.labels["valid"]) - {*names, ""})
         if unknown:
@@ -73,7 +78,7 @@ def prepared(
         valid = with_labels(valid, numbered(corpus.labels["valid"], names), names)
         counts = (len(corpus.train) - once, len(texts) - once)
         return Prepared(train, valid, tokenizer, train.facts, *counts)
-    train = encoded_sentences(tokenizer, corpus.train, note, recipe.data.max_tokens)
+    train = encoded_sentences(tokenizer, corpus.train, note, config.max_tokens)
     return Prepared(train, valid, tokenizer, left_out=len(corpus.train) - len(train))
 
 
@@ -94,14 +99,30 @@ def labelled_texts(
     short = np.flatnonzero(lengths <= config.max_tokens)
     if not len(short):
         raise none_is_short(config.max_tokens, int(lengths.min()))
-    values = numbered(corpus.labels["train"], names)[short]
+    given = values = numbered(corpus.labels["train"], names)[short]
     if config.labelled is not None:
-        values = kept(values, config.labelled, recipe.train.seed)
+        values = kept(given, config.labelled, recipe.train.seed)
     labelled = np.flatnonzero(values >= 0)
-    note(f"{len(labelled):,} training texts have a label: {', '.join(names)}")
+    how = how_to_keep_all(config) if len(labelled) < (given >= 0).sum() else ""
+    note(labels_note(values, given, names) + how)
     rows = np.concatenate([np.arange(len(values)), np.tile(labelled, config.repeat_labelled - 1)])
     texts = list(corpus.train)
     return [texts[short[row]] for row in rows], values[rows], len(short)
+
+
+def how_to_keep_all(config: DataConfig) -> str:
+    """The settings with which training uses every label once."""
+    repeat = " --set data.repeat_labelled=1" if config.repeat_labelled > 1 else ""
+    return f"; all of them: --set data.labelled=null{repeat}"
+
+
+def unused_labels(recipe: Recipe, config: DataConfig) -> str:
+    """The note that a recipe does not use the labels of its data."""
+    text = f"{recipe.name} does not use the labels in the column {config.label_column!r}"
+    if not recipe.model.get("latents"):
+        return text
+    command = f"textvae evaluate --label-column {config.label_column}"
+    return f"{text}; {command} measures how well z predicts them"
 
 
 def check_range(recipe: Recipe, corpus: ImageCorpus) -> None:

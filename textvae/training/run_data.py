@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,28 +10,96 @@ import numpy as np
 
 from textvae.config import OLD_METRICS, DataConfig, ImageDataConfig
 from textvae.data.fields import Fields
+from textvae.data.held_out import PURPOSE, ByContent
 from textvae.data.images import ImageCorpus, read_image_corpus, read_image_split
 from textvae.data.readers import Corpus, Labelled, Rows, read_corpus, read_labelled, read_split
 from textvae.data.texts import Texts
 from textvae.recipes import Recipe, shipped
-from textvae.training.folders import RESULTS, RunError, saved_recipe
+from textvae.training.folders import RESULTS, RunError, changed_parts, held_out_of, saved_recipe
 
 T = TypeVar("T")
 
 
-def corpus_of(config: DataConfig | ImageDataConfig) -> Corpus | ImageCorpus:
-    """The texts or images that a recipe's data section names."""
-    return read_image_corpus(config) if isinstance(config, ImageDataConfig) else read_data(config)
+def corpus_of(
+    config: DataConfig | ImageDataConfig, held_out: ByContent | None = None
+) -> Corpus | ImageCorpus:
+    """The texts or images that a recipe's data section names.
+
+    Args:
+        config: the data section.
+        held_out: the rows that a run has held out, in place of those that the config asks for.
+    """
+    if isinstance(config, ImageDataConfig):
+        return read_image_corpus(config, held_out=held_out)
+    return read_data(config, held_out)
 
 
-def read_data(config: DataConfig) -> Corpus:
+def read_data(config: DataConfig, held_out: ByContent | None = None) -> Corpus:
     """The texts that a recipe's data section names; the shipped corpus when it names none."""
     return read_corpus(
         config.source or str(shipped("data")),
         text_column=config.text_column,
         label_column=config.label_column,
         valid_fraction=config.valid_fraction,
+        test_fraction=config.test_fraction,
+        split_by=config.split_by,
+        held_out=held_out,
     )
+
+
+def run_corpus(model: str, **changes: Any) -> Corpus:
+    """The texts of a run in the splits that it began with; its note: that they have changed.
+
+    Args:
+        model: folder of the run.
+        changes: values of its data section that differ, such as the column of labels.
+
+    Raises:
+        DataError: the texts cannot be read.
+        RunError: the folder is no run of texts, or see `change_notes`.
+    """
+    config, held_out = text_data_config(model), held_out_of(Path(model))
+    corpus = read_data(config, held_out)
+    notes = change_notes(model, corpus, "test" if corpus.test else "valid")
+    changed = config.model_copy(update=changes)
+    if changed != config:
+        corpus = read_data(changed, held_out)
+    return replace(corpus, notes=notes)
+
+
+def run_images(model: str, **changes: Any) -> ImageCorpus:
+    """`run_corpus` of a run of images."""
+    config, held_out = image_data_config(model), held_out_of(Path(model))
+    corpus = read_image_corpus(config, held_out=held_out)
+    notes = change_notes(model, corpus, "valid" if corpus.test is None else "test")
+    changed = config.model_copy(update=changes)
+    if changed != config:
+        corpus = read_image_corpus(changed, held_out=held_out)
+    return replace(corpus, notes=notes)
+
+
+def change_notes(model: str, corpus: Corpus | ImageCorpus, split: str) -> list[str]:
+    """A note where the data of a run have changed since it began, on the rows of a split.
+
+    Raises:
+        RunError: they have changed, and rows that were held out by row are not known any more.
+    """
+    changed = changed_parts(Path(model), corpus)
+    if not changed:
+        return []
+    facts = corpus.held_out or {}
+    if changed == ["test"] and facts != {"split_by": "row"}:
+        return [f"{corpus.source}: the test data have changed since training"]
+    if split in facts.get("hashes_below", {}):
+        known = f"the {PURPOSE[split]} data are held out by content, none was trained on"
+    elif facts:
+        raise RunError(
+            f"{corpus.source} has changed since {model} was trained, and its held-out rows are not "
+            "known any more; name data that it was not trained on: --data"
+        )
+    else:
+        known = f"the {PURPOSE[split]} data may have been trained on"
+    return [f"{corpus.source} has changed since training: {known}"]
 
 
 def held_out_texts(model: str, data: str | None, text_column: str = "text") -> Rows:
@@ -43,10 +112,21 @@ def held_out_texts(model: str, data: str | None, text_column: str = "text") -> R
         RunError: no data is named and the model's folder does not say what it was trained on.
     """
     if data is not None:
-        return read_split(data, text_column=text_column)
-    corpus = read_data(text_data_config(model))
+        rows = read_split(data, text_column=text_column)
+        if is_training_file(model, data):
+            most = f"{data}: {model} was trained on most of it"
+            rows.notes.append(f"{most}; without --data, only its held-out texts are read")
+        return rows
+    corpus = run_corpus(model)
     split = "test" if corpus.test else "validation"
-    return Rows(corpus.test or corpus.valid, [f"{corpus.source}: the {split} texts"])
+    return Rows(corpus.test or corpus.valid, [f"{corpus.source}: the {split} texts", *corpus.notes])
+
+
+def is_training_file(model: str, data: str) -> bool:
+    """Whether data are the one file that a run was trained on."""
+    recipe, path = recipe_of(model), Path(data).expanduser()
+    source = None if recipe is None else recipe.data.source
+    return source is not None and path.is_file() and path.resolve() == Path(source).resolve()
 
 
 def held_out_labels(model: str, data: str | None, text_column: str, label_column: str) -> Labelled:
@@ -55,19 +135,30 @@ def held_out_labels(model: str, data: str | None, text_column: str, label_column
     Raises:
         DataError: as there, or there are no labels.
     """
-    config = (
-        text_data_config(model)
-        if data is None
-        else DataConfig(source=data, text_column=text_column)
-    )
-    source = config.source or str(shipped("data"))
-    columns = {"text_column": config.text_column, "label_column": label_column}
-    found = read_labelled(source, **columns, partly=True)
-    if data is None and not found.keys() & {"test", "valid"}:
-        corpus = read_data(config.model_copy(update={"label_column": label_column}))
-        assert corpus.labels is not None, "asked for"
-        return Labelled(corpus.valid, corpus.labels["valid"])
-    return next(found[split] for split in ("test", "valid", "train") if split in found)
+    if data is not None:
+        columns = {"text_column": text_column, "label_column": label_column}
+        found = read_labelled(data, **columns, partly=True)
+        return next(found[split] for split in ("test", "valid", "train") if split in found)
+    corpus = run_corpus(model, label_column=label_column)
+    assert corpus.labels is not None, "asked for"
+    split = "test" if corpus.test else "valid"
+    return Labelled(getattr(corpus, split), corpus.labels[split])
+
+
+def training_labels(model: str, data: str | None, text_column: str, label_column: str) -> Labelled:
+    """Training texts with a label, of `data` where it has other splits too, else of the run.
+
+    Raises:
+        DataError: as `held_out_labels`.
+    """
+    if data is not None:
+        columns = {"text_column": text_column, "label_column": label_column}
+        found = read_labelled(data, **columns, partly=True)
+        if "train" in found and len(found) > 1:
+            return known_rows(*found["train"])
+    corpus = run_corpus(model, label_column=label_column)
+    assert corpus.labels is not None, "asked for"
+    return known_rows(list(corpus.train), corpus.labels["train"])
 
 
 def real_texts(
@@ -79,15 +170,13 @@ def real_texts(
         DataError: they cannot be read.
         RunError: no column of labels is named, and the model's folder names none.
     """
-    config = (
-        text_data_config(model)
-        if data is None
-        else DataConfig(source=data, text_column=text_column)
-    )
-    column = label_column or (config.label_column if data is None else "label")
+    column = label_column or (text_data_config(model).label_column if data is None else "label")
     if column is None:
         raise RunError(f"{model} was trained without labels: name their column (--label-column)")
-    corpus = read_data(config.model_copy(update={"label_column": column, "labelled": None}))
+    if data is None:
+        corpus = run_corpus(model, label_column=column)
+    else:
+        corpus = read_data(DataConfig(source=data, text_column=text_column, label_column=column))
     assert corpus.labels is not None, "asked for"
     split = "test" if corpus.test else "valid"
     pairs = ((list(corpus.train), "train"), (getattr(corpus, split), split))
@@ -134,12 +223,12 @@ def held_out_images(model: str, data: str | None = None) -> tuple[Fields, list[s
         DataError: the images cannot be read.
         RunError: the model's folder is no run of images.
     """
-    config = image_data_config(model, data)
-    if data is None:
-        corpus = read_image_corpus(config)
-        split = "validation" if corpus.test is None else "test"
-        return corpus.test or corpus.valid, [f"{corpus.source}: the {split} images"]
-    return read_image_split(config)
+    if data is not None:
+        return read_image_split(image_data_config(model, data))
+    corpus = run_images(model)
+    split = "validation" if corpus.test is None else "test"
+    notes = [f"{corpus.source}: the {split} images", *corpus.notes]
+    return corpus.test or corpus.valid, notes
 
 
 def image_subset(rows: Fields, limit: int | None, seed: int = 0) -> Fields:
@@ -153,7 +242,7 @@ def image_subset(rows: Fields, limit: int | None, seed: int = 0) -> Fields:
 def training_texts(model: str) -> tuple[Texts | list[str] | None, list[str]]:
     """What a run was trained on, or None with a note why that is not known."""
     try:
-        return read_data(text_data_config(model)).train, []
+        return run_corpus(model).train, []
     except (ValueError, OSError) as error:
         return None, [f"copies are not counted, the training texts are not there: {error}"]
 

@@ -26,6 +26,7 @@ from textvae.training.folders import (
     open_folder,
     read_state,
 )
+from textvae.training.longer import has_ended, how_to_train_longer
 from textvae.training.prepared import Prepared, prepared
 from textvae.training.pretraining import begin_with, finished_weights, pretrained
 from textvae.training.previews import Previews
@@ -108,7 +109,7 @@ def train_locked(
     logs = trackers(recipe.train.report_to, folder) if process_rank() == 0 else []
     checkpoint = open_folder(recipe, corpus, folder, resume, note, torch.get_num_threads())
     if resume and (folder / WEIGHTS).exists():
-        note(f"{folder} had finished: what is left is to measure it again")
+        note(finished_note(recipe, folder))
     rows = prepared(recipe, corpus, folder, resume, note)
     model = initial_model(recipe, corpus, rows, folder, report, device)
     with interruptible() as stopped, quiet_transformers():
@@ -131,6 +132,14 @@ def train_locked(
     model = trainer.finished_model()
     save_finished(model, rows, folder)
     return model, rows.tokenizer
+
+
+def finished_note(recipe: Recipe, folder: Path) -> str:
+    """What is left to do in a folder with a finished model."""
+    if has_ended(recipe, folder):
+        left = "what is left is to measure it again"
+        return f"{folder} had finished: {left}; {how_to_train_longer(recipe, folder)}"
+    return f"{folder} goes on to {recipe.train.epochs} epochs; until then its finished model stays"
 
 
 def initial_model(

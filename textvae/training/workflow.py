@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from textvae.config import ImageDataConfig
 from textvae.console import json_text
 from textvae.data.readers import Corpus, DataError
-from textvae.recipes import Recipe, check_model, load_recipe
+from textvae.recipes import Recipe, check_model, load_recipe, with_changes
 from textvae.sizing import as_saved, count_words, leaves_open, sized, sizes_text
 from textvae.training.folders import (
     RECIPE,
@@ -21,11 +21,13 @@ from textvae.training.folders import (
     InterruptedRunError,
     OccupiedError,
     RunError,
+    held_out_of,
     how_to_go_on,
     newest,
     next_folder,
     saved_recipe,
 )
+from textvae.training.longer import LENGTHS, differs_in_length
 from textvae.training.processes import process_count, process_rank
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ def train(
     report: Report,
     summarize: Callable[[TrainedRun], S],
     device: str | None = None,
+    label_column: str | None = None,
 ) -> S | None:
     """Train a recipe in a new folder.
 
@@ -89,11 +92,12 @@ def train(
         report: called with each event.
         summarize: what to make of the finished run; its `summary` is stored in the folder.
         device: "cpu" to stay off a GPU that is there.
+        label_column: column of the labels; None for what the recipe names.
 
     Raises:
         ValueError: the recipe, the data or the folder cannot be used; see `train_run`.
     """
-    loaded = with_data(load_recipe(recipe, overrides), data, text_column)
+    loaded = with_data(load_recipe(recipe, overrides), data, text_column, label_column)
     check_model(loaded)
     if output is None and process_count() > 1:
         raise RunError("several processes cannot agree on a new folder: name one with --output")
@@ -109,29 +113,37 @@ def resume(
     report: Report,
     summarize: Callable[[TrainedRun], S],
     device: str | None = None,
+    label_column: str | None = None,
 ) -> S | None:
-    """Go on with the run in `output`, or with the newest one; nothing of it can be changed.
+    """Go on with the run in `output`, or with the newest one, as it began.
 
-    `data` may name another path to the same data, which is then stored in the run.
+    `data` may name another path to the same data, which is then stored in the run, and
+    `overrides` may raise `train.epochs`, see `reason_against_longer`.
 
     Raises:
         RunError: there is no run, or a recipe or data other than the run's is named.
+        SpecError: an override is malformed.
     """
-    if text_column is not None and data is None:
-        raise RunError("--text-column goes with --data: a run remembers its own")
+    for option, column in (("text", text_column), ("label", label_column)):
+        if column is not None and data is None:
+            raise RunError(f"--{option}-column goes with --data: a run remembers its own")
     folder = output or newest_run()
     saved = saved_recipe(folder)
     if recipe is not None or overrides or data is not None:
-        if recipe is None and overrides:
-            raise RunError("--resume takes no --set: a run goes on as it began")
-        asked = saved if recipe is None else load_recipe(recipe, overrides)
-        asked = with_data(asked, data, text_column)
+        lengths = [f"train.{key}" for key in LENGTHS]
+        keys = [override.partition("=")[0].strip() for override in overrides]
+        if recipe is None and not set(keys) <= set(lengths):
+            allowed = " or ".join(lengths)
+            raise RunError(f"--resume takes no --set but {allowed}: a run goes on as it began")
+        asked = with_changes(saved, overrides) if recipe is None else load_recipe(recipe, overrides)
+        asked = with_data(asked, data, text_column, label_column)
         if data is None:
-            column = getattr(saved.data, "text_column", None)
-            asked = with_data(asked, saved.data.source, column)
-        if not as_saved(asked, saved).trains_as(saved):
+            columns = (getattr(saved.data, f"{name}_column", None) for name in ("text", "label"))
+            asked = with_data(asked, saved.data.source, *columns)
+        asked = as_saved(asked, saved)
+        if not asked.trains_as(saved) and not differs_in_length(asked, saved):
             raise RunError(f"{folder} holds another run than the one asked for; --output names it")
-        saved = as_saved(asked, saved)
+        saved = asked
     return run(saved, folder, True, report, summarize, device)
 
 
@@ -147,8 +159,14 @@ def newest_run(parent: Path = Path("runs")) -> Path:
     return folder
 
 
-def with_data(recipe: Recipe, data: str | None, text_column: str | None) -> Recipe:
-    """The recipe with other data; a local path is made absolute, so that a run can resume."""
+def with_data(
+    recipe: Recipe, data: str | None, text_column: str | None, label_column: str | None = None
+) -> Recipe:
+    """The recipe with other data; a local path is made absolute, so that a run can resume.
+
+    Raises:
+        RunError: a column of texts is named for images.
+    """
     changes: dict[str, Any] = {}
     source = recipe.data.source if data is None else data
     if source is not None:
@@ -157,6 +175,8 @@ def with_data(recipe: Recipe, data: str | None, text_column: str | None) -> Reci
         if isinstance(recipe.data, ImageDataConfig):
             raise RunError(f"--text-column: {recipe.name} is for images")
         changes["text_column"] = text_column
+    if label_column is not None:
+        changes["label_column"] = label_column
     config = type(recipe.data).model_validate({**recipe.data.model_dump(), **changes})
     return Recipe(**{**vars(recipe), "data": config})
 
@@ -181,7 +201,7 @@ def run(
     # in the data no Trainer, which takes longer to import than torch.
     from textvae.training.run_data import corpus_of
 
-    corpus = corpus_of(recipe.data)
+    corpus = corpus_of(recipe.data, held_out_of(folder) if resumed else None)
     for note in corpus.notes:
         report("note", {"text": note})
     if leaves_open(recipe):
