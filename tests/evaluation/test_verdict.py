@@ -115,6 +115,12 @@ def test_worse_than_unigram_is_undertrained_unless_flat():
     assert verdict(ACTIVE, record([30.0]), unigram_nll=27.0) is Verdict.UNDERTRAINED
 
 
+@pytest.mark.parametrize(("steps", "expected"), [(500, "undertrained"), (5000, "active")])
+def test_worse_than_trigram_is_undertrained_after_few_steps(steps, expected):
+    assert verdict(ACTIVE, record(SLOW, steps), trigram_nll=20.0) == expected
+    assert verdict(ACTIVE, record(SLOW, steps), trigram_nll=40.0) is Verdict.ACTIVE
+
+
 def test_the_fall_is_over_the_last_quarter_of_the_steps():
     assert record([50.0, 40.0, 30.0, 20.0], 4000).fall == pytest.approx(0.5)
     # The mean of ten validations with five before each: noise of one in turn cancels.

@@ -214,12 +214,14 @@ def collapsed_early(state: Verdict, training: TrainingRecord) -> bool:
 def is_undertrained(metrics: Mapping[str, Any], training: TrainingRecord) -> bool:
     """Whether training stopped while the model was still learning.
 
-    The validation nll fell steeply; or the model is worse than word frequencies and did not stand
-    still; or it had a fraction of `FEW_STEPS` and one validation.
+    The validation nll fell steeply; or the model is worse than word frequencies, or after few steps
+    than a 3-gram model, and did not stand still; or it had a fraction of `FEW_STEPS` and one
+    validation.
     """
     if training.falling:
         return True
-    if is_worse_than(metrics, "unigram_nll"):
+    few = training.steps < FEW_STEPS
+    if is_worse_than(metrics, "unigram_nll") or (few and is_worse_than(metrics, "trigram_nll")):
         return training.fall is None or training.fall > STILL
     return training.fall is None and training.steps < FEW_STEPS / 5
 
