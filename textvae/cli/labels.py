@@ -137,6 +137,7 @@ def classify(
     from textvae.analysis.classification import classification_text, semi_supervised
 
     corpus, display = grey_images(data), TrainingDisplay()
+    print_notes(corpus.notes)
     sizes, device = labels or [300, 100], check_device(device)
     try:
         rows = semi_supervised(
