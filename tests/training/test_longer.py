@@ -109,13 +109,12 @@ def test_a_first_training_of_the_same_length_is_a_reason():
     assert reason is not None and "pretrain.train has no epochs" in reason
 
 
-@pytest.mark.parametrize("relative", [True, staticmethod(lambda: True)], ids=["flag", "method"])
-def test_a_schedule_in_shares_of_the_training_is_a_reason(relative, monkeypatch):
+def test_a_schedule_in_shares_of_the_training_is_a_reason(monkeypatch):
     plain = with_changes(recipe(), ["objective.kl_weight=1"])
     term = {"kind": "posterior_kl", "weight": {"kind": "linear", "steps": 3}}
     assert len(list(longer.schedules_in({"kind": "elbo", "terms": [term]}))) == 1
     assert reason_against_longer(recipe()) is None
-    monkeypatch.setattr(Linear, "relative", relative, raising=False)
+    monkeypatch.setattr(Linear, "is_relative", True, raising=False)
     reason = reason_against_longer(recipe())
     assert reason is not None and "share of the planned training" in reason
     assert reason_against_longer(plain) is None

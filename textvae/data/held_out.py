@@ -8,8 +8,6 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal, Self
 
-import numpy as np
-
 from textvae.data.errors import DataError
 
 SplitBy = Literal["content", "row"]
@@ -178,6 +176,8 @@ class Sketch:
         Args:
             avoid: hashes of contents of splits that have a file.
         """
+        import numpy as np  # here, because commands that read no data import this module
+
         sizes = held_out_sizes(self.rows, self.fractions)
         numbers = np.array(sorted(self.counts), np.int64)
         counts = np.array([self.counts[number] for number in numbers.tolist()])

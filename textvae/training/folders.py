@@ -10,7 +10,7 @@ from typing import Any
 from textvae.checkpoints import CheckpointError, last_sound_checkpoint
 from textvae.config import FORMER_SPLIT
 from textvae.data.held_out import ByContent
-from textvae.data.images import ImageCorpus, sha_of_images
+from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus
 from textvae.data.texts import add_text, sha_of
 from textvae.recipes import Recipe, parse_yaml, read_recipe
@@ -223,7 +223,7 @@ def fingerprint(corpus: Corpus | ImageCorpus) -> str:
 def test_fingerprint(corpus: Corpus | ImageCorpus) -> str:
     """A SHA-256 of the test texts or images; of nothing where there are none."""
     if isinstance(corpus, ImageCorpus):
-        return "" if corpus.test is None else sha_of_images([corpus.test])
+        return corpus.test_fingerprint()
     return sha_of(corpus.test).hexdigest()
 
 

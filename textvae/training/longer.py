@@ -4,14 +4,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textvae.checkpoints import checkpoints
 from textvae.config import TrainingConfig
-from textvae.objectives.schedules import Schedule
 from textvae.recipes import Recipe
 
-LENGTHS = tuple(key for key in ("epochs", "steps") if key in TrainingConfig.model_fields)
+if TYPE_CHECKING:
+    from textvae.objectives.schedules import Schedule
+
+LENGTHS = ("epochs",)
 """Keys of `train` that a resumed run may raise."""
 
 FALLING = ("linear", "cosine")
@@ -26,17 +28,25 @@ def falling_rate(recipe: Recipe) -> str | None:
     return f"the learning rate falls to zero over the planned training (train.schedule: {schedule})"
 
 
+def relative_warmup(recipe: Recipe) -> str | None:
+    """That the warm-up of the learning rate depends on the planned length of the training."""
+    if not getattr(recipe.train, "warmup_ratio", 0):
+        return None
+    return "the warm-up is a share of the planned training (train.warmup_ratio)"
+
+
 def relative_schedule(recipe: Recipe) -> str | None:
     """That a weight of the objective depends on the planned length of the training."""
     for schedule in schedules_in(recipe.objective):
-        relative = getattr(schedule, "relative", False)
-        if relative() if callable(relative) else relative:
+        if getattr(schedule, "is_relative", False):
             return "a weight of the objective is given as a share of the planned training"
     return None
 
 
-def schedules_in(spec: Any) -> Iterator[Schedule]:
+def schedules_in(spec: Any) -> "Iterator[Schedule]":
     """The schedules in the specification of an objective."""
+    from textvae.objectives.schedules import Schedule
+
     if isinstance(spec, Mapping):
         if spec.get("kind") in Schedule.kinds and not Schedule.check(spec):
             yield Schedule.build(spec)
@@ -57,13 +67,14 @@ def last_epochs_averaged(recipe: Recipe) -> str | None:
 def longer_first_training(recipe: Recipe) -> str | None:
     """That the first training would have been longer too."""
     first = recipe.pretrain
-    if first is None or first.run is not None or first.train.keys() & set(LENGTHS):
+    if first is None or first.run is not None or first.train.keys() & {"epochs", "steps"}:
         return None
     return "its first training would have been longer too (pretrain.train has no epochs)"
 
 
 CHECKS: tuple[Callable[[Recipe], str | None], ...] = (
     falling_rate,
+    relative_warmup,
     relative_schedule,
     last_epochs_averaged,
     longer_first_training,
