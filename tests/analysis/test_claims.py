@@ -135,7 +135,7 @@ def test_a_run_of_another_model_is_refused(verify):
 
 def test_without_a_model_it_trains_one(verify, runs):
     code, out, err = verify(HOLDS, model=None)
-    assert code == 0 and "training on 95 texts" in err
+    assert code == 0 and "training on 78 texts" in err
     assert Path("runs/tiny/model.safetensors").is_file()
     # The seed is the recipe's: the run of the fixture again.
     assert verify(HOLDS)[1] == out

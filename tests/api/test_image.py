@@ -314,7 +314,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
 ):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(np.zeros((4, 4), np.uint8)).save("small.png")
-    np.savez("bad.npz", images=np.full((20, 8, 8), 2.0))
+    np.savez("bad.npz", images=np.arange(1280.0).reshape(20, 8, 8))
     before = sorted(path.name for path in tmp_path.iterdir())
     inside = sorted(path.name for path in image_run.iterdir())
     code, out, err = answer(capsys, *(a.format(run=image_run) for a in arguments))

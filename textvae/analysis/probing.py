@@ -143,10 +143,12 @@ def probe_z(vae: SentenceVAE, train: Labelled, test: Labelled, seed: int = 0) ->
     """
     if not vae.dim:
         raise ValueError("a model without latents predicts no labels: no z to probe")
-    train = Labelled(*zip(*subset(list(zip(*train, strict=True)), PROBE_TEXTS, seed), strict=True))
-    features = (np.asarray(vae.encode(list(rows.texts))) for rows in (train, test))
-    train_z, test_z = features
-    return probe_accuracy(train_z, train.labels, test_z, test.labels, seed)
+    if not train.texts or not test.texts:
+        raise ValueError("no training text, or no held-out text, has a label: no z to probe")
+    rows = subset(list(range(len(train.texts))), PROBE_TEXTS, seed)
+    texts, labels = ([part[row] for row in rows] for part in train)
+    train_z, test_z = (np.asarray(vae.encode(each)) for each in (texts, test.texts))
+    return probe_accuracy(train_z, labels, test_z, test.labels, seed)
 
 
 def probe_text(result: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from textvae.cli.models import by_modality, load, located, warn_of_metrics
 from textvae.cli.options import (
     Data,
     Device,
+    EvaluatedLabelColumn,
     Json,
     JsonFile,
     Limit,
@@ -51,14 +52,7 @@ def evaluate(
             "distinct-n, duplicates, copies, n-gram perplexity, smoothness.",
         ),
     ] = False,
-    label_column: Annotated[
-        str | None,
-        typer.Option(
-            "--label-column",
-            help="Table column with labels: measure how well the model, or a probe on z, "
-            "predicts them.",
-        ),
-    ] = None,
+    label_column: EvaluatedLabelColumn = None,
     likelihood: Annotated[
         str | None,
         typer.Option(help="Density of a pixel, for image models; default: the model's own."),

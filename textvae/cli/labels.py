@@ -146,6 +146,7 @@ def classify(
     from textvae.analysis.wording import training_warning
 
     corpus, display = grey_images(data), TrainingDisplay(warning=training_warning)
+    print_notes(corpus.notes)
     sizes, device = labels or [300, 100], chosen_device(device)
     try:
         rows = semi_supervised(

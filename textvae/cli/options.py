@@ -94,6 +94,13 @@ RecipeLabelColumn = Annotated[
     str | None,
     typer.Option("--label-column", help="Table column with the labels; default: the recipe's."),
 ]
+EvaluatedLabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--label-column",
+        help="Table column with labels: measure how well the model, or z, predicts them.",
+    ),
+]
 RunLabelColumn = Annotated[
     str | None,
     typer.Option("--label-column", help="Table column with the labels; default: the run's."),

@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal, Self
 
-import numpy as np
+from textvae.data.errors import DataError
 
 SplitBy = Literal["content", "row"]
 """Whether equal rows go to one split, or each row is drawn on its own."""
@@ -176,6 +176,8 @@ class Sketch:
         Args:
             avoid: hashes of contents of splits that have a file.
         """
+        import numpy as np  # here, because commands that read no data import this module
+
         sizes = held_out_sizes(self.rows, self.fractions)
         numbers = np.array(sorted(self.counts), np.int64)
         counts = np.array([self.counts[number] for number in numbers.tolist()])
@@ -208,6 +210,9 @@ class HoldOut:
         by: whether equal rows go to one split, or each row is drawn on its own.
         seed: of the choice.
         chosen: the rows of a run that has begun, in place of all of these.
+
+    Raises:
+        DataError: a share is not in [0, 1).
     """
 
     valid_fraction: float | None = None
@@ -215,6 +220,13 @@ class HoldOut:
     by: SplitBy = "content"
     seed: int = 0
     chosen: ByContent | None = None
+
+    def __post_init__(self) -> None:
+        """Check the shares."""
+        for name in ("valid_fraction", "test_fraction"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share < 1:
+                raise DataError(f"{name}: must be in [0, 1) (got {share})")
 
     def fractions(self, given: Collection[str]) -> dict[str, float | None]:
         """The share of each split that is to be held out, where these splits have a file."""

@@ -70,6 +70,10 @@ class ImageCorpus:
         """A SHA-256 of the training and validation images and labels."""
         return sha_of_images([self.train, self.valid])
 
+    def test_fingerprint(self) -> str:
+        """A SHA-256 of the test images and labels."""
+        return sha_of_images([] if self.test is None else [self.test])
+
 
 def sha_of_images(parts: Iterable[Fields]) -> str:
     """A SHA-256 of images and labels."""

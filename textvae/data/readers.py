@@ -110,9 +110,6 @@ def read_corpus(
     Raises:
         DataError: anything that cannot be read as given; the message names the file and the line.
     """
-    for name, share in (("valid_fraction", valid_fraction), ("test_fraction", test_fraction)):
-        if share is not None and not 0 <= share < 1:
-            raise DataError(f"{name}: must be in [0, 1) (got {share})")
     rule = HoldOut(valid_fraction, test_fraction, split_by, seed, held_out)
     if label_column is not None:
         return labelled_corpus(source, text_column, label_column, rule)

@@ -7,9 +7,12 @@ import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textvae.data.errors import DataError
-from textvae.data.held_out import Division
+
+if TYPE_CHECKING:
+    from textvae.data.held_out import Division
 
 Reader = Callable[[list[str]], Iterator[str]]
 """Reads and checks the texts of a split, and adds notes for the user to the list."""

@@ -231,9 +231,7 @@ def fingerprint(corpus: Corpus | ImageCorpus) -> str:
 def test_fingerprint(corpus: Corpus | ImageCorpus) -> str:
     """A SHA-256 of the test texts or images; of nothing where there are none."""
     if not isinstance(corpus, Corpus):
-        from textvae.data.images import sha_of_images
-
-        return "" if corpus.test is None else sha_of_images([corpus.test])
+        return corpus.test_fingerprint()
     return sha_of(corpus.test).hexdigest()
 
 

@@ -21,13 +21,18 @@ FALLING = ("linear", "cosine")
 
 
 def falling_rate(recipe: Recipe) -> str | None:
-    """That the learning rate falls to zero, or rises, over the planned training."""
+    """That the learning rate falls to zero."""
     schedule = recipe.train.schedule
-    if recipe.train.warmup_ratio:
-        return "the learning rate rises over a share of the planned training (train.warmup_ratio)"
     if schedule not in FALLING:
         return None
     return f"the learning rate falls to zero over the planned training (train.schedule: {schedule})"
+
+
+def relative_warmup(recipe: Recipe) -> str | None:
+    """That the warm-up of the learning rate depends on the planned length of the training."""
+    if not recipe.train.warmup_ratio:
+        return None
+    return "the warm-up is a share of the planned training (train.warmup_ratio)"
 
 
 def relative_schedule(recipe: Recipe) -> str | None:
@@ -61,13 +66,14 @@ def last_epochs_averaged(recipe: Recipe) -> str | None:
 def longer_first_training(recipe: Recipe) -> str | None:
     """That the first training would have been longer too."""
     first = recipe.pretrain
-    if first is None or first.run is not None or first.train.keys() & set(LENGTHS):
+    if first is None or first.run is not None or first.train.keys() & {"epochs", "steps"}:
         return None
     return "its first training would have been longer too (pretrain.train has no epochs)"
 
 
 CHECKS: tuple[Callable[[Recipe], str | None], ...] = (
     falling_rate,
+    relative_warmup,
     relative_schedule,
     last_epochs_averaged,
     longer_first_training,
