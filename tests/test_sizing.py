@@ -8,6 +8,7 @@ from textvae.recipes import check_model, load_recipe, read_recipe
 from textvae.registry import SpecError
 from textvae.sizing import (
     as_saved,
+    batch_size,
     count_words,
     dropout_rate,
     epoch_count,
@@ -35,6 +36,7 @@ OPEN = {
         (vocabulary_size, 3_000, 500_000, 1),
         (epoch_count, 400, 200_000, -1),
         (dropout_rate, 500, 50_000, -1),
+        (batch_size, 500, 50_000, 1),
     ],
 )
 def test_sizes_go_one_way_and_stay_in_their_range(size, few, many, grows):

@@ -48,6 +48,17 @@ class Section(BaseModel):
 S = TypeVar("S", bound=Section)
 
 
+def number(value: int | Literal["auto"], key: str) -> int:
+    """A size that is not left open.
+
+    Raises:
+        ValueError: it is "auto", and no corpus has been read yet.
+    """
+    if value == "auto":
+        raise ValueError(f"{key} is 'auto': it follows from the training texts")
+    return value
+
+
 def least_or_auto(least: int) -> WrapValidator:
     """A whole number of at least `least`, or "auto", with one message for both."""
 
@@ -87,14 +98,8 @@ class TokenizerConfig(Section):
 
     @property
     def planned_size(self) -> int:
-        """The number of token ids.
-
-        Raises:
-            ValueError: it is "auto", and no corpus has been read yet.
-        """
-        if self.vocab_size == "auto":
-            raise ValueError("tokenizer.vocab_size is 'auto': it follows from the training texts")
-        return self.vocab_size
+        """The number of token ids; see `number`."""
+        return number(self.vocab_size, "tokenizer.vocab_size")
 
 
 ValidFraction = Annotated[float, Field(gt=0, lt=1)] | None
@@ -237,7 +242,8 @@ class TrainingConfig(Section):
         epochs: passes over the training texts; "auto" follows their number.
         steps: optimizer steps, rounded up to whole epochs, and at least `epochs`; None for as many
             as the epochs have.
-        batch_size: texts of one optimizer step, over all processes and micro-batches.
+        batch_size: texts of one optimizer step, over all processes and micro-batches; "auto"
+            follows the number of texts.
         gradient_accumulation_steps: number of micro-batches of an optimizer step.
         optimizer: "adamw" or "sgd".
         learning_rate: at its highest.
@@ -268,7 +274,7 @@ class TrainingConfig(Section):
 
     epochs: Annotated[PositiveInt | Literal["auto"], least_or_auto(1)] = 10
     steps: PositiveInt | None = None
-    batch_size: PositiveInt = 32
+    batch_size: Annotated[PositiveInt | Literal["auto"], least_or_auto(1)] = 32
     gradient_accumulation_steps: PositiveInt = 1
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 1e-3
@@ -318,14 +324,13 @@ class TrainingConfig(Section):
 
     @property
     def planned_epochs(self) -> int:
-        """The number of epochs.
+        """The number of epochs; see `number`."""
+        return number(self.epochs, "train.epochs")
 
-        Raises:
-            ValueError: it is "auto", and no corpus has been read yet.
-        """
-        if self.epochs == "auto":
-            raise ValueError("train.epochs is 'auto': it follows from the training texts")
-        return self.epochs
+    @property
+    def planned_batch_size(self) -> int:
+        """The texts of an optimizer step; see `number`."""
+        return number(self.batch_size, "train.batch_size")
 
 
 class PretrainingConfig(Section):

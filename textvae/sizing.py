@@ -13,8 +13,9 @@ PLACEHOLDER = (10_000, 100_000)
 
 VOCABULARY = 500, 8000
 EPOCHS = 6, 40
-DROPOUT = ((5_000, 0.5), (20_000, 0.4), (math.inf, 0.3))
-"""Texts below which a dropout is used."""
+DROPOUT = ((5_000, 0.5), (15_000, 0.4), (math.inf, 0.2))
+BATCH = ((15_000, 16), (math.inf, 32))
+"""Numbers of texts below which a dropout, or a batch of so many texts, is used."""
 
 
 def vocabulary_size(words: int) -> int:
@@ -23,13 +24,18 @@ def vocabulary_size(words: int) -> int:
 
 
 def epoch_count(texts: int) -> int:
-    """Epochs for so many training texts: 32 sqrt(2,000 / texts), from 6 to 40."""
-    return round(min(max(32 * math.sqrt(2000 / texts), EPOCHS[0]), EPOCHS[1]))
+    """Epochs for so many training texts: 32 (2,000 / texts)^0.72, from 6 to 40."""
+    return round(min(max(32 * (2000 / texts) ** 0.72, EPOCHS[0]), EPOCHS[1]))
 
 
 def dropout_rate(texts: int) -> float:
-    """Dropout for so many training texts: .5, .4 from 5,000 on, .3 from 20,000 on."""
+    """Dropout for so many training texts: .5, .4 from 5,000 on, .2 from 15,000 on."""
     return next(rate for limit, rate in DROPOUT if texts < limit)
+
+
+def batch_size(texts: int) -> int:
+    """Texts of an optimizer step for so many training texts: 16, and 32 from 15,000 on."""
+    return next(size for limit, size in BATCH if texts < limit)
 
 
 def leaves_open(recipe: Recipe) -> bool:
@@ -39,7 +45,8 @@ def leaves_open(recipe: Recipe) -> bool:
 
 def open_sizes(recipe: Recipe) -> list[str]:
     """The keys of a recipe that are `auto`, as `--set` names them."""
-    keys = [] if recipe.train.epochs != AUTO else ["train.epochs"]
+    train = {"epochs": recipe.train.epochs, "batch_size": recipe.train.batch_size}
+    keys = [f"train.{key}" for key, value in train.items() if value == AUTO]
     if recipe.tokenizer.vocab_size == AUTO:
         keys.append("tokenizer.vocab_size")
     return keys + [
@@ -85,6 +92,8 @@ def sized(recipe: Recipe, texts: int, words: int) -> Recipe:
     train = document["train"]
     if train["epochs"] == AUTO:
         train["epochs"] = epoch_count(texts)
+    if train["batch_size"] == AUTO:
+        train["batch_size"] = batch_size(texts)
     steps = train.pop("steps")
     if steps is not None:
         of_an_epoch = max(1, texts // train["batch_size"])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 )
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="Recipe name or YAML file; default: bowman2016.")
+        str | None, typer.Argument(help="Recipe name or YAML file; default: sentence_vae.")
     ] = None,
     data: RecipeData = None,
     text_column: RecipeTextColumn = None,
@@ -56,7 +56,7 @@ def train(
         if resume:
             finished = training.resume(recipe, *given)
         else:
-            finished = training.train(recipe or "bowman2016", *given)
+            finished = training.train(recipe or "sentence_vae", *given)
     finally:
         display.close()
     if finished is not None:

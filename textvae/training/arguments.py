@@ -42,7 +42,7 @@ def training_arguments(
         # The name of the run in a tracker.
         run_name=folder.parent.name,
         num_train_epochs=config.planned_epochs,
-        per_device_train_batch_size=max(1, config.batch_size // micro_batches // world),
+        per_device_train_batch_size=max(1, config.planned_batch_size // micro_batches // world),
         gradient_accumulation_steps=micro_batches,
         optim=OPTIMIZERS[config.optimizer],
         learning_rate=config.learning_rate,

@@ -90,7 +90,7 @@ class VAETrainer(Trainer):
         self.distinct = distinct_rows(valid)
         self.batches = ShuffledBatches(
             train.lengths,
-            config.batch_size,
+            config.planned_batch_size,
             config.seed,
             config.gradient_accumulation_steps,
             process_rank(),
