@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 import shutil
 import signal
 import sys
@@ -44,6 +45,21 @@ def test_train_says_all_of_it_and_stores_it(runs, textvae, tmp_path):
         for name in ("bowman2016", "bowman2016-2")
     )
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_default_recipe_is_sized_by_the_texts(textvae, tmp_path):
+    (tmp_path / "mine.txt").write_text("".join(f"{text}\n" for text in sentences()[:150]))
+    small = ("--set=encoders.text.hidden=8", "--set=decoders.text.hidden=8")
+    answer = textvae("train", "--data", "mine.txt", *small, "--set=train.epochs=1", "--json")
+    assert answer.code == 0 and answer.json["folder"] == "runs/sentence_vae"
+    assert "sized for" in answer.err and "train.batch_size 16" in answer.err
+    recipe = yaml.safe_load((tmp_path / "runs/sentence_vae/recipe.yaml").read_text())
+    assert recipe["tokenizer"]["vocab_size"] == 500 and "auto" not in str(recipe)
+    # The words of the training texts are saved with the model, and samples have no others.
+    samples = textvae("sample", "runs/sentence_vae", "-n", 5, "--json").json["samples"]
+    known, sampled = (set(re.findall("[a-z]+", " ".join(each))) for each in (sentences(), samples))
+    assert sampled <= known
+    assert textvae("train", "--resume", "--output", "runs/sentence_vae").code == 0
 
 
 def test_settings_reach_the_model(runs):

@@ -21,20 +21,23 @@ VERBS = ["saw", "liked", "booked", "did not like"]
 OBJECTS = ["the soup", "a long film", "that flight"]
 
 TINY = [
-    f"--set={setting}"
-    for setting in (
-        "encoders.text.hidden=12",
-        "encoders.text.pooling=mean",
-        "init_range=1.0",
-        "latents.z.dim=3",
-        "decoders.text.hidden=12",
-        "decoders.text.word_dropout=0",
-        "objective={kind: elbo, free_bits: 4}",
-        "tokenizer.vocab_size=400",
-        "train.learning_rate=0.01",
-        "train.batch_size=16",
-        "train.epochs=2",
-    )
+    "bowman2016",
+    *(
+        f"--set={setting}"
+        for setting in (
+            "encoders.text.hidden=12",
+            "encoders.text.pooling=mean",
+            "init_range=1.0",
+            "latents.z.dim=3",
+            "decoders.text.hidden=12",
+            "decoders.text.word_dropout=0",
+            "objective={kind: elbo, free_bits: 4}",
+            "tokenizer.vocab_size=400",
+            "train.learning_rate=0.01",
+            "train.batch_size=16",
+            "train.epochs=2",
+        )
+    ),
 ]
 """A model of a moment whose weights are large enough for its latent to differ between texts."""
 

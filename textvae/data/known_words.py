@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,22 +11,38 @@ import torch
 from torch import Tensor
 
 from textvae.data.words import separated_by_blanks
-from textvae.vocabulary import SPECIAL_TOKENS
+from textvae.vocabulary import EOS, SPECIAL_TOKENS
 
 if TYPE_CHECKING:
     from textvae.data.batching import Sentences
 
+BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+"""A piece that is one byte of UTF-8."""
+
 
 def letters_at_ends(pieces: Sequence[str]) -> list[tuple[bool, bool]]:
-    """Whether each piece begins, and whether it ends, with a letter; no special token does."""
-    texts = ["" if piece in SPECIAL_TOKENS else piece for piece in pieces]
+    """Whether each piece begins, and whether it ends, with a letter; no special token does.
+
+    A byte, which spells what the vocabulary lacks, counts as a letter beyond ASCII.
+    """
+    texts = ["" if piece in SPECIAL_TOKENS else spelled(piece) for piece in pieces]
     return [(text[:1].isalpha(), text[-1:].isalpha()) for text in texts]
+
+
+def spelled(piece: str) -> str:
+    """The text of a piece; of a byte beyond ASCII, some letter."""
+    byte = BYTE.fullmatch(piece)
+    if byte is None:
+        return piece
+    number = int(byte[1], 16)
+    return chr(number) if number < 128 else "\u00e9"
 
 
 class KnownWords:
     """Which pieces may follow so that each run of letters is one of the training texts.
 
-    A word here is a run of letters: "don't" has two. Digits and signs are free. What is allowed
+    A word here is a run of letters, "don't" has two, or any other piece by itself: digits and signs
+    of the training texts follow each other in any order. What is allowed
     depends on the pieces since the last sign or blank alone, a node of the tree of all words;
     0 is its root, where no word has begun.
 
@@ -33,10 +50,11 @@ class KnownWords:
         pieces: of the vocabulary, (V,), in the order of their ids.
         words: token ids of each word.
 
-    >>> known = KnownWords(["<unk>", "▁d", "og", "own", "!"], [[1, 2], [1, 3]])
-    >>> node = known.advance([0], [1])
-    >>> known.allowed(node).tolist()
-    [[False, False, True, True, False]]
+    >>> pieces = ["<pad>", "<s>", "</s>", "▁d", "og", "own", "!"]
+    >>> known = KnownWords(pieces, [[3, 4], [3, 5], [6]])
+    >>> node = known.advance([0], [3])
+    >>> [piece for piece, allowed in zip(pieces, known.allowed(node)[0]) if allowed]
+    ['og', 'own']
     """
 
     def __init__(self, pieces: Sequence[str], words: Iterable[Sequence[int]]):
@@ -55,8 +73,9 @@ class KnownWords:
                     self.complete.append(False)
                 node = following[token]
             self.complete[node] = True
-        begun = torch.tensor([token in self.children[0] for token in range(len(letters))])
-        self.starts = begun | ~torch.tensor(self.ends)
+        # A text may end after any word.
+        starts = self.children[0].keys() | {EOS}
+        self.starts = torch.tensor([token in starts for token in range(len(letters))])
 
     def allowed(self, nodes: Sequence[int]) -> Tensor:
         """Which pieces may come next, (N, V), bool.
@@ -88,7 +107,9 @@ class KnownWords:
 
 
 def words_of(pieces: Sequence[str], sentences: Sentences) -> list[list[int]] | None:
-    """Token ids of each run of letters in encoded texts; None where blanks separate no words.
+    """Token ids of each word in encoded texts; None where blanks separate no words.
+
+    That is, each run of letters, and each piece that ends in no letter.
 
     Args:
         pieces: of the vocabulary, in the order of their ids.
@@ -96,10 +117,12 @@ def words_of(pieces: Sequence[str], sentences: Sentences) -> list[list[int]] | N
     """
     ids = sentences.ids
     continues, ends = np.array(letters_at_ends(pieces)).T[:, ids]
-    # A word begins at a piece that ends in a letter and does not go on with the one before.
+    # A run of letters begins at a piece that ends in one and does not go on with the one before.
     goes_on = continues & np.concatenate([[False], ends[:-1]])
     begins, breaks = np.flatnonzero(ends & ~goes_on), np.flatnonzero(~goes_on)
     stops = np.append(breaks, len(ids))[np.searchsorted(breaks, begins, side="right")]
     words = {tuple(ids[start:stop].tolist()) for start, stop in zip(begins, stops, strict=True)}
-    spelled = ("".join(pieces[token] for token in word) for word in words)
-    return sorted(map(list, words)) if separated_by_blanks(spelled) else None
+    if not separated_by_blanks("".join(spelled(pieces[token]) for token in w) for w in words):
+        return None
+    signs = {(token,) for token in np.unique(ids[~ends]).tolist()}
+    return sorted(map(list, words | signs))
