@@ -26,6 +26,7 @@ from textvae.recipes import (
     shipped_recipes,
 )
 from textvae.registry import SpecError
+from textvae.sizing import sized
 from textvae.training.runs import build_model, train_run
 
 NAMES = sorted(path.stem for path in Path(__file__).parent.parent.glob("configs/*.yaml"))
@@ -67,7 +68,7 @@ def shrunk(name: str):
         document["tokenizer"]["vocab_size"] = 300
         document["data"] |= {"labelled": None, "repeat_labelled": 1}
     document["train"] |= {"epochs": 1, "batch_size": 16, "validation_samples": 1}
-    return read_recipe(document, name)
+    return sized(read_recipe(document, name), 100, 1000)
 
 
 def test_all_shipped_recipes_are_found():

@@ -417,7 +417,8 @@ def section_problems(error: ValidationError, path: str, fields: Iterable[str]) -
         elif mistake["type"] == "missing":
             lines.append(f"{where}: missing")
         else:
-            lines.append(f"{where}: {mistake['msg']} (got {mistake['input']!r})")
+            message = mistake["msg"].removeprefix("Value error, ")
+            lines.append(f"{where}: {message} (got {mistake['input']!r})")
     return lines
 
 

@@ -158,7 +158,7 @@ def run_warnings(values: Mapping[str, Any]) -> list[str]:
 
 def schedule_name(schedule: Mapping[str, Any]) -> str:
     """A schedule's name in words, such as KL weight."""
-    words = schedule["name"].split("_")
+    words = schedule["name"].replace(".", " ").split("_")
     return " ".join("KL" if word == "kl" else word for word in words)
 
 

@@ -54,9 +54,9 @@ BAD_SETTINGS = {
     "=3": "must be key=value",
     "train..epochs=3": "must be key=value",
     "train.epoch=3": "did you mean 'epochs'?",
-    "train.epochs=3.5": "train.epochs: Input should be a valid integer (got 3.5)",
-    "train.epochs=0": "train.epochs: Input should be greater than 0",
-    "train.epochs=": "train.epochs: Input should be a valid integer (got None)",
+    "train.epochs=3.5": "train.epochs: must be a whole number of at least 1, or 'auto' (got 3.5)",
+    "train.epochs=0": "train.epochs: must be a whole number of at least 1, or 'auto' (got 0)",
+    "train.epochs=": "train.epochs: must be a whole number of at least 1, or 'auto' (got None)",
     "train.learning_rate=fast": "valid number (got 'fast')",
     "train.learning_rate=.inf": "finite number (got inf)",
     "train.seed=-1": "train.seed",
@@ -91,7 +91,9 @@ BAD_SETTINGS = {
 
 @pytest.mark.parametrize("setting", BAD_SETTINGS)
 def test_bad_settings(setting, runs, refused):
-    said = refused("train", "--data", runs / "texts.txt", "--set", setting, "--device", "cpu")
+    said = refused(
+        "train", "bowman2016", "--data", runs / "texts.txt", "--set", setting, "--device", "cpu"
+    )
     assert BAD_SETTINGS[setting] in said
 
 

@@ -67,7 +67,7 @@ DAMAGE = {
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
     "broken tokenizer": (lambda f: (f / "tokenizer.json").write_text("{"), "cannot be read"),
     "another tokenizer": (
-        lambda f: shutil.copy(f.parent / "lm/tokenizer.json", f),
+        lambda f: (shutil.copy(f.parent / "lm/tokenizer.json", f), (f / "words.json").unlink()),
         "its tokenizer has",
     ),
 }

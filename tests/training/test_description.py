@@ -83,7 +83,7 @@ def test_every_schedule_of_an_objective_is_found():
     ends = schedule_ends(Objective.build(spec, sizes={"z": 2}), 5)
     assert ends == [
         {"name": "mmd_weight", "first": 0, "last": 2, "end": 4},
-        {"name": "posterior_kl weight", "first": 0, "last": 0.5, "end": 1},
+        {"name": "terms.0.weight", "first": 0, "last": 0.5, "end": 1},
     ]
 
 

@@ -54,7 +54,7 @@ def test_logs_of_older_versions_lack_the_planned_weight():
 
 
 def test_schedules_of_recipes():
-    assert kl_schedule(load_recipe("bowman2016"))(3000) == 0.5
+    assert kl_schedule(load_recipe("bowman2016_inputless")).plan(1000)(150) == 0.5
     assert kl_schedule(load_recipe("kingma2016_free_bits"))(0) == 1
     assert kl_schedule(load_recipe("burgess2018_target_rate")) is None
     assert schedule_of(load_recipe("burgess2018_target_rate"), "weight")(0) == 2

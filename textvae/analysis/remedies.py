@@ -236,7 +236,8 @@ def more_epochs(recipe: Recipe, training: TrainingRecord | None) -> Overrides:
 
     None where early stopping ended the training: it would again.
     """
-    if training is None or training.epochs < recipe.train.planned_epochs:
+    planned = recipe.train.epochs
+    if training is None or (planned != "auto" and training.epochs < planned):
         return None
     if training.unfinished:
         epochs = epochs_to_finish(kl_schedule(recipe), training.steps, training.epochs)

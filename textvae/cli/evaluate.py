@@ -66,10 +66,7 @@ def evaluate(
 
     Prints likelihood, perplexity, KL, mutual information, active units and a verdict on the latent.
     """
-    from textvae.analysis.diagnosis import diagnosis_of, trained_of
     from textvae.analysis.exports import JSON, check_out, write_json
-    from textvae.analysis.reports import evaluation_text, metric_notes
-    from textvae.analysis.wording import diagnosis_report, verdict_report, verdict_warning
 
     if out is not None:
         check_out(out, JSON)
@@ -87,6 +84,11 @@ def evaluate(
         },
         images_only={"likelihood": likelihood is not None},
     )
+    # Imported here: mistakes in options are found before torch is imported.
+    from textvae.analysis.diagnosis import diagnosis_of, trained_of
+    from textvae.analysis.reports import evaluation_text, metric_notes
+    from textvae.analysis.wording import diagnosis_report, verdict_report, verdict_warning
+
     verdict = diagnosis_report(diagnosis_of(metrics, trained_of(folder))).stored
     result = metrics | {"notes": metric_notes(metrics), "verdict": verdict}
     if out is not None:

@@ -1,7 +1,8 @@
 """Training."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,15 @@ from textvae.console import TrainingDisplay, emit, say
 
 if TYPE_CHECKING:
     from textvae.analysis.summary import Finished
+
+
+def warning_of_validation(event: str, values: Mapping[str, Any]) -> str | None:
+    """The warning after a validation; imported then: mistakes are found before torch is."""
+    if event != "validation":
+        return None
+    from textvae.analysis.wording import training_warning
+
+    return training_warning(event, values)
 
 
 @command(
@@ -42,7 +52,6 @@ def train(
 
     Prints held-out metrics, a verdict on the latent, reconstructions, samples and an interpolation.
     """
-    from textvae.analysis.wording import training_warning, verdict_warning
     from textvae.training import workflow as training
 
     def summarize(run: training.TrainedRun) -> "Finished":
@@ -50,7 +59,7 @@ def train(
 
         return summarize_run(run)
 
-    display = TrainingDisplay(training.process_rank() > 0, training_warning)
+    display = TrainingDisplay(training.process_rank() > 0, warning_of_validation)
     given = (set_ or [], data, text_column, output, display, summarize, device, label_column)
     try:
         if resume:
@@ -60,6 +69,8 @@ def train(
     finally:
         display.close()
     if finished is not None:
+        from textvae.analysis.wording import verdict_warning
+
         emit(finished.summary, as_json, finished.text())
         warn_of_metrics(finished.metrics)
         if as_json and (warning := verdict_warning(finished.verdict)):

@@ -112,7 +112,7 @@ def as_spec(spec: Any) -> Any:
     old = {key for key in OLD_KEYS if is_steps(spec.get(key))}
     current = {OLD_KEYS[key] if key in old else key: value for key, value in spec.items()}
     if "midpoint" in old and "steepness" in current:
-        current["steepness_per_step"] = current.pop("steepness")
+        current.setdefault("steepness_per_step", current.pop("steepness"))
     return current
 
 

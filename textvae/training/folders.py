@@ -21,6 +21,9 @@ from textvae.training.processes import process_rank
 if TYPE_CHECKING:
     from textvae.data.images import ImageCorpus
 
+TRAINER_STATE = "trainer_state.json"
+"""File of a checkpoint, as transformers names it."""
+
 RECIPE, STATE, RESULTS, WEIGHTS = "recipe.yaml", "run.json", "results.json", "model.safetensors"
 
 

@@ -4,15 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from transformers.trainer import TRAINER_STATE_NAME
-
 from textvae.checkpoints import checkpoints
 from textvae.evaluation.verdict import FORESEEABLE, TrainingRecord
 from textvae.objectives import Objective
 from textvae.objectives.schedules import Schedule
 from textvae.recipes import Recipe
 from textvae.registry import arguments
-from textvae.training.folders import RESULTS, RunError, saved_recipe
+from textvae.training.folders import RESULTS, TRAINER_STATE, RunError, saved_recipe
 
 LEFT_OUT = ("runtime", "samples_per_second", "steps_per_second", "kl_weight_end")
 """Logged values of a validation that the record leaves out."""
@@ -32,7 +30,7 @@ def record_of_checkpoint(folder: Path) -> TrainingRecord | None:
     """The record in the newest checkpoint of a run; None where there is none."""
     for checkpoint in reversed(checkpoints(folder / "checkpoints")):
         try:
-            state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+            state = json.loads((checkpoint / TRAINER_STATE).read_text(encoding="utf-8"))
             return record_of(state, planned_kl_weight(folder))
         except (OSError, ValueError, KeyError, TypeError):
             continue
@@ -91,4 +89,4 @@ def schedule_of(recipe: Recipe, name: str) -> Schedule | None:
     given = recipe.objective.get(name, parameters[name].default)
     schedule = given if isinstance(given, Schedule) else Schedule.build(given)
     # Where it is in shares of training: what it starts and ends with depends on no length.
-    return schedule.plan(FORESEEABLE)
+    return schedule.plan(1)
