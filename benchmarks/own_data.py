@@ -31,6 +31,7 @@ from textvae.evaluation.references import references
 from textvae.graph.decoding import Decoding
 
 SIZES = (500, 2_000, 10_000, 40_000)
+TABLE = "table.jsonl"
 TEST, SAMPLES, TEMPERATURE = 500, 200, 0.7
 Parts = tuple[list[str], list[str]]
 """Sentences to train on, in random order, and to test on."""
@@ -178,6 +179,12 @@ def sample_metrics(drawn: list[str], training: list[str], test: list[str]) -> di
     return result
 
 
+def read_table(out: Path) -> list[dict[str, Any]]:
+    """The rows that are measured."""
+    path = out / TABLE
+    return [json.loads(line) for line in lines(path)] if path.exists() else []
+
+
 def row_text(row: dict[str, Any]) -> str:
     """A row for a terminal."""
     return (
@@ -206,8 +213,7 @@ def main() -> None:
     parser.add_argument("--name", default="default", help="of the runs")
     parser.add_argument("options", nargs="*", help="further options of textvae train, after --")
     chosen = parser.parse_args()
-    table = chosen.out / "table.jsonl"
-    rows = [json.loads(line) for line in lines(table)] if table.exists() else []
+    rows = read_table(chosen.out)
     done = {(row["name"], row["corpus"], row["size"], row["seed"]) for row in rows}
     for size in chosen.sizes:
         for name in chosen.corpora:
@@ -223,7 +229,7 @@ def main() -> None:
                 times = trained(source, run, seed, chosen.options)
                 parts = lines(source), lines(folder / "test.txt")
                 row = key | times | measured(run, *parts, chosen.samples)
-                with open(table, "a", encoding="utf-8") as file:
+                with open(chosen.out / TABLE, "a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
                 print(row_text(row), flush=True)
 
