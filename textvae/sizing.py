@@ -19,8 +19,8 @@ BATCH = ((15_000, 16), (math.inf, 32))
 
 
 def vocabulary_size(words: int) -> int:
-    """Token ids for training texts of so many words: 7 sqrt(words), from 500 to 8,000."""
-    return min(max(round(0.7 * math.sqrt(words)) * 10, VOCABULARY[0]), VOCABULARY[1])
+    """Token ids for training texts of so many words: 30 words^0.36, from 500 to 8,000."""
+    return min(max(round(3 * words**0.36) * 10, VOCABULARY[0]), VOCABULARY[1])
 
 
 def epoch_count(texts: int) -> int:
