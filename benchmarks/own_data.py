@@ -199,6 +199,36 @@ def row_text(row: dict[str, Any]) -> str:
     )
 
 
+COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "corpus": lambda row: row["corpus"],
+    "texts": lambda row: f"{row['size']:,}",
+    "seed": lambda row: str(row["seed"]),
+    "nll": lambda row: f"{row['nll']:.1f}",
+    "unigram": lambda row: f"{row['unigram']:.1f}",
+    "below": lambda row: f"{row['below_unigram']:.0%}",
+    "3-gram": lambda row: f"{row['trigram']:.1f}",
+    "a token": lambda row: f"{row['above_trigram_per_token']:+.2f}",
+    "MI": lambda row: f"{row['mutual_information']:.2f}",
+    "active": lambda row: str(row["active_units"]),
+    "gap": lambda row: f"{row['shuffled_z_gap']:.2f}",
+    "first": lambda row: f"{row['first_token_share']:.2f}",
+    "samples": lambda row: f"{row['samples_perplexity']:.0f}",
+    "test": lambda row: f"{row['test_perplexity']:.0f}",
+    "new words": lambda row: f"{row['samples_new_words']:.1%}",
+    "verdict": lambda row: row["verdict"],
+    "s": lambda row: f"{row['seconds']:.0f}",
+    "CPU s": lambda row: f"{row['cpu_seconds']:.0f}",
+}
+"""Columns of the table in docs/results/own_data.md."""
+
+
+def markdown(rows: Iterable[dict[str, Any]]) -> str:
+    """The rows as a table in Markdown."""
+    head = [list(COLUMNS), ["---"] * len(COLUMNS)]
+    cells = [[show(row) for show in COLUMNS.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [*head, *cells])
+
+
 def main() -> None:
     """Measure what is asked for and not there yet."""
     parser = argparse.ArgumentParser(
@@ -211,9 +241,13 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--samples", type=int, default=50, help="of the importance-weighted bound")
     parser.add_argument("--name", default="default", help="of the runs")
+    parser.add_argument("--markdown", action="store_true", help="print the table that is there")
     parser.add_argument("options", nargs="*", help="further options of textvae train, after --")
     chosen = parser.parse_args()
     rows = read_table(chosen.out)
+    if chosen.markdown:
+        print(markdown(sorted(rows, key=lambda row: (row["size"], row["corpus"], row["seed"]))))
+        return
     done = {(row["name"], row["corpus"], row["size"], row["seed"]) for row in rows}
     for size in chosen.sizes:
         for name in chosen.corpora:
