@@ -12,7 +12,7 @@ PLACEHOLDER = (10_000, 100_000)
 """Texts and words of a corpus, to check a recipe before there is one."""
 
 VOCABULARY = 500, 8000
-EPOCHS = 6, 40
+EPOCHS = 5, 40
 DROPOUT = ((5_000, 0.5), (15_000, 0.3), (math.inf, 0.1))
 BATCH = ((15_000, 16), (math.inf, 32))
 """Numbers of texts below which a dropout, or a batch of so many texts, is used."""
@@ -24,8 +24,8 @@ def vocabulary_size(words: int) -> int:
 
 
 def epoch_count(texts: int) -> int:
-    """Epochs for so many training texts: 32 (2,000 / texts)^0.7, from 6 to 40."""
-    return round(min(max(32 * (2000 / texts) ** 0.7, EPOCHS[0]), EPOCHS[1]))
+    """Epochs for so many training texts: 32 (2,000 / texts)^0.78, from 5 to 40."""
+    return round(min(max(32 * (2000 / texts) ** 0.78, EPOCHS[0]), EPOCHS[1]))
 
 
 def dropout_rate(texts: int) -> float:
