@@ -28,6 +28,7 @@ from textvae.console import is_out_of_memory
 from textvae.graph.model import VAE
 from textvae.graph.saving import load_model
 from textvae.objectives.outputs import VAEOutput
+from textvae.objectives import Objective
 from textvae.recipes import KEYS, check_model, parse_yaml, read_recipe
 from textvae.registry import SpecError
 from textvae.training.runs import build_model
@@ -309,6 +310,8 @@ def train_one_step(model: VAE, fields: dict[str, torch.Tensor]) -> None:
     """One step of gradient descent; the loss and every gradient are numbers."""
     torch.manual_seed(0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    if isinstance(model.objective, Objective):
+        model.objective.plan(1000)
     loss = model(step=0, **fields)
     loss.value.backward()
     assert torch.isfinite(loss.value)

@@ -92,7 +92,7 @@ def test_a_run_stores_the_references_that_it_is_evaluated_with(runs, textvae):
     doctor = textvae("doctor", runs / "vae", "--json")
     assert doctor.json["metrics"]["unigram_nll"] > doctor.json["metrics"]["trigram_nll"]
     worse = doctor.json["metrics"]["nll"] > doctor.json["metrics"]["trigram_nll"]
-    assert worse == ("warning: nll" in doctor.err)
+    assert worse == any("3-gram model" in finding for finding in doctor.json["findings"])
 
 
 def test_other_training_texts_leave_the_references_out(runs, tmp_path):
@@ -104,7 +104,7 @@ def test_other_training_texts_leave_the_references_out(runs, tmp_path):
     vae = SentenceVAE.from_pretrained(run)
     assert run_references(str(run), vae, METRICS, TEXTS[:20], never)["unigram_nll"] > 0
     for change, reason in (
-        (lambda: data.write_text("\n".join(TEXTS[1:])), "has changed since the training"),
+        (lambda: data.write_text("\n".join(TEXTS[40:])), "has changed since the training"),
         (data.unlink, "the training texts are not there"),
         ((run / "recipe.yaml").unlink, "the training texts are not there"),
     ):

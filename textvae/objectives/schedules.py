@@ -21,6 +21,9 @@ OLD_KEYS = {
 A value above 1 still means steps.
 """
 
+SHORTEST = 1e-6
+"""Length in steps of what takes a vanishing share of training."""
+
 
 class Schedule(Component):
     """A weight that depends on the number of finished optimizer steps, and on nothing else.
@@ -100,7 +103,7 @@ class Schedule(Component):
             return 0
         if self.total is None:
             raise ValueError("a schedule in shares of training: plan(total steps) comes first")
-        return share * self.total
+        return max(share * self.total, SHORTEST)
 
 
 def as_spec(spec: Any) -> Any:

@@ -14,7 +14,7 @@ from textvae.data.texts import Texts, sha_of
 from textvae.evaluation.likelihood import perplexity
 from textvae.evaluation.ngrams import DISCOUNT
 from textvae.evaluation.references import MOST_TOKENS, References, references
-from textvae.training.folders import fingerprint, read_state
+from textvae.training.folders import fingerprint, held_out_of, read_state
 from textvae.training.run_data import read_data, text_data_config
 
 REFERENCES = "references.json"
@@ -101,7 +101,7 @@ def run_references(
         return {}
     try:
         config = text_data_config(run)
-        corpus = read_data(config)
+        corpus = read_data(config, held_out_of(Path(run)))
     except (ValueError, OSError) as error:
         note(f"no unigram and 3-gram nll: the training texts are not there: {error}")
         return {}
