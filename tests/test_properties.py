@@ -27,8 +27,8 @@ from textvae.cli import app, main
 from textvae.console import is_out_of_memory
 from textvae.graph.model import VAE
 from textvae.graph.saving import load_model
-from textvae.objectives.outputs import VAEOutput
 from textvae.objectives import Objective
+from textvae.objectives.outputs import VAEOutput
 from textvae.recipes import KEYS, check_model, parse_yaml, read_recipe
 from textvae.registry import SpecError
 from textvae.training.runs import build_model

@@ -135,6 +135,7 @@ def test_a_number_is_a_constant(number):
         ({"kind": "linear"}, "schedule: needs length, a share of training, or steps"),
         ({"kind": "linear", "steps": 5, "length": 0.5}, "schedule.steps: does not go with length"),
         ({"kind": "linear", "length": 1.5}, "schedule.length: "),
+        ({"kind": "linear", "length": None}, "schedule: needs length"),
         (
             {"kind": "linear", "steps": 5, "delay": 0.1, "delay_steps": 3},
             "schedule.delay_steps: does not go with delay",

@@ -60,12 +60,13 @@ class Schedule(Component):
         if problems:
             return problems
         kind: type[Schedule] = cls.kinds[spec["kind"]]
-        if kind.ONE_OF and not any(key in spec for key in kind.ONE_OF):
+        given = {key for key, value in spec.items() if value is not None}
+        if kind.ONE_OF and not given & set(kind.ONE_OF):
             steps, share = kind.ONE_OF
             problems.append(f"{where}: needs {share}, a share of training, or {steps}")
         pairs = [*kind.EXCLUDE, *([kind.ONE_OF] if kind.ONE_OF else [])]
         return problems + [
-            f"{where}.{a}: does not go with {b}" for a, b in pairs if a in spec and b in spec
+            f"{where}.{a}: does not go with {b}" for a, b in pairs if {a, b} <= given
         ]
 
     @classmethod
