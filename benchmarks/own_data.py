@@ -33,6 +33,7 @@ from textvae.graph.decoding import Decoding
 SIZES = (500, 2_000, 10_000, 40_000)
 TABLE = "table.jsonl"
 TEST, SAMPLES, TEMPERATURE = 500, 200, 0.7
+LETTERS = re.compile(r"[^\W\d_]+")
 Parts = tuple[list[str], list[str]]
 """Sentences to train on, in random order, and to test on."""
 
@@ -164,16 +165,15 @@ def measured(run: Path, training: list[str], test: list[str], samples: int) -> d
 
 
 def sample_metrics(drawn: list[str], training: list[str], test: list[str]) -> dict[str, float]:
-    """Invented words, and the perplexity under a 3-gram model of the training words.
-
-    Both are of the test sentences too: their share of words that no training text has.
+    """The share of words, runs of letters, that no training text has, and the perplexity under a
+    3-gram model of the training words between blanks; both of the samples and the test sentences.
     """
-    known = {word for text in training for word in text.split()}
+    known = {word for text in training for word in LETTERS.findall(text)}
     numbers = numbered_words([*training, *test, *drawn])
     model = KneserNey(word_sentences(training, numbers), len(numbers) + 1)
     result = {}
     for name, texts in (("samples", drawn), ("test", test)):
-        words = [word for text in texts for word in text.split()]
+        words = [word for text in texts for word in LETTERS.findall(text)]
         result[f"{name}_new_words"] = sum(word not in known for word in words) / len(words)
         result[f"{name}_perplexity"] = model.perplexity(word_sentences(texts, numbers))
     return result

@@ -122,7 +122,7 @@ def words_of(pieces: Sequence[str], sentences: Sentences) -> list[list[int]] | N
     begins, breaks = np.flatnonzero(ends & ~goes_on), np.flatnonzero(~goes_on)
     stops = np.append(breaks, len(ids))[np.searchsorted(breaks, begins, side="right")]
     words = {tuple(ids[start:stop].tolist()) for start, stop in zip(begins, stops, strict=True)}
-    if not separated_by_blanks("".join(spelled(pieces[token]) for token in w) for w in words):
+    if not separated_by_blanks("".join(spelled(pieces[int(token)]) for token in w) for w in words):
         return None
     signs = {(token,) for token in np.unique(ids[~ends]).tolist()}
     return sorted(map(list, words | signs))

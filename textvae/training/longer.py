@@ -100,8 +100,7 @@ def differs_in_length(recipe: Recipe, saved: Recipe) -> bool:
 def refusal(recipe: Recipe, saved: Recipe, folder: Path) -> str | None:
     """Why a run cannot take the length of a recipe, and how to go on instead; None where it can."""
     new, old = recipe.train.epochs, saved.train.epochs
-    whole = isinstance(new, int) and isinstance(old, int)
-    if whole and new <= old:
+    if isinstance(new, int) and isinstance(old, int) and new <= old:
         return f"{folder} is planned for {old} epochs: --set train.epochs names more (got {new})"
     if (reason := reason_against_longer(saved)) is not None:
         return f"{folder} cannot go on for longer: {reason}; {instead(new)}"

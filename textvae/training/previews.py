@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import (
-    PreTrainedTokenizerFast,
     TrainerCallback,
     TrainerControl,
     TrainerState,
@@ -17,7 +16,7 @@ from transformers import (
 from transformers.integrations.integration_utils import TensorBoardCallback
 
 from textvae.data.batching import Examples
-from textvae.data.tokenizers import decode_ids, tokenizer_kind
+from textvae.data.tokenizers import TextTokenizer, decode_ids, tokenizer_kind
 from textvae.decoders.image import ImageDecoder
 from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.latent import posterior_moments
@@ -46,7 +45,7 @@ class TextPreview:
         tokenizer: of the texts.
     """
 
-    def __init__(self, valid: Examples, tokenizer: PreTrainedTokenizerFast):
+    def __init__(self, valid: Examples, tokenizer: TextTokenizer):
         lengths = valid.lengths
         # Of ordinary length, and the same ones in each epoch.
         chosen = np.argsort(abs(lengths - np.median(lengths)), kind="stable")[:TEXTS]
@@ -130,7 +129,7 @@ class ImagePreview:
 
 
 def preview_of(
-    model: VAE, valid: Examples, tokenizer: PreTrainedTokenizerFast | None
+    model: VAE, valid: Examples, tokenizer: TextTokenizer | None
 ) -> TextPreview | ImagePreview | None:
     """What can be shown of a model: None of bags of words, vectors, and several decoders."""
     if len(model.main_decoders) != 1:
@@ -162,7 +161,7 @@ class Previews(TrainerCallback):
     def __init__(
         self,
         trainer: VAETrainer,
-        tokenizer: PreTrainedTokenizerFast | None,
+        tokenizer: TextTokenizer | None,
         report: Report,
         logs: Sequence[TrainerCallback] = (),
         seed: int = 0,
