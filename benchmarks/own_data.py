@@ -145,8 +145,8 @@ def measured(run: Path, training: list[str], test: list[str], samples: int) -> d
     """Held-out metrics of a run, the references, and metrics of samples."""
     vae = SentenceVAE.from_pretrained(run)
     metrics = asdict(vae.evaluate(test, samples))
-    encoded = [Sentences.encoded(vae.tokenizer, texts) for texts in (training, test)]
-    reference = references(*encoded, len(vae.tokenizer) - 2)
+    counted, held_out = (Sentences.encoded(vae.tokenizer, texts) for texts in (training, test))
+    reference = references(counted, held_out, len(vae.tokenizer) - 2)
     tokens = metrics["tokens"] / len(test)
     drawn = vae.sample(SAMPLES, Decoding(do_sample=True, temperature=TEMPERATURE), seed=0)
     stored = json.loads((run / "results.json").read_text(encoding="utf-8"))
@@ -165,8 +165,10 @@ def measured(run: Path, training: list[str], test: list[str], samples: int) -> d
 
 
 def sample_metrics(drawn: list[str], training: list[str], test: list[str]) -> dict[str, float]:
-    """The share of words, runs of letters, that no training text has, and the perplexity under a
-    3-gram model of the training words between blanks; both of the samples and the test sentences.
+    """New words and perplexities of samples and of test sentences.
+
+    New are runs of letters that no training text has. The perplexity is under a 3-gram model of
+    the training words between blanks.
     """
     known = {word for text in training for word in LETTERS.findall(text)}
     numbers = numbered_words([*training, *test, *drawn])
