@@ -30,11 +30,20 @@ OPEN = {
 }
 
 
+def epochs_of(texts):
+    """Epochs for texts of ten words."""
+    return epoch_count(texts, 10 * texts)
+
+
+def test_longer_texts_have_fewer_epochs():
+    assert epoch_count(2_000, 50_000) < epochs_of(2_000) < 40
+
+
 @pytest.mark.parametrize(
     ("size", "few", "many", "grows"),
     [
         (vocabulary_size, 3_000, 500_000, 1),
-        (epoch_count, 400, 200_000, -1),
+        (epochs_of, 400, 200_000, -1),
         (dropout_rate, 500, 50_000, -1),
         (batch_size, 500, 50_000, 1),
     ],
@@ -50,7 +59,7 @@ def test_open_sizes_are_named_and_filled():
     assert open_sizes(recipe) == ["train.epochs", "tokenizer.vocab_size", "encoders.text.dropout"]
     fixed = sized(recipe, 2_000, 18_000)
     assert not leaves_open(fixed)
-    assert fixed.train.epochs == epoch_count(2_000)
+    assert fixed.train.epochs == epoch_count(2_000, 18_000)
     assert fixed.tokenizer.vocab_size == vocabulary_size(18_000)
     assert fixed.model["encoders"][0]["dropout"] == dropout_rate(2_000)
     assert recipe.train.epochs == "auto", "the recipe itself is as before"

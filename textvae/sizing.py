@@ -23,9 +23,14 @@ def vocabulary_size(words: int) -> int:
     return min(max(round(3 * words**0.36) * 10, VOCABULARY[0]), VOCABULARY[1])
 
 
-def epoch_count(texts: int) -> int:
-    """Epochs for so many training texts: 32 (2,000 / texts)^0.78, from 5 to 40."""
-    return round(min(max(32 * (2000 / texts) ** 0.78, EPOCHS[0]), EPOCHS[1]))
+def epoch_count(texts: int, words: int) -> int:
+    """Epochs for so many training texts: 27 (2,000 / texts)^0.7 (10 / length)^0.3, from 5 to 40.
+
+    The length is in words per text: longer texts take longer, and learn more from each epoch.
+    """
+    length = max(words / texts, 1)
+    epochs = 27 * (2000 / texts) ** 0.7 * (10 / length) ** 0.3
+    return round(min(max(epochs, EPOCHS[0]), EPOCHS[1]))
 
 
 def dropout_rate(texts: int) -> float:
@@ -91,7 +96,7 @@ def sized(recipe: Recipe, texts: int, words: int) -> Recipe:
     document = recipe.document()
     train = document["train"]
     if train["epochs"] == AUTO:
-        train["epochs"] = epoch_count(texts)
+        train["epochs"] = epoch_count(texts, words)
     if train["batch_size"] == AUTO:
         train["batch_size"] = batch_size(texts)
     steps = train.pop("steps")
