@@ -44,7 +44,7 @@ def test_longer_texts_have_fewer_epochs():
     [
         (vocabulary_size, 3_000, 500_000, 1),
         (epochs_of, 400, 200_000, -1),
-        (dropout_rate, 500, 50_000, -1),
+        (dropout_rate, 5_000, 500_000, -1),
         (batch_size, 500, 50_000, 1),
     ],
 )
@@ -61,7 +61,7 @@ def test_open_sizes_are_named_and_filled():
     assert not leaves_open(fixed)
     assert fixed.train.epochs == epoch_count(2_000, 18_000)
     assert fixed.tokenizer.vocab_size == vocabulary_size(18_000)
-    assert fixed.model["encoders"][0]["dropout"] == dropout_rate(2_000)
+    assert fixed.model["encoders"][0]["dropout"] == dropout_rate(18_000)
     assert recipe.train.epochs == "auto", "the recipe itself is as before"
 
 

@@ -13,9 +13,10 @@ PLACEHOLDER = (10_000, 100_000)
 
 VOCABULARY = 500, 8000
 EPOCHS = 5, 40
-DROPOUT = ((5_000, 0.5), (15_000, 0.3), (math.inf, 0.1))
+DROPOUT = ((25_000, 0.5), (60_000, 0.4), (220_000, 0.3), (math.inf, 0.1))
+"""Numbers of words below which a dropout is used."""
 BATCH = ((15_000, 16), (math.inf, 32))
-"""Numbers of texts below which a dropout, or a batch of so many texts, is used."""
+"""Numbers of texts below which a batch of so many texts is used."""
 
 
 def vocabulary_size(words: int) -> int:
@@ -24,18 +25,18 @@ def vocabulary_size(words: int) -> int:
 
 
 def epoch_count(texts: int, words: int) -> int:
-    """Epochs for so many training texts: 27 (2,000 / texts)^0.7 (10 / length)^0.3, from 5 to 40.
+    """Epochs for so many training texts: 27 (2,000 / texts)^0.7 (10 / length)^0.15, from 5 to 40.
 
     The length is in words per text: longer texts take longer, and learn more from each epoch.
     """
     length = max(words / texts, 1)
-    epochs = 27 * (2000 / texts) ** 0.7 * (10 / length) ** 0.3
+    epochs = 27 * (2000 / texts) ** 0.7 * (10 / length) ** 0.15
     return round(min(max(epochs, EPOCHS[0]), EPOCHS[1]))
 
 
-def dropout_rate(texts: int) -> float:
-    """Dropout for so many training texts: .5, .3 from 5,000 on, .1 from 15,000 on."""
-    return next(rate for limit, rate in DROPOUT if texts < limit)
+def dropout_rate(words: int) -> float:
+    """Dropout for training texts of so many words: from .5 for few to .1 for 220,000 or more."""
+    return next(rate for limit, rate in DROPOUT if words < limit)
 
 
 def batch_size(texts: int) -> int:
@@ -106,16 +107,16 @@ def sized(recipe: Recipe, texts: int, words: int) -> Recipe:
     if document.get("tokenizer", {}).get("vocab_size") == AUTO:
         document["tokenizer"]["vocab_size"] = vocabulary_size(words)
     document["model"] = {
-        part: with_dropout(value, texts) if part in ("encoders", "decoders") else value
+        part: with_dropout(value, words) if part in ("encoders", "decoders") else value
         for part, value in recipe.model.items()
     }
     return read_recipe(document, recipe.name)
 
 
-def with_dropout(nodes: Any, texts: int) -> Any:
+def with_dropout(nodes: Any, words: int) -> Any:
     """Nodes with a number for a dropout that is `auto`."""
     return [
-        {**node, "dropout": dropout_rate(texts)} if node.get("dropout") == AUTO else node
+        {**node, "dropout": dropout_rate(words)} if node.get("dropout") == AUTO else node
         for node in nodes or []
     ]
 
