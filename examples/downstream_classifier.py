@@ -31,7 +31,7 @@ def read(split: str, limit: int) -> tuple[list[str], list[dict[str, str]]]:
 def main() -> None:
     """Print the accuracy for each factor."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="runs/bowman2016")
+    parser.add_argument("--model", default="runs/sentence_vae")
     parser.add_argument("--limit", type=int, default=2000, help="sentences to train on")
     parser.add_argument("--kind", default="mean", help="mean, hidden, sample or layers")
     arguments = parser.parse_args()

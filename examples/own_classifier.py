@@ -30,7 +30,7 @@ def read(split: str, factor: str, limit: int) -> tuple[list[str], list[str]]:
 def main() -> None:
     """Print the accuracy after each epoch."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="runs/bowman2016")
+    parser.add_argument("--model", default="runs/sentence_vae")
     parser.add_argument("--factor", default="topic", help="topic, sentiment, tense, ...")
     parser.add_argument("--limit", type=int, default=500, help="labelled sentences to train on")
     parser.add_argument("--epochs", type=int, default=10)

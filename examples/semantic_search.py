@@ -18,7 +18,7 @@ def main() -> None:
     """Print the nearest sentences with their cosine similarity."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("query", nargs="?", default="the waiter brought our soup .")
-    parser.add_argument("--model", default="runs/bowman2016")
+    parser.add_argument("--model", default="runs/sentence_vae")
     parser.add_argument("--kind", default="mean", help="mean, hidden, sample or layers")
     parser.add_argument("--texts", type=Path, default=Path(shipped("data")) / "test.txt")
     arguments = parser.parse_args()

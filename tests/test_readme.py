@@ -73,7 +73,7 @@ def test_every_command_is_shown():
 def test_python_runs(page, text, runs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("runs").mkdir()
-    Path("runs/bowman2016").symlink_to(runs / "vae")
+    Path("runs/sentence_vae").symlink_to(runs / "vae")
     names: dict = {}
     exec(compile(text, page, "exec"), names)
     if "vae" in names and "z" in names:
