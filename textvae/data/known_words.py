@@ -76,6 +76,7 @@ class KnownWords:
         # A text may end after any word.
         starts = self.children[0].keys() | {EOS}
         self.starts = torch.tensor([token in starts for token in range(len(letters))])
+        self.after_word = self.starts & ~self.continues
 
     def allowed(self, nodes: Sequence[int]) -> Tensor:
         """Which pieces may come next, (N, V), bool.
@@ -84,13 +85,12 @@ class KnownWords:
             nodes: of the tree, one for each text.
         """
         rows = torch.zeros(len(nodes), len(self.starts), dtype=torch.bool)
-        after_word = self.starts & ~self.continues
         for row, node in zip(rows, nodes, strict=True):
             if node == 0:
                 row |= self.starts
                 continue
             if self.complete[node]:
-                row |= after_word
+                row |= self.after_word
             if self.children[node]:
                 row[list(self.children[node])] = True
         return rows

@@ -59,10 +59,8 @@ def threads(stored: int | None, note: Callable[[str], None]) -> Iterator[None]:
     if not is_chosen() and before > 1:
         count = stored or idle_threads(before, psutil.cpu_count() or 1, busy_cores())
     if count < before:
-        note(
-            f"{count} of {before} CPU threads: other processes keep the other cores busy "
-            "(OMP_NUM_THREADS sets another number)"
-        )
+        reason = "as the run began" if stored else "other processes keep the other cores busy"
+        note(f"{count} of {before} CPU threads: {reason} (OMP_NUM_THREADS sets another number)")
     torch.set_num_threads(count)
     try:
         yield
