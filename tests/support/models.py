@@ -3,8 +3,9 @@
 import random
 
 import torch
-from conftest import DECODERS, ENCODERS, Z, vae
+from conftest import DECODERS, ENCODERS, IMAGE_DECODERS, IMAGE_ENCODERS, Z, vae
 
+from textvae.api.image import ImageVAE
 from textvae.api.sentence import SentenceVAE
 from textvae.data.tokenizers import train_tokenizer
 
@@ -30,3 +31,16 @@ def sentence_vae(
         vocab_size=len(tokenizer),
     )
     return SentenceVAE(model, tokenizer)
+
+
+def image_vae() -> ImageVAE:
+    """Of pictures (1, 4, 4)."""
+    torch.manual_seed(0)
+    model = vae(
+        [{"name": "image", **IMAGE_ENCODERS["mlp"]}],
+        [{**Z, "given": ["image"]}],
+        [{"name": "image", "given": ["z"], **IMAGE_DECODERS["mlp"]}],
+        vocab_size=0,
+        observed={"image": {"shape": [1, 4, 4], "pixels": "grey"}},
+    )
+    return ImageVAE(model)

@@ -20,6 +20,7 @@ from textvae.data.labels import numbered
 from textvae.data.readers import Labelled
 from textvae.evaluation.probes import WORD
 from textvae.graph.decoding import Decoding
+from textvae.randomness import draws, seeded
 
 BATCH = 100
 INPUTS = ("pixels", "pixels + mean", "pixels + hidden", "pixels + sample", "mean alone")
@@ -51,8 +52,7 @@ def train_classifier(
     The caller's random state is not touched.
     """
     x, y = torch.from_numpy(inputs).float(), torch.from_numpy(labels)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed), draws():
         scale = Standardize(x)
         model = nn.Sequential(
             scale,

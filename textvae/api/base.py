@@ -27,6 +27,7 @@ from textvae.families import Family
 from textvae.graph.folders import local_folder
 from textvae.graph.model import VAE
 from textvae.graph.saving import load_model
+from textvae.randomness import seeded
 from textvae.registry import suggest
 
 LATENT_SAMPLES = 20_000
@@ -179,8 +180,7 @@ class TrainedVAE:
             ValueError: an unknown kind, or the model is a language model: it has no latent.
         """
         order, parts = [], []
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with seeded(seed):
             for indices, batch in rows.in_length_order():
                 fields = {name: value.to(self.model.device) for name, value in batch.items()}
                 order.append(indices)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from textvae.encoders.label import LabelEncoder
 from textvae.families import Family
 from textvae.graph.model import VAE
+from textvae.randomness import seeded
 from textvae.registry import suggest
 from textvae.vocabulary import BOS, EOS
 
@@ -75,7 +76,7 @@ def feature_sizes(model: VAE, kind: Kind = "mean") -> list[int]:
     trained = model.training
     empty = torch.tensor([[BOS, EOS]], device=model.device)
     fields = {node["field"]: empty for node in model.config.nodes("encoders")}
-    with torch.random.fork_rng():
+    with seeded(0):
         sizes = [part.shape[-1] for part in feature_parts(model.eval(), fields, kind)]
     model.train(trained)
     return sizes

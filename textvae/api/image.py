@@ -24,6 +24,7 @@ from textvae.encoders.label import LabelEncoder
 from textvae.graph.folders import is_image_model
 from textvae.graph.model import VAE
 from textvae.likelihoods import Likelihood
+from textvae.randomness import seeded
 from textvae.vocabulary import MISSING
 
 ROWS = 512
@@ -271,9 +272,7 @@ class ImageVAE(TrainedVAE):
         """Samples of the prior, (N, D), all latents side by side."""
         if count < 1:
             raise ValueError(f"at least one image must be asked for (got {count})")
-        with torch.random.fork_rng(enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        with seeded(seed):
             drawn = self.model.sample_prior(count, None, **self.label_batch(labels, count))
         return torch.cat([value[0] for value in drawn.values()], -1).cpu().numpy()
 

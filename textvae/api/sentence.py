@@ -38,6 +38,7 @@ from textvae.evaluation.verdict import NEAR_PRIOR
 from textvae.graph.decoding import Decoding
 from textvae.graph.generation import generate
 from textvae.graph.model import VAE
+from textvae.randomness import seeded
 from textvae.vocabulary import PAD
 
 ROWS = 256
@@ -239,9 +240,7 @@ class SentenceVAE(TrainedVAE):
         known = self.known_words if decoding.known_words else None
         (context,) = self.model.contexts(values, {}, len(z)).values()
         ids: list[list[int]] = []
-        with torch.random.fork_rng(enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        with seeded(seed):
             for rows in context[0].split(ROWS):
                 ids += generate(self.decoder, rows, decoding, known).tolist()
         return ids
@@ -271,9 +270,7 @@ class SentenceVAE(TrainedVAE):
         if count < 1:
             raise ValueError(f"at least one sentence must be asked for (got {count})")
         label_latent = None if label is None else self.label_latent(label, count)
-        with torch.random.fork_rng(enabled=seed is not None), torch.no_grad():
-            if seed is not None:
-                torch.manual_seed(seed)
+        with seeded(seed), torch.no_grad():
             drawn = [value[0] for value in self.model.sample_prior(count, label_latent).values()]
             z = torch.cat(drawn, -1) if drawn else torch.zeros(count, 0)
             return self.decode(z.cpu(), decoding or Decoding(do_sample=True))

@@ -16,6 +16,7 @@ from textvae.families import Family
 from textvae.graph.model import VAE
 from textvae.objectives.outputs import Latent
 from textvae.priors import Prior
+from textvae.randomness import seeded
 
 ACTIVE = 0.01
 """Variance of a posterior mean over the data above which its dimension counts as active."""
@@ -126,8 +127,7 @@ def information(
     count, dim = means.shape
     mutual = marginal = 0.0
     kls: Tensor | None = torch.zeros(dim, dtype=torch.float64)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         for number, block in enumerate(blocks(features)):
             size = size_of(block)
             latents = model.draw(block, samples, size)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from textvae.graph.model import VAE
+from textvae.randomness import seeded
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,7 @@ def likelihood(
         raise ValueError(f"samples must be at least 1 (got {samples})")
     model.eval()
     parts = []
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         for fields in batches:
             on_device = {name: value.to(model.device) for name, value in fields.items()}
             parts.append(batch_likelihood(model, on_device, samples, max_rows))

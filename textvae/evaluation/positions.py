@@ -9,6 +9,7 @@ from torch import Tensor
 
 from textvae.decoders.text import TokenDistribution
 from textvae.graph.model import VAE
+from textvae.randomness import seeded
 from textvae.vocabulary import PAD
 
 WORTHLESS = 0.1
@@ -83,8 +84,7 @@ def position_losses(
     field = model.field_of(name)
     model.eval()
     forward, backward = Totals(), Totals()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         for fields in batches:
             on_device = {key: value.to(model.device) for key, value in fields.items()}
             log_probs = token_log_probs(model, name, on_device, samples, use_mean, shift)

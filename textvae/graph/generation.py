@@ -9,6 +9,7 @@ from torch import Tensor
 from textvae.data.known_words import KnownWords
 from textvae.decoders.text import State, TokenDecoder
 from textvae.graph.decoding import Decoding
+from textvae.randomness import draws
 from textvae.vocabulary import BOS, EOS, PAD, UNK
 
 
@@ -105,7 +106,8 @@ def drawn(probabilities: Tensor) -> Tensor:
     """
     below = probabilities.cumsum(-1)
     total = below[:, -1:]
-    level = total * torch.rand_like(total)
+    with draws():
+        level = total * torch.rand_like(total)
     # Rounding must not reach the total: what lies beyond it has probability 0.
     level = level.minimum(total.nextafter(torch.zeros_like(total)))
     return torch.searchsorted(below, level, right=True).squeeze(1)

@@ -21,6 +21,7 @@ from textvae.graph.posteriors import refined
 from textvae.graph.refinement import Refinement
 from textvae.objectives.outputs import Latent, Loss, VAEOutput
 from textvae.priors import Prior
+from textvae.randomness import draws
 from textvae.registry import SpecError
 
 Fields = dict[str, Tensor]
@@ -223,7 +224,8 @@ class VAE(nn.Module):
                 value = family.enumerate_support(samples, batch, drawn.mean)
             else:
                 gradient = reparameterize and drawn.has_rsample
-                value = drawn.rsample() if gradient else drawn.sample()
+                with draws():
+                    value = drawn.rsample() if gradient else drawn.sample()
             prior = self.prior(node, features, values, posterior.batch_shape, value)
             counted = enumerate_all and not use_mean and family.enumerated
             latents[node["name"]] = Latent(value, posterior, prior, counted)
@@ -266,7 +268,8 @@ class VAE(nn.Module):
                 continue
             shape = torch.Size((1, count))
             prior = self.prior(node, features, values, shape, like)
-            values[node["name"]] = prior.expand(shape).sample()
+            with draws():
+                values[node["name"]] = prior.expand(shape).sample()
         return values
 
     @torch.no_grad()

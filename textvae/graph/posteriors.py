@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from textvae.encoders import Features, pooled_only
-from textvae.graph.refinement import Refinement, refine
+from textvae.graph.refinement import Refinement, refine, replayed
 
 if TYPE_CHECKING:
     from textvae.graph.model import VAE
@@ -37,8 +37,9 @@ def refined(
         parts = parameters.split(sizes, dim=-1)
         return {node["name"]: pooled_only(part) for node, part in zip(nodes, parts, strict=True)}
 
-    def loss(parameters: Tensor) -> Tensor:
+    def loss(parameters: Tensor, seed: int) -> Tensor:
         with ExitStack() as stack:
+            stack.enter_context(replayed(seed, model.training))
             stack.enter_context(torch.autocast(device, dtype, enabled=half))
             if native:
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))

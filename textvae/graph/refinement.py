@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from textvae.config import Section
+from textvae.randomness import seeded
 
-TextLoss = Callable[[Tensor], Tensor]
-"""f(lambda): the loss of each text, (B,), nats, of variational parameters, (B, P)."""
+TextLoss = Callable[[Tensor, int], Tensor]
+"""f(lambda, seed): the loss of each text, (B,), nats, of variational parameters, (B, P). Its random
+numbers follow from the seed."""
 
 REACH = 0.03
 """Length of the step between the points of a difference: a shorter one drowns in the rounding of a
@@ -53,7 +55,7 @@ def refine(
 
     Args:
         config: the steps.
-        loss: f; its random numbers follow from the state of torch's generators.
+        loss: f.
         start: lambda_0, (B, P), float32.
         given: tensors that f depends on, such as weights; none depends on another.
         seeds: of each step's random numbers.
@@ -88,9 +90,9 @@ class Refine(torch.autograd.Function):
         ctx.config, ctx.loss, ctx.seeds, ctx.given, ctx.path = config, loss, seeds, given, []
         value, velocity = start.detach(), torch.zeros_like(start)
         for seed in seeds:
-            with replayed(seed), held(given):
+            with torch.enable_grad(), held(given):
                 place = value.detach().requires_grad_()
-                (gradient,) = torch.autograd.grad(loss(place).sum(), place)
+                (gradient,) = torch.autograd.grad(loss(place, seed).sum(), place)
             ctx.path.append((value, gradient))
             velocity = config.momentum * velocity - clipped(gradient, config.clip)
             value = value + config.learning_rate * velocity
@@ -135,11 +137,8 @@ def second_derivatives(
     length = along.norm(dim=-1, keepdim=True)
     share = torch.where(length > 0, REACH / length, 1.0)
     place = value.detach().requires_grad_()
-    sides = []
-    for sign in (1, -1):
-        with replayed(seed):
-            sides.append(loss(place + sign * share * along))
     with torch.enable_grad():
+        sides = [loss(place + sign * share * along, seed) for sign in (1, -1)]
         slope = ((sides[0] - sides[1]) / (2 * share[:, 0])).sum()
     return list(torch.autograd.grad(slope, [place, *given], allow_unused=True))
 
@@ -173,8 +172,12 @@ def held(tensors: Iterable[Tensor]) -> Iterator[None]:
 
 
 @contextmanager
-def replayed(seed: int) -> Iterator[None]:
-    """Gradients on, and random numbers from a seed; the caller's random state is not touched."""
-    with torch.random.fork_rng(), torch.enable_grad():
+def replayed(seed: int, training: bool) -> Iterator[None]:
+    """Random numbers from a seed, in training those of dropout too, which has no generator."""
+    if not training:
+        with seeded(seed):
+            yield
+        return
+    with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield

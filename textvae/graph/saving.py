@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -15,6 +14,7 @@ from textvae.checkpoints import CheckpointError
 from textvae.graph.config import VAEConfig
 from textvae.graph.folders import read_document
 from textvae.graph.model import VAE
+from textvae.randomness import draws, seeded
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -79,7 +79,7 @@ def load_model(folder: Path, kind: type[M] = VAE) -> M:
     try:
         config = read_config(folder)
         stored = read_weights(folder)
-        with torch.random.fork_rng(devices=[]):
+        with seeded(0), draws():
             model = kind(config)
     except CheckpointError:
         raise

@@ -22,6 +22,7 @@ from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.latent import posterior_moments
 from textvae.graph.generation import Decoding, generate
 from textvae.graph.model import VAE
+from textvae.randomness import seeded
 from textvae.training.callbacks import Report
 from textvae.training.sharding import unsharded
 from textvae.training.trainer import VAETrainer
@@ -180,8 +181,7 @@ class Previews(TrainerCallback):
         if not all(bool(weights.isfinite().all()) for weights in model.parameters()):
             return None
         training = model.training
-        with torch.random.fork_rng(), torch.no_grad():
-            torch.manual_seed(self.seed)
+        with seeded(self.seed), torch.no_grad():
             try:
                 return preview(model.eval())
             finally:

@@ -15,6 +15,7 @@ from textvae.decoders import Decoder
 from textvae.evaluation.latent import fit_priors
 from textvae.graph.model import VAE, VAEConfig
 from textvae.objectives import Objective
+from textvae.randomness import draws, seeded
 from textvae.recipes import Recipe, first_stage
 from textvae.training.callbacks import Report, StepReport, interruptible, trackers
 from textvae.training.description import description
@@ -48,8 +49,7 @@ def build_model(
     Raises:
         SpecError: a node or the objective cannot be built; every mistake is named.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(recipe.train.seed)
+    with seeded(recipe.train.seed), draws():
         facts = {"vocab_size": vocab_size, "observed": observed, "recipe": recipe.name}
         model = VAE(VAEConfig(**facts, **recipe.model))
         model.objective = Objective.build(recipe.objective, sizes=model.sizes)
