@@ -20,7 +20,6 @@ from textvae.analysis.classification import (
 )
 from textvae.analysis.latent_space import LatentSpaceReport
 from textvae.api.image import ImageVAE, open_model
-from textvae.evaluation.space import bhattacharyya, hole_score, knn_accuracy, overlap
 
 PICTURES = {
     "scatter",
@@ -31,42 +30,6 @@ PICTURES = {
     "samples",
     "ellipses",
 }
-
-
-def test_bhattacharyya_equals_the_integral_of_the_root():
-    means, scales = np.array([[0.3], [1.0]]), np.array([[0.5], [2.0]])
-    x = torch.linspace(-30, 30, 200_001, dtype=torch.float64)
-    p, q = (
-        torch.distributions.Normal(float(m), float(s)).log_prob(x)
-        for m, s in zip(means[:, 0], scales[:, 0], strict=True)
-    )
-    integral = torch.trapezoid((0.5 * (p + q)).exp(), x).item()
-    found = bhattacharyya(means[:1], scales[:1], means[1:], scales[1:])
-    assert found[0] == pytest.approx(integral, rel=1e-6)
-    assert bhattacharyya(means, scales, means, scales) == pytest.approx([1, 1])
-    assert overlap(means, 0 * scales) == (0.0, 0.0)
-    near, other = overlap(np.array([[0.0], [0.1], [9.0], [9.1]]), np.full((4, 1), 0.5))
-    assert near > 0.99 > 0.6 > other
-
-
-def test_hole_score_rises_with_a_hole():
-    draw = np.random.default_rng(0)
-    prior, filled = draw.normal(size=(1000, 2)), draw.normal(size=(2000, 2))
-    ring = filled / np.linalg.norm(filled, axis=1, keepdims=True) * 3
-    assert hole_score(prior, filled) == pytest.approx(1, abs=0.15)
-    assert hole_score(prior, ring) > 10
-    with pytest.raises(ValueError, match="at least 4"):
-        hole_score(prior, filled[:3])
-
-
-def test_knn_accuracy_leaves_out_missing_labels():
-    codes = np.repeat([[0.0], [5.0]], 20, 0) + 0.1 * np.arange(40)[:, None]
-    labels = np.repeat([0, 1], 20)
-    assert knn_accuracy(codes, labels, codes, labels) == 1.0
-    wrong = np.where(np.arange(40) % 2, labels, -1)
-    assert knn_accuracy(codes, wrong, codes, labels) == 1.0
-    with pytest.raises(ValueError, match="10 labelled rows"):
-        knn_accuracy(codes, np.full(40, -1), codes, labels)
 
 
 def test_latent_command_writes_every_picture_and_the_metrics(image_run, tmp_path, capsys):

@@ -49,6 +49,21 @@ def test_new_words_are_not_allowed(tokenizer, known, word):
     assert not is_allowed(known, ids)
 
 
+def test_a_word_after_a_sign_does_not_continue_another():
+    pieces = ["<pad>", "<s>", "</s>", "▁dog", "(", "on"]
+    known = KnownWords(pieces, [[3], [4], [5]])
+    after_dog, after_sign = (known.advance([0], [token]) for token in (3, 4))
+    assert known.allowed(after_dog)[0].tolist() == [False, False, True, True, True, False]
+    assert known.allowed(after_sign)[0, 5]
+
+
+def test_a_word_that_has_begun_is_ended_before_the_next():
+    pieces = ["<pad>", "<s>", "</s>", "▁d", "og", "own", "!"]
+    known = KnownWords(pieces, [[3, 4], [3, 5], [6]])
+    begun = known.advance([0], [3])
+    assert known.allowed(begun)[0].tolist() == [False, False, False, False, True, True, False]
+
+
 def test_texts_without_blanks_have_no_words():
     texts = [
         "老师喜欢昨天的报纸和今天早上在学校门口买的那本书。",

@@ -43,6 +43,18 @@ def test_classes_that_are_apart_are_told_apart_and_noise_is_not():
     assert all(np.mean(s.accuracies) < 0.65 for s in scores if s.features == "noise")
 
 
+def test_a_probe_does_not_depend_on_the_texts_it_is_scored_on():
+    train, tests = separated(0.5), [separated(0.5, seed) for seed in range(1, 5)]
+    alone = [
+        probe({"z": (train, test)}, LABELS, LABELS, [5], subsets=4)[0].accuracies for test in tests
+    ]
+    together = probe({"z": (train, np.concatenate(tests))}, LABELS, 4 * LABELS, [5], subsets=4)
+    assert together[0].accuracies == pytest.approx(np.mean(alone, 0).tolist())
+    reversed_labels = [{"a": "b", "b": "a"}[label] for label in LABELS]
+    (score,) = probe({"z": (separated(30.0), tests[0] * 60)}, LABELS, reversed_labels, [30])
+    assert max(score.accuracies) < 0.5
+
+
 def test_scale_and_place_of_dense_features_do_not_matter():
     train, test = separated(1.0), separated(1.0, 1)
     features = {"as is": (train, test), "moved": (1e4 * train - 1e5, 1e4 * test - 1e5)}

@@ -44,6 +44,11 @@ def test_self_bleu_is_that_of_sacrebleu(count, longest):
     assert self_bleu(texts) == pytest.approx(by_sacrebleu(texts), abs=1e-9)
 
 
+def test_self_bleu_penalizes_a_text_shorter_than_all_others():
+    texts = ["a dog sees", *(f"a dog sees the cat {word}" for word in WORDS)]
+    assert self_bleu(texts) == pytest.approx(by_sacrebleu(texts), abs=1e-9)
+
+
 def test_self_bleu_of_real_sentences_is_that_of_sacrebleu():
     texts = sentences()[:50]
     assert self_bleu(texts) == pytest.approx(by_sacrebleu(texts), abs=1e-9)

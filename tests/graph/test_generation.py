@@ -10,7 +10,7 @@ from conftest import DECODERS, TEXT_DECODERS, VOCAB
 from textvae.decoders import Decoder
 from textvae.graph import generation
 from textvae.graph.decoding import Decoding
-from textvae.graph.generation import beam_search, generate, permitted
+from textvae.graph.generation import beam_search, generate, permitted, warped
 from textvae.vocabulary import BOS, EOS, PAD, UNK
 
 H = 3
@@ -275,6 +275,20 @@ def test_top_p_samples_among_the_fewest_that_add_up_to_p(p):
     expected[order[:count]] = probabilities[:count] / probabilities[:count].sum()
     assert 1 <= count < VOCAB - 2
     assert_frequencies(found, expected)
+
+
+def test_top_p_and_top_k_are_taken_after_the_temperature():
+    p, temperature = 0.6, 3.0
+    logits = torch.tensor([[4.0, 3.0, 2.0, 1.0, 0.0, -1.0]])
+    hot = (logits / temperature).softmax(-1)
+    count = int((hot.cumsum(-1) < p).sum()) + 1
+    assert count > int((logits.softmax(-1).cumsum(-1) < p).sum()) + 1, "more words than when cold"
+    found = warped(logits, Decoding(do_sample=True, top_p=p, temperature=temperature))
+    expected = (logits / temperature).masked_fill(torch.arange(6) >= count, -torch.inf)
+    torch.testing.assert_close(found, expected)
+    # The top p are those of the words that the top k leaves.
+    found = warped(logits, Decoding(do_sample=True, top_k=2, top_p=0.5, temperature=temperature))
+    assert found.isfinite().sum() == 1
 
 
 def test_samples_depend_on_the_random_state():
