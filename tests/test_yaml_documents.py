@@ -170,3 +170,20 @@ def test_a_likelihood_that_is_no_word_is_one_line(value):
         check_model(load_recipe("kingma2014_image", [setting]))
     (line,) = refused.value.problems
     assert line.startswith("decoders.image.likelihood.kind: unknown")
+
+
+@pytest.mark.parametrize("value", ["0x" + "F" * 5000, "-0x" + "F" * 16, "9" * 4000, "9" * 5000])
+@pytest.mark.parametrize("key", ["train.steps", "objective.kl_weight", "latents.z.dim"])
+def test_a_number_beyond_any_machine_is_one_line(key, value):
+    with pytest.raises(SpecError) as refused:
+        check_model(load_recipe("bowman2016", [f"{key}={value}"]))
+    (line,) = refused.value.problems
+    assert line.startswith(f"--set {key}") and len(line) < 100
+
+
+@pytest.mark.parametrize("value", ["[a]", "{a: b}", "3", "null"])
+@pytest.mark.parametrize("node", ["latents.z", "encoders.text", "decoders.text"])
+def test_a_name_that_is_no_word_is_named(node, value):
+    with pytest.raises(SpecError) as refused:
+        check_model(load_recipe("bowman2016", [f"{node}.name={value}", "refinement={}"]))
+    assert f"{node.partition('.')[0]}[0]: needs a 'name'" in refused.value.problems[0]

@@ -96,12 +96,24 @@ class NodeCheck:
         return self.loader.construct_object(key, deep=True) if scalar else id(key)
 
 
+def whole_number(loader: Any, node: yaml.ScalarNode) -> int:
+    """The value of a whole number.
+
+    Raises:
+        SpecError: it is 2^63 or above, or as far below 0: neither a float nor a tensor has it.
+    """
+    value = loader.construct_yaml_int(node)
+    if abs(value) >= 2**63:
+        raise SpecError([f"{line_of(node)}: a whole number must be below 2^63"])
+    return value
+
+
 def line_of(node: yaml.Node) -> str:
     """The line that a node begins in."""
     return f"line {node.start_mark.line + 1}"
 
 
-def sources_of(key: yaml.Node, value: yaml.Node) -> list[yaml.MappingNode]:
+def sources_of(key: yaml.Node, value: yaml.Node) -> list[yaml.Node]:
     """The mappings that a key `<<` names.
 
     Raises:
@@ -114,7 +126,7 @@ def sources_of(key: yaml.Node, value: yaml.Node) -> list[yaml.MappingNode]:
 
 
 def recipe_loader(base: Any) -> Any:
-    """A loader of YAML in which 1e-3 is a number and a repeated key is an error."""
+    """A loader of YAML in which 1e-3 is a number; see also `NodeCheck` and `whole_number`."""
     loader = type("RecipeLoader", (base,), {"get_single_data": checked_document})
     # PyYAML follows YAML 1.1, where a float needs a dot: 1e-3 would be a string.
     loader.add_implicit_resolver(
@@ -122,6 +134,7 @@ def recipe_loader(base: Any) -> Any:
         re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?([eE][-+]?\d+)$"),
         list("-+0123456789"),
     )
+    loader.add_constructor("tag:yaml.org,2002:int", whole_number)
     return loader
 
 

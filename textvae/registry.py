@@ -104,10 +104,11 @@ class Component:
         if not isinstance(spec, Mapping):
             return [f"{where}: must be a mapping with a 'kind' (got {quoted(spec)})"]
         kind = spec.get("kind")
-        if cls.named(kind) is None:
+        chosen = cls.named(kind)
+        if chosen is None:
             near = suggest(kind if isinstance(kind, str) else "", cls.kinds)
             return [f"{where}.kind: unknown {quoted(kind)} {near}"]
-        parameters, hints = arguments(cls.kinds[kind])
+        parameters, hints = arguments(chosen)
         supplied = set(context)
         allowed = [name for name in parameters if name not in supplied]
         problems = []

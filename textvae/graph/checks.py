@@ -69,7 +69,7 @@ def refinement_problems(config: VAEConfig) -> list[str]:
         for node in nodes
         if node.get("relative") is True
     ]
-    names = {node.get("name") for node in nodes}
+    names = [node.get("name") for node in nodes]
     return problems + [
         f"refinement: {node.get('name')} is given the latent {name!r}; only latents that are "
         f"given encoders can be refined"
@@ -84,7 +84,7 @@ def enumeration_problems(config: VAEConfig) -> list[str]:
     kinds = {
         node.get("name"): Family.named(node.get("kind"))
         for node in config.latents or []
-        if isinstance(node, dict)
+        if isinstance(node, dict) and isinstance(node.get("name"), str)
     }
     names = [str(name) for name, kind in kinds.items() if getattr(kind, "enumerated", False)]
     problems = []
