@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 MANIFEST = "manifest.json"
 PARTIAL = ".part"
@@ -99,12 +100,30 @@ def write_manifest(folder: Path) -> None:
     write_file(folder / MANIFEST, json.dumps(manifest, indent=1))
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run.
+
+    Raises:
+        OSError: it cannot be read.
+        CheckpointError: it holds something else; the file is named.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise CheckpointError(f"{path} is damaged: it is no JSON object")
+    return document
+
+
 def damage(folder: Path) -> str | None:
     """The first mismatch of a folder with its manifest, in words; None if there is none."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        manifest = read_object(folder / MANIFEST)
+    except OSError:
         return "it was not finished"
+    except CheckpointError:
+        return f"{MANIFEST} is damaged"
     for name, expected in manifest.items():
         path = folder / name
         if not path.is_file():
@@ -137,7 +156,7 @@ def remove_written(folder: Path) -> None:
     if folder.is_symlink() or not folder.is_dir():
         return
     with suppress(OSError, ValueError):
-        for name in json.loads((folder / MANIFEST).read_text(encoding="utf-8")):
+        for name in read_object(folder / MANIFEST):
             (folder / name).unlink(missing_ok=True)
         (folder / MANIFEST).unlink()
     with suppress(OSError):
@@ -172,8 +191,7 @@ def last_sound_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
 def best_checkpoint(path: Path) -> Path:
     """The checkpoint with the best validation up to `path`, in the same folder."""
     try:
-        state = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        step = int(state["best_global_step"])
+        step = int(read_object(path / "trainer_state.json")["best_global_step"])
     except (OSError, ValueError, KeyError, TypeError):
         return path
     return path.with_name(f"checkpoint-{step}")

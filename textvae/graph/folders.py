@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textvae.checkpoints import CheckpointError
+from textvae.console import quoted
 from textvae.data.errors import nearest_name
 from textvae.graph.registration import MODEL_TYPE
 
@@ -52,7 +53,7 @@ def read_document(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{CONFIG} is not a valid JSON file") from None
     kind = document.get("model_type")
     if kind != MODEL_TYPE:
-        raise CheckpointError(f"{folder} holds a {kind!r} model, not one of ours")
+        raise CheckpointError(f"{folder} holds a {quoted(kind)} model, not one of ours")
     return document
 
 

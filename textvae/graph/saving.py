@@ -1,6 +1,6 @@
 """A model as files: its config and its weights, in one file or in shards, written and read."""
 
-import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -10,7 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from textvae.checkpoints import CheckpointError
+from textvae.checkpoints import CheckpointError, read_object
+from textvae.console import quoted
 from textvae.graph.config import VAEConfig
 from textvae.graph.folders import read_document
 from textvae.graph.model import VAE
@@ -54,9 +55,9 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     if (folder / WEIGHTS).exists() or not (folder / INDEX).exists():
         return load_file(folder / WEIGHTS)
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        index = read_object(folder / INDEX)
         files = list(dict.fromkeys(index["weight_map"].values()))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise ValueError(f"{INDEX} is not a valid index") from None
     weights: dict[str, Tensor] = {}
     for file in files:
@@ -106,7 +107,12 @@ def read_config(folder: Path) -> VAEConfig:
     try:
         return VAEConfig(**{name: document[name] for name in VAEConfig.names() if name in document})
     except StrictDataclassError as error:
-        raise ValueError(f"config.json: {' '.join(str(error).split())}") from None
+        # The message of the library has the value, however long, and every type that is allowed.
+        field = re.search(r"field '(\w+)'", str(error))
+        name = field[1] if field else "a value"
+        raise ValueError(
+            f"config.json: {name} is of another type (got {quoted(document.get(name))})"
+        ) from None
 
 
 def weight_mismatches(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:

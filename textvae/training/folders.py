@@ -14,6 +14,7 @@ from textvae.checkpoints import (
     CheckpointError,
     is_partial,
     last_sound_checkpoint,
+    read_object,
     remove_written,
     write_file,
 )
@@ -276,14 +277,18 @@ def saved_recipe(folder: Path) -> Recipe:
     data = document.get("data") if isinstance(document, dict) else None
     if isinstance(data, dict) and not data.keys() & FORMER_SPLIT.keys():
         data |= FORMER_SPLIT
-    return read_recipe(document, read_state(folder).get("recipe", folder.name))
+    return read_recipe(document, str(read_state(folder).get("recipe", folder.name)))
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """The contents of a run's `run.json`; empty when it is missing."""
+    """The contents of a run's `run.json`; empty when it is missing.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
     try:
-        return json.loads((folder / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_object(folder / STATE)
+    except OSError:
         return {}
 
 

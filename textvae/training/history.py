@@ -1,10 +1,9 @@
 """The record of a finished training: its steps, its KL weight, its validations."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from textvae.checkpoints import checkpoints
+from textvae.checkpoints import checkpoints, read_object
 from textvae.evaluation.verdict import FORESEEABLE, TrainingRecord
 from textvae.objectives import Objective
 from textvae.objectives.schedules import Schedule
@@ -20,8 +19,7 @@ def training_of(model: str | Path) -> TrainingRecord | None:
     """The record of a run, stored or from its newest checkpoint; None where neither has one."""
     folder = Path(model)
     try:
-        stored = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-        return TrainingRecord.read(stored["training"])
+        return TrainingRecord.read(read_object(folder / RESULTS)["training"])
     except (OSError, ValueError, KeyError, TypeError):
         return record_of_checkpoint(folder)
 
@@ -30,7 +28,7 @@ def record_of_checkpoint(folder: Path) -> TrainingRecord | None:
     """The record in the newest checkpoint of a run; None where there is none."""
     for checkpoint in reversed(checkpoints(folder / "checkpoints")):
         try:
-            state = json.loads((checkpoint / TRAINER_STATE).read_text(encoding="utf-8"))
+            state = read_object(checkpoint / TRAINER_STATE)
             return record_of(state, planned_kl_weight(folder))
         except (OSError, ValueError, KeyError, TypeError):
             continue

@@ -1,12 +1,11 @@
 """More epochs for a run that has begun: whether it can go on, and how to train on if not."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textvae.checkpoints import checkpoints
+from textvae.checkpoints import checkpoints, read_object
 from textvae.config import TrainingConfig
 from textvae.recipes import Recipe
 
@@ -132,8 +131,7 @@ def how_to_train_longer(recipe: Recipe, folder: Path) -> str:
 def newest_state(folder: Path) -> Mapping[str, Any]:
     """The state of transformers in the newest checkpoint of a run; empty where there is none."""
     try:
-        path = checkpoints(folder / "checkpoints")[-1] / "trainer_state.json"
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_object(checkpoints(folder / "checkpoints")[-1] / "trainer_state.json")
     except (IndexError, OSError, ValueError):
         return {}
 

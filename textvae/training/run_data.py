@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from textvae.checkpoints import CheckpointError, read_object
 from textvae.config import OLD_METRICS, DataConfig, ImageDataConfig
 from textvae.data.fields import Fields
 from textvae.data.held_out import PURPOSE, ByContent
@@ -279,12 +280,21 @@ def entropy_of(model: str, data: str | None) -> dict[str, float]:
 
 
 def stored_metrics(model: str) -> dict[str, Any]:
-    """The held-out metrics that a run's training ended with; empty when there are none."""
+    """The held-out metrics that a run's training ended with; empty when there are none.
+
+    Raises:
+        CheckpointError: the file that holds them is damaged.
+    """
+    path = Path(model) / RESULTS
     try:
-        stored = json.loads((Path(model) / RESULTS).read_text(encoding="utf-8"))
-        return metrics_of(stored)
-    except (OSError, ValueError, KeyError, TypeError):
+        metrics = metrics_of(read_object(path))
+    except OSError:
         return {}
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{path} is damaged: it holds no metrics") from None
+    if not {"dimensions", "kl"} <= metrics.keys():
+        raise CheckpointError(f"{path} is damaged: it holds no metrics of a model")
+    return metrics
 
 
 def metrics_of(stored: Mapping[str, Any]) -> dict[str, Any]:
