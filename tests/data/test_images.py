@@ -1,16 +1,12 @@
 """Images from every source, as fields; errors of one line."""
 
-import gzip
-import io
-import struct
-import zipfile
-
 import numpy as np
 import pytest
 import torch
 from conftest import ids
 from PIL import Image
 from pydantic import ValidationError
+from support.pictures import pictures, png_bytes, write_idx, write_png, write_zip
 
 from textvae.config import ImageDataConfig
 from textvae.data.batching import Sentences, ShuffledBatches
@@ -24,33 +20,6 @@ from textvae.vocabulary import MISSING
 def config(source=None, **settings):
     given = None if source is None else str(source)
     return ImageDataConfig(modality="image", source=given, **settings)
-
-
-def pictures(count=10, height=6, width=5, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (count, height, width), np.uint8)
-
-
-def write_idx(path, array):
-    data = b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    data += array.tobytes()
-    path.write_bytes(gzip.compress(data) if path.name.endswith(".gz") else data)
-
-
-def write_png(path, array):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)
-
-
-def png_bytes(array):
-    data = io.BytesIO()
-    Image.fromarray(array).save(data, "png")
-    return data.getvalue()
-
-
-def write_zip(path, files):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
 
 
 def test_the_digits_are_split_without_overlap():

@@ -13,7 +13,10 @@ from pathlib import Path
 from textvae.data.errors import DataError, first_line
 from textvae.data.splits import SPLITS
 
-SPLIT_WORDS = {word: split for split, words in SPLITS.items() for word in words} | {"t10k": "test"}
+SPLIT_WORDS = {word: split for split, words in SPLITS.items() for word in words} | {
+    "t10k": "test",
+    "testing": "test",
+}
 """The split of a file, folder or array of images by a word of its name, in lower case."""
 
 HIDDEN = frozenset(

@@ -164,7 +164,8 @@ def hold_out_images(
     division = rule.divide(sketch, len(images), given, permuted_rows)
     names = np.array([division.split_of(*row) for row in enumerate(contents)])
     if "valid" in fractions and "valid" not in names:
-        images_are = "one image" if len(images) == 1 else "images that are all equal"
+        alike = "images that are all equal, or in another split,"
+        images_are = "one image" if len(images) == 1 else alike
         raise DataError(f"{source}: {images_are} cannot be split into train and validation")
     parts = {
         name: (images[names == name], None if labels is None else labels[names == name])
