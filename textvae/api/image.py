@@ -323,7 +323,7 @@ class ImageVAE(TrainedVAE):
         labels = self.labels_of(rows)
         return self.decode(np.asarray(self.encode(rows)), None if labels is None else list(labels))
 
-    def labels_of(self, rows: Fields) -> Sequence[int] | None:
+    def labels_of(self, rows: Fields) -> np.ndarray | None:
         """The labels of rows; None for a model without label fields."""
         if not self.label_fields:
             return None

@@ -349,7 +349,7 @@ def contents_text(source: str, splits: Mapping[str, Split], names: Sequence[str]
         train = splits["train"][1]
         trained = set() if train is None else set(train.tolist())
         unseen = set(labels.tolist()) - trained - {MISSING}
-        shown = [names[number] if names else str(number) for number in sorted(unseen)]
+        shown = [str(names[number] if names else number) for number in sorted(unseen)]
         text += f"; only outside train: {listed(shown)}" if shown and trained else ""
     for split, part in zip(splits, known, strict=True):
         missing = int((part == MISSING).sum())
