@@ -82,7 +82,8 @@ def test_sixteen_bits_are_scaled_by_the_range_of_the_set(most, shift, ending, tm
         write_png(tmp_path / f"{number}.{ending}", image)
     found = source(tmp_path)
     assert np.array_equal(found.splits["train"][0][:, 0], wide >> shift), "dark ones stay dark"
-    assert f"4 pictures of {8 + shift} bits" in "\n".join(found.notes)
+    said = f"pixels up to {most:,}: {8 + shift} bits are scaled to 8"
+    assert said in "\n".join(found.notes)
     again = shown(tmp_path / f"1.{ending}", **found.view.facts)
     assert np.array_equal(again[0], wide[1] >> shift), "one file is read as the set was"
 

@@ -320,8 +320,9 @@ class ImageVAE(TrainedVAE):
     ) -> np.ndarray:
         """The mean image at each posterior mean, (N, C, H, W)."""
         rows = self.rows(images, labels)
-        labels = self.labels_of(rows)
-        return self.decode(np.asarray(self.encode(rows)), None if labels is None else list(labels))
+        numbers = self.labels_of(rows)
+        given = None if numbers is None else list(numbers)
+        return self.decode(np.asarray(self.encode(rows)), given)
 
     def labels_of(self, rows: Fields) -> np.ndarray | None:
         """The labels of rows; None for a model without label fields."""

@@ -93,7 +93,9 @@ def found_text(tree: FileTree) -> str:
     """What a tree without images holds, and which file of it can be given."""
     text = f"found: {listed(tree.files) or 'no file'}"
     readable = [name for name in tree.files if name.lower().endswith((".npz", ".zip"))]
-    return f"{text}; give one of them, as {tree.where}/{readable[0]}" if readable else text
+    if readable and Path(tree.where).is_dir():
+        return f"{text}; give one of them, as {tree.where}/{readable[0]}"
+    return text
 
 
 def left_out_notes(tree: FileTree, used: Iterable[str]) -> list[str]:
@@ -265,7 +267,8 @@ def places_of(where: str, pictures: Sequence[str]) -> list[Place]:
     if named and others:
         raise DataError(
             f"{where}: the folder {named[0]} is named by a split, and {listed(others)} beside it "
-            "are not: put classes into the folders of splits, or rename it if it is a class"
+            "are not: put classes into the folders of splits and others elsewhere, or rename it if "
+            "it is a class"
         )
     if named:
         refuse_twice(where, named)

@@ -110,7 +110,8 @@ def counts_text(values: np.ndarray, names: Sequence[str]) -> str:
     counts = np.bincount(values[values != MISSING], minlength=len(names)).tolist()
     rows = [f"{name} ({count:,})" for name, count in zip(names, counts, strict=True) if count]
     more = ", ..." if len(rows) > SHOWN_CLASSES else ""
-    text = f"{len(names):,} classes: {', '.join(rows[:SHOWN_CLASSES])}{more}"
+    classes = "class" if len(names) == 1 else "classes"
+    text = f"{len(names):,} {classes}: {', '.join(rows[:SHOWN_CLASSES])}{more}"
     absent = [name for name, count in zip(names, counts, strict=True) if not count]
     return f"{text}; none of {listed(absent)}" if absent else text
 

@@ -162,7 +162,10 @@ class PictureSet:
             for number, pixels in enumerate(self.pixels):
                 if pixels.dtype != np.uint8:
                     self.pixels[number] = eight_bits(pixels, bits)
-            notes.append(f"{self.where}: {len(wide):,} pictures of {bits} bits, scaled to 8")
+            notes.append(
+                f"{self.where}: {len(wide):,} pictures have over 8 bits, and pixels up to "
+                f"{value_range(wide)[1]:,.0f}: {bits} bits are scaled to 8"
+            )
         grey = sum(len(pixels) == 1 for pixels in self.pixels)
         if 0 < grey < len(self.pixels):
             notes.append(
