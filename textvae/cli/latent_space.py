@@ -27,6 +27,7 @@ from textvae.cli.options import (
     check_data,
 )
 from textvae.cli.sources import (
+    data_section,
     grey_images,
     held_out,
     own_label_column,
@@ -263,6 +264,7 @@ def reduce(
     """
     from textvae.analysis.classification import images_and_labels, training_images
     from textvae.analysis.dimension_reduction import (
+        AUTOENCODERS,
         autoencoder_rows,
         dimension_reduction_text,
         linear_rows,
@@ -271,7 +273,8 @@ def reduce(
 
     if set_ and not autoencoders:
         raise ValueError("--set is for --autoencoders: linear codes have no recipe")
-    corpus = grey_images(data)
+    corpus = grey_images(data, data_section(next(iter(AUTOENCODERS.values())), set_ or []))
+    print_notes(corpus.notes)
     train, test = training_images(corpus), images_and_labels(corpus.test or corpus.valid)
     linear = linear_rows(train, test, dim or [2, 20])
     trained: list[dict[str, Any]] = []

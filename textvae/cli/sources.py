@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textvae.console import say
 
@@ -60,9 +60,25 @@ def source_name(model: str, data: str | None) -> str:
     return "the shipped corpus" if source is None else Path(source).name
 
 
-def grey_images(source: str | None) -> "ImageCorpus":
-    """The images of a source as they are; scikit-learn's digits when none is given."""
+def data_section(recipe: str, overrides: Sequence[str]) -> Any:
+    """The data section of a recipe with overrides."""
+    from textvae.recipes import load_recipe
+
+    return load_recipe(recipe, overrides).data
+
+
+def grey_images(source: str | None, section: Any) -> "ImageCorpus":
+    """The images of a source in grey levels; scikit-learn's digits when none is given.
+
+    Args:
+        source: folder, file or hub name.
+        section: the data section whose background, size and inversion count; of texts, none does.
+    """
     from textvae.config import ImageDataConfig
     from textvae.data.images import read_image_corpus
 
-    return read_image_corpus(ImageDataConfig(modality="image", source=source))
+    config = ImageDataConfig(modality="image", source=source)
+    if isinstance(section, ImageDataConfig):
+        keys = ("background", "size", "invert", "image_column", "label_column")
+        config = config.model_copy(update={key: getattr(section, key) for key in keys})
+    return read_image_corpus(config)
