@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from textvae.config import OLD_METRICS, DataConfig, ImageDataConfig
+from textvae.corpus.files import entropy_in
 from textvae.data.fields import Fields
 from textvae.data.held_out import PURPOSE, ByContent
 from textvae.data.images import ImageCorpus, read_image_corpus, read_image_split
@@ -271,11 +272,8 @@ def entropy_of(model: str, data: str | None) -> dict[str, float]:
             folder = text_data_config(model).source or str(shipped("data"))
         except ValueError:
             return {}
-    path = Path(folder) / "corpus.json"
-    if not path.is_file():
-        return {}
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    return {"entropy": float(stored["entropy_nats_per_sentence"])}
+    entropy = entropy_in(Path(folder))
+    return {} if entropy is None else {"entropy": entropy}
 
 
 def stored_metrics(model: str) -> dict[str, Any]:
