@@ -54,7 +54,7 @@ def listed(names: Iterable[str]) -> str:
     >>> listed(["id", "", "label"])
     "id, '', label"
     """
-    every = list(names)
+    every = list(map(str, names))
     plain = (name if name.strip() and name.isprintable() else repr(name) for name in every)
     first = ", ".join(name[:LONGEST_NAME] for name in itertools.islice(plain, MOST_NAMED))
     return first + (", ..." if len(every) > MOST_NAMED else "")
@@ -73,9 +73,7 @@ def column_name(where: str, columns: Collection[str] | Iterable[str], wanted: st
     """
     names = columns if isinstance(columns, dict) else list(columns)
     if wanted not in names:
-        known = ", ".join(str(name)[:30] for name in list(names)[:20])
-        known += ", ..." if len(names) > 20 else ""
-        raise DataError(f"{where}: no column {wanted!r} (known: {known or 'none'})")
+        raise DataError(f"{where}: no column {wanted!r} (known: {listed(names) or 'none'})")
     if isinstance(names, list) and (times := names.count(wanted)) > 1:
         many = "twice" if times == 2 else f"{times} times"
         raise DataError(f"{where}: the column {wanted!r} stands {many}; rename or remove one")

@@ -364,13 +364,25 @@ def label_of(cell: Any, where: str) -> str:
         cell = int(cell)  # a column of whole numbers with blanks, as pandas writes it
     if not isinstance(cell, str | int):
         raise DataError(f"{where}: a label is text or a whole number (got {shown(cell)})")
+    if isinstance(cell, str) and len(cell) > MAX_CHARS:
+        raise DataError(f"{where}: a label of {len(cell)} characters, at most {MAX_CHARS}")
     return str(cell).strip()
 
 
 def note_blank(notes: list[str], name: str, blank: int, unit: str) -> None:
     """Add a note on the rows without a text, if there are some."""
     if blank:
-        notes.append(f"{name}: skipped {blank} blank {unit}{'s' if blank > 1 else ''}")
+        notes.append(f"{name}: skipped {blank_rows(blank, unit)}")
+
+
+def blank_rows(blank: int, unit: str) -> str:
+    """A number of blank rows in words.
+
+    >>> blank_rows(1, "line"), blank_rows(2000, "entry")
+    ('1 blank line', '2,000 blank entries')
+    """
+    plural = unit if blank == 1 else f"{unit}s".replace("ys", "ies")
+    return f"{blank:,} blank {plural}"
 
 
 def path_of(source: str | os.PathLike[str]) -> Path:
@@ -467,6 +479,6 @@ def stripped(
         else:
             blank += 1
     if empty:
-        content = f"{blank} blank {unit}s" if blank else "empty"
+        content = blank_rows(blank, unit) if blank else "empty"
         raise DataError(f"{name}: holds no text ({content})")
     note_blank(notes, name, blank, unit)

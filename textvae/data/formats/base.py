@@ -145,7 +145,7 @@ def read_rows(path: Path, columns: Sequence[str], notes: list[str]) -> Iterator[
     except MemoryError as error:
         raise DataError(f"{path}: does not fit in memory; split it into shards") from error
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
+        raise DataError(f"{path}: {error.strerror or first_line(error)}") from error
     except Exception as error:  # whatever a parser raises on a file of someone else
         problem = f"{type(error).__name__}: {first_line(error)}"
         raise DataError(f"{path}: is no readable {format.name} file ({problem})") from error

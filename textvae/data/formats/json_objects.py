@@ -17,8 +17,8 @@ from textvae.data.formats.base import Format, Row, register
 from textvae.data.formats.txt import iter_lines
 from textvae.data.python_texts import SURROGATE
 
-MAX_JSON = 2**29
-"""Bytes of the largest JSON value, 512 MiB: it is read as a whole and takes a multiple of that."""
+MAX_JSON = 2**28
+"""Bytes of the largest JSON value, 256 MiB: it is read as a whole and takes a multiple of that."""
 
 MOST_KEYS = 1000
 """Different keys that are counted for the note on those that are not used."""
@@ -224,7 +224,9 @@ def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise RepeatedKeyError(f"the key {key[:40]!r} stands twice in {shown(entry)}")
+                raise RepeatedKeyError(
+                    f"the key {key[:40]!r} stands twice in one object, {shown(entry)}"
+                )
             seen.add(key)
     return entry
 
