@@ -27,7 +27,7 @@ def entrances(model):
         "nearest": lambda given: model.nearest("the dog", given),
         "evaluate": lambda given: model.evaluate(given, samples=2).nll,
         "positions": lambda given: model.positions(given).loss.tolist(),
-        "recovery": lambda given: model.recovery(given),
+        "recovery": lambda given: model.recovery(given).count.tolist(),
         "shuffled": lambda given: model.positions_with_shuffled_latents(given)[1].loss.tolist(),
         "is_collapsed_for": model.is_collapsed_for,
         "sklearn": LatentFeatures(model).transform,

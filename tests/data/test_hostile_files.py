@@ -67,7 +67,7 @@ def test_any_content_is_read_or_refused_by_name(tmp_path, suffix, content):
     assert not readable or plain == ".txt" or (content, plain) in READABLE
 
 
-@pytest.mark.parametrize("counts", ["1:2000000000", "1:99999 1:1", " ".join(["1:30000"] * 2)])
+@pytest.mark.parametrize("counts", [" ".join(["1:30000"] * 2), "1:99999 1:1", "1:2000000000"])
 def test_a_bag_of_too_many_words_takes_no_memory(tmp_path, counts):
     (tmp_path / "vocab.txt").write_text("word\n")
     path = tmp_path / "t.feat"
