@@ -190,12 +190,12 @@ def no_panic(call: Callable[..., T], *arguments: Any) -> T:
     """The result of a call of tokenizers, whose panic is no Exception in Python.
 
     Raises:
-        ValueError: it panics, on a damaged tokenizer for instance.
+        ValueError: it panics or raises a bare Exception, on a damaged tokenizer for instance.
     """
     try:
         return call(*arguments)
     except BaseException as error:
-        if type(error).__name__ != "PanicException":
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
             raise
         raise ValueError(f"the tokenizer failed: {first_line(error)}") from None
 
@@ -205,7 +205,7 @@ def decode_ids(tokenizer: AnyTokenizer, ids: Iterable[int]) -> str:
     before_eos = itertools.takewhile(lambda i: i != EOS, map(int, ids))
     tokens = [i for i in before_eos if i not in (PAD, BOS)]
     # Not skip_special_tokens=True: that deletes the unk words too.
-    return tokenizer.backend_tokenizer.decode(tokens, skip_special_tokens=False)
+    return no_panic(tokenizer.backend_tokenizer.decode, tokens, False)
 
 
 def count_words(text: str) -> int:

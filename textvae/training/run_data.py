@@ -151,7 +151,7 @@ def held_out_labels(
     """
     notes = [] if notes is None else notes
     if data is not None:
-        columns = {"text_column": text_column, "label_column": label_column}
+        columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column}
         found = read_labelled(data, **columns, partly=True, notes=notes)
         split = next(split for split in ("test", "valid", "train") if split in found)
         if Path(data).expanduser().is_dir():
@@ -172,7 +172,7 @@ def training_labels(model: str, data: str | None, text_column: str, label_column
         DataError: as `held_out_labels`.
     """
     if data is not None:
-        columns = {"text_column": text_column, "label_column": label_column}
+        columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column}
         found = read_labelled(data, **columns, partly=True)
         if "train" in found and len(found) > 1:
             return known_rows(*found["train"])

@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from textvae.data.errors import DataError, note_once
 from textvae.data.formats.base import Format, Row, register
@@ -54,7 +54,7 @@ def iter_lines(
         note_once(notes, f"{path}: byte order marks of joined files: {', '.join(parts)}")
 
 
-def utf8_lines(path: Path, file: IO[Any], most: int) -> Iterator[tuple[int, str]]:
+def utf8_lines(path: Path, file: Any, most: int) -> Iterator[tuple[int, str]]:
     """The numbered lines of an open file in UTF-8."""
     for number, raw in enumerate(iter(partial(file.readline, most + 1), b""), start=1):
         check_line(path, number, raw, b"\0", most)
@@ -65,7 +65,7 @@ def utf8_lines(path: Path, file: IO[Any], most: int) -> Iterator[tuple[int, str]
             raise DataError(f"{path}: line {number}: invalid UTF-8, {byte}") from error
 
 
-def utf16_lines(path: Path, file: IO[Any], most: int) -> Iterator[tuple[int, str]]:
+def utf16_lines(path: Path, file: Any, most: int) -> Iterator[tuple[int, str]]:
     """The numbered lines of an open file in UTF-16, whose byte order mark is not given."""
     lines, number = io.TextIOWrapper(file, "utf-16", newline="\n"), 0
     try:
