@@ -188,7 +188,9 @@ def control_accuracy(
     folder = located(model, named)
 
     def texts(vae: "SentenceVAE") -> dict[str, Any]:
-        labelled = real_texts(folder, data, text_column, label_column)
+        notes: list[str] = []
+        labelled = real_texts(folder, data, text_column, label_column, notes)
+        print_notes(notes)
         return text_control_accuracy(vae, *labelled, count, seed, temperature)
 
     def images(vae: "ImageVAE") -> dict[str, Any]:

@@ -30,6 +30,7 @@ from textvae.cli.sources import (
     data_section,
     grey_images,
     held_out,
+    held_out_with_labels,
     own_label_column,
     print_notes,
     print_unknown_words,
@@ -195,13 +196,13 @@ def plot_texts(
 ) -> None:
     """Write the scatter plot of held-out texts, and print where it is."""
     from textvae.analysis.text_latents import POINTS, TextLatents, text_latents_text
-    from textvae.training.run_data import held_out_labels, subset
+    from textvae.training.run_data import subset
 
     if label_column is not None and colour not in (None, "label"):
         raise ValueError(f"--label-column is for --colour label (got --colour {colour})")
     column = own_label_column(folder, data) if label_column is None else label_column
     if colour in (None, "label") and column is not None:
-        rows = list(zip(*held_out_labels(folder, data, text_column, column), strict=True))
+        rows = list(zip(*held_out_with_labels(folder, data, text_column, column), strict=True))
         colour = "label"
     else:
         rows = [(text, "") for text in held_out(folder, data, text_column)]

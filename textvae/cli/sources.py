@@ -9,6 +9,7 @@ from textvae.console import say
 if TYPE_CHECKING:
     from textvae.api.sentence import SentenceVAE
     from textvae.data.images import ImageCorpus
+    from textvae.data.readers import Labelled
 
 
 def print_notes(notes: Iterable[str]) -> None:
@@ -30,11 +31,33 @@ def held_out(model: str, data: str | None, text_column: str) -> list[str]:
     """
     from textvae.training.run_data import held_out_texts
 
-    if data is None and text_column != "text":
-        raise ValueError("--text-column goes with --data: a run remembers its own")
+    check_text_column(data, text_column)
     texts, notes = held_out_texts(model, data, text_column)
     print_notes(notes)
     return texts
+
+
+def held_out_with_labels(
+    model: str, data: str | None, text_column: str, label_column: str
+) -> "Labelled":
+    """`held_out` with the label of each text, blank where there is none."""
+    from textvae.training.run_data import held_out_labels
+
+    check_text_column(data, text_column)
+    notes: list[str] = []
+    rows = held_out_labels(model, data, text_column, label_column, notes)
+    print_notes(notes)
+    return rows
+
+
+def check_text_column(data: str | None, text_column: str) -> None:
+    """Refuse a column without the data that contains it.
+
+    Raises:
+        ValueError: no data is named.
+    """
+    if data is None and text_column != "text":
+        raise ValueError("--text-column goes with --data: a run remembers its own")
 
 
 def print_unknown_words(vae: "SentenceVAE", texts: Sequence[str]) -> None:

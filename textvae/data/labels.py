@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from textvae.data.errors import shown
 from textvae.data.fields import Column, Fields, Labels
 from textvae.data.file_trees import listed, natural_key
 from textvae.data.texts import DataError
@@ -45,10 +46,13 @@ def numbered(labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
     """The index of each label among the names, (N,), int64; -1 for the empty string.
 
     Raises:
-        DataError: a label that is not among them.
+        DataError: a label that is not among them, or is no string.
     """
     indices = {"": MISSING} | {name: index for index, name in enumerate(names)}
-    for label in labels:
+    for number, label in enumerate(labels):
+        if not isinstance(label, str):
+            allowed = "must be a string, empty where there is no label"
+            raise DataError(f"labels[{number}]: {allowed} (got {shown(label)})")
         if label not in indices:
             raise DataError(f"unknown label {label!r} {suggest(label, names)}")
     return np.array([indices[label] for label in labels], np.int64)
