@@ -268,3 +268,9 @@ def test_nothing_is_removed_behind_a_link(tmp_path):
     (tmp_path / "tokenizer").symlink_to(folder)
     remove_written(tmp_path / "tokenizer")
     assert names(folder) == {"a.json", "manifest.json"}
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path):
+    with pytest.raises(FileNotFoundError) as missing:
+        write_file(tmp_path / "none/run.json", "new")
+    assert missing.value.filename == str(tmp_path / "none/run.json")
