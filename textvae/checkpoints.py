@@ -1,19 +1,85 @@
-"""Folders written atomically, with a manifest that reveals damage."""
+"""Files and folders written atomically, with a manifest that reveals damage."""
 
 import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MANIFEST = "manifest.json"
+PARTIAL = ".part"
+"""Ending of the name of a file that is being written."""
 
 
 class CheckpointError(ValueError):
     """A folder without a model of this package, or a damaged one."""
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A path to write at, in the folder of `path`; the whole file replaces `path` at the end.
+
+    Whatever happens meanwhile, `path` is the old file or the new one: the new one is on the disk
+    before it gets the name. A link stays, and what it refers to is replaced. A pipe or a device
+    cannot be replaced and is written to as it is.
+
+    Raises:
+        OSError: the file cannot be written, or `path` is a folder.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    target = Path(os.path.realpath(path))
+    # Of another process, or of a killed one, is the same name but for the random part.
+    partial = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}{PARTIAL}")
+    try:
+        yield partial
+        sync(partial)
+        partial.replace(target)
+        sync(target.parent)
+    except OSError as error:
+        if error.filename == str(partial):
+            error.filename = str(path)  # the name that the user knows
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: str) -> None:
+    """Write a text as UTF-8, see `atomic_file`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with atomic_file(path) as partial:
+        partial.write_bytes(content.encode("utf-8"))
+
+
+def is_partial(name: str, of: str) -> bool:
+    """Whether a file's name is one that a killed `atomic_file` left of another."""
+    return name.startswith(f".{of[:40]}.") and name.endswith(PARTIAL)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: the disk is full or fails.
+    """
+    if not path.is_dir():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        return
+    with suppress(PermissionError):  # Windows opens no folders
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def digest(path: Path) -> str:
@@ -23,17 +89,18 @@ def digest(path: Path) -> str:
 
 
 def write_manifest(folder: Path) -> None:
-    """Write the manifest of a finished folder: the name and SHA-256 of every file in it."""
-    incoming = folder / f".{MANIFEST}"
-    # An interrupted call may have left `incoming` there.
-    incoming.unlink(missing_ok=True)
+    """Write the manifest of a finished folder: the name and SHA-256 of every file in it.
+
+    The files are on the disk before it is.
+    """
+    # An interrupted call may have left them there.
+    for left in folder.glob(f".{MANIFEST}*"):
+        left.unlink()
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    for path in files:
+        sync(path)
     manifest = {str(p.relative_to(folder)): digest(p) for p in files}
-    with incoming.open("w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    incoming.replace(folder / MANIFEST)
+    write_file(folder / MANIFEST, json.dumps(manifest, indent=1))
 
 
 def damage(folder: Path) -> str | None:
@@ -52,13 +119,33 @@ def damage(folder: Path) -> str | None:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder atomically: its name never refers to a part of it."""
-    if folder.exists():
+    """Remove a folder atomically: its name never refers to a part of it.
+
+    Of a link the link alone is removed.
+    """
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
         leaving = folder.with_name(".leaving")
         # An interrupted call may have left `leaving` there.
         shutil.rmtree(leaving, ignore_errors=True)
         folder.rename(leaving)
         shutil.rmtree(leaving, ignore_errors=True)
+
+
+def remove_written(folder: Path) -> None:
+    """Remove the files that a folder's manifest names, and the folder if it is empty then.
+
+    What others put there stays; of a link nothing is removed.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    with suppress(OSError, ValueError):
+        for name in json.loads((folder / MANIFEST).read_text(encoding="utf-8")):
+            (folder / name).unlink(missing_ok=True)
+        (folder / MANIFEST).unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -127,6 +214,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         write_manifest(incoming)
         for path in sorted(incoming.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
             path.replace(folder / path.name)
+        sync(folder)
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
 
@@ -144,5 +232,6 @@ def put_in_place(folder: Path) -> Iterator[Path]:
         write_manifest(saving / folder.name)
         discard(folder)
         (saving / folder.name).rename(folder)
+        sync(folder.parent)
     finally:
         shutil.rmtree(saving, ignore_errors=True)

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from textvae.console import quoted
 from textvae.registry import suggest
 
 
@@ -356,7 +357,9 @@ class TrainingConfig(Section):
     def _trackers_are_known(cls, names: list[str]) -> list[str]:
         unknown = next((name for name in names if name not in TRACKERS), None)
         if unknown is not None:
-            raise ValueError(f"unknown tracker {unknown!r} {suggest(unknown, [*TRACKERS, 'none'])}")
+            raise ValueError(
+                f"unknown tracker {quoted(unknown)} {suggest(unknown, [*TRACKERS, 'none'])}"
+            )
         return list(dict.fromkeys(names))
 
     @model_validator(mode="after")
@@ -470,14 +473,14 @@ def section_problems(error: ValidationError, path: str, fields: Iterable[str]) -
             lines.append(f"{where}: missing")
         else:
             message = mistake["msg"].removeprefix("Value error, ")
-            lines.append(f"{where}: {message} (got {mistake['input']!r})")
+            lines.append(f"{where}: {message} (got {quoted(mistake['input'])})")
     return lines
 
 
 def read_section(section: type[S], values: Any, path: str) -> tuple[S | None, list[str]]:
     """A section from its values, or the mistakes in them, one line each."""
     if not isinstance(values, Mapping):
-        return None, [f"{path}: must be a mapping (got {values!r})"]
+        return None, [f"{path}: must be a mapping (got {quoted(values)})"]
     try:
         return section.model_validate(dict(values)), []
     except ValidationError as error:

@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textvae.checkpoints import atomic_file
+
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.figure import Figure
 
 
 MEAN_OF_RUNS = "model, mean of the runs; bars: smallest to largest"
@@ -17,6 +20,12 @@ TITLE = 80
 """Characters of a line of the title above points."""
 DOTS_PER_INCH, CHARACTER = 100, 7
 """Resolution of grids of images, and pixels of a character in their labels."""
+
+
+def write_figure(figure: "Figure", out: Path, dpi: int) -> None:
+    """Write a figure as a PNG file, see `atomic_file`."""
+    with atomic_file(out) as partial:
+        figure.savefig(partial, dpi=dpi, format="png")
 
 
 def plot_positions(result: Mapping[str, Any], title: str, out: Path) -> None:
@@ -79,7 +88,7 @@ def plot_positions(result: Mapping[str, Any], title: str, out: Path) -> None:
     rows[-1][0].set_ylabel("texts")
     rows[-1][0].set_xlabel("token position (1 is the first)")
     rows[-1][1].set_xlabel("from the end (1 is the end of sentence)")
-    figure.savefig(out, dpi=150)
+    write_figure(figure, out, 150)
 
 
 def draw(
@@ -142,7 +151,7 @@ def plot_rate_distortion(
     axes.set_xlabel("rate: KL (nats)")
     axes.set_ylabel("distortion: reconstruction loss (nats)")
     figure.legend(loc="outside right upper", fontsize=8)
-    figure.savefig(out, dpi=150)
+    write_figure(figure, out, 150)
 
 
 def group_style(number: int) -> dict[str, Any]:
@@ -192,7 +201,7 @@ def plot_scatter(
         rest = [handles.pop(0)] if groups.min() < 0 else []
         settings: dict[str, Any] = {"fontsize": 8, "markerscale": 8 / size, "title": legend}
         figure.legend(handles=handles + rest, loc="outside right upper", **settings)
-    figure.savefig(out, dpi=150)
+    write_figure(figure, out, 150)
 
 
 def plot_values(
@@ -224,7 +233,7 @@ def plot_values(
     )
     figure.colorbar(dots, label=name, extend="max" if values.max() > highest else "neither")
     finish_axes(axes, axes_names, title)
-    figure.savefig(out, dpi=150)
+    write_figure(figure, out, 150)
 
 
 def finish_axes(axes: Any, names: Sequence[str], title: str) -> None:
@@ -278,7 +287,7 @@ def plot_ellipses(
         figure.legend(
             handles=handles, loc="outside right upper", fontsize=8, markerscale=1.2, title="label"
         )
-    figure.savefig(out, dpi=150)
+    write_figure(figure, out, 150)
 
 
 def plot_grid(
@@ -320,4 +329,4 @@ def plot_grid(
     axes.set_ylabel(axes_names[1], fontsize=8)
     axes.spines[:].set_visible(False)
     figure.text(10 / total, 1 - 8 / tall, "\n".join(lines), fontsize=9, va="top")
-    figure.savefig(out, dpi=DOTS_PER_INCH, format="png")
+    write_figure(figure, out, DOTS_PER_INCH)

@@ -3,14 +3,12 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
-from yaml.constructor import SafeConstructor
 
 from textvae.config import (
     Claim,
@@ -22,6 +20,8 @@ from textvae.config import (
     TrainingConfig,
     read_section,
 )
+from textvae.console import quoted
+from textvae.documents import parse_yaml
 from textvae.registry import SpecError, suggest
 
 if TYPE_CHECKING:
@@ -129,60 +129,6 @@ class Recipe:
         return yaml.safe_dump(self.document(), sort_keys=False, allow_unicode=True, width=100)
 
 
-def mapping_of(loader: Any, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    """The mapping of a node of a YAML text.
-
-    Raises:
-        SpecError: a key stands twice.
-    """
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for position, key in enumerate(keys):
-        if key in keys[:position]:
-            line = node.value[position][0].start_mark.line + 1
-            raise SpecError([f"line {line}: the key {key!r} stands twice"])
-    return SafeConstructor.construct_mapping(loader, node, deep)
-
-
-def recipe_loader(base: Any) -> Any:
-    """A loader of YAML in which 1e-3 is a number and a repeated key is an error."""
-    loader = type("RecipeLoader", (base,), {"construct_mapping": mapping_of})
-    # PyYAML follows YAML 1.1, where a float needs a dot: 1e-3 would be a string.
-    loader.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?([eE][-+]?\d+)$"),
-        list("-+0123456789"),
-    )
-    return loader
-
-
-RecipeLoader = recipe_loader(yaml.SafeLoader)
-FastLoader = recipe_loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-"""Eight times as fast, in C; its messages differ."""
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """The value of a YAML text.
-
-    Raises:
-        SpecError: it is no YAML; `where` and the line are named.
-    """
-    if "\t" not in text:  # of which the fast loader takes more
-        with suppress(Exception):  # read again, for the message
-            return yaml.load(text, Loader=FastLoader)
-    try:
-        return yaml.load(text, Loader=RecipeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        problem = " ".join(str(getattr(error, "problem", error)).split())
-        raise SpecError([f"{where}{line}: {problem}"]) from None
-    except SpecError as error:
-        raise SpecError([f"{where} {problem}" for problem in error.problems]) from None
-    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
-        # What PyYAML lets out of dates and tags (2001-99-99, !!int x) and of deep nesting.
-        raise SpecError([f"{where}: a value is malformed, or nested too deeply"]) from None
-
-
 def shipped_recipes() -> dict[str, Path]:
     """The recipes that come with the package, by name."""
     return {path.stem: path for path in sorted(shipped("configs").glob("*.yaml"))}
@@ -261,7 +207,7 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
     problems += [f"{key}: missing" for key in ("model", "objective") if key not in document]
     model = document.get("model", {})
     if not isinstance(model, Mapping):
-        problems.append(f"model: must be a mapping (got {model!r})")
+        problems.append(f"model: must be a mapping (got {quoted(model)})")
         model = {}
     problems += model_problems(model)
     given = document.get("data", {})
@@ -279,20 +225,20 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
     claims = []
     listed = document.get("claim") or []
     if not isinstance(listed, list):
-        problems.append(f"claim: must be a list of comparisons (got {listed!r})")
+        problems.append(f"claim: must be a list of comparisons (got {quoted(listed)})")
         listed = []
     for number, values in enumerate(listed):
         claim, mistakes = read_section(Claim, values, f"claim.{number}")
         claims.append(claim)
         problems += mistakes
     problems += [
-        f"{key}: must be text (got {document[key]!r})"
+        f"{key}: must be text (got {quoted(document[key])})"
         for key in ("paper", "summary")
         if not isinstance(document.get(key, ""), str)
     ]
     purpose = document.get("purpose")
     if purpose is not None and not (isinstance(purpose, str) and purpose in PURPOSES):
-        problems.append(f"purpose: unknown {purpose!r} {suggest(str(purpose), PURPOSES)}")
+        problems.append(f"purpose: unknown {quoted(purpose)} {suggest(quoted(purpose), PURPOSES)}")
     if problems:
         raise SpecError(problems)
     return Recipe(
@@ -339,14 +285,14 @@ def model_problems(model: Mapping[str, Any]) -> list[str]:
         elif key == "init_range":
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (number and 0 < value < math.inf):
-                problems.append(f"model.{key}: must be a number above 0 (got {value!r})")
+                problems.append(f"model.{key}: must be a number above 0 (got {quoted(value)})")
         elif key == "refinement":
             if value is not None and not isinstance(value, Mapping):
-                problems.append(f"model.{key}: must be a mapping (got {value!r})")
+                problems.append(f"model.{key}: must be a mapping (got {quoted(value)})")
         elif value is not None and not (
             isinstance(value, list) and all(isinstance(node, Mapping) for node in value)
         ):
-            problems.append(f"model.{key}: must be a list of nodes (got {value!r})")
+            problems.append(f"model.{key}: must be a list of nodes (got {quoted(value)})")
     return problems
 
 
@@ -383,7 +329,8 @@ def reading_problems(config: "VAEConfig") -> list[str]:
     """What of a graph needs more than a text to be used on texts, one line each."""
     encoders = [node["name"] for node in config.nodes("encoders")]
     problems = [
-        f"encoders.{node['name']}.field: texts have no field but 'text' (got {node['field']!r})"
+        f"encoders.{node['name']}.field: texts have no field but 'text' "
+        f"(got {quoted(node['field'])})"
         for node in config.nodes("encoders")
         if node["field"] not in ("text", None)
     ]
@@ -405,7 +352,7 @@ def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:
     problems = []
     for node in model.get("decoders") or []:
         spec = node.get("likelihood")
-        kind = Likelihood.kinds.get(spec.get("kind", "")) if isinstance(spec, dict) else None
+        kind = Likelihood.named(spec.get("kind")) if isinstance(spec, dict) else None
         allowed = getattr(kind, "pixels", (pixels,))
         if pixels not in allowed:
             problems.append(
@@ -426,7 +373,9 @@ def apply_override(document: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
-        raise SpecError([f"--set {override!r}: must be key=value, as in --set latents.z.dim=64"])
+        raise SpecError(
+            [f"--set {quoted(override)}: must be key=value, as in --set latents.z.dim=64"]
+        )
     if keys[0] in MODEL_KEYS:
         keys = ["model", *keys]
     value = parse_yaml(text, f"--set {path}")

@@ -12,9 +12,15 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from textvae.console import quoted
+
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
+
+
+LONGEST_NAME = 100
+"""Characters of an unknown name that are compared with the known ones."""
 
 
 class SpecError(ValueError):
@@ -31,7 +37,7 @@ class SpecError(ValueError):
 def suggest(name: str, known: Iterable[str]) -> str:
     """A hint for an unknown name: the nearest known one, then all of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name[:LONGEST_NAME], names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"({hint}known: {', '.join(names) if names else 'none'})"
 
@@ -45,7 +51,7 @@ def check_value(hint: Any, value: Any, path: str) -> list[str]:
         adapter.validate_python(value)
     except ValidationError as error:
         return [
-            f"{'.'.join([path, *map(str, e['loc'])])}: {e['msg']} (got {e['input']!r})"
+            f"{'.'.join([path, *map(str, e['loc'])])}: {e['msg']} (got {quoted(e['input'])})"
             for e in error.errors()
         ]
     return []
@@ -81,6 +87,11 @@ class Component:
             cls.kinds[kind] = cls
 
     @classmethod
+    def named(cls, kind: Any) -> type | None:
+        """The class of a kind; None where a recipe gives an unknown one, or something else."""
+        return cls.kinds.get(kind) if isinstance(kind, str) else None
+
+    @classmethod
     def check(cls, spec: Any, context: Iterable[str] = (), path: str = "") -> list[str]:
         """The mistakes in a specification, one line each; empty when it can be built.
 
@@ -91,11 +102,13 @@ class Component:
         """
         where = path or cls.__name__.lower()
         if not isinstance(spec, Mapping):
-            return [f"{where}: must be a mapping with a 'kind' (got {spec!r})"]
+            return [f"{where}: must be a mapping with a 'kind' (got {quoted(spec)})"]
         kind = spec.get("kind")
-        if not isinstance(kind, str) or kind not in cls.kinds:
-            return [f"{where}.kind: unknown {kind!r} {suggest(str(kind), cls.kinds)}"]
-        parameters, hints = arguments(cls.kinds[kind])
+        chosen = cls.named(kind)
+        if chosen is None:
+            near = suggest(kind if isinstance(kind, str) else "", cls.kinds)
+            return [f"{where}.kind: unknown {quoted(kind)} {near}"]
+        parameters, hints = arguments(chosen)
         supplied = set(context)
         allowed = [name for name in parameters if name not in supplied]
         problems = []

@@ -78,7 +78,7 @@ def test_only_a_chunk_of_texts_is_in_memory(tmp_path):
         tracemalloc.start()
         try:
             write_sentences(tmp_path, tokenizer, map(str, range(count)), math.inf)
-            assert len(Sentences.mapped(tmp_path)) == count
+            assert len(Sentences.mapped(tmp_path, 0)) == count
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

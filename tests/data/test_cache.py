@@ -57,13 +57,12 @@ def test_a_tokenizer_is_trained_once(kind, monkeypatch):
         assert tokenizer_kind(tokenizer) == kind
 
 
-def test_texts_are_encoded_once_and_mapped(tokenizer, monkeypatch):
+def test_texts_are_encoded_once(tokenizer, monkeypatch):
     first = encoded_sentences(tokenizer, TEXTS, fail)
     monkeypatch.setattr(cache, "write_sentences", refuse)
     second = encoded_sentences(tokenizer, TEXTS, fail)
     for found in (first, second):
         assert_same(found, Sentences.encoded(tokenizer, TEXTS))
-        assert isinstance(found.ids.base, np.memmap) and type(found.ids) is np.ndarray
 
 
 def test_every_argument_is_part_of_the_key(tokenizer, folder):
@@ -104,7 +103,7 @@ def test_damaged_files_are_written_anew(tokenizer, folder, damage, monkeypatch):
     assert_same(encoded_sentences(tokenizer, TEXTS, fail), wanted)
 
 
-def test_a_map_outlives_the_cache(tokenizer, folder):
+def test_sentences_outlive_the_cache(tokenizer, folder):
     found = encoded_sentences(tokenizer, TEXTS, fail)
     shutil.rmtree(folder)
     assert_same(found, Sentences.encoded(tokenizer, TEXTS))

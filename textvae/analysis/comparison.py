@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from textvae.analysis.exports import atomic_file
 from textvae.analysis.reports import percent, unknown_share
 from textvae.console import table
 from textvae.plots import plot_rate_distortion
@@ -69,5 +68,4 @@ def draw_comparison(runs: Mapping[str, Mapping[str, Any]], out: Path) -> None:
     ]
     entropies = {metrics.get("entropy") for metrics in runs.values()}
     entropy = entropies.pop() if len(entropies) == 1 else None
-    with atomic_file(out) as partial:
-        plot_rate_distortion(points, entropy, partial)
+    plot_rate_distortion(points, entropy, out)

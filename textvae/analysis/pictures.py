@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from textvae.analysis.exports import PICTURE, atomic_file, check_out
+from textvae.analysis.exports import PICTURE, check_out
 from textvae.api.image import ImageVAE
 from textvae.console import say
 from textvae.data.fields import Fields
@@ -48,9 +48,8 @@ def write_grid(
     axes_names: Sequence[str] = ("", ""),
 ) -> None:
     """Write a grid of images, (N, C, H, W), as a PNG file with a title and labels."""
-    with atomic_file(out) as partial:
-        labels = (row_names, column_names, axes_names)
-        plot_grid(grid(images, columns), title, partial, *labels)
+    labels = (row_names, column_names, axes_names)
+    plot_grid(grid(images, columns), title, out, *labels)
 
 
 def model_name(vae: ImageVAE) -> str:

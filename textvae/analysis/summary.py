@@ -10,7 +10,7 @@ from textvae.analysis.reports import evaluation_text
 from textvae.analysis.wording import diagnosis_report, verdict_report
 from textvae.api.image import ImageVAE
 from textvae.api.sentence import SentenceVAE
-from textvae.console import say
+from textvae.console import say_note, visible
 from textvae.data.fields import Fields
 from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus
@@ -57,13 +57,14 @@ class Finished:
         parts = [f"held-out metrics\n{evaluation_text(self.metrics)}"]
         parts += [verdict_report(self.verdict)] if self.verdict else []
         if self.reconstructions:
-            lines = [f"  {text}\n    -> {decoded}" for text, decoded in self.reconstructions]
+            pairs = [map(visible, pair) for pair in self.reconstructions]
+            lines = [f"  {text}\n    -> {decoded}" for text, decoded in pairs]
             parts.append("\n".join(["reconstructions (greedy, from the posterior mean)", *lines]))
         if self.samples:
-            lines = [f"  {sentence}" for sentence in self.samples]
+            lines = [f"  {visible(sentence)}" for sentence in self.samples]
             parts.append("\n".join(["samples from the prior", *lines]))
         if self.interpolation:
-            lines = [f"  {sentence}" for sentence in self.interpolation]
+            lines = [f"  {visible(sentence)}" for sentence in self.interpolation]
             parts.append("\n".join(["an interpolation", *lines]))
         if self.pictures:
             parts.append("\n".join(["pictures", *(f"  {picture}" for picture in self.pictures)]))
@@ -101,7 +102,7 @@ def summarize_texts(
     metrics = asdict(vae.evaluate(texts, SUMMARY_SAMPLES, labels=labels))
     metrics |= entropy_of(str(folder), None)
     most = text_data_config(str(folder)).max_tokens
-    metrics |= reference_metrics(vae, metrics, texts, corpus.train, most, print_note)
+    metrics |= reference_metrics(vae, metrics, texts, corpus.train, most, say_note)
     few = texts[:3]
     decodes = bool(vae.dim) and vae.ordered
     decoded = vae.reconstruct(few) if decodes else []
@@ -115,11 +116,6 @@ def summarize_texts(
         seconds=seconds,
         **conclusion(metrics, folder),
     )
-
-
-def print_note(text: str) -> None:
-    """Print a remark on standard error."""
-    say(f"note: {text}")
 
 
 def summarize_images(vae: ImageVAE, rows: Fields, folder: Path, seconds: float) -> Finished:

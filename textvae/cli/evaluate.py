@@ -23,8 +23,8 @@ from textvae.cli.options import (
     Seed,
     TextColumn,
 )
-from textvae.cli.sources import held_out, held_out_with_labels, print_note, print_notes
-from textvae.console import emit, say
+from textvae.cli.sources import held_out, held_out_with_labels, print_notes
+from textvae.console import emit, say, say_note
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
@@ -137,7 +137,7 @@ def text_metrics(
     training, notes = training_texts(folder) if generation else (None, [])
     print_notes(notes)
     metrics = asdict(vae.evaluate(texts, samples, seed, generation, training, labels))
-    references = run_references(folder, vae, metrics, texts, print_note)
+    references = run_references(folder, vae, metrics, texts, say_note)
     return metrics | probe | entropy_of(folder, data) | references
 
 
@@ -240,7 +240,7 @@ def doctor(
         rows = subset(held_out(folder, data, text_column), limit, seed)
 
         def references(metrics: Mapping[str, Any]) -> dict[str, Any]:
-            return run_references(folder, vae, metrics, rows, print_note)
+            return run_references(folder, vae, metrics, rows, say_note)
 
         return diagnose_latent(vae, rows, trained, seed=seed, references=references)
 
@@ -301,7 +301,7 @@ def compare(
             texts = subset(shared or held_out(run, None, text_column), limit, seed)
             vae = load(run, device)
             evaluation = asdict(vae.evaluate(texts, samples or 50, seed))
-            references = run_references(run, vae, evaluation, texts, print_note)
+            references = run_references(run, vae, evaluation, texts, say_note)
             metrics[name] = evaluation | entropy_of(run, data) | references
         elif not (stored := stored_metrics(run)):
             raise ValueError(f"{run}: holds no metrics; with --samples 50 they are measured")

@@ -21,7 +21,7 @@ from textvae.cli.options import (
     TopP,
 )
 from textvae.cli.sources import print_unknown_words
-from textvae.console import emit, table
+from textvae.console import emit, table, visible
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
@@ -79,7 +79,7 @@ def sample(
     def texts(vae: "SentenceVAE") -> Output:
         sentences = vae.sample(count, decoding, seed, label)
         chosen = {} if label is None else {"label": label}
-        return {"samples": sentences, "seed": seed, **chosen}, "\n".join(sentences)
+        return {"samples": sentences, "seed": seed, **chosen}, "\n".join(map(visible, sentences))
 
     def images(vae: "ImageVAE") -> Output:
         from textvae.analysis.pictures import sample_picture
@@ -134,7 +134,7 @@ def interpolate(
         consequence = "the interpolation is not meaningful: "
         collapsed = warn_meaningless(vae, folder, [first, second], consequence)
         rows = [(f"{i / (steps - 1):6.2f}", text) for i, text in enumerate(sentences)]
-        shown = f"{'from':>6}  {first}\n{table(rows)}\n{'to':>6}  {second}"
+        shown = f"{'from':>6}  {visible(first)}\n{table(rows)}\n{'to':>6}  {visible(second)}"
         ends = {"first": first, "second": second}
         return {**ends, "sentences": sentences, "collapsed": collapsed}, shown
 
@@ -178,7 +178,8 @@ def reconstruct(
         warn_meaningless(vae, folder, texts)
         pairs = list(zip(texts, decoded, strict=True))
         result = [{"text": text, "reconstruction": back} for text, back in pairs]
-        return result, "\n".join(f"{text}\n  -> {back}" for text, back in pairs)
+        lines = [f"{visible(text)}\n  -> {visible(back)}" for text, back in pairs]
+        return result, "\n".join(lines)
 
     def images(vae: "ImageVAE") -> Output:
         from textvae.analysis.pictures import reconstruction_picture

@@ -69,31 +69,30 @@ def encode(
 ) -> None:
     """Write the posterior means and scales of texts or images.
 
-    The scales are standard deviations.
+    The scales are standard deviations. Memory does not grow with the number of texts.
     """
-    from textvae.analysis.exports import LATENTS, check_out, write_latents
-    from textvae.data.readers import read_split
+    from textvae.analysis.exports import LATENTS, LatentBlock, check_out, text_blocks, write_latents
+    from textvae.data.readers import stream_split
 
     check_out(out, LATENTS)
     folder = located(model)
 
     def texts(vae: "SentenceVAE") -> tuple[Any, ...]:
-        rows, notes = read_split(file, text_column=text_column)
+        rows, notes = stream_split(file, text_column=text_column)
         # A skipped line moves the rows: they are numbered as the texts, not as the lines.
         print_notes(notes)
         print_unknown_words(vae, rows)
-        return ("texts", rows, *vae.encode(rows, return_scales=True))
+        return "texts", len(rows), text_blocks(vae, rows)
 
     def images(vae: "ImageVAE") -> tuple[Any, ...]:
         from textvae.analysis.pictures import latents_of_source
 
         means, scales, notes = latents_of_source(vae, folder, file)
         print_notes(notes)
-        return "images", None, means, scales
+        return "images", len(means), [LatentBlock(None, means, scales)]
 
-    unit, rows, means, scales = by_modality(folder, device, texts, images)
-    write_latents(out, rows, means, scales)
-    N, D = means.shape
+    unit, N, blocks = by_modality(folder, device, texts, images)
+    D = write_latents(out, N, blocks)
     result = {unit: N, "dimensions": D, "out": str(out)}
     emit(result, as_json, f"{N:,} {unit}, {D} dimensions -> {out}")
 

@@ -35,8 +35,9 @@ def recipes(
     if markdown is not None:
         from textvae.analysis.claims import read_results
         from textvae.analysis.pages import systems_page
+        from textvae.checkpoints import write_file
 
-        markdown.write_text(systems_page(read_results(results)), encoding="utf-8")
+        write_file(markdown, systems_page(read_results(results)))
 
     headers = [header for header in recipe_headers() if words is None or header.matches(words)]
     if not headers:

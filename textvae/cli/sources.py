@@ -4,23 +4,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textvae.console import say
+from textvae.console import say_note
 
 if TYPE_CHECKING:
     from textvae.api.sentence import SentenceVAE
     from textvae.data.images import ImageCorpus
     from textvae.data.readers import Labelled
+    from textvae.data.texts import Texts
 
 
 def print_notes(notes: Iterable[str]) -> None:
     """Print remarks on the data, one a line."""
     for note in notes:
-        print_note(note)
-
-
-def print_note(text: str) -> None:
-    """Print a remark on standard error."""
-    say(f"note: {text}")
+        say_note(note)
 
 
 def held_out(model: str, data: str | None, text_column: str) -> list[str]:
@@ -60,12 +56,12 @@ def check_text_column(data: str | None, text_column: str) -> None:
         raise ValueError("--text-column goes with --data: a run remembers its own")
 
 
-def print_unknown_words(vae: "SentenceVAE", texts: Sequence[str]) -> None:
+def print_unknown_words(vae: "SentenceVAE", texts: "Texts | Sequence[str]") -> None:
     """Print which words of texts the model's tokenizer does not know, if there are some."""
     from textvae.data.words import unknown_words
 
     if text := unknown_words(vae.tokenizer, texts).text():
-        print_note(text)
+        say_note(text)
 
 
 def own_label_column(model: str, data: str | None) -> str | None:

@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from textvae.checkpoints import write_file
 from textvae.corpus.english import english
 
 NAME = "textvae-english"
@@ -27,7 +27,7 @@ def write_corpus(folder: Path, seed: int = 0) -> None:
     """Write sentences, labels and corpus.json; one seed gives the same bytes everywhere.
 
     Sentences are independent draws, one per line, words separated by spaces; the labels have one
-    row per sentence below a header. Every file is written under another name and renamed.
+    row per sentence below a header. Every file is written beside its name and renamed.
 
     Raises:
         OSError: the folder cannot be created or written.
@@ -93,9 +93,4 @@ def _facts(seed: int, surprisals: dict[str, float]) -> dict[str, object]:
 
 
 def _replace(path: Path, lines: Sequence[str]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_file(path, "".join(f"{line}\n" for line in lines))

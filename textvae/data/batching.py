@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textvae.checkpoints import atomic_file, write_file
 from textvae.data.texts import DataError
 from textvae.data.tokenizers import TextTokenizer, count_words, encode_texts, tokenizer_kind
 from textvae.vocabulary import PAD
@@ -21,6 +22,14 @@ CHUNK = 1000
 """Texts encoded at once: enough for the threads of the tokenizer, small in memory."""
 POOL = 50
 """Batches sorted by length at once: more means less padding, fewer a more random order."""
+
+
+MAPPED = 2**26
+"""Bytes of a file of token ids from which it is mapped; a smaller one is copied into memory."""
+
+
+class CutShortError(DataError):
+    """A file of the cache that is not as long as its header says."""
 
 
 class Examples(Protocol):
@@ -56,7 +65,7 @@ class Examples(Protocol):
 class Sentences:
     """Token ids of many texts in one flat array; behaves as a sequence of int64 arrays.
 
-    The arrays may be memory-mapped files, of which only the accessed texts are read.
+    Large arrays may be memory-mapped files, of which only the accessed texts are read.
 
     Args:
         ids: all token ids, begin and end of sentence included, int32 or uint16.
@@ -80,12 +89,21 @@ class Sentences:
         return cls(ids, offsets, sum(words for _, _, words in parts))
 
     @classmethod
-    def mapped(cls, folder: Path) -> "Sentences":
-        """The sentences in a folder of `write_sentences`, memory-mapped."""
+    def mapped(cls, folder: Path, least: int = MAPPED) -> "Sentences":
+        """The sentences in a folder of `write_sentences`; large files are memory-mapped.
+
+        Args:
+            folder: that was written.
+            least: bytes of a file that is mapped; see `stored_array`.
+
+        Raises:
+            CutShortError: a file is shorter or longer than its header says.
+        """
         header = json.loads((folder / "sentences.json").read_text(encoding="utf-8"))
-        # Plain arrays: rows of a memmap are memmaps too, which take five times as long to make.
-        ids = np.asarray(np.memmap(folder / "ids.bin", header["dtype"], "r"))
-        offsets = np.asarray(np.memmap(folder / "offsets.bin", np.int64, "r"))
+        ids = stored_array(folder / "ids.bin", np.dtype(header["dtype"]), header["tokens"], least)
+        offsets = stored_array(
+            folder / "offsets.bin", np.dtype(np.int64), header["texts"] + 1, least
+        )
         return cls(ids, offsets, header["words"])
 
     def __len__(self) -> int:
@@ -166,6 +184,28 @@ def encoded_parts(
         yield np.fromiter(ids, np.int32, sum(lengths)), lengths, words
 
 
+def stored_array(path: Path, dtype: np.dtype, count: int, least: int) -> np.ndarray:
+    """An array in a file, (count,): a copy in memory, or mapped from `least` bytes on.
+
+    What is copied does not depend on the file any more. A mapped file must stay as long as it is:
+    a process that reads beyond its end gets SIGBUS. Nothing here shortens a file: it is written
+    under another name and renamed, and a file that is deleted or replaced stays readable.
+
+    Raises:
+        CutShortError: the file is shorter or longer.
+    """
+    size = path.stat().st_size
+    if size == count * dtype.itemsize:
+        if size < least:
+            array = np.fromfile(path, dtype)
+        else:
+            # A plain array: rows of a memmap are memmaps too, which take five times as long.
+            array = np.asarray(np.memmap(path, dtype, "r", shape=(count,)))
+        if len(array) == count:
+            return array
+    raise CutShortError(f"{path} is damaged: it must have {count * dtype.itemsize:,} bytes")
+
+
 def none_is_short(most: float, shortest: int) -> DataError:
     """The error where every training text has more than `most` tokens."""
     return DataError(
@@ -183,20 +223,26 @@ def write_sentences(
         DataError: every text is longer.
     """
     dtype = np.dtype(np.uint16 if len(tokenizer) <= 2**16 else np.int32)
-    tokens = total = 0
-    with (folder / "ids.bin").open("wb") as ids, (folder / "offsets.bin").open("wb") as offsets:
+    tokens = texts_kept = total = 0
+    with (
+        atomic_file(folder / "ids.bin") as ids_path,
+        atomic_file(folder / "offsets.bin") as offsets_path,
+        ids_path.open("wb") as ids,
+        offsets_path.open("wb") as offsets,
+    ):
         offsets.write(np.int64(0).tobytes())
         for part, lengths, words in encoded_parts(tokenizer, texts, max_tokens):
             ids.write(part.astype(dtype).tobytes())
             offsets.write((tokens + np.cumsum(lengths, dtype=np.int64)).tobytes())
             tokens += len(part)
+            texts_kept += len(lengths)
             total += words
     if not tokens:
         parts = encoded_parts(tokenizer, texts)
         shortest = min((min(lengths) for _, lengths, _ in parts), default=0)
         raise none_is_short(max_tokens, shortest)
-    header = {"dtype": dtype.name, "words": total}
-    (folder / "sentences.json").write_text(json.dumps(header), encoding="utf-8")
+    header = {"dtype": dtype.name, "tokens": tokens, "texts": texts_kept, "words": total}
+    write_file(folder / "sentences.json", json.dumps(header))
 
 
 class ShuffledBatches:

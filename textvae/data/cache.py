@@ -15,7 +15,7 @@ from typing import TypeVar
 from filelock import FileLock
 
 from textvae.checkpoints import atomic_folder, damage
-from textvae.data.batching import Sentences, write_sentences
+from textvae.data.batching import CutShortError, Sentences, write_sentences
 from textvae.data.texts import Texts, sha_of
 from textvae.data.tokenizers import (
     StopWords,
@@ -25,7 +25,7 @@ from textvae.data.tokenizers import (
     train_tokenizer,
 )
 
-VERSION = 2
+VERSION = 3
 """Version of the files: raise it when they or their content change."""
 
 Note = Callable[[str], None]
@@ -61,7 +61,7 @@ def encoded_sentences(
     note: Note,
     max_tokens: float = math.inf,
 ) -> Sentences:
-    """The sentences of the texts of at most `max_tokens` tokens, memory-mapped.
+    """The sentences of the texts of at most `max_tokens` tokens, see `Sentences.mapped`.
 
     Raises:
         DataError: every text is longer.
@@ -103,7 +103,8 @@ def stored(
                     with atomic_folder(folder) as new_folder:
                         write(new_folder)
         return read(folder)
-    except (OSError, NotImplementedError) as error:  # the second: a disk without locks
+    # NotImplementedError: a disk without locks; CutShortError: damaged since it was checked.
+    except (OSError, NotImplementedError, CutShortError) as error:
         note(f"no cache in {cache_folder()} ({error}); TEXTVAE_CACHE can name another folder")
     with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         write(Path(temporary))

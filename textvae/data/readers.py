@@ -232,6 +232,26 @@ def read_split(path: str, *, text_column: str = "text", split: str | None = None
     Raises:
         DataError: as `read_texts`.
     """
+    read, notes = split_reader(path, text_column, split)
+    return Rows(list(read(notes)), notes)
+
+
+def stream_split(path: str, *, text_column: str = "text") -> tuple[Texts, list[str]]:
+    """The texts and notes of `read_split`, read once to check them and not kept in memory.
+
+    Raises:
+        DataError: as `read_texts`.
+    """
+    read, notes = split_reader(path, text_column, None)
+    return checked(path, read, notes), notes
+
+
+def split_reader(path: str, text_column: str, split: str | None) -> tuple[Reader, list[str]]:
+    """The reader of a split, see `read_split`, and the notes to begin with.
+
+    Raises:
+        DataError: there is no such split.
+    """
     if split is not None and split not in SPLITS:
         raise DataError(f"split: unknown {split!r} (known: {', '.join(SPLITS)})")
     notes: list[str] = []
@@ -239,12 +259,12 @@ def read_split(path: str, *, text_column: str = "text", split: str | None = None
     if path_of(path).is_file():
         if split is not None:
             raise DataError(f"{path}: one file has no splits (split {split!r} was asked for)")
-        return Rows(list(readers["train"](notes)), notes)
+        return readers["train"], notes
     chosen = split or next(name for name in ("test", "valid", "train") if name in readers)
     if chosen not in readers:
         raise DataError(f"{path}: has no {chosen} split (found: {', '.join(readers)})")
     notes.insert(0, f"{path}: read the {chosen} split")
-    return Rows(list(readers[chosen](notes)), notes)
+    return readers[chosen], notes
 
 
 def read_labelled(

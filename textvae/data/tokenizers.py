@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
+from textvae.checkpoints import atomic_file, write_file
 from textvae.data.errors import first_line
 from textvae.data.python_texts import each_text
 from textvae.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
@@ -104,13 +105,14 @@ class TextTokenizer:
         The folder is made if it is not there.
         """
         Path(folder).mkdir(parents=True, exist_ok=True)
-        self.backend_tokenizer.save(str(Path(folder) / PIPELINE))
+        with atomic_file(Path(folder) / PIPELINE) as partial:
+            self.backend_tokenizer.save(str(partial))
         settings = self.init_kwargs | {"tokenizer_class": "PreTrainedTokenizerFast"}
         text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
-        (Path(folder) / SETTINGS).write_text(text, encoding="utf-8")
+        write_file(Path(folder) / SETTINGS, text)
         if self.words is not None:
             words = json.dumps(self.words, separators=(",", ":"))
-            (Path(folder) / WORDS).write_text(words, encoding="utf-8")
+            write_file(Path(folder) / WORDS, words)
 
 
 def special_tokens() -> dict[str, Any]:

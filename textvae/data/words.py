@@ -14,6 +14,7 @@ from textvae.vocabulary import UNK
 
 if TYPE_CHECKING:
     from textvae.data.batching import Sentences
+    from textvae.data.texts import Texts
     from textvae.data.tokenizers import TextTokenizer
 
 Unit = Literal["word", "character"]
@@ -107,7 +108,7 @@ class UnknownWords:
         return f"{share:.1f} % of {self.words:,} words are unknown to the model, mostly: {names}"
 
 
-def unknown_words(tokenizer: TextTokenizer, texts: Sequence[str]) -> UnknownWords:
+def unknown_words(tokenizer: TextTokenizer, texts: Texts | Sequence[str]) -> UnknownWords:
     """The words of texts that a tokenizer does not know; none for one that spells any text."""
     counts: Counter[str] = Counter()
     if tokenizer_kind(tokenizer) not in WHOLE_WORDS:

@@ -8,6 +8,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import nn
 
 from textvae.config import read_section
+from textvae.console import quoted
 from textvae.encoders import Encoder
 from textvae.families import Family
 from textvae.graph.config import (
@@ -35,7 +36,7 @@ def check_graph(config: VAEConfig) -> list[str]:
             name = node.get("name") if isinstance(node, dict) else None
             # A module cannot be called what a container of modules calls its own methods.
             if not isinstance(name, str) or not name.isidentifier() or hasattr(nn.ModuleDict, name):
-                problems.append(f"{group}[{number}]: needs a 'name', a word (got {node!r})")
+                problems.append(f"{group}[{number}]: needs a 'name', a word (got {quoted(node)})")
                 continue
             if node.get("field", "text") in RESERVED:
                 problems.append(f"{group}.{name}.field: {', '.join(RESERVED)} are taken")
@@ -68,7 +69,7 @@ def refinement_problems(config: VAEConfig) -> list[str]:
         for node in nodes
         if node.get("relative") is True
     ]
-    names = {node.get("name") for node in nodes}
+    names = [node.get("name") for node in nodes]
     return problems + [
         f"refinement: {node.get('name')} is given the latent {name!r}; only latents that are "
         f"given encoders can be refined"
@@ -81,9 +82,9 @@ def refinement_problems(config: VAEConfig) -> list[str]:
 def enumeration_problems(config: VAEConfig) -> list[str]:
     """What of a graph's latents cannot be summed over, or told a label, one line each."""
     kinds = {
-        node.get("name"): Family.kinds.get(node.get("kind", ""))
+        node.get("name"): Family.named(node.get("kind"))
         for node in config.latents or []
-        if isinstance(node, dict)
+        if isinstance(node, dict) and isinstance(node.get("name"), str)
     }
     names = [str(name) for name, kind in kinds.items() if getattr(kind, "enumerated", False)]
     problems = []
@@ -133,7 +134,7 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
     problems = BASES[group].check(spec, SUPPLIED[group], path)
     given = node.get("given", [])
     if not is_list_of_names(given):
-        return [*problems, f"{path}.given: must be a list of names (got {given!r})"]
+        return [*problems, f"{path}.given: must be a list of names (got {quoted(given)})"]
     if node.get("auxiliary") is not None:
         problems += check_value(PositiveFloat, node["auxiliary"], f"{path}.auxiliary")
     if group == "latents":
@@ -150,7 +151,7 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
         given = [*given, *names_given(node["prior"])]
     known = list(sources)
     return problems + [
-        f"{path}.given: unknown {name!r} {suggest(str(name), known)}"
+        f"{path}.given: unknown {quoted(name)} {suggest(str(name), known)}"
         for name in given
         if name not in known
     ]
@@ -158,7 +159,7 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
 
 def prior_problems(node: Node, path: str) -> list[str]:
     """The mistakes in a latent's `prior`, one line each; its names are checked elsewhere."""
-    prior, family = node["prior"], Family.kinds.get(node.get("kind", ""))
+    prior, family = node["prior"], Family.named(node.get("kind"))
     if prior == {"fitted": True}:
         if family is not None and not family.fittable:
             return [f"{path}.prior.fitted: no prior is fitted to {node['kind']} latents"]
@@ -168,10 +169,10 @@ def prior_problems(node: Node, path: str) -> list[str]:
     ):
         return [
             f"{path}.prior: must be {{given: [names]}}, {{fitted: true}} or {{kind: ...}} "
-            f"(got {prior!r})"
+            f"(got {quoted(prior)})"
         ]
     if not is_list_of_names(prior.get("given", [])):
-        return [f"{path}.prior.given: must be a list of names (got {prior['given']!r})"]
+        return [f"{path}.prior.given: must be a list of names (got {quoted(prior['given'])})"]
     problems = hidden_problems(prior.get("hidden"), f"{path}.prior.hidden")
     if prior.get("hidden") and not prior.get("given"):
         problems.append(f"{path}.prior.hidden: needs something that the prior is given")
@@ -198,9 +199,9 @@ def hidden_problems(hidden: Any, path: str) -> list[str]:
 
 def relative_problems(node: Node, path: str) -> list[str]:
     """The mistakes in a latent whose posterior is measured from its prior, one line each."""
-    relative, family = node.get("relative", False), Family.kinds.get(node.get("kind", ""))
+    relative, family = node.get("relative", False), Family.named(node.get("kind"))
     if not isinstance(relative, bool):
-        return [f"{path}.relative: must be true or false (got {relative!r})"]
+        return [f"{path}.relative: must be true or false (got {quoted(relative)})"]
     if relative and not names_given(node.get("prior")):
         return [f"{path}.relative: needs a prior that is given something"]
     if relative and isinstance(node["prior"], Mapping) and "kind" in node["prior"]:
@@ -212,7 +213,7 @@ def relative_problems(node: Node, path: str) -> list[str]:
 
 def reading_problems(node: Node, path: str) -> list[str]:
     """The mistakes in what an encoder reads, one line each."""
-    kind = Encoder.kinds.get(node.get("kind", ""))
+    kind = Encoder.named(node.get("kind"))
     if kind is None:
         return []
     reads = arguments(kind)[0].get("given_features")
@@ -232,11 +233,11 @@ def label_problems(node: Node, path: str) -> list[str]:
     """The mistakes in a latent's label keys, one line each."""
     problems = []
     if "field" in node:
-        kind = Family.kinds.get(node.get("kind", ""))
+        kind = Family.named(node.get("kind"))
         if kind is not None and "classes" not in arguments(kind)[0]:
             problems.append(f"{path}.field: a {node['kind']} latent takes no label")
         elif not isinstance(node["field"], str):
-            problems.append(f"{path}.field: must be a name (got {node['field']!r})")
+            problems.append(f"{path}.field: must be a name (got {quoted(node['field'])})")
     if node.get("label_weight") is not None:
         problems += check_value(PositiveFloat, node["label_weight"], f"{path}.label_weight")
         if "field" not in node:

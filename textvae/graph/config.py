@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from huggingface_hub.dataclasses import strict
 
+from textvae.checkpoints import write_file
 from textvae.decoders import Decoder
 from textvae.encoders import Encoder
 from textvae.families import Family
@@ -108,7 +109,7 @@ class VAEConfig:
         }
         Path(folder).mkdir(parents=True, exist_ok=True)
         text = json.dumps(kind | self.to_dict(), indent=2, sort_keys=True) + "\n"
-        (Path(folder) / CONFIG).write_text(text, encoding="utf-8")
+        write_file(Path(folder) / CONFIG, text)
 
     def facts(self, node: Node) -> dict[str, Any]:
         """Facts of a node's field, which its component may take as arguments; none without one."""

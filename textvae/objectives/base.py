@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
+from textvae.console import quoted
 from textvae.objectives.outputs import Latent, Loss, VAEOutput
 from textvae.objectives.schedules import Schedule, numbers_to_schedules
 from textvae.objectives.terms import Term
@@ -52,7 +53,7 @@ class Objective(Component):
         own = {key: value for key, value in spec.items() if key != "terms"}
         problems = super().check(own, context, path)
         if not isinstance(terms, list | tuple):
-            return [*problems, f"{where}.terms: must be a list (got {terms!r})"]
+            return [*problems, f"{where}.terms: must be a list (got {quoted(terms)})"]
         for number, term in enumerate(terms):
             problems += Term.check(term, path=f"{where}.terms.{number}")
         return problems

@@ -1,9 +1,11 @@
-"""Callbacks of a training: early stopping, order of the texts, progress, trackers, Ctrl-C."""
+"""Callbacks of a training: early stopping, order of the texts, progress, trackers, signals."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from transformers.integrations.integration_utils import (
 )
 
 from textvae.config import TRACKERS
+from textvae.console import SIGNALS
 from textvae.data.batching import ShuffledBatches
 from textvae.training.arguments import MONITORED
 
@@ -117,20 +120,44 @@ def trackers(names: Sequence[str], folder: Path) -> list[TrainerCallback]:
     return callbacks
 
 
+@dataclass
+class Stopped:
+    """A request to stop.
+
+    Args:
+        event: set by the first signal.
+        code: exit code of the command that the signal asks for.
+    """
+
+    event: threading.Event = field(default_factory=threading.Event)
+    code: int = 0
+
+
 @contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; a second one interrupts at once."""
-    stopped = threading.Event()
+def interruptible() -> Iterator[Stopped]:
+    """What the first Ctrl-C or SIGTERM sets; a second signal interrupts at once."""
+    stopped = Stopped()
     if threading.current_thread() is not threading.main_thread():
         yield stopped
         return
+    owner = os.getpid()
 
-    def stop(signum: int, frame: Any) -> None:
-        stopped.set()
-        signal.signal(signal.SIGINT, before)
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-    before = signal.signal(signal.SIGINT, stop)
+    def stop(number: int, frame: Any) -> None:
+        if number == signal.SIGTERM and os.getpid() != owner:
+            os._exit(128 + number)  # a worker, which is ended by this signal
+        stopped.code = 128 + number
+        stopped.event.set()
+        restore()
+
+    # A handler that was not set from Python is None and cannot be restored.
+    before = {n: h for n in SIGNALS if (h := signal.getsignal(n)) is not None}
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield stopped
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()

@@ -6,15 +6,24 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textvae.checkpoints import CheckpointError, last_sound_checkpoint
+from textvae.checkpoints import (
+    CheckpointError,
+    is_partial,
+    last_sound_checkpoint,
+    remove_written,
+    write_file,
+)
 from textvae.config import FORMER_SPLIT
+from textvae.console import INTERRUPTED
 from textvae.data.held_out import ByContent
 from textvae.data.readers import Corpus
 from textvae.data.texts import add_text, sha_of
-from textvae.recipes import Recipe, parse_yaml, read_recipe
+from textvae.documents import parse_yaml
+from textvae.recipes import Recipe, read_recipe
 from textvae.training.longer import differs_in_length, refusal
 from textvae.training.processes import process_rank
 
@@ -25,6 +34,8 @@ TRAINER_STATE = "trainer_state.json"
 """File of a checkpoint, as transformers names it."""
 
 RECIPE, STATE, RESULTS, WEIGHTS = "recipe.yaml", "run.json", "results.json", "model.safetensors"
+TOKENIZER, CHECKPOINTS, PRETRAINING = "tokenizer", "checkpoints", "pretrain"
+"""Folders of a run, in which files are replaced and removed."""
 
 
 class RunError(ValueError):
@@ -36,7 +47,16 @@ class OccupiedError(RunError):
 
 
 class InterruptedRunError(Exception):
-    """Training stopped on request; its checkpoint is saved."""
+    """Training stopped on request; its checkpoint is saved.
+
+    Args:
+        message: how to go on.
+        code: exit code of the command.
+    """
+
+    def __init__(self, message: str, code: int = INTERRUPTED):
+        super().__init__(message)
+        self.code = code
 
 
 def how_to_go_on(folder: Path) -> str:
@@ -46,26 +66,89 @@ def how_to_go_on(folder: Path) -> str:
     return f"stopped; go on with: textvae train --resume --output {folder}"
 
 
+@dataclass
+class Start:
+    """What this process has made of a run's folder; taken back if training never begins.
+
+    Args:
+        folder: of the run.
+        made: folders that were not there, the innermost first.
+        described: whether the run's recipe and state were written.
+        begun: whether a step was taken, or may have been.
+    """
+
+    folder: Path
+    made: list[Path] = field(default_factory=list)
+    described: bool = False
+    begun: bool = False
+
+    def make_folder(self) -> None:
+        """Make the folder with its parents, where they are not there."""
+        missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
+        for path in reversed(missing):
+            with suppress(FileExistsError):  # another process was faster, or a file is there
+                path.mkdir()
+                self.made.insert(0, path)
+
+    def take_back(self) -> None:
+        """Remove the files that this process wrote, and the folders it made that are empty now.
+
+        What others put there stays, and so do folders that were there before.
+        """
+        if self.described:
+            for name in (RECIPE, STATE):
+                (self.folder / name).unlink(missing_ok=True)
+            for name in (TOKENIZER, CHECKPOINTS):
+                remove_written(self.folder / name)
+        with suppress(OSError):  # not empty
+            for path in self.made:
+                path.rmdir()
+
+
 @contextmanager
-def folder_lock(folder: Path, resume: bool) -> Iterator[None]:
-    """Lock a run's folder, made if it is new; the lock ends with the process.
+def new_run(folder: Path, resume: bool) -> Iterator[Start]:
+    """What is made of a run's folder, locked; taken back after an error before the first step.
+
+    Ctrl-C leaves a run that is described where it can be resumed.
+
+    Raises:
+        OccupiedError: another process has locked the folder.
+        RunError: there is nothing to resume.
+    """
+    start = Start(folder)
+    if process_rank() > 0:
+        yield start
+        return
+    if resume and not folder.is_dir():
+        raise RunError(f"{folder} holds no run to resume")
+    try:
+        start.make_folder()
+    except OSError:
+        start.take_back()
+        raise
+    with folder_lock(folder):
+        try:
+            yield start
+        except BaseException as error:
+            resumes = not isinstance(error, Exception) and (folder / RECIPE).exists()
+            if not start.begun and not resumes:
+                with suppress(OSError):  # the first error is the one to report
+                    start.take_back()
+            raise
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Lock a run's folder; the lock ends with the process.
 
     Raises:
         OccupiedError: another process has locked it.
-        RunError: there is nothing to resume.
     """
     try:
         import fcntl
     except ImportError:  # no such locks on Windows
         yield
         return
-    if process_rank() > 0:
-        yield
-        return
-    if resume and not folder.is_dir():
-        raise RunError(f"{folder} holds no run to resume")
-    with suppress(FileExistsError):  # a file: refused with the rest of the checks
-        folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,8 +178,9 @@ def open_folder(
     resume: bool,
     note: Callable[[str], None],
     threads: int,
+    start: Start | None = None,
 ) -> Path | None:
-    """Make or reopen a run's folder; the checkpoint to go on from, if any.
+    """Describe a run in its folder, or reopen it; the checkpoint to go on from, if any.
 
     The number of CPU threads is stored: a resumed run takes as many.
 
@@ -107,10 +191,12 @@ def open_folder(
     if process_rank() == 0:
         check_folder(recipe, corpus, folder, resume)
         if not resume or saved_recipe(folder).document() != recipe.document():
-            make_folder(recipe, corpus, folder, threads)
+            if start is not None:
+                start.described = not resume
+            write_description(recipe, corpus, folder, threads)
     if not resume:
         return None
-    checkpoint, notes = last_sound_checkpoint(folder / "checkpoints")
+    checkpoint, notes = last_sound_checkpoint(folder / CHECKPOINTS)
     for text in notes:
         note(text)
     return checkpoint
@@ -132,6 +218,12 @@ def check_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, res
         raise RunError(
             f"{folder} holds a run already: --resume to go on, or another --output to begin"
         )
+    for name in (CHECKPOINTS, TOKENIZER, PRETRAINING):
+        if (folder / name).is_symlink():
+            raise RunError(
+                f"{folder / name} is a link: training would delete files of another folder; put "
+                "the folder itself in its place"
+            )
     saved = saved_recipe(folder)
     if differs_in_length(recipe, saved):
         if (reason := refusal(recipe, saved, folder)) is not None:
@@ -147,12 +239,17 @@ def check_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, res
 
 def is_vacant(folder: Path) -> bool:
     """Whether a folder holds at most the files of a process that was killed before training."""
-    return {path.name for path in folder.iterdir()} <= {STATE, f".{RECIPE}"}
+    return all(
+        path.name in (STATE, f".{RECIPE}")
+        or any(is_partial(path.name, of) for of in (STATE, RECIPE))
+        for path in folder.iterdir()
+    )
 
 
-def make_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, threads: int) -> None:
+def write_description(
+    recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, threads: int
+) -> None:
     """Write a run's description. The recipe comes last: a folder that holds it is a run."""
-    folder.mkdir(parents=True, exist_ok=True)
     state = {
         "recipe": recipe.name,
         "data": corpus.source,
@@ -161,10 +258,8 @@ def make_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, thre
         "test_fingerprint": test_fingerprint(corpus),
         "held_out": corpus.held_out,
     }
-    (folder / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-    incoming = folder / f".{RECIPE}"
-    incoming.write_text(recipe.yaml(), encoding="utf-8")
-    incoming.replace(folder / RECIPE)
+    write_file(folder / STATE, json.dumps(state, indent=1) + "\n")
+    write_file(folder / RECIPE, recipe.yaml())
 
 
 def saved_recipe(folder: Path) -> Recipe:

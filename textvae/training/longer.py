@@ -47,7 +47,7 @@ def schedules_in(spec: Any) -> Iterator["Schedule"]:
     from textvae.objectives.schedules import Schedule
 
     if isinstance(spec, Mapping):
-        if spec.get("kind") in Schedule.kinds and not Schedule.check(spec):
+        if Schedule.named(spec.get("kind")) is not None and not Schedule.check(spec):
             yield Schedule.build(spec)
         else:
             yield from (schedule for value in spec.values() for schedule in schedules_in(value))

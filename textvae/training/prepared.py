@@ -19,6 +19,7 @@ from textvae.data.tokenizers import TextTokenizer, load_tokenizer
 from textvae.data.words import count_unknown, mostly_unknown
 from textvae.likelihoods import Likelihood
 from textvae.recipes import Recipe
+from textvae.training.folders import TOKENIZER
 from textvae.training.processes import process_rank
 
 
@@ -144,7 +145,7 @@ def run_tokenizer(
     recipe: Recipe, corpus: Corpus, folder: Path, resume: bool, note: Callable[[str], None]
 ) -> TextTokenizer:
     """The run's tokenizer, trained on its training texts: equal texts give equal tokenizers."""
-    path = folder / "tokenizer"
+    path = folder / TOKENIZER
     if resume and (path / "tokenizer.json").exists():
         return load_tokenizer(path)
     config = recipe.tokenizer

@@ -14,6 +14,7 @@ from textvae.recipes import Recipe, first_stage
 from textvae.registry import SpecError
 from textvae.training.callbacks import Report
 from textvae.training.folders import (
+    PRETRAINING,
     RECIPE,
     WEIGHTS,
     InterruptedRunError,
@@ -38,15 +39,15 @@ def pretrained(
         report: called with an event and its values.
         train: trains a recipe in a folder, resuming or not; its model.
     """
-    path = folder / "pretrain"
+    path = folder / PRETRAINING
     if (path / WEIGHTS).exists():
         return load_file(path / WEIGHTS)
     report("note", {"text": "the first of two trainings"})
     begun = (path / RECIPE).exists()
     try:
         model = train(first_stage(recipe), path, begun)
-    except InterruptedRunError:
-        raise InterruptedRunError(how_to_go_on(folder)) from None
+    except InterruptedRunError as stopped:
+        raise InterruptedRunError(how_to_go_on(folder), stopped.code) from None
     report("note", {"text": "the second of two trainings"})
     return model.state_dict()
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from textvae.api.sentence import SentenceVAE
+from textvae.checkpoints import write_file
 from textvae.data.cache import encoded_sentences, stored
 from textvae.data.texts import Texts, sha_of
 from textvae.evaluation.likelihood import perplexity
@@ -75,7 +76,7 @@ def cached_references(
         counted = encoded_sentences(tokenizer, training, note, max_tokens)
         # No text has a begin or padding after its begin.
         found = references(counted, vae.sentences(texts), len(tokenizer) - 2)
-        (folder / REFERENCES).write_text(json.dumps(asdict(found)), encoding="utf-8")
+        write_file(folder / REFERENCES, json.dumps(asdict(found)))
 
     def read(folder: Path) -> References:
         return References(**json.loads((folder / REFERENCES).read_text(encoding="utf-8")))

@@ -1,5 +1,6 @@
 """A run: a folder with a recipe, its tokenizer, its checkpoints and the finished model."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,10 +21,12 @@ from textvae.recipes import Recipe, first_stage
 from textvae.training.callbacks import Report, StepReport, interruptible, trackers
 from textvae.training.description import description
 from textvae.training.folders import (
+    CHECKPOINTS,
     WEIGHTS,
     InterruptedRunError,
-    folder_lock,
+    Start,
     how_to_go_on,
+    new_run,
     open_folder,
     read_state,
 )
@@ -66,7 +69,8 @@ def train_run(
 ) -> tuple[VAE, TextTokenizer | None]:
     """Train a recipe on a corpus in a folder; the best model by validation bound is kept.
 
-    Interrupted at any moment and resumed, it ends with the same model, bit for bit on the CPU.
+    Interrupted at any moment and resumed, it ends with the same model, bit for bit on the CPU. An
+    error before the first step leaves no run: files and folders that were made are removed.
 
     Args:
         recipe: what to train and how.
@@ -83,31 +87,38 @@ def train_run(
             process trains there.
         SpecError: the recipe's model or objective cannot be built.
         NonFiniteLossError: the loss became NaN or infinite; checkpoints are kept.
-        InterruptedRunError: Ctrl-C; a checkpoint of this moment is kept.
+        InterruptedRunError: Ctrl-C or SIGTERM; a checkpoint of this moment is kept.
     """
     stored = read_state(folder).get("threads", torch.get_num_threads()) if resume else None
     with (
-        folder_lock(folder, resume),
+        new_run(folder, resume) as start,
         threads(stored, lambda text: report("note", {"text": text})),
     ):
-        return train_locked(recipe, corpus, folder, resume, report, device)
+
+        def noticed(event: str, values: Mapping[str, Any]) -> None:
+            start.begun = start.begun or event == "begin"
+            report(event, values)
+
+        return train_locked(recipe, corpus, start, resume, noticed, device)
 
 
 def train_locked(
     recipe: Recipe,
     corpus: Corpus | ImageCorpus,
-    folder: Path,
+    start: Start,
     resume: bool,
     report: Report,
     device: str | None,
 ) -> tuple[VAE, TextTokenizer | None]:
     """`train_run` in a folder that no other process writes to."""
+    folder = start.folder
 
     def note(text: str) -> None:
         report("note", {"text": text})
 
     logs = trackers(recipe.train.report_to, folder) if process_rank() == 0 else []
-    checkpoint = open_folder(recipe, corpus, folder, resume, note, torch.get_num_threads())
+    number = torch.get_num_threads()
+    checkpoint = open_folder(recipe, corpus, folder, resume, note, number, start)
     if resume and (folder / WEIGHTS).exists():
         note(finished_note(recipe, folder))
     rows = prepared(recipe, corpus, folder, resume, note)
@@ -118,17 +129,17 @@ def train_locked(
             recipe.train,
             rows.train,
             rows.valid,
-            folder / "checkpoints",
+            folder / CHECKPOINTS,
             report,
             device,
-            [StepReport(stopped, report), *logs],
+            [StepReport(stopped.event, report), *logs],
         )
         if process_rank() == 0 or trainer.is_fsdp_enabled:
             trainer.add_callback(Previews(trainer, rows.tokenizer, report, logs))
         report("begin", description(recipe, model, rows, trainer))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if stopped.is_set():
-        raise InterruptedRunError(how_to_go_on(folder))
+    if stopped.event.is_set():
+        raise InterruptedRunError(how_to_go_on(folder), stopped.code)
     model = trainer.finished_model()
     save_finished(model, rows, folder)
     return model, rows.tokenizer

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from textvae.checkpoints import write_file
 from textvae.config import ImageDataConfig
-from textvae.console import json_text
+from textvae.console import exit_code, json_text
 from textvae.data.readers import Corpus, DataError, path_of
 from textvae.recipes import Recipe, check_model, load_recipe, with_changes
 from textvae.sizing import as_saved, count_words, leaves_open, sized, sizes_text
@@ -19,7 +18,6 @@ from textvae.training.folders import (
     RECIPE,
     RESULTS,
     InterruptedRunError,
-    OccupiedError,
     RunError,
     held_out_of,
     how_to_go_on,
@@ -194,7 +192,7 @@ def run(
     Of several processes only the first summarises; the others return None.
 
     Raises:
-        InterruptedRunError: Ctrl-C; the message has the command to resume.
+        InterruptedRunError: Ctrl-C or SIGTERM; the message has the command to resume.
         ValueError: the data or the folder cannot be used; see `train_run`.
     """
     # Imported here, one after the other: mistakes in the recipe need no torch to be found, mistakes
@@ -215,51 +213,14 @@ def run(
 
     began = time.monotonic()
     try:
-        with all_or_nothing(folder, report) as noticed:
-            model, tokenizer = train_run(recipe, corpus, folder, resumed, noticed, device)
+        model, tokenizer = train_run(recipe, corpus, folder, resumed, report, device)
         seconds = time.monotonic() - began
         if process_rank() > 0:
             return None
         report("finished", {})
         finished = summarize(TrainedRun(model, tokenizer, corpus, folder, seconds))
-        (folder / RESULTS).write_text(json_text(finished.summary) + "\n", encoding="utf-8")
-    except KeyboardInterrupt:
+        write_file(folder / RESULTS, json_text(finished.summary) + "\n")
+    except KeyboardInterrupt as stop:
         # A second Ctrl-C, or one before the first step or after the last.
-        raise InterruptedRunError(how_to_go_on(folder)) from None
+        raise InterruptedRunError(how_to_go_on(folder), exit_code(stop)) from None
     return finished
-
-
-@contextmanager
-def all_or_nothing(folder: Path, report: Report) -> Iterator[Report]:
-    """A report to train with; an error before the first step removes a new folder again.
-
-    Ctrl-C leaves it where it can be resumed.
-
-    Args:
-        folder: of the run, which training makes if it is not there.
-        report: that each event goes on to.
-    """
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    vacant = bool(missing) or (folder.is_dir() and not any(folder.iterdir()))
-    begun = False
-
-    def noticed(event: str, values: Mapping[str, Any]) -> None:
-        nonlocal begun
-        begun = begun or event == "begin"
-        report(event, values)
-
-    try:
-        yield noticed
-    except OccupiedError:
-        raise  # the folder is the other's
-    except BaseException as error:
-        resumes = not isinstance(error, Exception) and (folder / RECIPE).exists()
-        if vacant and not begun and not resumes and process_rank() == 0:
-            shutil.rmtree(folder, ignore_errors=True)
-            if not missing:
-                folder.mkdir()
-            with suppress(OSError):
-                # A parent may hold another run by now.
-                for parent in missing[1:]:
-                    parent.rmdir()
-        raise
