@@ -5,6 +5,8 @@ import errno
 import os
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -182,22 +184,23 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, error):
     assert path.read_text() == "old" and names(tmp_path) == {"run.json"}
 
 
-@pytest.fixture
-def no_room():
-    """No file may grow, as on a full disk."""
+@contextmanager
+def no_room() -> Iterator[None]:
+    """No file may grow, as on a full disk; a fixture would keep pytest from writing its report."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_without_room_the_old_file_stays(tmp_path, request):
+def test_without_room_the_old_file_stays(tmp_path):
     path = tmp_path / "run.json"
     write_file(path, "old")
-    request.getfixturevalue("no_room")
-    with pytest.raises(OSError, match=r"large") as full:
+    with pytest.raises(OSError, match=r"large") as full, no_room():
         write_file(path, "new")
     assert full.value.errno == errno.EFBIG
     assert path.read_text() == "old" and names(tmp_path) == {"run.json"}
@@ -265,3 +268,9 @@ def test_nothing_is_removed_behind_a_link(tmp_path):
     (tmp_path / "tokenizer").symlink_to(folder)
     remove_written(tmp_path / "tokenizer")
     assert names(folder) == {"a.json", "manifest.json"}
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path):
+    with pytest.raises(FileNotFoundError) as missing:
+        write_file(tmp_path / "none/run.json", "new")
+    assert missing.value.filename == str(tmp_path / "none/run.json")

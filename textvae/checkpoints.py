@@ -42,6 +42,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
         sync(partial)
         partial.replace(target)
         sync(target.parent)
+    except OSError as error:
+        if error.filename == str(partial):
+            error.filename = str(path)  # the name that the user knows
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

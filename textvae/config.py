@@ -153,6 +153,31 @@ Pixels = Literal["grey", "dequantized", "static", "dynamic"]
 """How a model sees images: as they are, with uniform noise, as bits drawn once or each time."""
 
 
+def background_colour(name: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0 to 255, of a colour as CSS names it: white, #8080ff.
+
+    Raises:
+        ValueError: there is no such colour.
+    """
+    from PIL import ImageColor  # here, because recipes of texts need none
+
+    red, green, blue = ImageColor.getrgb(name)[:3]
+    return red, green, blue
+
+
+MAX_SIDE = 4096
+"""Pixels on a side of an image of a model."""
+
+
+def is_size(sides: Any) -> bool:
+    """Whether a value is a list of a height and a width."""
+    return (
+        isinstance(sides, list | tuple)
+        and len(sides) == 2
+        and all(type(side) is int and 1 <= side <= MAX_SIDE for side in sides)
+    )
+
+
 class ImageDataConfig(Section):
     """Where the images come from, in place of texts.
 
@@ -165,6 +190,10 @@ class ImageDataConfig(Section):
             for texts.
         test_fraction: the same, to test on; 0 for no test images.
         split_by: "content" or "row", as for texts.
+        background: colour that is put behind transparent parts of a picture.
+        size: height and width in pixels that images are scaled to, or one number for both; None
+            for images that are of one size.
+        invert: whether black and white change places, as for ink on paper.
         pixels: "grey" as they are, "dequantized", or binarised: "static" once, "dynamic" anew
             each time.
     """
@@ -176,7 +205,30 @@ class ImageDataConfig(Section):
     valid_fraction: ValidFraction = None
     test_fraction: TestFraction = None
     split_by: Literal["content", "row"] = "content"
+    background: str = "white"
+    size: list[int] | None = None
+    invert: bool = False
     pixels: Pixels = "grey"
+
+    @field_validator("background", mode="before")
+    @classmethod
+    def _background_is_a_colour(cls, name: Any) -> Any:
+        try:
+            if name != "white":
+                background_colour(name)
+        except (ValueError, AttributeError, TypeError):
+            raise ValueError("must be a colour, as white, black or '#8080ff'") from None
+        return name
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _size_is_one_number_or_two(cls, size: Any) -> Any:
+        sides = [size, size] if isinstance(size, int) else size
+        if sides is not None and not is_size(sides):
+            raise ValueError(
+                f"must be a number of pixels from 1 to {MAX_SIDE:,}, or [height, width]"
+            )
+        return sides if sides is None else list(sides)
 
 
 class LaggingConfig(Section):

@@ -100,11 +100,11 @@ def whole_number(loader: Any, node: yaml.ScalarNode) -> int:
     """The value of a whole number.
 
     Raises:
-        SpecError: it is 2^63 or above, or as far below 0: neither a float nor a tensor has it.
+        SpecError: it is 2^1000 or above, or as far below 0: no float has it.
     """
     value = loader.construct_yaml_int(node)
-    if abs(value) >= 2**63:
-        raise SpecError([f"{line_of(node)}: a whole number must be below 2^63"])
+    if abs(value) >= 2**1000:
+        raise SpecError([f"{line_of(node)}: a whole number must be below 2^1000"])
     return value
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError
@@ -121,7 +120,7 @@ def test_a_full_disk_leaves_no_half_file(runs, refused, monkeypatch):
         file.write(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr("textvae.analysis.exports.write_array", full)
     said = refused("encode", runs / "texts.txt", "--out", "z.npy", "-m", runs / "vae")
     assert "the disk is full" in said
 

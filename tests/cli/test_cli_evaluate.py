@@ -141,7 +141,6 @@ def test_probe_prints_a_table_or_json(runs, textvae, labelled):
     ("content", "arguments", "said"),
     [
         ("text,label\nx,1\ny,\n", (), "line 3: the label is missing"),
-        ("text,label\nx,1\n,1\n", (), "line 3: the text is empty"),
         ("text,label\n" + "x,1\n" * 9, ("--labels-per-class", 2), "two classes are needed"),
         ("text,label\n" + "x,1\ny,2\n" * 9, ("--labels-per-class", 2, 50), "50 labels of each"),
         ("text\nx\n", (), "no column 'label'"),

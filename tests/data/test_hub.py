@@ -36,8 +36,9 @@ def test_hub_data_set_is_read_by_split(hub):
     write_split(hub / "owner" / "name", "validation.jsonl", ["c"])
     corpus = read_corpus("owner/name", test_fraction=0)
     assert (list(corpus.train), corpus.valid, corpus.test) == (["a", "b"], ["c"], [])
-    assert corpus.notes == ["owner/name: train: skipped 1 blank row"]
-    assert read_split("owner/name") == (["c"], ["owner/name: read the valid split"])
+    unused = "1 column not used: id"
+    assert corpus.notes == [unused, "owner/name: train: skipped 1 blank row"]
+    assert read_split("owner/name") == (["c"], ["owner/name: read the valid split", unused])
     with pytest.raises(DataError, match=r"train: no column 'body' \(known: id, text\)"):
         read_texts("owner/name", text_column="body", split="train")
     with pytest.raises(DataError, match="train: row 1: .*got int"):

@@ -1,20 +1,18 @@
 """Images from every source, as fields; errors of one line."""
 
-import gzip
-import struct
-
 import numpy as np
 import pytest
 import torch
 from conftest import ids
 from PIL import Image
 from pydantic import ValidationError
+from support.pictures import pictures, png_bytes, write_idx, write_png, write_zip
 
 from textvae.config import ImageDataConfig
 from textvae.data.batching import Sentences, ShuffledBatches
 from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.image_files import IMAGE_FORMATS
-from textvae.data.images import read_image_corpus, read_image_split, read_png
+from textvae.data.images import View, read_image_corpus, read_image_split, read_picture
 from textvae.data.texts import DataError
 from textvae.vocabulary import MISSING
 
@@ -22,21 +20,6 @@ from textvae.vocabulary import MISSING
 def config(source=None, **settings):
     given = None if source is None else str(source)
     return ImageDataConfig(modality="image", source=given, **settings)
-
-
-def pictures(count=10, height=6, width=5, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (count, height, width), np.uint8)
-
-
-def write_idx(path, array):
-    data = b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    data += array.tobytes()
-    path.write_bytes(gzip.compress(data) if path.name.endswith(".gz") else data)
-
-
-def write_png(path, array):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)
 
 
 def test_the_digits_are_split_without_overlap():
@@ -73,7 +56,8 @@ def test_idx_files_by_split(tmp_path):
 
 IMAGE_FILES = {
     "npz": ("data.npz", lambda path, images: np.savez(path, images=images)),
-    "png": ("one.png", lambda path, images: write_png(path, images[0])),
+    "picture": ("one.png", lambda path, images: write_png(path, images[0])),
+    "zip": ("one.zip", lambda path, images: write_zip(path, {"a/1.png": png_bytes(images[0])})),
     "idx": ("images-idx3-ubyte.gz", write_idx),
 }
 
@@ -116,16 +100,13 @@ def test_folders_of_pngs_by_class_and_split(tmp_path):
     rows, _ = read_image_split(config(flat))
     assert rows.facts == {"image": {"shape": [1, 6, 5], "pixels": "grey"}}
     assert np.array_equal(rows.columns["image"].values[:, 0], pictures(3))
-    assert np.array_equal(read_png(flat / "1.png")[0], pictures(3)[1])
-    write_png(flat / "colour.png", np.zeros((6, 5, 3), np.uint8))
-    with pytest.raises(DataError, match="colour.png: 6 x 5 pixels of 3 channels, but 0.png has"):
-        read_image_split(config(flat))
+    assert np.array_equal(read_picture(flat / "1.png", View(), [])[0], pictures(3)[1])
 
 
 def test_sixteen_bits_are_scaled_to_eight(tmp_path):
     wide = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040
     Image.fromarray(wide).save(tmp_path / "wide.png")
-    np.testing.assert_array_equal(read_png(tmp_path / "wide.png")[0], wide >> 8)
+    np.testing.assert_array_equal(read_picture(tmp_path / "wide.png", View(), [])[0], wide >> 8)
 
 
 def corrupt_png(folder):

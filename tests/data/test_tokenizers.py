@@ -288,3 +288,26 @@ def test_bag_keeps_only_content_words_in_lower_case():
     without = train_tokenizer("bag", texts, 300, stop_words="english")
     assert encode_texts(without, ["the under"]) == [[BOS, EOS]]
     assert len(train_tokenizer("bag", texts, 6)) == 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("word", ("model", "unk_token"), "x"),
+        ("unigram", ("model", "unk_id"), None),
+        ("unigram", ("decoder", "decoders", 3, "stop"), 2**40),
+    ],
+)
+def test_a_stranger_s_tokenizer_fails_with_a_value_error(tmp_path, kind, path, value):
+    train_tokenizer(kind, ["the dog saw a cat ."] * 20, 300).save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer.json"
+    stored = json.loads(file.read_text())
+    part = stored
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    file.write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match=r"the tokenizer failed|cannot be read"):
+        tokenizer = load_tokenizer(tmp_path)
+        for ids in encode_texts(tokenizer, ["the dog", "zebra \u00e9", ""]):
+            decode_ids(tokenizer, ids)

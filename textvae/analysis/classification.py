@@ -14,7 +14,7 @@ from textvae.analysis.dimension_reduction import Autoencoder, flat
 from textvae.api.image import ImageVAE
 from textvae.api.sentence import SentenceVAE
 from textvae.console import table
-from textvae.data.fields import Labels
+from textvae.data.fields import Fields, Labels
 from textvae.data.images import ImageCorpus
 from textvae.data.labels import numbered
 from textvae.data.readers import Labelled
@@ -230,8 +230,10 @@ def image_control_accuracy(
         raise ValueError("the model is given no labels: no label can be requested")
     if corpus.test is None or "label" not in corpus.facts:
         raise ValueError(f"{corpus.source}: labels and test images are needed")
-    images, labels = with_label(*training_images(corpus), corpus.source)
-    test_images, test_labels = with_label(*images_and_labels(corpus.test), corpus.source)
+    parts = zip(known_to(vae, corpus.train), known_to(vae, corpus.valid), strict=True)
+    images, labels = (np.concatenate(part) for part in parts)
+    images, labels = with_label(images, labels, corpus.source)
+    test_images, test_labels = with_label(*known_to(vae, corpus.test), corpus.source)
     for part, truth in ((images, labels), (test_images, test_labels)):
         vae.check(part)
         vae.check_labels(truth)
@@ -244,8 +246,22 @@ def image_control_accuracy(
         "classifier_accuracy": accuracy(model, flat(test_images), test_labels),
         "samples_per_label": count,
         "carry_the_label": float(correct.mean()),
-        "by_label": [float(correct[requested == c].mean()) for c in range(vae.classes)],
+        "by_label": {
+            name: float(correct[requested == number].mean())
+            for number, name in enumerate(vae.labels)
+        },
     }
+
+
+def known_to(vae: ImageVAE, rows: Fields) -> tuple[np.ndarray, np.ndarray]:
+    """Images, (N, C, H, W), and their labels, (N,), as the model numbers its classes.
+
+    Raises:
+        ValueError: a class that the model does not know.
+    """
+    images, labels = images_and_labels(rows)
+    column = rows.columns.get("label")
+    return images, vae.matched(column) if isinstance(column, Labels) else labels
 
 
 def text_control_accuracy(

@@ -9,8 +9,8 @@ import numpy as np
 
 from textvae.analysis.exports import PICTURE, check_out
 from textvae.api.image import ImageVAE
+from textvae.console import say
 from textvae.data.fields import Fields
-from textvae.data.images import read_png
 from textvae.plots import plot_grid
 from textvae.training.run_data import held_out_images
 from textvae.vocabulary import MISSING
@@ -155,25 +155,33 @@ def sample_labels(vae: ImageVAE, label: int | None, count: int) -> list[int] | N
 
 
 def named_images(
-    vae: ImageVAE, folder: str, names: Sequence[str], data: str | None, label: int | None
+    vae: ImageVAE, folder: str, names: Sequence[str], data: str | None, label: str | None
 ) -> Fields:
-    """The images that a command names: PNG files, or numbers of held-out images.
+    """The images that a command names: picture files, or numbers of held-out images.
+
+    Args:
+        vae: the model.
+        folder: of its run.
+        names: files or numbers.
+        data: source of the numbered images; None for that of the run.
+        label: name of the class of the files.
 
     Raises:
-        ValueError: an unknown file or number, or files mixed with numbers.
+        ValueError: an unknown file, number or class, or files mixed with numbers.
     """
     numbers = [int(name) for name in names if name.isdigit()]
     if label is not None and (numbers or not vae.classes):
         reason = "numbered images have theirs" if numbers else "the model is given no labels"
         raise ValueError(f"--label: {reason}")
     if not numbers:
-        images = [read_png(Path(name)) for name in names]
-        for image in images:
-            vae.check(image[None])
-        labels = None if not vae.classes else [MISSING if label is None else label] * len(names)
-        return vae.rows(np.stack(images), labels)
+        number = MISSING if label is None else vae.label_number(label)
+        notes: list[str] = []
+        images = vae.read(names, notes)
+        for note in dict.fromkeys(notes):
+            say(f"note: {note}")
+        return vae.rows(images, [number] * len(names) if vae.classes else None)
     if len(numbers) < len(names):
-        raise ValueError(f"give PNG files or numbers of test images, not both (got {names})")
+        raise ValueError(f"give picture files or numbers of test images, not both (got {names})")
     rows, _ = held_out_images(folder, data)
     if max(numbers) >= len(rows):
         raise ValueError(f"there are {len(rows):,} images, numbered from 0 (got {max(numbers)})")
@@ -197,7 +205,7 @@ def interpolation_picture(
     names: Sequence[str],
     steps: int,
     spherical: bool,
-    label: int | None,
+    label: str | None,
     out: Path | None,
 ) -> tuple[dict[str, Any], str]:
     """Write the images between two as one row; the result as JSON and as text."""
@@ -210,7 +218,7 @@ def interpolation_picture(
 
 
 def reconstruction_picture(
-    vae: ImageVAE, folder: str, names: Sequence[str], label: int | None, out: Path | None
+    vae: ImageVAE, folder: str, names: Sequence[str], label: str | None, out: Path | None
 ) -> tuple[dict[str, Any], str]:
     """Write images above their reconstructions; the result as JSON and as text."""
     out = picture_path(out, folder, "reconstructions")

@@ -51,23 +51,24 @@ def labelled_data(
         DataError: it cannot be read, or cannot be split.
     """
     columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column}
-    splits = read_labelled(data, **columns)
+    notes: list[str] = []
+    splits = read_labelled(data, **columns, notes=notes)
     if "train" not in splits:
         raise DataError(f"{data}: has no train split (found: {', '.join(splits)})")
     if test is not None:
-        test_splits = read_labelled(test, **columns)
+        test_splits = read_labelled(test, **columns, notes=notes)
         held = test_splits.get("test", next(iter(test_splits.values())))
-        return splits["train"], held, []
+        return splits["train"], held, notes
     if "test" in splits:
-        return splits["train"], splits["test"], [f"{data}: tested on its test split"]
+        return splits["train"], splits["test"], [f"{data}: tested on its test split", *notes]
     if own := [run for run in runs if is_training_file(run, data)]:
         if any(held_out_of(Path(run)) != held_out_of(Path(own[0])) for run in own):
             raise DataError(f"{data}: the runs held out other texts of it; name some with --test")
         train, held = real_texts(own[0], None, text_column, label_column)
         count = f"{len(held.texts):,}"
-        return train, held, [f"{data}: tested on the {count} texts that {own[0]} held out"]
+        return train, held, [f"{data}: tested on the {count} texts that {own[0]} held out", *notes]
     train, held = halves(splits["train"], seed)
-    return train, held, [f"{data}: tested on {len(held.texts):,} of its texts, held out"]
+    return train, held, [f"{data}: tested on {len(held.texts):,} of its texts, held out", *notes]
 
 
 def halves(rows: Labelled, seed: int) -> tuple[Labelled, Labelled]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from textvae.data.python_texts import text_list
 from textvae.data.words import Unit, unit_of
 from textvae.evaluation.text import (
     Generation,
@@ -50,7 +51,7 @@ def evaluate_generation(
     Raises:
         ValueError: fewer than four texts.
     """
-    texts = list(texts)
+    texts = text_list(texts)
     if len(texts) < 4:
         raise ValueError(f"at least 4 texts are needed to judge samples (got {len(texts)})")
     shuffled = [texts[int(i)] for i in np.random.default_rng(seed).permutation(len(texts))]

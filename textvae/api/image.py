@@ -17,7 +17,14 @@ from textvae.api.features import Kind
 from textvae.api.sentence import SentenceVAE
 from textvae.checkpoints import atomic_folder
 from textvae.data.fields import Fields, Images, Labels, binarized
-from textvae.data.images import check_unit_interval, checked_split, size_text
+from textvae.data.images import (
+    View,
+    as_bytes,
+    check_unit_interval,
+    checked_split,
+    read_picture,
+    size_text,
+)
 from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
@@ -64,8 +71,9 @@ class ImageEvaluation(Metrics):
 class ImageVAE(TrainedVAE):
     """An image VAE.
 
-    Images are an array, (N, C, H, W), (N, H, W) or (N, H, W, C): uint8, or floats in [0, 1]. A
-    conditional model also needs the labels of the images.
+    Images are an array, (N, C, H, W), (N, H, W) or (N, H, W, C), as the model sees them: uint8,
+    bits (only 0 and 1), or floats in [0, 1]; `read` gives those of picture files. A conditional
+    model also needs the labels of the images, by number or name.
 
     >>> vae = ImageVAE.from_pretrained("runs/kingma2014_image")  # doctest: +SKIP
     >>> z = vae.encode(images)  # doctest: +SKIP
@@ -125,12 +133,40 @@ class ImageVAE(TrainedVAE):
         return (self.model.config.observed or {})[self.field]["pixels"]
 
     @property
+    def view(self) -> View:
+        """How the pictures of the training data were read."""
+        return View.from_facts((self.model.config.observed or {})[self.field])
+
+    @property
     def classes(self) -> int:
         """Number of classes of a conditional model; 0 for any other."""
         observed = self.model.config.observed or {}
         return observed[self.label_fields[0]]["classes"] if self.label_fields else 0
 
-    def rows(self, images: np.ndarray | Fields, labels: Sequence[int] | None = None) -> Fields:
+    def read(
+        self, files: Sequence[str | PathLike[str]], notes: list[str] | None = None
+    ) -> np.ndarray:
+        """Picture files as the model's training data were read, (N, C, H, W), uint8.
+
+        Size, background, inversion and channels are those of the training data.
+
+        Args:
+            files: N paths.
+            notes: sentences on what was done to the pictures are added.
+
+        Raises:
+            DataError: a file is missing or damaged, or has another size where the model's data
+                were not resized.
+        """
+        channels, said = self.shape[0], [] if notes is None else notes
+        images = [read_picture(Path(name), self.view, said, channels) for name in files]
+        for image in images:
+            self.check(image[None])
+        return np.stack(images)
+
+    def rows(
+        self, images: np.ndarray | Fields, labels: Sequence[int | str] | None = None
+    ) -> Fields:
         """Images and labels as fields of the model.
 
         Raises:
@@ -140,22 +176,51 @@ class ImageVAE(TrainedVAE):
             column = images.columns[self.field]
             assert isinstance(column, Images), "the field contains images"
             self.check(column.values)
+            columns = dict(images.columns)
             for field in self.label_fields:
-                labels_column = images.columns.get(field)
-                self.check_labels(
-                    labels_column.values if isinstance(labels_column, Labels) else None
-                )
-            return images
-        values, checked_labels = checked_split(
-            "images", np.asarray(images), None if labels is None else np.asarray(labels)
+                given = columns.get(field)
+                numbers = self.matched(given) if isinstance(given, Labels) else None
+                columns[field] = self.labels_column(self.check_labels(numbers))
+            return Fields(columns)
+        values, checked = checked_split(
+            "images", np.asarray(images), None if labels is None else self.label_numbers(labels)
         )
+        (values,), _ = as_bytes("images", [values], [])
         self.check(values)
         if self.pixels in ("static", "dynamic"):
             values = binarized(values, 0)
         columns: dict[str, Any] = {self.field: Images(values, self.pixels)}  # type: ignore[arg-type]
         for field in self.label_fields:
-            columns[field] = Labels(self.check_labels(checked_labels), self.classes)
+            columns[field] = self.labels_column(self.check_labels(checked))
         return Fields(columns)
+
+    def labels_column(self, numbers: np.ndarray) -> Labels:
+        """Classes as the model numbers them, (N,), as a field with their names."""
+        return Labels(numbers, self.classes, tuple(self.labels))
+
+    def matched(self, column: Labels) -> np.ndarray:
+        """The classes of rows as the model numbers them, (N,): by name where the rows have names.
+
+        Raises:
+            ValueError: a row has a class that the model does not know.
+        """
+        if not column.names:
+            return column.values
+        numbers = column.values.copy()
+        for number in set(column.values.tolist()) - {MISSING}:
+            numbers[column.values == number] = self.label_number(column.names[number])
+        return numbers
+
+    def label_numbers(self, labels: Sequence[int | str]) -> np.ndarray:
+        """Classes given by number or name, as numbers; an array of numbers as it is.
+
+        Raises:
+            ValueError: an unknown name.
+        """
+        if isinstance(labels, np.ndarray) and labels.dtype.kind not in "UO":
+            return labels
+        numbers = [self.label_number(y) if isinstance(y, str) else y for y in labels]
+        return np.asarray(numbers)
 
     def scored_as(self, kind: str) -> "ImageVAE":
         """A copy with the same logits under another likelihood, for comparison.
@@ -198,7 +263,7 @@ class ImageVAE(TrainedVAE):
     def encode(
         self,
         images: np.ndarray | Fields,
-        labels: Sequence[int] | None = None,
+        labels: Sequence[int | str] | None = None,
         return_scales: bool = False,
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Posterior means, (N, D), float32, all latents side by side; on request, also scales."""
@@ -210,13 +275,15 @@ class ImageVAE(TrainedVAE):
         images: np.ndarray | Fields,
         kind: Kind = "mean",
         seed: int = 0,
-        labels: Sequence[int] | None = None,
+        labels: Sequence[int | str] | None = None,
     ) -> np.ndarray:
         """Features of images for another model, (N, H), see `features_of`."""
         return self.features_of(self.rows(images, labels), kind, seed)
 
     @torch.no_grad()
-    def decode(self, z: np.ndarray | Tensor, labels: Sequence[int] | None = None) -> np.ndarray:
+    def decode(
+        self, z: np.ndarray | Tensor, labels: Sequence[int | str] | None = None
+    ) -> np.ndarray:
         """The mean image of each latent, (N, C, H, W), float32.
 
         Args:
@@ -238,36 +305,38 @@ class ImageVAE(TrainedVAE):
             parts.append(likelihood.mean[0].float().cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, *self.shape), np.float32)
 
-    def label_batch(self, labels: Sequence[int] | None, count: int) -> dict[str, Tensor]:
+    def label_batch(self, labels: Sequence[int | str] | None, count: int) -> dict[str, Tensor]:
         """The label fields of a batch; empty for a model without."""
         if not self.label_fields:
             return {}
         if labels is None or len(labels) != count:
             given = "none" if labels is None else len(labels)
             raise ValueError(f"the model is given labels: {count} are needed (got {given})")
-        self.check_labels(np.asarray(labels))
-        batch = torch.as_tensor(np.asarray(labels, np.int64), device=self.model.device)
+        numbers = self.check_labels(self.label_numbers(labels)).astype(np.int64)
+        batch = torch.as_tensor(numbers, device=self.model.device)
         return {field: batch for field in self.label_fields}
 
     def reconstruct(
-        self, images: np.ndarray | Fields, labels: Sequence[int] | None = None
+        self, images: np.ndarray | Fields, labels: Sequence[int | str] | None = None
     ) -> np.ndarray:
         """The mean image at each posterior mean, (N, C, H, W)."""
         rows = self.rows(images, labels)
-        return self.decode(np.asarray(self.encode(rows)), self.labels_of(rows))
+        numbers = self.labels_of(rows)
+        given = None if numbers is None else list(numbers)
+        return self.decode(np.asarray(self.encode(rows)), given)
 
-    def labels_of(self, rows: Fields) -> Sequence[int] | None:
+    def labels_of(self, rows: Fields) -> np.ndarray | None:
         """The labels of rows; None for a model without label fields."""
         if not self.label_fields:
             return None
         column = rows.columns.get(self.label_fields[0])
         if not isinstance(column, Labels):
             raise ValueError("the model is given labels, and these images have none")
-        return column.values  # type: ignore[return-value]
+        return column.values
 
     @torch.no_grad()
     def sample_latents(
-        self, count: int, seed: int | None = None, labels: Sequence[int] | None = None
+        self, count: int, seed: int | None = None, labels: Sequence[int | str] | None = None
     ) -> np.ndarray:
         """Samples of the prior, (N, D), all latents side by side."""
         if count < 1:
@@ -277,7 +346,7 @@ class ImageVAE(TrainedVAE):
         return torch.cat([value[0] for value in drawn.values()], -1).cpu().numpy()
 
     def sample(
-        self, count: int = 1, seed: int | None = None, labels: Sequence[int] | None = None
+        self, count: int = 1, seed: int | None = None, labels: Sequence[int | str] | None = None
     ) -> np.ndarray:
         """Mean images of prior samples, (N, C, H, W).
 
@@ -296,7 +365,7 @@ class ImageVAE(TrainedVAE):
         images: np.ndarray | Fields,
         steps: int = 8,
         spherical: bool = False,
-        labels: Sequence[int] | None = None,
+        labels: Sequence[int | str] | None = None,
     ) -> np.ndarray:
         """Mean images between the posterior means of two images, (steps, C, H, W).
 
@@ -321,7 +390,7 @@ class ImageVAE(TrainedVAE):
         images: np.ndarray | Fields,
         samples: int = 500,
         seed: int = 0,
-        labels: Sequence[int] | None = None,
+        labels: Sequence[int | str] | None = None,
         likelihood: str | None = None,
     ) -> ImageEvaluation:
         """Likelihood and latent metrics of held-out images.

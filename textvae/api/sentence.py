@@ -18,7 +18,8 @@ from textvae.checkpoints import CheckpointError, atomic_folder
 from textvae.data.batching import Sentences
 from textvae.data.known_words import KnownWords
 from textvae.data.labels import numbered
-from textvae.data.readers import SURROGATE
+from textvae.data.python_texts import checked_text, text_list
+from textvae.data.texts import Texts
 from textvae.data.tokenizers import TextTokenizer, decode_ids, load_tokenizer, tokenizer_kind
 from textvae.data.words import count_characters, count_unknown, separated_by_blanks
 from textvae.decoders.text import TokenDecoder
@@ -156,17 +157,10 @@ class SentenceVAE(TrainedVAE):
         """The texts as token ids.
 
         Raises:
-            TypeError: a single string instead of a list.
-            ValueError: no text, or a text that is not valid Unicode.
+            TypeError: a single string or a table in place of a list, or a text that is no string.
+            ValueError: no text, or one that is not valid Unicode or too long, see `text_list`.
         """
-        if isinstance(texts, str):
-            raise TypeError("texts must be a list of strings (got one string)")
-        if not len(texts):
-            raise ValueError("at least one text is needed (got none)")
-        for text in texts:
-            if SURROGATE.search(text):
-                raise ValueError(f"a text must be valid Unicode (got {text[:40]!r})")
-        return Sentences.encoded(self.tokenizer, list(texts))
+        return Sentences.encoded(self.tokenizer, text_list(texts))
 
     def encode(
         self, texts: Sequence[str], return_scales: bool = False
@@ -305,19 +299,26 @@ class SentenceVAE(TrainedVAE):
             decoding: how to choose tokens; greedy by default.
 
         Raises:
-            ValueError: fewer than two steps.
+            ValueError: fewer than two steps, or a text that is not valid.
+            TypeError: a text is no string.
 
         Source: Bowman et al. 2016, section 5.2 (homotopies), arXiv:1511.06349.
         """
-        ends = np.asarray(self.encode([first, second]))
+        pair = [checked_text(first, "first"), checked_text(second, "second")]
+        ends = np.asarray(self.encode(pair))
         return self.decode(self.between(ends, steps, spherical), decoding)
 
     def nearest(self, query: str, texts: Sequence[str], count: int = 5) -> list[tuple[str, float]]:
-        """The texts whose posterior means are nearest to the query's, with their distance."""
-        texts = list(texts)
-        means = np.asarray(self.encode([query, *texts]))
+        """The texts whose posterior means are nearest to the query's, with their distance.
+
+        Raises:
+            TypeError: the query or a text is no string, or the texts are no list.
+            ValueError: no text, or one that is not valid.
+        """
+        texts = text_list(texts)
+        means = np.asarray(self.encode([checked_text(query, "query"), *texts]))
         distance = np.linalg.norm(means[1:] - means[0], axis=1)
-        return [(str(texts[i]), float(distance[i])) for i in np.argsort(distance)[:count]]
+        return [(texts[i], float(distance[i])) for i in np.argsort(distance)[:count]]
 
     def evaluate(
         self,
@@ -342,16 +343,23 @@ class SentenceVAE(TrainedVAE):
             shuffled: `positions_with_shuffled_latents` of the texts, if already computed.
 
         Raises:
-            ValueError: no text, samples below 1, labels of a model trained without, or fewer than
-                four texts for `generation`.
+            ValueError: no text, samples below 1, labels of a model trained without, another number
+                of labels than of texts, or fewer than four texts for `generation`.
+            TypeError: `texts` or `training` is no list of strings.
         """
-        sentences, texts = self.sentences(texts), list(texts)
+        texts = text_list(texts)
+        sentences = self.sentences(texts)
+        if training is not None and not isinstance(training, Texts):
+            training = text_list(training, "training", most=None)
         if labels is not None and not self.predicts_labels:
             raise ValueError("the model was trained without labels")
         # Few texts and many samples at once: the encoder then runs once for many samples.
         max_tokens = 512 if samples > 8 else 4096
         metrics, estimate = self.metrics(sentences, samples, seed, max_tokens)
         if labels is not None:
+            labels = list(labels)
+            if len(labels) != len(texts):
+                raise ValueError(f"one label for each of {len(texts)} texts (got {len(labels)})")
             numbers = torch.from_numpy(numbered(labels, self.labels))
             scores = classification(torch.from_numpy(self.classify(texts)), numbers)
             metrics |= asdict(scores)
@@ -397,6 +405,7 @@ class SentenceVAE(TrainedVAE):
         Raises:
             ValueError: the model has no latent, or no text.
         """
+        texts = text_list(texts)
         sentences = self.sentences(texts)
         targets = [sentences[index][1:].tolist() for index in range(len(sentences))]
         longest = Decoding(max_new_tokens=max(map(len, targets), default=1) + 1, known_words=False)
@@ -415,6 +424,7 @@ class SentenceVAE(TrainedVAE):
         Raises:
             ValueError: fewer than two texts.
         """
+        texts = text_list(texts)
         if len(texts) < 2:
             raise ValueError(f"another text is needed for its z (got {len(texts)} text)")
         sentences = self.sentences(texts)

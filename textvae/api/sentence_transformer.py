@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from textvae.api.features import Kind, check_kind, latent_features
 from textvae.api.sentence import SentenceVAE
+from textvae.data.python_texts import checked_text, text_list
 
 
 class LatentEmbedding(InputModule):
@@ -46,8 +47,13 @@ class LatentEmbedding(InputModule):
     def preprocess(
         self, inputs: Sequence[str], prompt: str | None = None, **kwargs: Any
     ) -> dict[str, Tensor]:
-        """Padded token ids of texts, `input_ids`, (B, T), int64."""
-        texts = [(prompt or "") + text for text in inputs]
+        """Padded token ids of texts, `input_ids`, (B, T), int64.
+
+        Raises:
+            TypeError: an input is no string; its index is that in the batch.
+            ValueError: an input is not valid Unicode, or too long.
+        """
+        texts = [(prompt or "") + text for text in text_list(inputs, "inputs")]
         with self.wrapped() as vae:
             return {"input_ids": vae.token_ids(texts)}
 
@@ -89,6 +95,33 @@ class LatentEmbedding(InputModule):
         return cls(SentenceVAE.from_pretrained(model_name_or_path), config.get("kind", "mean"))
 
 
+class TextTransformer(SentenceTransformer):
+    """A SentenceTransformer whose `encode` checks its texts as `SentenceVAE` does.
+
+    It takes one text, or a list: a table would be encoded by the names of its columns.
+    """
+
+    def encode(self, *args: Any, **kwargs: Any) -> Any:
+        """Embeddings of texts, see `SentenceTransformer.encode`.
+
+        Raises:
+            TypeError: an input is no string, or the inputs are no list.
+            ValueError: an input is not valid Unicode, or too long.
+        """
+        if args:
+            args = (checked_inputs(args[0]), *args[1:])
+        for name in {"inputs", "sentences"} & kwargs.keys():  # the second is the former name
+            kwargs[name] = checked_inputs(kwargs[name])
+        return super().encode(*args, **kwargs)
+
+
+def checked_inputs(inputs: Any) -> str | list[str]:
+    """One text or a list of texts, see `text_list`."""
+    if isinstance(inputs, str):
+        return checked_text(inputs, "inputs")
+    return text_list(inputs, "inputs", empty=True)
+
+
 def as_sentence_transformer(
     model: str | PathLike[str] | SentenceVAE,
     kind: Kind = "mean",
@@ -109,4 +142,4 @@ def as_sentence_transformer(
         ValueError: an unknown kind, or the model has no latent.
     """
     vae = model if isinstance(model, SentenceVAE) else SentenceVAE.from_pretrained(model)
-    return SentenceTransformer(modules=[LatentEmbedding(vae, kind)], device=str(device))
+    return TextTransformer(modules=[LatentEmbedding(vae, kind)], device=str(device))

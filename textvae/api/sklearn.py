@@ -10,6 +10,7 @@ from sklearn.utils import Tags
 
 from textvae.api.features import Kind, check_kind
 from textvae.api.sentence import SentenceVAE
+from textvae.data.python_texts import text_list
 
 
 class LatentFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -97,19 +98,14 @@ class LatentFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
 
 def strings(texts: Any) -> list[str]:
-    """Texts as a list.
+    """Texts as a list, see `text_list`.
 
     Raises:
         TypeError: one string, a table, or an element that is not a string.
-        ValueError: a blank text.
+        ValueError: no text, or a blank one.
     """
-    if isinstance(texts, str) or getattr(texts, "ndim", 1) != 1:
-        given = "one string" if isinstance(texts, str) else "a table"
-        raise TypeError(f"X must be a list or a column of texts (got {given})")
-    elements = list(texts)
+    elements = text_list(texts, "X")
     for number, text in enumerate(elements):
-        if not isinstance(text, str):
-            raise TypeError(f"X[{number}]: must be a string (got {type(text).__name__})")
         if not text.strip():
             raise ValueError(f"X[{number}]: the text is empty")
-    return [str(text) for text in elements]
+    return elements

@@ -23,7 +23,7 @@ from textvae.cli.options import (
     Seed,
     TextColumn,
 )
-from textvae.cli.sources import held_out, print_notes
+from textvae.cli.sources import held_out, held_out_with_labels, print_notes
 from textvae.console import emit, say, say_note
 
 if TYPE_CHECKING:
@@ -115,22 +115,25 @@ def text_metrics(
     from textvae.training.references import run_references
     from textvae.training.run_data import (
         entropy_of,
-        held_out_labels,
         known_rows,
         subset,
         training_labels,
         training_texts,
     )
 
-    texts, labels = subset(held_out(folder, data, text_column), limit, seed), None
-    probe: dict[str, Any] = {}
-    if label_column is not None:
-        rows = held_out_labels(folder, data, text_column, label_column)
+    labels, probe = None, dict[str, Any]()
+    if label_column is None:
+        texts = subset(held_out(folder, data, text_column), limit, seed)
+    else:
+        rows = held_out_with_labels(folder, data, text_column, label_column)
         pairs = subset(list(zip(*rows, strict=True)), limit, seed)
         texts, labels = ([pair[column] for pair in pairs] for column in (0, 1))
         if not vae.predicts_labels:
             training_rows = training_labels(folder, data, text_column, label_column)
-            probe, labels = probe_z(vae, training_rows, known_rows(texts, labels), seed), None
+            notes = []
+            probe_rows = known_rows(texts, labels, notes)
+            print_notes(notes)
+            probe, labels = probe_z(vae, training_rows, probe_rows, seed), None
     training, notes = training_texts(folder) if generation else (None, [])
     print_notes(notes)
     metrics = asdict(vae.evaluate(texts, samples, seed, generation, training, labels))

@@ -105,9 +105,9 @@ def sample(
 )
 def interpolate(
     first: Annotated[
-        str, typer.Argument(help="First sentence, PNG file or number of a test image.")
+        str, typer.Argument(help="First sentence, picture file or number of a test image.")
     ],
-    second: Annotated[str, typer.Argument(help="Last sentence, PNG file or number.")],
+    second: Annotated[str, typer.Argument(help="Last sentence, picture file or number.")],
     steps: Annotated[int, typer.Option(help="Number of sentences, both ends included.")] = 8,
     slerp: Annotated[
         bool, typer.Option("--slerp", help="Follow a great circle instead of a line.")
@@ -154,7 +154,7 @@ def interpolate(
 )
 def reconstruct(
     texts: Annotated[
-        list[str], typer.Argument(help="Sentences, PNG files or numbers of test images.")
+        list[str], typer.Argument(help="Sentences, picture files or numbers of test images.")
     ],
     num_beams: NumBeams = 1,
     label: Label = None,

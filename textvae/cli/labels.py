@@ -25,7 +25,7 @@ from textvae.cli.options import (
     check_data,
     whole_numbers,
 )
-from textvae.cli.sources import grey_images, held_out, print_notes
+from textvae.cli.sources import data_section, grey_images, held_out, print_notes
 from textvae.console import TrainingDisplay, emit, table
 
 if TYPE_CHECKING:
@@ -145,7 +145,8 @@ def classify(
     from textvae.analysis.classification import classification_text, semi_supervised
     from textvae.analysis.wording import training_warning
 
-    corpus, display = grey_images(data), TrainingDisplay(warning=training_warning)
+    corpus = grey_images(data, data_section(recipe, set_ or []))
+    display = TrainingDisplay(warning=training_warning)
     print_notes(corpus.notes)
     sizes, device = labels or [300, 100], chosen_device(device)
     try:
@@ -182,16 +183,21 @@ def control_accuracy(
     An independent classifier predicts the label of each sample.
     """
     from textvae.analysis.classification import image_control_accuracy, text_control_accuracy
-    from textvae.training.run_data import real_texts, run_images
+    from textvae.training.run_data import image_data_config, real_texts, run_images
 
     folder = located(model, named)
 
     def texts(vae: "SentenceVAE") -> dict[str, Any]:
-        labelled = real_texts(folder, data, text_column, label_column)
+        notes: list[str] = []
+        labelled = real_texts(folder, data, text_column, label_column, notes)
+        print_notes(notes)
         return text_control_accuracy(vae, *labelled, count, seed, temperature)
 
     def images(vae: "ImageVAE") -> dict[str, Any]:
-        corpus = run_images(folder, pixels="grey") if data is None else grey_images(data)
+        if data is None:
+            corpus = run_images(folder, pixels="grey")
+        else:
+            corpus = grey_images(data, image_data_config(folder))
         print_notes(corpus.notes)
         return image_control_accuracy(vae, corpus, count, seed)
 

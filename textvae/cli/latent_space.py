@@ -27,8 +27,10 @@ from textvae.cli.options import (
     check_data,
 )
 from textvae.cli.sources import (
+    data_section,
     grey_images,
     held_out,
+    held_out_with_labels,
     own_label_column,
     print_notes,
     print_unknown_words,
@@ -193,13 +195,13 @@ def plot_texts(
 ) -> None:
     """Write the scatter plot of held-out texts, and print where it is."""
     from textvae.analysis.text_latents import POINTS, TextLatents, text_latents_text
-    from textvae.training.run_data import held_out_labels, subset
+    from textvae.training.run_data import subset
 
     if label_column is not None and colour not in (None, "label"):
         raise ValueError(f"--label-column is for --colour label (got --colour {colour})")
     column = own_label_column(folder, data) if label_column is None else label_column
     if colour in (None, "label") and column is not None:
-        rows = list(zip(*held_out_labels(folder, data, text_column, column), strict=True))
+        rows = list(zip(*held_out_with_labels(folder, data, text_column, column), strict=True))
         colour = "label"
     else:
         rows = [(text, "") for text in held_out(folder, data, text_column)]
@@ -262,6 +264,7 @@ def reduce(
     """
     from textvae.analysis.classification import images_and_labels, training_images
     from textvae.analysis.dimension_reduction import (
+        AUTOENCODERS,
         autoencoder_rows,
         dimension_reduction_text,
         linear_rows,
@@ -270,7 +273,8 @@ def reduce(
 
     if set_ and not autoencoders:
         raise ValueError("--set is for --autoencoders: linear codes have no recipe")
-    corpus = grey_images(data)
+    corpus = grey_images(data, data_section(next(iter(AUTOENCODERS.values())), set_ or []))
+    print_notes(corpus.notes)
     train, test = training_images(corpus), images_and_labels(corpus.test or corpus.valid)
     linear = linear_rows(train, test, dim or [2, 20])
     trained: list[dict[str, Any]] = []

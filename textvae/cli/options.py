@@ -130,10 +130,7 @@ NumBeams = Annotated[
 MaxNewTokens = Annotated[
     int, typer.Option("--max-new-tokens", help="Maximum length of a sentence, in tokens.")
 ]
-Label = Annotated[
-    int | None,
-    typer.Option("--label", min=0, help="Class number, for image models with labels."),
-]
+Label = Annotated[str | None, typer.Option("--label", help="Class, for image models with labels.")]
 ImageFile = Annotated[
     Path | None,
     typer.Option("--out", help="PNG file, for image models; default: a file in the run folder."),

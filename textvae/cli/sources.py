@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textvae.console import say_note
 
 if TYPE_CHECKING:
     from textvae.api.sentence import SentenceVAE
     from textvae.data.images import ImageCorpus
+    from textvae.data.readers import Labelled
     from textvae.data.texts import Texts
 
 
@@ -26,11 +27,33 @@ def held_out(model: str, data: str | None, text_column: str) -> list[str]:
     """
     from textvae.training.run_data import held_out_texts
 
-    if data is None and text_column != "text":
-        raise ValueError("--text-column goes with --data: a run remembers its own")
+    check_text_column(data, text_column)
     texts, notes = held_out_texts(model, data, text_column)
     print_notes(notes)
     return texts
+
+
+def held_out_with_labels(
+    model: str, data: str | None, text_column: str, label_column: str
+) -> "Labelled":
+    """`held_out` with the label of each text, blank where there is none."""
+    from textvae.training.run_data import held_out_labels
+
+    check_text_column(data, text_column)
+    notes: list[str] = []
+    rows = held_out_labels(model, data, text_column, label_column, notes)
+    print_notes(notes)
+    return rows
+
+
+def check_text_column(data: str | None, text_column: str) -> None:
+    """Refuse a column without the data that contains it.
+
+    Raises:
+        ValueError: no data is named.
+    """
+    if data is None and text_column != "text":
+        raise ValueError("--text-column goes with --data: a run remembers its own")
 
 
 def print_unknown_words(vae: "SentenceVAE", texts: "Texts | Sequence[str]") -> None:
@@ -56,9 +79,25 @@ def source_name(model: str, data: str | None) -> str:
     return "the shipped corpus" if source is None else Path(source).name
 
 
-def grey_images(source: str | None) -> "ImageCorpus":
-    """The images of a source as they are; scikit-learn's digits when none is given."""
+def data_section(recipe: str, overrides: Sequence[str]) -> Any:
+    """The data section of a recipe with overrides."""
+    from textvae.recipes import load_recipe
+
+    return load_recipe(recipe, overrides).data
+
+
+def grey_images(source: str | None, section: Any) -> "ImageCorpus":
+    """The images of a source in grey levels; scikit-learn's digits when none is given.
+
+    Args:
+        source: folder, file or hub name.
+        section: the data section whose background, size and inversion count; of texts, none does.
+    """
     from textvae.config import ImageDataConfig
     from textvae.data.images import read_image_corpus
 
-    return read_image_corpus(ImageDataConfig(modality="image", source=source))
+    config = ImageDataConfig(modality="image", source=source)
+    if isinstance(section, ImageDataConfig):
+        keys = ("background", "size", "invert", "image_column", "label_column")
+        config = config.model_copy(update={key: getattr(section, key) for key in keys})
+    return read_image_corpus(config)

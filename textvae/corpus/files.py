@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from textvae.checkpoints import write_file
 from textvae.corpus.english import english
@@ -12,6 +13,9 @@ from textvae.corpus.english import english
 NAME = "textvae-english"
 SIZES = {"train": 20_000, "valid": 1_000, "test": 2_000}  # sentences, drawn in this order
 FACTORS = ("topic", "sentiment", "tense", "number", "mood", "length")
+MOST_BYTES = 100_000
+"""Bytes of a corpus.json, which has 768."""
+
 DESCRIPTION = (
     "English sentences about six topics, sampled from a probabilistic grammar of this project. "
     "Each sentence is labelled with the factors that it was generated from; the entropy of its "
@@ -48,10 +52,26 @@ def write_corpus(folder: Path, seed: int = 0) -> None:
 
 def is_corpus(folder: Path) -> bool:
     """Whether a folder has this corpus, by its corpus.json."""
+    return corpus_facts(folder).get("name") == NAME
+
+
+def entropy_in(folder: Path) -> float | None:
+    """The entropy of the corpus in a folder, nats per sentence; None where it is another's."""
+    facts = corpus_facts(folder)
+    entropy = facts.get("entropy_nats_per_sentence")
+    return float(entropy) if facts.get("name") == NAME and isinstance(entropy, float) else None
+
+
+def corpus_facts(folder: Path) -> dict[str, Any]:
+    """Content of a folder's corpus.json; empty where there is none, or none of this kind."""
+    path = folder / "corpus.json"
     try:
-        return json.loads((folder / "corpus.json").read_text(encoding="utf-8"))["name"] == NAME
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
+        if path.stat().st_size > MOST_BYTES:
+            return {}
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def _facts(seed: int, surprisals: dict[str, float]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Rows of several fields: images, labels and texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -77,10 +77,12 @@ class Images:
         pixels: of a batch: `grey` x itself; `dequantized` (255 x + u) / 256, u ~ U[0, 1) drawn
             for each batch; `static` and `dynamic` bits b ~ Bernoulli(x), drawn once (see
             `binarized`) or for each batch.
+        read_as: how they were read, the facts of a `View`.
     """
 
     values: np.ndarray
     pixels: Pixels = "grey"
+    read_as: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -107,7 +109,7 @@ class Images:
     @property
     def facts(self) -> dict[str, Any]:
         """Sizes and names of the field, from which a model is built."""
-        return {"shape": list(self.values.shape[1:]), "pixels": self.pixels}
+        return {"shape": list(self.values.shape[1:]), "pixels": self.pixels, **self.read_as}
 
 
 def binarized(values: np.ndarray, seed: int) -> np.ndarray:

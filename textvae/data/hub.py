@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from textvae.data.errors import DataError, column_name, first_line, nearest_name
+from textvae.data.errors import (
+    DataError,
+    column_name,
+    first_line,
+    listed,
+    nearest_name,
+    note_once,
+    note_unused,
+)
 from textvae.data.formats import Row, format_of
 from textvae.data.splits import SPLITS
 
@@ -70,11 +78,12 @@ def missing_text(source: str) -> str:
     return f"{source}: no such file or folder{nearest_name(Path(source).expanduser())}"
 
 
-def hub_splits(source: str) -> dict[str, HubSplit]:
+def hub_splits(source: str, notes: list[str]) -> dict[str, HubSplit]:
     """The train, valid and test splits that a hub data set has.
 
     Args:
         source: its name, `name` or `name:config`.
+        notes: sentences for the user: which splits are not used.
 
     Raises:
         DataError: the name is that of a missing file, the hub does not give the data set, or it
@@ -90,6 +99,9 @@ def hub_splits(source: str) -> dict[str, HubSplit]:
     if not keys:
         names = ", ".join(map(str, loaded))
         raise DataError(f"{source}: no split named train, validation or test (found: {names})")
+    if unused := [str(key) for key in loaded if key not in keys.values()]:
+        s = "s" if len(unused) > 1 else ""
+        note_once(notes, f"{source}: {len(unused):,} split{s} not used: {listed(unused)}")
     return {split: HubSplit(f"{source}: {key}", loaded[key]) for split, key in keys.items()}
 
 
@@ -97,8 +109,13 @@ def hub_rows(split: HubSplit, columns: Sequence[str], notes: list[str]) -> Itera
     """The cells of the columns of a split, as `read_rows` gives those of a file.
 
     Raises:
-        DataError: a column is missing.
+        DataError: a column is missing, or the data set cannot be read.
     """
     known = split.rows.column_names
     names = [column_name(split.name, known, column) for column in columns]
-    yield from enumerate(zip(*(split.rows[name] for name in names), strict=True), start=1)
+    note_unused(notes, known, names)
+    try:
+        yield from enumerate(zip(*(split.rows[name] for name in names), strict=True), start=1)
+    except Exception as error:  # whatever datasets raises on a file of someone else
+        problem = f"{type(error).__name__}: {first_line(error)}"
+        raise DataError(f"{split.name}: cannot be read ({problem})") from error

@@ -1,28 +1,40 @@
-"""Files of images in one table of formats, and folders of them."""
+"""Files of images in one table of formats, and folders and zip files of them."""
 
 from __future__ import annotations
 
 import gzip
+import re
 import struct
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from textvae.data.errors import DataError, first_line, nearest_name
-from textvae.data.pixels import Split, checked_split, size_text
-from textvae.data.splits import SPLITS
-from textvae.vocabulary import MISSING
+from textvae.data.errors import DataError, first_line
+from textvae.data.file_trees import (
+    SPLIT_WORDS,
+    FileTree,
+    listed,
+    natural_key,
+    open_tree,
+    refuse_pointer,
+)
+from textvae.data.npz_files import npz_splits
+from textvae.data.picture_files import PICTURES, PictureSet, decoded
+from textvae.data.pixels import Split, View, checked_split
 
-ALLOWED = "a folder with idx files or PNGs, an .npz, idx or .png file, or a hub name"
-PICTURES = (".png",)
+ALLOWED = (
+    "a folder or .zip with idx files or pictures, an .npz or idx file, "
+    "a picture (.png, .jpg, .webp, .bmp, .tif, .gif), or a hub name"
+)
 
-WORDS = {word: split for split, words in SPLITS.items() for word in words} | {"t10k": "test"}
-"""The split of a file, folder or array by a word of its name."""
+IDX_CONTENTS = {"images": "images", "image": "images", "labels": "labels", "label": "labels"}
+"""What an idx file holds, by a word of its name."""
 
-PARTNERS: dict[str, str] = {"x": "y", "images": "labels", "image": "label"}
-"""Word for the labels in the name of an array, by the word for its images."""
+Place = tuple[str, str, str]
+"""The split, the class, empty without one, and the path of a picture."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +44,19 @@ class ImageFormat:
     Args:
         name: of the format.
         matches: whether a file is of the format, by its lower-case name without `.gz`.
-        read: reads the splits of a file; a file without splits is `train`.
+        read: reads the splits of a file, with notes for the user added to a list, and the bits of
+            a pixel where they are not 8; a file without splits is `train`.
     """
 
     name: str
     matches: Callable[[str], bool]
-    read: Callable[[Path], dict[str, Split]]
+    read: Callable[[Path, View, list[str]], tuple[dict[str, Split], int | None]]
 
 
-def read_image_file(path: Path) -> dict[str, Split]:
-    """The images of one file, by split.
+def read_image_file(
+    path: Path, view: View, notes: list[str]
+) -> tuple[dict[str, Split], int | None]:
+    """The images of one file, by split, and the bits of a pixel where they are not 8.
 
     Raises:
         DataError: the format is unknown, or the file is damaged.
@@ -49,156 +64,284 @@ def read_image_file(path: Path) -> dict[str, Split]:
     name = path.name.lower().removesuffix(".gz")
     for format in IMAGE_FORMATS:
         if format.matches(name):
-            return format.read(path)
+            with path.open("rb") as file:
+                refuse_pointer(str(path), file.read(100))
+            return format.read(path, view, notes)
     raise DataError(f"{path}: unknown file type (allowed: {ALLOWED})")
 
 
-def read_folder(folder: Path) -> dict[str, Split]:
-    """The splits of a folder: idx files by name, else PNGs, in folders of splits, of classes.
+def read_folder(path: Path, view: View, notes: list[str]) -> tuple[dict[str, Split], int | None]:
+    """The splits of a folder or a zip file: idx files by name, else pictures.
 
     Raises:
         DataError: there are no images, or a file is damaged.
     """
-    names = sorted(p.name for p in folder.iterdir() if p.name[0] != ".")
-    idx_names = [name for name in names if "-idx" in name or ".idx" in name]
-    if idx_names:
-        return idx_splits(folder, idx_names)
-    folders = {WORDS[n.lower()]: folder / n for n in names if n.lower() in WORDS}
-    if not folders:
-        return {"train": read_pngs(folder, class_folders([folder]))}
-    classes = class_folders(list(folders.values()))
-    return {split: read_pngs(part, classes) for split, part in folders.items()}
+    with open_tree(path) as tree:
+        pictures = [name for name in tree.files if name.lower().endswith(PICTURES)]
+        idx = idx_names(tree)
+        if idx or (not pictures and any(map(is_idx, tree.files))):
+            splits, used, bits = idx_splits(tree, idx, notes), [*idx.values()], None
+        elif pictures:
+            splits, used, bits = picture_splits(tree, pictures, view, notes)
+        else:
+            raise DataError(f"{path}: holds no images ({found_text(tree)}; allowed: {ALLOWED})")
+        notes += left_out_notes(tree, used)
+        return splits, bits
 
 
-def idx_splits(folder: Path, names: list[str]) -> dict[str, Split]:
+def found_text(tree: FileTree) -> str:
+    """What a tree without images holds, and which file of it can be given."""
+    text = f"found: {listed(tree.files) or 'no file'}"
+    readable = [name for name in tree.files if name.lower().endswith((".npz", ".zip"))]
+    if readable and Path(tree.where).is_dir():
+        return f"{text}; give one of them, as {tree.where}/{readable[0]}"
+    return text
+
+
+def left_out_notes(tree: FileTree, used: Iterable[str]) -> list[str]:
+    """Sentences on the files and folders of a tree that were seen and not read."""
+    read = set(used)
+    others = sorted({*tree.files} - read, key=natural_key)
+    pictures = [name for name in others if name.lower().endswith(PICTURES)]
+    files = [name for name in others if name not in pictures]
+    inside = {folder for path in tree.files for folder in folders_above(path)}
+    empty = [name for name in tree.folders if name not in inside]
+    left_out = {
+        ("file", "files"): files,
+        ("picture", "pictures"): pictures,
+        ("empty folder", "empty folders"): empty,
+        ("hidden entry", "hidden entries"): tree.hidden,
+    }
+    return [
+        f"{tree.where}: left out {len(names):,} {units[len(names) > 1]}: {listed(names)}"
+        for units, names in left_out.items()
+        if names
+    ]
+
+
+def folders_above(path: str) -> list[str]:
+    """The paths of the folders that a path is in."""
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def is_idx(name: str) -> bool:
+    """Whether a name is that of an idx file, such as train-images-idx3-ubyte.gz."""
+    return "-idx" in name.lower() or ".idx" in name.lower()
+
+
+def idx_names(tree: FileTree) -> dict[tuple[str, str], str]:
+    """The idx files of a tree by split and content, such as ("train", "images").
+
+    Of a file and its .gz the unpacked one is taken.
+
+    Raises:
+        DataError: they are of several data sets, such as emnist-letters and emnist-digits, or two
+            are of one split.
+    """
+    found: dict[tuple[str, str], str] = {}
+    data_sets = set()
+    for name in sorted(filter(is_idx, tree.files)):
+        if name.lower().endswith(".gz") and name[:-3] in tree.files:
+            continue
+        folder, _, base = name.rpartition("/")
+        words = re.split(r"([-._])", base.lower())
+        split = next((n for n, word in enumerate(words) if word in SPLIT_WORDS), None)
+        content = next((n for n, word in enumerate(words) if word in IDX_CONTENTS), None)
+        if split is None or content is None:
+            continue
+        before = base[: len("".join(words[: min(split, content)]))].rstrip("-._")
+        data_sets.add("/".join(filter(None, (folder, before))))
+        key = SPLIT_WORDS[words[split]], IDX_CONTENTS[words[content]]
+        if len(data_sets) > 1:
+            names = ", ".join(sorted(name or "(no name)" for name in data_sets))
+            raise DataError(f"{tree.where}: holds several data sets: {names}; keep one in a folder")
+        if key in found:
+            raise DataError(f"{tree.where}: two files of {' '.join(key)}: {found[key]}, {name}")
+        found[key] = name
+    return found
+
+
+def idx_splits(
+    tree: FileTree, names: dict[tuple[str, str], str], notes: list[str]
+) -> dict[str, Split]:
     """The images and labels of idx files such as train-images-idx3-ubyte.gz, by split."""
-    arrays: dict[str, dict[str, np.ndarray]] = {}
-    for name in names:
-        word = name.lower().split("-")[0].split(".")[0]
-        content = next((w for w in ("images", "labels") if w in name.lower()), None)
-        if word in WORDS and content is not None:
-            arrays.setdefault(WORDS[word], {})[content] = read_idx(folder / name)
+    if not names:
+        found = listed(filter(is_idx, tree.files))
+        raise DataError(f"{tree.where}: no idx file is named by its split (found: {found})")
     splits = {}
-    for split, parts in arrays.items():
+    for split in dict.fromkeys(split for split, _ in names):
+        parts = {
+            content: idx_array(tree.read(name), f"{tree.where}/{name}")
+            for (of, content), name in names.items()
+            if of == split
+        }
         if "images" not in parts:
-            raise DataError(f"{folder}: {split} has labels and no images")
-        splits[split] = checked_split(str(folder), parts["images"], parts.get("labels"))
-    if not splits:
-        raise DataError(f"{folder}: no idx file is named by its split (found: {', '.join(names)})")
+            raise DataError(f"{tree.where}: {split} has labels and no images")
+        splits[split] = checked_split(tree.where, parts["images"], parts.get("labels"))
     return splits
 
 
-def read_idx(path: Path) -> np.ndarray:
-    """The array of an idx file of bytes, also gzipped, uint8.
+def idx_array(data: bytes, where: str) -> np.ndarray:
+    """The array in the bytes of an idx file of bytes, also gzipped, uint8.
 
     Raises:
         DataError: it is no such file, or its size is not that of its header.
     """
-    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
-        data = file.read()
+    if where.lower().endswith(".gz"):
+        try:
+            data = gzip.decompress(data)
+        except gzip.BadGzipFile:
+            raise DataError(f"{where}: is not a gzip file, though its name ends in .gz") from None
+        except (EOFError, zlib.error) as error:
+            raise DataError(f"{where}: is damaged or cut short ({first_line(error)})") from None
     if len(data) < 4 or data[:3] != b"\0\0\x08" or not 1 <= data[3] <= 4:
-        raise DataError(f"{path}: is no idx file of bytes (its first bytes: {data[:4].hex()})")
+        raise DataError(f"{where}: is no idx file of bytes (its first bytes: {data[:4].hex()})")
     start = 4 + 4 * data[3]
     if len(data) < start:
-        raise DataError(f"{path}: is cut short in its header")
+        raise DataError(f"{where}: is cut short in its header")
     shape = struct.unpack(f">{data[3]}I", data[4:start])
     if len(data) - start != int(np.prod(shape, dtype=object)):
         size = " x ".join(map(str, shape))
-        raise DataError(f"{path}: its header says {size} bytes, it holds {len(data) - start:,}")
+        raise DataError(f"{where}: its header says {size} bytes, it holds {len(data) - start:,}")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def idx_file(path: Path) -> dict[str, Split]:
-    """The images of one idx file, without labels."""
-    return {"train": checked_split(str(path), read_idx(path), None)}
+def idx_file(path: Path, view: View, notes: list[str]) -> tuple[dict[str, Split], int | None]:
+    """The images of one idx file, without labels; those beside it are named in a note."""
+    images = idx_array(path.read_bytes(), str(path))
+    labels = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
+    if labels != path and labels.exists():
+        notes.append(f"{path}: its labels, {labels.name}, are left out: give the folder of both")
+    return {"train": checked_split(str(path), images, None)}, None
 
 
-def npz_splits(path: Path) -> dict[str, Split]:
-    """The splits of an npz file: x_train, y_train, images_test, labels_test, or images, labels."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except ValueError as error:
-        raise DataError(f"{path}: is no readable .npz file ({first_line(error)})") from None
+def picture_splits(
+    tree: FileTree, pictures: list[str], view: View, notes: list[str]
+) -> tuple[dict[str, Split], list[str], int | None]:
+    """The pictures of each split of a tree, the paths of all, and their bits if these are not 8.
+
+    The label of a picture is the name of its class, the folder below that of its split.
+
+    Raises:
+        DataError: one is damaged, or they differ in size.
+    """
+    places = sorted(
+        places_of(tree.where, pictures),
+        key=lambda place: (natural_key(place[1]), place[2].split("/")),
+    )
+    read = PictureSet(tree.where, view)
+    for _, _, path in places:
+        where = f"{tree.where}/{path}"
+        read.add(where, decoded(tree.read(path), where, view.background))
+    images, bits = read.images(notes)
+    classes = np.array([name for _, name, _ in places])
     splits: dict[str, Split] = {}
-    for name, array in arrays.items():
-        words = name.lower().replace("-", "_").split("_")
-        if words[0] not in ("x", "images", "image") and words[-1] not in ("x", "images", "image"):
-            continue
-        split = next((WORDS[word] for word in words if word in WORDS), "train")
-        partner = "_".join([PARTNERS.get(word) or word for word in words])
-        splits[split] = checked_split(f"{path}: {name}", array, arrays.get(partner))
-    if not splits:
-        raise DataError(
-            f"{path}: no array of images (found: {', '.join(arrays) or 'none'}; allowed: images, "
-            "x_train, x_test with labels, y_train, y_test)"
-        )
-    return splits
-
-
-def class_folders(folders: list[Path]) -> list[str]:
-    """The names of the folders of classes in all of these folders, sorted."""
-    return sorted({p.name for folder in folders for p in folder.iterdir() if p.is_dir()})
-
-
-def read_pngs(folder: Path, classes: list[str]) -> Split:
-    """The PNGs of a folder, or of its folders, whose names are then the classes, in their order.
-
-    Raises:
-        DataError: there is none, one is damaged, or they differ in size or channels.
-    """
-    folders = [(folder, MISSING), *((folder / name, n) for n, name in enumerate(classes))]
-    files = [
-        (path, label)
-        for class_folder, label in folders
-        if class_folder.is_dir()
-        for path in sorted(class_folder.iterdir())
-        if path.suffix.lower() in PICTURES and path.is_file()
-    ]
-    if not files:
-        raise DataError(f"{folder}: holds no images (allowed: {ALLOWED})")
-    images: list[np.ndarray] = []
-    for path, _ in files:
-        images.append(read_png(path))
-        if images[-1].shape != images[0].shape:
-            raise DataError(
-                f"{path}: {size_text(images[-1].shape)}, but {files[0][0].name} has "
-                f"{size_text(images[0].shape)}: all images must be of one size"
+    for split in dict.fromkeys(split for split, _, _ in places):
+        rows = np.array([of == split for of, _, _ in places])
+        labels = classes[rows]
+        splits[split] = images[rows], labels if any(labels) else None
+        loose = int((labels == "").sum())
+        if 0 < loose < len(labels):
+            notes.append(
+                f"{tree.where}: {loose:,} {split} pictures are in no class folder: without a label"
             )
-    labels = np.array([label for _, label in files], np.int64)
-    return np.stack(images), labels if classes else None
+    return splits, [path for _, _, path in places], bits
 
 
-def read_png(path: Path) -> np.ndarray:
-    """One image, (C, H, W), uint8, C = 1 for grey and 3 for colours.
+def places_of(where: str, pictures: Sequence[str]) -> list[Place]:
+    """The split and the class of each picture, by the names of the folders it is in.
+
+    Folders may be classes, splits of classes, or classes of splits; `cat/sub/1.png` is a cat. A
+    folder that holds all of them and is none of these is passed over.
 
     Raises:
-        DataError: the file is missing, damaged or no image.
+        DataError: a folder is named by a split, and others beside it are not.
     """
-    from PIL import Image, UnidentifiedImageError
+    paths = [tuple(path.split("/")) for path in pictures]
+    depth = len(outer_folders(paths))
+    inner = [path[depth:] for path in paths]
+    tops = sorted({path[0] for path in inner if len(path) > 1}, key=natural_key)
+    named = [top for top in tops if top.lower() in SPLIT_WORDS]
+    others = [top for top in tops if top not in named]
+    if named and others:
+        raise DataError(
+            f"{where}: the folder {named[0]} is named by a split, and {listed(others)} beside it "
+            "are not: put classes into the folders of splits and others elsewhere, or rename it if "
+            "it is a class"
+        )
+    if named:
+        refuse_twice(where, named)
+        return [
+            (SPLIT_WORDS[path[0].lower()], path[1] if len(path) > 2 else "", whole)
+            for path, whole in zip(inner, pictures, strict=True)
+            if len(path) > 1
+        ]
+    within = [len(path) > 2 and path[1].lower() in SPLIT_WORDS for path in inner]
+    if any(within) and not all(within):
+        inside, beside = pictures[within.index(True)], pictures[within.index(False)]
+        raise DataError(
+            f"{where}: {inside} is in a folder named by a split, and {beside} is not: put "
+            "all classes into the folders of splits"
+        )
+    for top in tops if any(within) else ():
+        refuse_twice(where, sorted({path[1] for path in inner if path[0] == top}))
+    return [
+        (
+            SPLIT_WORDS[path[1].lower()] if any(within) else "train",
+            path[0] if len(path) > 1 else "",
+            whole,
+        )
+        for path, whole in zip(inner, pictures, strict=True)
+    ]
 
-    if not path.is_file():
-        raise DataError(f"{path}: no such image{nearest_name(path)}")
-    try:
-        with Image.open(path) as opened:
-            if opened.mode.startswith("I"):
-                # PIL clips 16 bits when it converts them to 8.
-                return (np.asarray(opened).astype(np.int64) >> 8).astype(np.uint8)[None]
-            mode = "L" if opened.mode in ("1", "L", "LA") else "RGB"
-            pixels = np.asarray(opened.convert(mode))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise DataError(f"{path}: is damaged or no image") from None
-    return pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)
+
+def refuse_twice(where: str, folders: Sequence[str]) -> None:
+    """Refuse two folders of one split, such as `val` and `validation`.
+
+    Raises:
+        DataError: naming both.
+    """
+    first: dict[str, str] = {}
+    for name in folders:
+        split = SPLIT_WORDS[name.lower()]
+        if split in first:
+            raise DataError(f"{where}: the folders {first[split]} and {name} are of one split")
+        first[split] = name
 
 
-def png_file(path: Path) -> dict[str, Split]:
-    """One PNG, without a label."""
-    return {"train": (read_png(path)[None], None)}
+def outer_folders(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The folders that hold all pictures, as `photos` does those in `photos/cat` and `photos/dog`.
+
+    The innermost one is a class where it holds the pictures themselves, and a split by its name.
+    """
+    outer = paths[0][:-1]
+    for path in paths:
+        while path[: len(outer)] != outer:
+            outer = outer[:-1]
+    splits = (n for n, name in enumerate(outer) if name.lower() in SPLIT_WORDS)
+    outer = outer[: next(splits, len(outer))]
+    flat = outer and all(len(path) == len(outer) + 1 for path in paths)
+    return outer[:-1] if flat else outer
+
+
+def npz_file(path: Path, view: View, notes: list[str]) -> tuple[dict[str, Split], int | None]:
+    """The images of an npz file; the bits of arrays are found with those of all splits."""
+    return npz_splits(path, notes), None
+
+
+def picture_file(path: Path, view: View, notes: list[str]) -> tuple[dict[str, Split], int | None]:
+    """One picture, without a label."""
+    read = PictureSet(str(path), view)
+    read.add(str(path), decoded(path.read_bytes(), str(path), view.background))
+    images, bits = read.images(notes)
+    return {"train": (images, None)}, bits
 
 
 IMAGE_FORMATS = (
-    ImageFormat("npz", lambda name: name.endswith(".npz"), npz_splits),
-    ImageFormat("png", lambda name: name.endswith(PICTURES), png_file),
+    ImageFormat("npz", lambda name: name.endswith(".npz"), npz_file),
+    ImageFormat("zip", lambda name: name.endswith(".zip"), read_folder),
+    ImageFormat("picture", lambda name: name.endswith(PICTURES), picture_file),
     ImageFormat(
         "idx", lambda name: "-idx" in name or name.endswith(".idx") or "ubyte" in name, idx_file
     ),

@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from textvae.config import ImageDataConfig, Pixels
-from textvae.data.errors import DataError, first_line, nearest_name
+from textvae.data.errors import DataError, first_line
 from textvae.data.fields import Fields, Images, Labels, binarized
+from textvae.data.file_trees import listed
 from textvae.data.held_out import ByContent, Division, Fractions, HoldOut, Sketch
-from textvae.data.hub import load_hub
-from textvae.data.image_files import WORDS, read_folder, read_image_file, read_png
-from textvae.data.pixels import Split, check_unit_interval, checked_split, size_text
+from textvae.data.hub_images import read_hub
+from textvae.data.image_files import read_folder, read_image_file
+from textvae.data.labels import class_order, counts_text
+from textvae.data.picture_files import read_picture
+from textvae.data.pixels import (
+    Split,
+    View,
+    as_bytes,
+    check_unit_interval,
+    check_varied,
+    checked_split,
+    inverted,
+    resized,
+    size_text,
+    value_range,
+)
 from textvae.data.splits import SPLITS
 from textvae.vocabulary import MISSING
 
 __all__ = [
     "ImageCorpus",
     "Split",
+    "View",
+    "as_bytes",
     "check_unit_interval",
     "checked_split",
     "read_image_corpus",
     "read_image_split",
-    "read_png",
+    "read_picture",
     "size_text",
 ]
 
@@ -50,7 +65,8 @@ class ImageCorpus:
         valid: the validation images.
         test: the test images, if there are any.
         source: the folder, file or hub name.
-        notes: sentences for the user: which part of train was held out.
+        notes: sentences for the user: which part of train was held out, what
+            was read and what was left out.
         held_out: which images of train are held out, as in `Corpus`.
     """
 
@@ -104,7 +120,8 @@ def read_image_corpus(
         DataError: anything that cannot be read as given; the message names the file.
     """
     source = config.source or DIGITS
-    splits = dict(given or read_splits(config))
+    read = ImageSource(dict(given), View.of(config)) if given else read_source(config)
+    splits = dict(read.splits)
     if "train" not in splits:
         raise DataError(f"{source}: has no train images (found: {', '.join(splits)})")
     notes: list[str] = []
@@ -119,13 +136,14 @@ def read_image_corpus(
     shapes = {name: images.shape[1:] for name, (images, _) in splits.items()}
     if len(set(shapes.values())) > 1:
         raise DataError(f"{source}: splits differ in size: {shapes}")
-    classes = class_count(*(labels for _, labels in splits.values()))
+    classes = class_count(splits, read.names)
     fields = {
-        name: as_fields(*splits[name], config.pixels, classes, number + seed, name != "train")
+        name: as_fields(splits[name], read, config.pixels, classes, number + seed, name != "train")
         for number, name in enumerate(SPLITS)
         if name in splits
     }
     facts = None if division is None else division.facts
+    notes += read.notes
     return ImageCorpus(fields["train"], fields["valid"], fields.get("test"), source, notes, facts)
 
 
@@ -146,7 +164,8 @@ def hold_out_images(
     division = rule.divide(sketch, len(images), given, permuted_rows)
     names = np.array([division.split_of(*row) for row in enumerate(contents)])
     if "valid" in fractions and "valid" not in names:
-        images_are = "one image" if len(images) == 1 else "images that are all equal"
+        alike = "images that are all equal, or in another split,"
+        images_are = "one image" if len(images) == 1 else alike
         raise DataError(f"{source}: {images_are} cannot be split into train and validation")
     parts = {
         name: (images[names == name], None if labels is None else labels[names == name])
@@ -162,10 +181,11 @@ def permuted_rows(count: int, sizes: Mapping[str, int], seed: int) -> dict[int, 
     return {next(order): split for split, size in sizes.items() for _ in range(size)}
 
 
-def class_count(*labels: np.ndarray | None) -> int:
-    """Number of classes, 1 + the largest label, of labels (N,) each; 0 without any."""
-    largest = (int(part.max(initial=MISSING)) for part in labels if part is not None)
-    return 1 + max(largest, default=MISSING)
+def class_count(splits: Mapping[str, Split], names: Sequence[str]) -> int:
+    """Number of classes: of their names, else 1 + the largest label; 0 without labels."""
+    given = [labels for _, labels in splits.values() if labels is not None]
+    largest = max((int(labels.max(initial=MISSING)) for labels in given), default=MISSING)
+    return max(len(names), 1 + largest)
 
 
 def read_image_split(config: ImageDataConfig) -> tuple[Fields, list[str]]:
@@ -177,22 +197,15 @@ def read_image_split(config: ImageDataConfig) -> tuple[Fields, list[str]]:
         DataError: as `read_image_corpus`.
     """
     source = config.source or DIGITS
-    splits = read_splits(config)
-    chosen = next(name for name in ("test", "valid", "train") if name in splits)
-    images, labels = splits[chosen]
-    number = list(SPLITS).index(chosen)
-    classes = class_count(labels)
-    fields = as_fields(images, labels, config.pixels, classes, number, held_out=True)
-    return fields, [f"{source}: the {chosen} images"]
+    read = read_source(config)
+    chosen = next(name for name in ("test", "valid", "train") if name in read.splits)
+    number, classes = list(SPLITS).index(chosen), class_count(read.splits, read.names)
+    fields = as_fields(read.splits[chosen], read, config.pixels, classes, number, held_out=True)
+    return fields, [f"{source}: the {chosen} images", *read.notes]
 
 
 def as_fields(
-    images: np.ndarray,
-    labels: np.ndarray | None,
-    pixels: Pixels,
-    classes: int,
-    seed: int,
-    held_out: bool,
+    split: Split, read: ImageSource, pixels: Pixels, classes: int, seed: int, held_out: bool
 ) -> Fields:
     """Images and labels as fields; without a class there is no field of labels.
 
@@ -202,44 +215,146 @@ def as_fields(
     Raises:
         DataError: bits or dequantised bytes are wanted of images outside [0, 1].
     """
+    images, labels = split
     if pixels != "grey" and images.dtype != np.uint8:
-        low, high = float(images.min()), float(images.max())
+        low, high = value_range([images])
         if low < 0 or high > 1:
             raise DataError(
                 f"data.pixels: {pixels} needs images in [0, 1] (got {low:g} to {high:g})"
             )
     once = pixels == "static" or (pixels == "dynamic" and held_out)
     values = binarized(images, seed) if once else images
-    columns: dict[str, Any] = {"image": Images(values, pixels)}
+    columns: dict[str, Any] = {"image": Images(values, pixels, read.view.facts)}
     if classes > 0:
         classified = np.full(len(images), MISSING) if labels is None else labels
-        columns["label"] = Labels(classified.astype(np.int64), classes)
+        columns["label"] = Labels(classified.astype(np.int64), classes, read.names)
     return Fields(columns)
 
 
-def read_splits(config: ImageDataConfig) -> dict[str, Split]:
+@dataclass(frozen=True)
+class ImageSource:
+    """What a source of images holds.
+
+    Args:
+        splits: the images and labels of each split, bytes or float32, and int64.
+        view: how they were read.
+        names: of the classes, where they have some.
+        notes: sentences for the user: what was read, changed and left out.
+    """
+
+    splits: dict[str, Split]
+    view: View
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_source(config: ImageDataConfig) -> ImageSource:
     """The images of each split that the source has; one file or a flat folder is `train`.
+
+    Raises:
+        DataError: it cannot be read, or there is nothing to learn from the images.
+    """
+    if config.source is None:
+        splits, bits = digits(), None
+        notes: list[str] = []
+    else:
+        notes = []
+        splits, bits = read_files(config, View.of(config), notes)
+        splits = {split: splits[split] for split in SPLITS if split in splits}
+    source, view = config.source or DIGITS, View.of(config)
+    arrays, found = as_bytes(source, [images for images, _ in splits.values()], notes)
+    view = replace(view, bits=found or bits)
+    if view.size is not None:
+        changed = sum(len(array) for array in arrays if array.shape[2:] != view.size)
+        if changed:
+            notes.append(f"{source}: resized {changed:,} images to {view.size_text} (data.size)")
+        arrays = [resized(array, view.size) for array in arrays]
+    for array in arrays:
+        check_varied(source, array)
+    if view.invert:
+        arrays = [inverted(array, source) for array in arrays]
+    labels, names = numbered_labels(source, [labels for _, labels in splits.values()])
+    splits = dict(zip(splits, zip(arrays, labels, strict=True), strict=True))
+    if config.source is not None:
+        notes.insert(0, contents_text(source, splits, names))
+    return ImageSource(splits, view, names, tuple(notes))
+
+
+def read_files(
+    config: ImageDataConfig, view: View, notes: list[str]
+) -> tuple[dict[str, Split], int | None]:
+    """The splits of a folder, a file or a hub data set as they are stored, and the bits of a pixel.
+
+    The bits are None where they are 8, or not known yet.
 
     Raises:
         DataError: it cannot be read.
     """
-    if config.source is None:
-        return digits()
+    assert config.source is not None, "the digits are no file"
     path = Path(config.source).expanduser()
     try:
         if path.is_dir():
-            return read_folder(path)
+            return read_folder(path, view, notes)
         if path.is_file():
-            return read_image_file(path)
+            return read_image_file(path, view, notes)
     except zipfile.BadZipFile:
-        raise DataError(f"{path}: is no readable .npz file") from None
-    except gzip.BadGzipFile:
-        raise DataError(f"{path}: is not a gzip file, though its name ends in .gz") from None
+        raise DataError(f"{path}: is no readable {path.suffix} file") from None
     except (EOFError, zlib.error) as error:
         raise DataError(f"{path}: is damaged or cut short ({first_line(error)})") from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or first_line(error)}") from None
-    return read_hub(config.source, config.image_column, config.label_column)
+    return read_hub(config.source, config.image_column, config.label_column, view, notes)
+
+
+def numbered_labels(
+    source: str, labels: Sequence[np.ndarray | None]
+) -> tuple[list[np.ndarray | None], tuple[str, ...]]:
+    """The labels of all splits as numbers, (N,) each, int64, and the names of the classes.
+
+    Names that are the numbers 0, 1, 2, ... themselves are none.
+
+    Raises:
+        DataError: some splits have names, and others numbers.
+    """
+    given = [part for part in labels if part is not None]
+    named = [part for part in given if part.dtype.kind == "U"]
+    if not named:
+        return list(labels), ()
+    if len(named) < len(given):
+        raise DataError(f"{source}: labels of some splits are names, those of others are numbers")
+    names = class_order(set(np.concatenate(named).tolist()) - {""})
+    order = {"": MISSING} | {name: number for number, name in enumerate(names)}
+    numbers = [
+        None if part is None else np.array([order[name] for name in part.tolist()], np.int64)
+        for part in labels
+    ]
+    counted = names == [str(number) for number in range(len(names))]
+    return numbers, () if counted else tuple(names)
+
+
+def contents_text(source: str, splits: Mapping[str, Split], names: Sequence[str]) -> str:
+    """A sentence on what a source holds: number, size and range of its images, and its classes."""
+    images = [images for images, _ in splits.values()]
+    sizes = ", ".join(f"{len(part):,} {split}" for split, (part, _) in splits.items())
+    low, high = value_range(images)
+    kind = "bytes" if all(part.dtype == np.uint8 for part in images) else "floats"
+    text = f"{source}: {sizes} images, {size_text(images[0].shape[1:])}, {kind} {low:g} to {high:g}"
+    classes = class_count(splits, names)
+    if not classes:
+        return f"{text}; no labels"
+    known = [np.full(len(part), MISSING) if y is None else y for part, y in splits.values()]
+    labels = np.concatenate(known)
+    text += f"; {counts_text(labels, names or [str(number) for number in range(classes)])}"
+    if "train" in splits:
+        train = splits["train"][1]
+        trained = set() if train is None else set(train.tolist())
+        unseen = set(labels.tolist()) - trained - {MISSING}
+        shown = [str(names[number] if names else number) for number in sorted(unseen)]
+        text += f"; only outside train: {listed(shown)}" if shown and trained else ""
+    for split, part in zip(splits, known, strict=True):
+        missing = int((part == MISSING).sum())
+        text += f"; {missing:,} {split} images without a label" if missing else ""
+    return text
 
 
 def digits() -> dict[str, Split]:
@@ -259,36 +374,3 @@ def digits() -> dict[str, Split]:
     labels = loaded.target[order].astype(np.int64)
     train, test = slice(None, -TEST_DIGITS), slice(-TEST_DIGITS, None)
     return {"train": (images[train], labels[train]), "test": (images[test], labels[test])}
-
-
-def read_hub(source: str, image_column: str, label_column: str) -> dict[str, Split]:
-    """The images of each split of a hub data set, given as `name` or `name:config`.
-
-    Raises:
-        DataError: the hub does not give it, it has no such column, or images differ in size.
-    """
-    path = Path(source).expanduser()
-    missing = f"{source}: no such file or folder{nearest_name(path)}"
-    if path.suffix or ("/" in source and path.parent.is_dir()):
-        raise DataError(missing)
-    loaded = load_hub(source, missing)
-    splits: dict[str, Split] = {}
-    for key, rows in loaded.items():
-        split = WORDS.get(str(key).lower())
-        if split is None or split in splits:
-            continue
-        if image_column not in rows.column_names:
-            known = ", ".join(rows.column_names)
-            raise DataError(f"{source}: no column {image_column!r} (known: {known})")
-        images = [np.asarray(image) for image in rows[image_column]]
-        sizes = {image.shape for image in images}
-        if len(sizes) != 1:
-            raise DataError(f"{source}: {key}: all images must be of one size (got {len(sizes)})")
-        labels = rows[label_column] if label_column in rows.column_names else None
-        stacked = np.stack(images)
-        if stacked.ndim == 4:
-            stacked = stacked.transpose(0, 3, 1, 2)
-        splits[split] = checked_split(
-            f"{source}: {key}", stacked, None if labels is None else np.asarray(labels)
-        )
-    return splits

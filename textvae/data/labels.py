@@ -1,10 +1,13 @@
 """Labels of texts: names in a table, class indices in a batch, -1 where there is none."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from textvae.data.errors import shown
 from textvae.data.fields import Column, Fields, Labels
+from textvae.data.file_trees import listed, natural_key
 from textvae.data.texts import DataError
 from textvae.registry import suggest
 from textvae.vocabulary import MISSING
@@ -12,14 +15,28 @@ from textvae.vocabulary import MISSING
 SHOWN_CLASSES = 10
 """Number of classes that a note lists."""
 
+NUMBER = re.compile(r"[+-]?[0-9]+([.][0-9]+)?")
+
+
+def class_order(names: Iterable[str]) -> list[str]:
+    """The names of classes in their order, in which numbers have that of their values.
+
+    >>> class_order(["10", "2", "-1"]), class_order(["b", "a10", "a9"])
+    (['-1', '2', '10'], ['a9', 'a10', 'b'])
+    """
+    known = list(names)
+    if all(NUMBER.fullmatch(name) for name in known):
+        return sorted(known, key=lambda name: (float(name), name))
+    return sorted(known, key=natural_key)
+
 
 def class_names(labels: Sequence[str]) -> list[str]:
-    """The distinct labels, sorted, without the empty string, which is a missing label.
+    """The distinct labels, in `class_order`, without the empty string, which is a missing label.
 
     Raises:
         DataError: there are fewer than two.
     """
-    names = sorted({label for label in labels if label})
+    names = class_order({label for label in labels if label})
     if len(names) < 2:
         raise DataError(f"at least two different labels are needed (got {names or 'none'})")
     return names
@@ -29,10 +46,13 @@ def numbered(labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
     """The index of each label among the names, (N,), int64; -1 for the empty string.
 
     Raises:
-        DataError: a label that is not among them.
+        DataError: a label that is not among them, or is no string.
     """
     indices = {"": MISSING} | {name: index for index, name in enumerate(names)}
-    for label in labels:
+    for number, label in enumerate(labels):
+        if not isinstance(label, str):
+            allowed = "must be a string, empty where there is no label"
+            raise DataError(f"labels[{number}]: {allowed} (got {shown(label)})")
         if label not in indices:
             raise DataError(f"unknown label {label!r} {suggest(label, names)}")
     return np.array([indices[label] for label in labels], np.int64)
@@ -79,6 +99,25 @@ def labels_note(values: np.ndarray, given: np.ndarray, names: Sequence[str]) -> 
         f"{left:,} of {all_of_them:,} labels are kept" if few else f"{left:,} texts have a label"
     )
     return f"{start}: {', '.join(classes)}{more}"
+
+
+def counts_text(values: np.ndarray, names: Sequence[str]) -> str:
+    """The number of rows of each class, in words, and which classes have none.
+
+    Args:
+        values: labels, (N,); -1 for none.
+        names: of the classes.
+
+    >>> counts_text(np.array([0, 2, 2, -1]), ["cat", "dog", "fox"])
+    '3 classes: cat (1), fox (2); none of dog'
+    """
+    counts = np.bincount(values[values != MISSING], minlength=len(names)).tolist()
+    rows = [f"{name} ({count:,})" for name, count in zip(names, counts, strict=True) if count]
+    more = ", ..." if len(rows) > SHOWN_CLASSES else ""
+    classes = "class" if len(names) == 1 else "classes"
+    text = f"{len(names):,} {classes}: {', '.join(rows[:SHOWN_CLASSES])}{more}"
+    absent = [name for name, count in zip(names, counts, strict=True) if not count]
+    return f"{text}; none of {listed(absent)}" if absent else text
 
 
 def with_labels(texts: Column, values: np.ndarray, names: Sequence[str]) -> Fields:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from textvae.data.errors import DataError, nearest_name
+from textvae.data.errors import DataError, nearest_name, shown
 from textvae.data.formats import Row, read_rows
 from textvae.data.formats.base import known_format, suffix_of
-from textvae.data.formats.json_objects import SURROGATE
 from textvae.data.held_out import PURPOSE, ByContent, HoldOut, Sketch, SplitBy
 from textvae.data.hub import UNIT, HubSplit, hub_rows, hub_splits
-from textvae.data.splits import SPLITS, split_files
+from textvae.data.python_texts import MAX_CHARS, SURROGATE, text_list
+from textvae.data.splits import SPLITS, label_tables, split_files
 from textvae.data.texts import Reader, Texts, checked, content_of, hold_out, sampled_rows
 
 __all__ = [
@@ -33,9 +35,6 @@ __all__ = [
     "read_texts",
 ]
 
-MAX_CHARS = 100_000
-"""Characters of the longest text that is allowed."""
-
 
 @dataclass(frozen=True)
 class Corpus:
@@ -51,6 +50,10 @@ class Corpus:
         labels: of the texts of each split, empty strings where they are missing; None where no
             column of labels was named.
         held_out: which texts of train are held out, the facts of a `Division`; None for none.
+
+    Raises:
+        TypeError: the texts of a split are no strings, see `text_list`.
+        ValueError: as there.
     """
 
     train: Texts | list[str]
@@ -60,6 +63,12 @@ class Corpus:
     notes: list[str]
     labels: dict[str, list[str]] | None = None
     held_out: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Check texts that were given in Python; those of files are checked as they are read."""
+        for split in SPLITS:
+            if not isinstance(texts := getattr(self, split), Texts):
+                object.__setattr__(self, split, text_list(texts, split, empty=True, most=None))
 
 
 class Rows(NamedTuple):
@@ -113,10 +122,10 @@ def read_corpus(
     rule = HoldOut(valid_fraction, test_fraction, split_by, seed, held_out)
     if label_column is not None:
         return labelled_corpus(source, text_column, label_column, rule)
-    readers = split_readers(source, text_column, max_chars)
+    notes: list[str] = []
+    readers = split_readers(source, text_column, max_chars, notes)
     if "train" not in readers:
         raise DataError(f"{source}: has no train split (found: {', '.join(readers)})")
-    notes: list[str] = []
     sketch = Sketch(rule.fractions(readers), seed)
     observe = sketch.add if sketch.fractions and rule.needs_sketch else None
     train = checked(str(source), readers["train"], notes, observe)
@@ -177,7 +186,7 @@ def labelled_corpus(source: str, text_column: str, label_column: str, rule: Hold
         DataError: as `read_corpus`, and `read_labelled`.
     """
     notes: list[str] = []
-    splits = labelled_splits(source, text_column, label_column, partly=True, notes=notes)
+    splits = labelled_splits(source, text_column, label_column, True, notes)
     if "train" not in splits:
         raise DataError(f"{source}: has no train split (found: {', '.join(splits)})")
     sketch = Sketch(rule.fractions(splits), rule.seed)
@@ -245,19 +254,26 @@ def split_reader(path: str, text_column: str, split: str | None) -> tuple[Reader
     """
     if split is not None and split not in SPLITS:
         raise DataError(f"split: unknown {split!r} (known: {', '.join(SPLITS)})")
-    readers = split_readers(path, text_column, MAX_CHARS)
-    if Path(path).expanduser().is_file():
+    notes: list[str] = []
+    readers = split_readers(path, text_column, MAX_CHARS, notes)
+    if path_of(path).is_file():
         if split is not None:
             raise DataError(f"{path}: one file has no splits (split {split!r} was asked for)")
-        return readers["train"], []
+        return readers["train"], notes
     chosen = split or next(name for name in ("test", "valid", "train") if name in readers)
     if chosen not in readers:
         raise DataError(f"{path}: has no {chosen} split (found: {', '.join(readers)})")
-    return readers[chosen], [f"{path}: read the {chosen} split"]
+    notes.insert(0, f"{path}: read the {chosen} split")
+    return readers[chosen], notes
 
 
 def read_labelled(
-    source: str, *, text_column: str = "text", label_column: str = "label", partly: bool = False
+    source: str,
+    *,
+    text_column: str = "text",
+    label_column: str = "label",
+    partly: bool = False,
+    notes: list[str] | None = None,
 ) -> dict[str, Labelled]:
     """The labelled texts of each split of a folder; one file is `train`.
 
@@ -267,22 +283,23 @@ def read_labelled(
         text_column: column of the text.
         label_column: column of its label: text, a whole number or a truth value.
         partly: whether a text may be without a label, which is then an empty string.
+        notes: sentences for the user are added to it: rows without a text, unused columns.
 
     Raises:
-        DataError: it cannot be read, a text is empty, or a label is missing; the message names
-            the line.
+        DataError: it cannot be read, or a label is missing; the message names the line.
     """
-    return labelled_splits(source, text_column, label_column, partly, notes=[])
+    notes = [] if notes is None else notes
+    return labelled_splits(source, text_column, label_column, partly, notes)
 
 
 def labelled_splits(
     source: str, text_column: str, label_column: str, partly: bool, notes: list[str]
 ) -> dict[str, Labelled]:
     """`read_labelled`, with notes of the readers added to a list."""
-    path = Path(source).expanduser()
+    path = path_of(source)
     if not path.exists():
         raise DataError(f"{source}: no such file or folder{nearest_name(path)}")
-    files = split_files(path) if path.is_dir() else {"train": [path]}
+    files = split_files(path, notes, labels=True) if path.is_dir() else {"train": [path]}
     splits = {}
     for split, paths in files.items():
         rows = [
@@ -299,22 +316,19 @@ def labelled_splits(
 def labelled_rows(
     path: Path, text_column: str, label_column: str, partly: bool, notes: list[str]
 ) -> Iterator[tuple[str, str]]:
-    """The texts and labels of a file; a row without either is a blank line."""
+    """The texts and labels of a file; rows without a text are skipped, and counted in a note."""
     unit = known_format(path).unit
+    blank = 0
     for number, (text, label) in paired_cells(path, text_column, label_column, notes):
         where = f"{path}: {unit} {number}"
-        if text == "" and label == "":
-            continue
-        if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{where}: the text is empty")
-        label = "" if is_missing(label) and partly else label
-        if isinstance(label, float) and label.is_integer():
-            label = int(label)  # a column of whole numbers with blanks, as pandas writes it
-        if is_missing(label) or not (str(label).strip() or partly):
+        text, name = text_of(text, where, MAX_CHARS), label_of(label, where)
+        if not text:
+            blank += 1
+        elif not name and not partly:
             raise DataError(f"{where}: the label is missing (got {label!r})")
-        if not isinstance(label, str | int):
-            raise DataError(f"{where}: a label is text or a whole number (got {label!r})")
-        yield text.strip(), str(label).strip()
+        else:
+            yield text, name
+    note_blank(notes, str(path), blank, unit)
 
 
 def paired_cells(
@@ -339,7 +353,73 @@ def paired_cells(
 
 def is_missing(cell: Any) -> bool:
     """Whether a cell of a table is empty: null or NaN."""
-    return cell is None or cell != cell  # NaN equals nothing
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
+def text_of(cell: Any, where: str, max_chars: int) -> str:
+    """The stripped text of a cell; null and NaN are a blank text.
+
+    Raises:
+        DataError: it is no string, or too long.
+    """
+    if is_missing(cell):
+        return ""
+    if not isinstance(cell, str):
+        raise DataError(f"{where}: the text must be a string (got {shown(cell)})")
+    text = cell.strip()
+    if len(text) > max_chars:
+        raise DataError(f"{where}: {len(text)} characters, at most {max_chars} are allowed")
+    return text
+
+
+def label_of(cell: Any, where: str) -> str:
+    """The label of a cell; null, NaN and blanks are a missing one.
+
+    Raises:
+        DataError: it is no text, whole number or truth value.
+    """
+    if is_missing(cell):
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)  # a column of whole numbers with blanks, as pandas writes it
+    if not isinstance(cell, str | int):
+        raise DataError(f"{where}: a label is text or a whole number (got {shown(cell)})")
+    if isinstance(cell, str) and len(cell) > MAX_CHARS:
+        raise DataError(f"{where}: a label of {len(cell)} characters, at most {MAX_CHARS}")
+    return str(cell).strip()
+
+
+def note_blank(notes: list[str], name: str, blank: int, unit: str) -> None:
+    """Add a note on the rows without a text, if there are some."""
+    if blank:
+        notes.append(f"{name}: skipped {blank_rows(blank, unit)}")
+
+
+def blank_rows(blank: int, unit: str) -> str:
+    """A number of blank rows in words.
+
+    >>> blank_rows(1, "line"), blank_rows(2000, "entry")
+    ('1 blank line', '2,000 blank entries')
+    """
+    plural = unit if blank == 1 else f"{unit}s".replace("ys", "ies")
+    return f"{blank:,} blank {plural}"
+
+
+def path_of(source: str | os.PathLike[str]) -> Path:
+    """The path of a source, which may not exist.
+
+    Raises:
+        DataError: it is no path and no name, or an empty one.
+    """
+    allowed = "a folder, a file or the name of a hub data set"
+    if not isinstance(source, str | os.PathLike):
+        raise DataError(f"data must be {allowed} (got {type(source).__name__})")
+    if not str(source).strip():
+        raise DataError(f"no data given: {allowed}")
+    try:
+        return Path(source).expanduser()
+    except RuntimeError as error:  # the home of an unknown user
+        raise DataError(f"{source}: {error}") from None
 
 
 def label_table(path: Path) -> Path:
@@ -348,8 +428,7 @@ def label_table(path: Path) -> Path:
     Raises:
         DataError: there is none in its folder.
     """
-    stem = Path(path.name.removesuffix(".gz")).stem
-    names = [f"{stem}.labels.tsv", f"{stem}.labels.tsv.gz"]
+    names = label_tables(path)
     table = next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
     if table is None:
         suffix = suffix_of(path.name)
@@ -359,24 +438,26 @@ def label_table(path: Path) -> Path:
     return table
 
 
-def split_readers(source: str, text_column: str, max_chars: int) -> dict[str, Reader]:
+def split_readers(
+    source: str, text_column: str, max_chars: int, notes: list[str]
+) -> dict[str, Reader]:
     """The reader of each split that the source has; one file is `train`.
+
+    Notes on unused files are added to the list.
 
     Raises:
         DataError: there is no such source, or its files are not named by split.
     """
-    if not str(source).strip():
-        raise DataError("no data given: a folder, a file or the name of a hub data set")
-    path = Path(source).expanduser()
+    path = path_of(source)
     try:
         if path.is_file():
             files = {"train": [path]}
         elif path.is_dir():
-            files = split_files(path)
+            files = split_files(path, notes)
         elif path.exists():
             raise DataError(f"{source}: is no regular file and no folder")
         else:
-            return hub_readers(str(source), text_column, max_chars)
+            return hub_readers(str(source), text_column, max_chars, notes)
     except OSError as error:
         raise DataError(f"{source}: {error.strerror or error}") from error
 
@@ -389,14 +470,16 @@ def split_readers(source: str, text_column: str, max_chars: int) -> dict[str, Re
     return {split: partial(read, paths) for split, paths in files.items()}
 
 
-def hub_readers(source: str, text_column: str, max_chars: int) -> dict[str, Reader]:
+def hub_readers(
+    source: str, text_column: str, max_chars: int, notes: list[str]
+) -> dict[str, Reader]:
     """The reader of each split of a hub data set, given as `name` or `name:config`."""
 
     def read(split: HubSplit, notes: list[str]) -> Iterator[str]:
         rows = hub_rows(split, (text_column,), notes)
         return stripped(split.name, rows, max_chars, UNIT, notes)
 
-    return {name: partial(read, split) for name, split in hub_splits(source).items()}
+    return {name: partial(read, split) for name, split in hub_splits(source, notes).items()}
 
 
 def stripped(
@@ -409,21 +492,13 @@ def stripped(
     """
     empty, blank = True, 0
     for number, (cell,) in rows:
-        if not isinstance(cell, str):
-            given = "null" if cell is None else f"{type(cell).__name__} {str(cell)[:40]!r}"
-            raise DataError(f"{name}: {unit} {number}: the text must be a string (got {given})")
-        text = cell.strip()
-        if len(text) > max_chars:
-            raise DataError(
-                f"{name}: {unit} {number}: {len(text)} characters, at most {max_chars} are allowed"
-            )
+        text = text_of(cell, f"{name}: {unit} {number}", max_chars)
         if text:
             empty = False
             yield text
         else:
             blank += 1
     if empty:
-        content = f"{blank} blank {unit}s" if blank else "empty"
+        content = blank_rows(blank, unit) if blank else "empty"
         raise DataError(f"{name}: holds no text ({content})")
-    if blank:
-        notes.append(f"{name}: skipped {blank} blank {unit}{'s' if blank > 1 else ''}")
+    note_blank(notes, name, blank, unit)

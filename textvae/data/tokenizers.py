@@ -9,11 +9,13 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
 from textvae.checkpoints import atomic_file, write_file
+from textvae.data.errors import first_line
+from textvae.data.python_texts import each_text
 from textvae.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 TokenizerKind = Literal["unigram", "bpe", "word", "bag"]
 StopWords = Literal["english"]
+T = TypeVar("T")
 
 PIPELINE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 """Files of a tokenizer, as transformers names them."""
@@ -147,7 +150,7 @@ def train_tokenizer(
 
     Raises:
         ValueError: an unknown kind, no text, or a `vocab_size` that leaves room for no token.
-        TypeError: `texts` is one string.
+        TypeError: `texts` is one string or a table, or one of them is no string.
 
     Source: Kudo 2018, arXiv:1804.10959 (unigram); Sennrich et al. 2016, arXiv:1508.07909 (BPE);
     Kudo & Richardson 2018, arXiv:1808.06226 (SentencePiece).
@@ -157,6 +160,7 @@ def train_tokenizer(
         raise ValueError(f"unknown tokenizer kind {kind!r} (known: {known})")
     if isinstance(texts, str):
         raise TypeError("texts must be several strings, not one string")
+    texts = each_text(texts, most=None)
     if kind == "bag":
         return wrap(bag_tokenizer(texts, vocab_size, stop_words), kind)
     if kind == "word":
@@ -169,6 +173,7 @@ def encode_texts(tokenizer: AnyTokenizer, texts: Sequence[str]) -> list[list[int
 
     Raises:
         TypeError: `texts` is one string, or one of them is no string.
+        ValueError: the tokenizer cannot encode them.
     """
     if isinstance(texts, str):
         raise TypeError("texts must be several strings, not one string")
@@ -177,10 +182,24 @@ def encode_texts(tokenizer: AnyTokenizer, texts: Sequence[str]) -> list[list[int
     backend.no_truncation()
     backend.no_padding()
     backend.encode_special_tokens = True
-    rows = [encoding.ids for encoding in backend.encode_batch_fast(list(texts))]
+    rows = [encoding.ids for encoding in no_panic(backend.encode_batch_fast, list(texts))]
     if tokenizer_kind(tokenizer) == "bag":
         return [[i for i in row if i != UNK] for row in rows]
     return rows
+
+
+def no_panic(call: Callable[..., T], *arguments: Any) -> T:
+    """The result of a call of tokenizers, whose panic is no Exception in Python.
+
+    Raises:
+        ValueError: it panics or raises a bare Exception, on a damaged tokenizer for instance.
+    """
+    try:
+        return call(*arguments)
+    except BaseException as error:
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"the tokenizer failed: {first_line(error)}") from None
 
 
 def decode_ids(tokenizer: AnyTokenizer, ids: Iterable[int]) -> str:
@@ -188,7 +207,7 @@ def decode_ids(tokenizer: AnyTokenizer, ids: Iterable[int]) -> str:
     before_eos = itertools.takewhile(lambda i: i != EOS, map(int, ids))
     tokens = [i for i in before_eos if i not in (PAD, BOS)]
     # Not skip_special_tokens=True: that deletes the unk words too.
-    return tokenizer.backend_tokenizer.decode(tokens, skip_special_tokens=False)
+    return no_panic(tokenizer.backend_tokenizer.decode, tokens, False)
 
 
 def count_words(text: str) -> int:
@@ -213,7 +232,7 @@ def load_tokenizer(folder: str | Path) -> TextTokenizer:
     from tokenizers import Tokenizer
 
     try:
-        pipeline = Tokenizer.from_file(str(file))
+        pipeline = no_panic(Tokenizer.from_file, str(file))
     except Exception as error:  # tokenizers raises bare Exception for a file that it cannot read
         raise ValueError(f"{folder}: {PIPELINE} cannot be read ({error})") from error
     special_ids = [pipeline.token_to_id(token) for token in SPECIAL_TOKENS]

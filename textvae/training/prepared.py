@@ -11,6 +11,7 @@ from textvae.checkpoints import atomic_folder
 from textvae.config import DataConfig
 from textvae.data.batching import Examples, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
+from textvae.data.held_out import PURPOSE
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
 from textvae.data.readers import Corpus, DataError
@@ -71,9 +72,11 @@ def prepared(
     repeated = config.labelled is not None or config.repeat_labelled > 1
     if corpus.labels is not None and (recipe.uses_labels or repeated):
         names = class_names(corpus.labels["train"])
-        unknown = sorted(set(corpus.labels["valid"]) - {*names, ""})
-        if unknown:
-            raise DataError(f"{corpus.source}: only validation texts have the label {unknown[0]!r}")
+        for split in ("valid", "test"):  # the test texts are read after training
+            unknown = sorted(set(corpus.labels.get(split, [])) - {*names, ""})
+            if unknown:
+                problem = f"only {PURPOSE[split]} texts have the label {unknown[0]!r}"
+                raise DataError(f"{corpus.source}: {problem}")
         texts, values, once = labelled_texts(recipe, corpus, tokenizer, names, note)
         train = with_labels(encoded_sentences(tokenizer, texts, note), values, names)
         valid = with_labels(valid, numbered(corpus.labels["valid"], names), names)

@@ -10,6 +10,7 @@ import numpy as np
 
 from textvae.checkpoints import CheckpointError, read_object
 from textvae.config import OLD_METRICS, DataConfig, ImageDataConfig
+from textvae.corpus.files import entropy_in
 from textvae.data.fields import Fields
 from textvae.data.held_out import PURPOSE, ByContent
 from textvae.data.images import ImageCorpus, read_image_corpus, read_image_split
@@ -114,13 +115,18 @@ def held_out_texts(model: str, data: str | None, text_column: str = "text") -> R
     """
     if data is not None:
         rows = read_split(data, text_column=text_column)
-        if is_training_file(model, data):
-            most = f"{data}: {model} was trained on most of it"
-            rows.notes.append(f"{most}; without --data, only its held-out texts are read")
-        return rows
+        return Rows(rows.texts, [*rows.notes, *training_file_notes(model, data)])
     corpus = run_corpus(model)
     split = "test" if corpus.test else "validation"
     return Rows(corpus.test or corpus.valid, [f"{corpus.source}: the {split} texts", *corpus.notes])
+
+
+def training_file_notes(model: str, data: str) -> list[str]:
+    """A note where data are the one file that a run was trained on."""
+    if not is_training_file(model, data):
+        return []
+    most = f"{data}: {model} was trained on most of it"
+    return [f"{most}; without --data, only its held-out texts are read"]
 
 
 def is_training_file(model: str, data: str) -> bool:
@@ -130,19 +136,33 @@ def is_training_file(model: str, data: str) -> bool:
     return source is not None and path.is_file() and path.resolve() == Path(source).resolve()
 
 
-def held_out_labels(model: str, data: str | None, text_column: str, label_column: str) -> Labelled:
+def held_out_labels(
+    model: str,
+    data: str | None,
+    text_column: str,
+    label_column: str,
+    notes: list[str] | None = None,
+) -> Labelled:
     """`held_out_texts` with the label of each, blank where there is none.
+
+    The notes on reading them are added to a list.
 
     Raises:
         DataError: as there, or there are no labels.
     """
+    notes = [] if notes is None else notes
     if data is not None:
-        columns = {"text_column": text_column, "label_column": label_column}
-        found = read_labelled(data, **columns, partly=True)
-        return next(found[split] for split in ("test", "valid", "train") if split in found)
+        columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column}
+        found = read_labelled(data, **columns, partly=True, notes=notes)
+        split = next(split for split in ("test", "valid", "train") if split in found)
+        if Path(data).expanduser().is_dir():
+            notes.insert(0, f"{data}: read the {split} split")
+        notes += training_file_notes(model, data)
+        return found[split]
     corpus = run_corpus(model, label_column=label_column)
     assert corpus.labels is not None, "asked for"
     split = "test" if corpus.test else "valid"
+    notes += [f"{corpus.source}: the {PURPOSE[split]} texts", *corpus.notes]
     return Labelled(getattr(corpus, split), corpus.labels[split])
 
 
@@ -153,7 +173,7 @@ def training_labels(model: str, data: str | None, text_column: str, label_column
         DataError: as `held_out_labels`.
     """
     if data is not None:
-        columns = {"text_column": text_column, "label_column": label_column}
+        columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column}
         found = read_labelled(data, **columns, partly=True)
         if "train" in found and len(found) > 1:
             return known_rows(*found["train"])
@@ -163,9 +183,15 @@ def training_labels(model: str, data: str | None, text_column: str, label_column
 
 
 def real_texts(
-    model: str, data: str | None, text_column: str, label_column: str | None
+    model: str,
+    data: str | None,
+    text_column: str,
+    label_column: str | None,
+    notes: list[str] | None = None,
 ) -> tuple[Labelled, Labelled]:
     """All labelled texts to train a classifier on, and the test, else validation, texts.
+
+    The notes on reading them are added to a list.
 
     Raises:
         DataError: they cannot be read.
@@ -181,13 +207,17 @@ def real_texts(
     assert corpus.labels is not None, "asked for"
     split = "test" if corpus.test else "valid"
     pairs = ((list(corpus.train), "train"), (getattr(corpus, split), split))
-    train, test = (known_rows(texts, corpus.labels[name]) for texts, name in pairs)
+    notes = [] if notes is None else notes
+    notes += corpus.notes
+    train, test = (known_rows(texts, corpus.labels[name], notes) for texts, name in pairs)
     return train, test
 
 
-def known_rows(texts: list[str], labels: list[str]) -> Labelled:
-    """The texts that have a label, with it."""
+def known_rows(texts: list[str], labels: list[str], notes: list[str] | None = None) -> Labelled:
+    """The texts that have a label, with it; a note has the number of the others."""
     rows = [(text, label) for text, label in zip(texts, labels, strict=True) if label]
+    if notes is not None and (unused := len(texts) - len(rows)):
+        notes.append(f"{unused:,} of {len(texts):,} texts not used: they have no label")
     return Labelled([text for text, _ in rows], [label for _, label in rows])
 
 
@@ -272,11 +302,8 @@ def entropy_of(model: str, data: str | None) -> dict[str, float]:
             folder = text_data_config(model).source or str(shipped("data"))
         except ValueError:
             return {}
-    path = Path(folder) / "corpus.json"
-    if not path.is_file():
-        return {}
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    return {"entropy": float(stored["entropy_nats_per_sentence"])}
+    entropy = entropy_in(Path(folder))
+    return {} if entropy is None else {"entropy": entropy}
 
 
 def stored_metrics(model: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from textvae.checkpoints import write_file
 from textvae.config import ImageDataConfig
 from textvae.console import exit_code, json_text
-from textvae.data.readers import Corpus, DataError
+from textvae.data.readers import Corpus, DataError, path_of
 from textvae.recipes import Recipe, check_model, load_recipe, with_changes
 from textvae.sizing import as_saved, count_words, leaves_open, sized, sizes_text
 from textvae.training.folders import (
@@ -166,7 +166,7 @@ def with_data(
         RunError: a column of texts is named for images.
     """
     changes: dict[str, Any] = {}
-    source = recipe.data.source if data is None else data
+    source = recipe.data.source if data is None else str(path_of(data))
     if source is not None:
         changes["source"] = str(Path(source).resolve()) if Path(source).exists() else source
     if text_column is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textvae.data.errors import DataError
+from textvae.data.errors import DataError, first_line
 
 Row = tuple[int, tuple[Any, ...]]
 """The number of a row, from 1, and its cells in the order of the columns that were read."""
@@ -18,9 +18,14 @@ RowReader = Callable[[Path, Sequence[str], list[str]], Iterator[Row]]
 """Reads the named columns of a file, and adds notes for the user to the list.
 
 A note is a sentence, such as what the reader skipped or did not use. A blank line is a row of
-empty strings. Errors of the file system and of gzip pass through; all
-others are a `DataError`.
+empty strings. A `DataError` names the file; `read_rows` makes one of every other error.
 """
+
+POINTERS = {b"version https://git-lfs.github.com/": "Git LFS", b"/annex/objects/": "git-annex"}
+"""Beginnings of the small files that stand for a large one in a checkout without its content."""
+
+LONGEST_POINTER = 1024
+"""Bytes of such a file."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Format:
         read: reads the rows of a file.
         labelled: whether its rows have a label column; without one it has texts only.
         compressed: whether its files may be gzipped, with `.gz` after the suffix.
+        beside: the files that are read with one, such as that of its words.
     """
 
     name: str
@@ -42,6 +48,7 @@ class Format:
     read: RowReader
     labelled: bool = True
     compressed: bool = True
+    beside: Callable[[Path], Sequence[Path]] = lambda path: ()
 
 
 FORMATS: dict[str, Format] = {}
@@ -90,13 +97,28 @@ def known_format(path: Path) -> Format:
     """The format of a file.
 
     Raises:
-        DataError: the suffix is unknown.
+        DataError: the suffix is unknown, or the format is not read gzipped.
     """
     format = format_of(path.name)
     if format is None:
         allowed = allowed_suffixes()
         raise DataError(f"{path}: unknown file type {suffix_of(path.name)!r} (allowed: {allowed})")
+    if path.name.lower().endswith(".gz") and not format.compressed:
+        raise DataError(f"{path}: a {suffix_of(path.name)} file is not read gzipped; unpack it")
     return format
+
+
+def check_pointer(path: Path) -> None:
+    """Refuse a small file that stands for the data and is not the data.
+
+    Raises:
+        DataError: it is one of `POINTERS`.
+    """
+    with path.open("rb") as file:
+        start = file.read(LONGEST_POINTER + 1)
+    for beginning, owner in POINTERS.items():
+        if start.startswith(beginning) and len(start) <= LONGEST_POINTER:
+            raise DataError(f"{path}: is a pointer of {owner} and no data; fetch the file itself")
 
 
 def read_rows(path: Path, columns: Sequence[str], notes: list[str]) -> Iterator[Row]:
@@ -112,10 +134,18 @@ def read_rows(path: Path, columns: Sequence[str], notes: list[str]) -> Iterator[
     """
     format = known_format(path)
     try:
+        check_pointer(path)
         yield from format.read(path, columns, notes)
+    except DataError:
+        raise
     except gzip.BadGzipFile as error:
         raise DataError(f"{path}: is not a gzip file, though its name ends in .gz") from error
     except (EOFError, zlib.error) as error:
         raise DataError(f"{path}: the gzip file is damaged or cut short ({error})") from error
+    except MemoryError as error:
+        raise DataError(f"{path}: does not fit in memory; split it into shards") from error
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
+        raise DataError(f"{path}: {error.strerror or first_line(error)}") from error
+    except Exception as error:  # whatever a parser raises on a file of someone else
+        problem = f"{type(error).__name__}: {first_line(error)}"
+        raise DataError(f"{path}: is no readable {format.name} file ({problem})") from error
