@@ -201,8 +201,6 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
     Raises:
         SpecError: every mistake in it, one line each.
     """
-    if not isinstance(document, Mapping):
-        raise SpecError([f"{name}: a recipe is a mapping with the keys {', '.join(KEYS)}"])
     problems = [
         f"{key}: unknown key {suggest(str(key), KEYS)}" for key in document if key not in KEYS
     ]

@@ -268,13 +268,16 @@ def saved_recipe(folder: Path) -> Recipe:
 
     Raises:
         RunError: the folder holds none.
+        CheckpointError: it is damaged.
     """
     try:
         text = (folder / RECIPE).read_text(encoding="utf-8")
     except OSError:
         raise RunError(f"{folder} holds no run: {RECIPE} is missing") from None
     document = parse_yaml(text, str(folder / RECIPE))
-    data = document.get("data") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        raise CheckpointError(f"{folder / RECIPE} is damaged: it holds no recipe")
+    data = document.get("data")
     if isinstance(data, dict) and not data.keys() & FORMER_SPLIT.keys():
         data |= FORMER_SPLIT
     return read_recipe(document, str(read_state(folder).get("recipe", folder.name)))
