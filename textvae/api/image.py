@@ -5,7 +5,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from torch import Tensor
 from textvae.api.base import Metrics, TrainedVAE, as_tensor, load_vae
 from textvae.api.features import Kind
 from textvae.api.sentence import SentenceVAE
-from textvae.checkpoints import atomic_folder
 from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.images import check_unit_interval, checked_split, size_text
 from textvae.data.texts import DataError
@@ -41,7 +39,7 @@ PIXELS = {
 """A description of each kind of pixels."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ImageEvaluation(Metrics):
     """Metrics over held-out images.
 
@@ -103,14 +101,11 @@ class ImageVAE(TrainedVAE):
         Raises:
             CheckpointError: there is none, it is of another kind, or it is damaged.
         """
-        model, _ = load_vae(folder)
+        model, local = load_vae(folder)
         model.to(torch.device(device))  # type: ignore[arg-type]
-        return cls(model)
-
-    def save_pretrained(self, folder: str | PathLike[str]) -> None:
-        """Write the model for `from_pretrained`."""
-        with atomic_folder(Path(folder)) as partial:
-            self.model.save_pretrained(partial)
+        vae = cls(model)
+        vae.loaded_from = local
+        return vae
 
     @property
     def shape(self) -> tuple[int, int, int]:

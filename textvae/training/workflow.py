@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from textvae.config import ImageDataConfig
 from textvae.console import json_text
 from textvae.data.readers import Corpus, DataError
+from textvae.graph.folders import CARD
 from textvae.recipes import Recipe, check_model, load_recipe, with_changes
 from textvae.sizing import as_saved, count_words, leaves_open, sized, sizes_text
 from textvae.training.folders import (
@@ -45,6 +46,11 @@ class Summary(Protocol):
     @property
     def summary(self) -> dict[str, Any]:
         """All of it as JSON."""
+        ...
+
+    @property
+    def card(self) -> str:
+        """The model card, Markdown."""
         ...
 
 
@@ -223,6 +229,7 @@ def run(
         report("finished", {})
         finished = summarize(TrainedRun(model, tokenizer, corpus, folder, seconds))
         (folder / RESULTS).write_text(json_text(finished.summary) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(finished.card, encoding="utf-8")
     except KeyboardInterrupt:
         # A second Ctrl-C, or one before the first step or after the last.
         raise InterruptedRunError(how_to_go_on(folder)) from None
