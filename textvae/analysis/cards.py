@@ -1,4 +1,4 @@
-"""The model card of a run: its recipe, its metrics with their denominators, what it generates."""
+"""The model card of a run: recipe, metrics with their denominators, samples."""
 
 from collections.abc import Mapping
 from dataclasses import replace
