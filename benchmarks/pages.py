@@ -2,13 +2,15 @@
 
 Run: python benchmarks/pages.py. Writes docs/systems.md, and the parts between
 `<!-- generated: NAME -->` and `<!-- end -->` in docs/results.md, docs/results/ and
-docs/architecture.md.
+docs/architecture.md; and configs/recipe.schema.json, the schema of recipes.
 """
 
 import ast
 from pathlib import Path
 
 from textvae.analysis.pages import fill_blocks, generated_pages
+from textvae.console import json_text
+from textvae.schema import FILE, recipe_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,5 +48,6 @@ def first_line(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    for page, text in [*generated_pages(ROOT / "docs"), architecture_page()]:
+    schema = ROOT / "configs" / FILE, json_text(recipe_schema()) + "\n"
+    for page, text in [*generated_pages(ROOT / "docs"), architecture_page(), schema]:
         page.write_text(text, encoding="utf-8")

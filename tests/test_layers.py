@@ -13,11 +13,20 @@ PACKAGE = ROOT / "textvae"
 
 # A unit may import what stands above it or beside it; a unit is a package or a top-level module.
 LAYERS = [
-    {"vocabulary", "registry", "randomness", "console", "checkpoints", "plots", "corpus"},
+    {
+        "version",
+        "vocabulary",
+        "registry",
+        "randomness",
+        "console",
+        "checkpoints",
+        "plots",
+        "corpus",
+    },
     {"config", "documents", "layers", "families", "likelihoods"},
     {"priors", "encoders", "decoders", "objectives", "data"},
     {"graph"},
-    {"evaluation", "recipes", "sizing"},
+    {"evaluation", "recipes", "sizing", "schema"},
     {"api"},
     {"training"},
     {"analysis"},

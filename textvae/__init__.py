@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from textvae.graph.registration import register
+from textvae.version import __version__
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from textvae.graph.model import VAE, VAEConfig
     from textvae.recipes import Recipe, load_recipe
 
-__version__ = "0.1.0"
 __all__ = [
     "VAE",
     "Decoding",
@@ -24,6 +24,7 @@ __all__ = [
     "Recipe",
     "SentenceVAE",
     "VAEConfig",
+    "__version__",
     "as_sentence_transformer",
     "load_recipe",
 ]

@@ -12,6 +12,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    WithJsonSchema,
     WrapValidator,
     field_validator,
     model_validator,
@@ -286,6 +287,11 @@ TRACKERS = {
     "wandb": "wandb",
 }
 """The package of each tracker that transformers has a callback for, by its name there."""
+TRACKER_NAMES: dict[str, Any] = {"enum": [*TRACKERS, "none"]}
+ReportTo = Annotated[
+    list[str],
+    WithJsonSchema({"anyOf": [TRACKER_NAMES, {"type": "array", "items": TRACKER_NAMES}]}),
+]
 
 
 class TrainingConfig(Section):
@@ -344,7 +350,7 @@ class TrainingConfig(Section):
     select: Literal["bound", "coherence", "accuracy"] = "bound"
     lagging: LaggingConfig | None = None
     averaging: AveragingConfig | None = None
-    report_to: list[str] = Field(default_factory=lambda: ["tensorboard"])
+    report_to: ReportTo = Field(default_factory=lambda: ["tensorboard"])
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
 
     @field_validator("report_to", mode="before")

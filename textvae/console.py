@@ -4,12 +4,15 @@ import codecs
 import errno
 import json
 import math
+import os
 import re
 import signal
 import sys
 import textwrap
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -76,9 +79,46 @@ def parts_of(value: Any, width: int) -> Iterator[str]:
             yield f"a number of {value.bit_length():,} bits"
 
 
+QUIET = False
+"""Whether messages and progress are left out, see `quiet`."""
+
+BARS = ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
+"""Variables that keep the libraries of the hub, once they are imported, from drawing progress."""
+
+
 def say(text: str = "") -> None:
-    """Print a message on standard error; standard output contains results only."""
-    print_lines(text, sys.stderr)
+    """Print a message on standard error, unless it is `quiet`; results go to standard output."""
+    if not QUIET:
+        print_lines(text, sys.stderr)
+
+
+@contextmanager
+def quiet(wanted: bool = True) -> Iterator[None]:
+    """Leave out notes, warnings and progress, as `-q` asks; they are all that `say` prints.
+
+    An error ends a command, and with it this: `textvae.cli.main` prints it afterwards.
+
+    Args:
+        wanted: False changes nothing.
+    """
+    global QUIET
+    if not wanted:
+        yield
+        return
+    before, variables = QUIET, {name: os.environ.get(name) for name in BARS}
+    QUIET = True
+    os.environ.update(dict.fromkeys(BARS, "1"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        QUIET = before
+        for name, value in variables.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def say_note(text: str) -> None:
@@ -121,6 +161,12 @@ def table(rows: Iterable[Sequence[Any]], header: Sequence[str] = ()) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def shown(value: Any) -> str:
@@ -350,7 +396,7 @@ class TrainingDisplay:
 
     def __call__(self, event: str, values: Mapping[str, Any]) -> None:
         """Show one event of a run."""
-        if not self.quiet:
+        if not (self.quiet or QUIET):
             getattr(self, event)(values)
             if warning := self.warning(event, values):
                 say(warning)

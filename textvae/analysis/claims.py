@@ -8,6 +8,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
 
+from textvae.analysis.cards import data_name
 from textvae.analysis.exports import write_json
 from textvae.analysis.summary import summarize_run
 from textvae.api.image import ImageEvaluation, ImageVAE, open_model
@@ -274,13 +275,6 @@ def measured(
     seen = training_texts(model)[0] if generation else None
     metrics = asdict(vae.evaluate(texts, samples, 0, generation, seen, labels))
     return metrics | entropy_of(model, data)
-
-
-def data_name(recipe: Recipe) -> str:
-    """What the data of a recipe is called."""
-    if recipe.data.source:
-        return Path(recipe.data.source).name
-    return "shipped corpus" if isinstance(recipe.data, DataConfig) else "8 x 8 digits"
 
 
 def machine(device: str | None) -> str:

@@ -1,13 +1,14 @@
 """Generated pages: docs/systems.md and the tables of docs/results.md."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from textvae.analysis.claims import Checked, check_claims, limit_of, metric_of, read_results
 from textvae.config import Claim
+from textvae.console import markdown_table
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import suggest
 
@@ -324,12 +325,6 @@ def fill_blocks(page: str, tables: Mapping[str, str]) -> str:
         return f"{block[1]}{tables[block[2]]}\n{block[3]}"
 
     return BLOCK.sub(filled, page)
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def systems_page(stored: Stored) -> str:

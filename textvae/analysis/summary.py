@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from textvae.analysis.cards import run_card
 from textvae.analysis.diagnosis import diagnosis_of, trained_of
 from textvae.analysis.pictures import write_first_pictures
 from textvae.analysis.reports import evaluation_text
@@ -14,6 +15,7 @@ from textvae.console import say_note, visible
 from textvae.data.fields import Fields
 from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus
+from textvae.training.folders import saved_recipe
 from textvae.training.references import reference_metrics
 from textvae.training.run_data import entropy_of, image_subset, subset, text_data_config
 from textvae.training.workflow import TrainedRun
@@ -51,6 +53,11 @@ class Finished:
     def summary(self) -> dict[str, Any]:
         """The JSON output."""
         return {**asdict(self), "folder": str(self.folder)}
+
+    @property
+    def card(self) -> str:
+        """The model card, which goes into the folder."""
+        return run_card(self, saved_recipe(self.folder))
 
     def text(self) -> str:
         """The report for a terminal."""

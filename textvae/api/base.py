@@ -1,17 +1,20 @@
 """Base class of the interfaces: latents, metrics, loading."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from textvae.api.cards import card_files
+from textvae.api.display import flat, html_table, metric_text, model_facts, value_text
 from textvae.api.features import Kind, latent_features
-from textvae.checkpoints import MANIFEST, CheckpointError, damage
+from textvae.checkpoints import MANIFEST, CheckpointError, atomic_folder, damage
 from textvae.data.batching import Examples
 from textvae.evaluation.labels import labelled_latent
 from textvae.evaluation.latent import (
@@ -76,6 +79,16 @@ class Metrics:
     deterministic: bool = False
     distinct: int | None = None
 
+    def __repr__(self) -> str:
+        """All metrics on one line; of a long tuple, its length and range."""
+        values = (f"{name}={metric_text(value)}" for name, value in flat(asdict(self)).items())
+        return f"{type(self).__name__}({', '.join(values)})"
+
+    def _repr_html_(self) -> str:
+        """All metrics as a table, for notebooks."""
+        rows = [(name, value_text(value)) for name, value in flat(asdict(self)).items()]
+        return html_table(type(self).__name__, rows)
+
 
 class TrainedVAE:
     """Base of the interfaces to a trained model, of texts or of images.
@@ -84,8 +97,75 @@ class TrainedVAE:
         model: the model, which is set to evaluation mode.
     """
 
+    loaded_from: Path | None = None
+    """Folder that the model was loaded from; its card stays true of the same weights."""
+
     def __init__(self, model: VAE):
         self.model = model.eval()
+
+    def __repr__(self) -> str:
+        """The graph, the size and the device of the model on one line."""
+        facts = "; ".join(f"{name}: {value}" for name, value in model_facts(self.model).items())
+        return f"{type(self).__name__}({facts})"
+
+    def _repr_html_(self) -> str:
+        """The graph, the size and the device of the model as a table, for notebooks."""
+        return html_table(type(self).__name__, list(model_facts(self.model).items()))
+
+    def save_pretrained(self, folder: str | PathLike[str]) -> None:
+        """Write the model, with its tokenizer and a card, for `from_pretrained`."""
+        files = card_files(self)
+        with atomic_folder(Path(folder)) as partial:
+            self.write_files(partial)
+        # Beside the manifest: a card is there to be edited.
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+
+    def write_files(self, folder: Path) -> None:
+        """Write what `from_pretrained` reads into a folder."""
+        self.model.save_pretrained(folder)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        commit_message: str = "Upload a model of textvae",
+        private: bool | None = None,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+    ) -> str:
+        """Upload the model, its tokenizer and its card to the hub; the URL of the commit.
+
+        Weights in the repository under other names are removed: they are those of another model.
+
+        Args:
+            repo_id: `name`, or `owner/name`; the repository is made if it is not there.
+            commit_message: first line of the commit.
+            private: whether a new repository is private; None for the owner's default.
+            token: of the hub; None for the one that `hf auth login` has stored.
+            revision: branch to commit to; None for the main one.
+            create_pr: whether to open a pull request in place of a commit.
+
+        Raises:
+            OSError: the hub refuses, or cannot be reached.
+            ValueError: no name of a repository.
+        """
+        # Imported here: only uploads need it.
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        repository = api.create_repo(repo_id, private=private, exist_ok=True)
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            commit = api.upload_folder(
+                repo_id=repository.repo_id,
+                folder_path=folder,
+                commit_message=commit_message,
+                revision=revision,
+                create_pr=create_pr,
+                delete_patterns=["*.safetensors", "*.safetensors.index.json"],
+            )
+        return commit.pr_url or commit.commit_url
 
     @property
     def dim(self) -> int:

@@ -15,7 +15,6 @@ from torch import Tensor
 from textvae.api.base import Metrics, TrainedVAE, as_tensor, load_vae
 from textvae.api.features import Kind
 from textvae.api.sentence import SentenceVAE
-from textvae.checkpoints import atomic_folder
 from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.images import (
     View,
@@ -49,7 +48,7 @@ PIXELS = {
 """A description of each kind of pixels."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ImageEvaluation(Metrics):
     """Metrics over held-out images.
 
@@ -112,14 +111,11 @@ class ImageVAE(TrainedVAE):
         Raises:
             CheckpointError: there is none, it is of another kind, or it is damaged.
         """
-        model, _ = load_vae(folder)
+        model, local = load_vae(folder)
         model.to(torch.device(device))  # type: ignore[arg-type]
-        return cls(model)
-
-    def save_pretrained(self, folder: str | PathLike[str]) -> None:
-        """Write the model for `from_pretrained`."""
-        with atomic_folder(Path(folder)) as partial:
-            self.model.save_pretrained(partial)
+        vae = cls(model)
+        vae.loaded_from = local
+        return vae
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from textvae.api.base import Metrics, TrainedVAE, load_vae
 from textvae.api.features import EncoderModule, Kind, feature_sizes
 from textvae.api.generation import evaluate_generation
-from textvae.checkpoints import CheckpointError, atomic_folder
+from textvae.checkpoints import CheckpointError
 from textvae.data.batching import Sentences
 from textvae.data.known_words import KnownWords
 from textvae.data.labels import numbered
@@ -49,7 +49,7 @@ SHUFFLED = 64
 """Most sentences whose latents are shuffled among each other."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation(Metrics):
     """Metrics over held-out texts, each with its denominator.
 
@@ -121,13 +121,14 @@ class SentenceVAE(TrainedVAE):
                 f"{model.config.vocab_size}"
             )
         model.to(torch.device(device))  # type: ignore[arg-type]
-        return cls(model, tokenizer)
+        vae = cls(model, tokenizer)
+        vae.loaded_from = local
+        return vae
 
-    def save_pretrained(self, folder: str | PathLike[str]) -> None:
-        """Write the model and tokenizer for `from_pretrained`."""
-        with atomic_folder(Path(folder)) as partial:
-            self.model.save_pretrained(partial)
-            self.tokenizer.save_pretrained(partial)
+    def write_files(self, folder: Path) -> None:
+        """Write the model and its tokenizer into a folder."""
+        super().write_files(folder)
+        self.tokenizer.save_pretrained(folder)
 
     @property
     def decoder(self) -> TokenDecoder:

@@ -1,11 +1,15 @@
 """The application: sections of commands, their help, and the names that are still accepted."""
 
 import copy
+import functools
+import inspect
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from textvae.console import emit, quiet
 
 Section = Literal["Train", "Generate", "Evaluate", "Latent space", "Recipes"]
 
@@ -71,11 +75,37 @@ app = typer.Typer(
     name="textvae",
     cls=Group,
     help="Train, evaluate and sample variational autoencoders of text.",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Print results and errors; no notes, no progress."),
+]
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        from textvae.version import __version__
+
+        emit(__version__, False, f"textvae {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Print the version."),
+    ] = False,
+    quietly: Quiet = False,
+) -> None:
+    """Options of every command, given before its name."""
+    context.with_resource(quiet(quietly))
 
 
 def command(section: Section, *examples: str, name: str | None = None) -> Callable[[Any], Any]:
@@ -89,7 +119,30 @@ def command(section: Section, *examples: str, name: str | None = None) -> Callab
         examples: command lines, each at most 78 characters.
         name: of the command; that of the function when not given.
     """
-    return app.command(name, cls=Command, epilog="\n".join(examples), rich_help_panel=section)
+    settings: Any = {"cls": Command, "epilog": "\n".join(examples), "rich_help_panel": section}
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        app.command(name, **settings)(with_quiet(function))
+        return function
+
+    return register
+
+
+def with_quiet(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A command with the option `--quiet`, during which nothing but its result is printed."""
+
+    @functools.wraps(function)
+    def run(*args: Any, quietly: bool = False, **values: Any) -> Any:
+        with quiet(quietly):
+            return function(*args, **values)
+
+    signature = inspect.signature(function)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = inspect.Parameter("quietly", keyword, default=False, annotation=Quiet)
+    parameters = [*signature.parameters.values(), own]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {**function.__annotations__, "quietly": Quiet}
+    return run
 
 
 def first_line(listed: Any) -> str:

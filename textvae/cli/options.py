@@ -35,6 +35,13 @@ def check_data(source: str | None) -> str | None:
     return source
 
 
+def shipped_names(incomplete: str) -> list[str]:
+    """The shipped recipes whose name begins with what is typed, for the shell."""
+    from textvae.recipes import shipped_recipes
+
+    return [name for name in shipped_recipes() if name.startswith(incomplete)]
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Device = Annotated[
     str | None,
@@ -52,7 +59,12 @@ ModelArguments = Annotated[
     typer.Argument(metavar="[MODEL]...", help="Run folders or hub names; default: the last run."),
 ]
 
-Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe name or YAML file.")]
+Recipe = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE", help="Recipe name or YAML file.", autocompletion=shipped_names
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe; repeatable."),

@@ -109,6 +109,29 @@ def verify(
         raise typer.Exit(1)
 
 
+@command("Recipes", "textvae schema", "textvae schema --out recipe.schema.json")
+def schema(
+    out: Annotated[Path | None, typer.Option(help="JSON file; default: print the schema.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the JSON Schema of recipes, for editors.
+
+    An editor with the YAML language server follows it where the first line of a recipe is
+    # yaml-language-server: $schema=recipe.schema.json
+    """
+    from textvae.schema import recipe_schema
+
+    document = recipe_schema()
+    if out is None:
+        emit(document, True, "")
+        return
+    from textvae.analysis.exports import JSON, check_out, write_json
+
+    check_out(out, JSON)
+    write_json(out, document)
+    emit({"out": str(out)}, as_json, f"written to {out}")
+
+
 @command("Recipes", "textvae make-corpus data", name="make-corpus")
 def make_corpus(
     folder: Annotated[Path, typer.Argument(help="Folder to write to.")] = Path("data"),

@@ -8,7 +8,15 @@ import typer
 
 from textvae.cli.app import command
 from textvae.cli.models import warn_of_metrics
-from textvae.cli.options import Device, Json, RecipeData, RecipeLabelColumn, RecipeTextColumn, Set
+from textvae.cli.options import (
+    Device,
+    Json,
+    RecipeData,
+    RecipeLabelColumn,
+    RecipeTextColumn,
+    Set,
+    shipped_names,
+)
 from textvae.console import TrainingDisplay, emit, say
 
 if TYPE_CHECKING:
@@ -33,7 +41,10 @@ def warning_of_validation(event: str, values: Mapping[str, Any]) -> str | None:
 )
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="Recipe name or YAML file; default: sentence_vae.")
+        str | None,
+        typer.Argument(
+            help="Recipe name or YAML file; default: sentence_vae.", autocompletion=shipped_names
+        ),
     ] = None,
     data: RecipeData = None,
     text_column: RecipeTextColumn = None,

@@ -10,7 +10,10 @@ from textvae.console import quoted
 from textvae.data.errors import nearest_name
 from textvae.graph.registration import MODEL_TYPE
 
-CONFIG = "config.json"
+CONFIG, CARD = "config.json", "README.md"
+
+FILES = ["*.json", "*.safetensors", CARD, "*.png"]
+"""What is read of a model on the hub: no code, nothing pickled."""
 
 
 def local_folder(name: str | PathLike[str]) -> Path:
@@ -26,7 +29,7 @@ def local_folder(name: str | PathLike[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors"]))
+        return Path(snapshot_download(str(name), allow_patterns=FILES))
     except (OSError, ValueError) as error:
         text = str(error).strip().split("\n")[0]
         raise CheckpointError(

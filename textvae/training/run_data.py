@@ -1,6 +1,5 @@
 """The data of a run: what its recipe names, and the rows held out from training."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

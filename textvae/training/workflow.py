@@ -12,6 +12,7 @@ from textvae.checkpoints import write_file
 from textvae.config import ImageDataConfig
 from textvae.console import exit_code, json_text
 from textvae.data.readers import Corpus, DataError, path_of
+from textvae.graph.folders import CARD
 from textvae.recipes import Recipe, check_model, load_recipe, with_changes
 from textvae.sizing import as_saved, count_words, leaves_open, sized, sizes_text
 from textvae.training.folders import (
@@ -43,6 +44,11 @@ class Summary(Protocol):
     @property
     def summary(self) -> dict[str, Any]:
         """All of it as JSON."""
+        ...
+
+    @property
+    def card(self) -> str:
+        """The model card, Markdown."""
         ...
 
 
@@ -220,6 +226,7 @@ def run(
         report("finished", {})
         finished = summarize(TrainedRun(model, tokenizer, corpus, folder, seconds))
         write_file(folder / RESULTS, json_text(finished.summary) + "\n")
+        write_file(folder / CARD, finished.card)
     except KeyboardInterrupt as stop:
         # A second Ctrl-C, or one before the first step or after the last.
         raise InterruptedRunError(how_to_go_on(folder), exit_code(stop)) from None
