@@ -36,8 +36,7 @@ def test_evaluation_describes_the_latent(runs, textvae):
     assert float(rows["mutual information"][0]) == round(metrics["mutual_information"], 3)
     error = metrics["mutual_information_standard_error"]
     assert rows["mutual information"][1] == (
-        "of at most 4.61 = ln N nats; all 100 posteriors, 10 samples of each; "
-        f"+- {error:.3f}"
+        f"of at most 4.61 = ln N nats; all 100 posteriors, 10 samples of each; +- {error:.3f}"
     )
     assert float(rows["marginal KL"][0]) == round(metrics["marginal_kl"], 3)
     assert rows["active units"][1].startswith("of 3, variance of posterior mean > 0.01 (largest ")
