@@ -242,12 +242,10 @@ def test_a_trained_recipe_is_measured_with_the_samples_of_its_claim(verify, comp
     assert verify(comparison())[1] == out
 
 
-def test_open_sizes_are_those_of_the_training_texts(verify, comparison, capsys):
-    """A run with a vocabulary of 20 words is none of a recipe that follows the corpus."""
-    claim = comparison()
-    auto = {"train": {"epochs": "auto"}}
-    code, out, _ = verify(claim, **auto)
-    assert code == 1 and "other settings: train.epochs 2 (recipe: 40)" in out
+def test_open_sizes_are_those_of_the_training_texts(verify, comparison):
+    """A small vocabulary is none of a recipe whose vocabulary follows the corpus."""
+    code, out, _ = verify(comparison(), tokenizer={"vocab_size": "auto"})
+    assert code == 1 and "other settings: tokenizer.vocab_size 400 (recipe: 500)" in out
 
 
 def test_a_recipe_without_a_claim_is_recorded_when_asked(verify, tmp_path):
