@@ -263,16 +263,16 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
             has no stored metrics.
     """
     known = [*metric_names(Evaluation), *metric_names(ImageEvaluation)]
-    problems = data_problems(claims)
+    problems, missing = data_problems(claims), set[str]()
     for number, claim in enumerate(claims):
         if claim.metric not in known:
             problems.append(
                 f"claim.{number}.metric: unknown {claim.metric!r} {suggest(claim.metric, known)}"
             )
-        if claim.over is not None and not (
-            claim.over in stored
-            and metric_of(stored[claim.over]["metrics"], claim.metric) is not None
-        ):
+        if claim.over is None or claim.over in missing:
+            continue
+        if metric_of(stored.get(claim.over, {}).get("metrics", {}), claim.metric) is None:
+            missing.add(claim.over)
             problems.append(
                 f"claim.{number}.over: {claim.over!r} has no stored result; first: textvae verify "
                 f"{claim.over} --record FILE, and the same FILE here"
