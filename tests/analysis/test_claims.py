@@ -339,7 +339,7 @@ def test_every_recipe_has_a_claim_or_is_a_baseline(name):
 def test_a_language_model_passes_no_claim_over_one(name):
     """The figures of the yardstick itself, as a latent that is ignored has them."""
     recipe = load_recipe(name)
-    yardsticks = {claim.over for claim in recipe.claim} - {None}
+    yardsticks = {claim.over for claim in recipe.claim if claim.over is not None}
     models = [load_recipe(each).model for each in yardsticks]
     if recipe.baseline or all(model.get("latents") for model in models):
         pytest.skip("not compared with a model without a latent")
@@ -357,4 +357,4 @@ def test_a_language_model_passes_no_claim_over_one(name):
 def test_shipped_claims_can_be_decided(name):
     claims = load_recipe(name).claim
     every = dict.fromkeys((claim.metric for claim in claims), 1.0)
-    check_measurable(claims, {claim.over: {"metrics": every} for claim in claims})
+    check_measurable(claims, {str(claim.over): {"metrics": every} for claim in claims})
