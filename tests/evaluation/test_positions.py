@@ -162,8 +162,6 @@ def test_standard_error_of_a_share_is_that_of_the_bootstrap():
     resampled = first[rows].mean(1) / gap[rows].mean(1)
     # 500 resamples: the deviation is known to some 3 %.
     assert error == pytest.approx(resampled.std().item(), rel=0.15)
-    none = PositionLosses(means / 100, count, zeros, gains / 100)
-    assert first_token_share(own, none) == (None, None)
 
 
 def test_what_has_no_positions_is_refused():

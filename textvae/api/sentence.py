@@ -26,6 +26,7 @@ from textvae.evaluation.labels import class_probabilities, classification, label
 from textvae.evaluation.latent import is_deterministic
 from textvae.evaluation.likelihood import likelihood, perplexity
 from textvae.evaluation.positions import (
+    WORTHLESS,
     PositionLosses,
     Recovery,
     first_token_share,
@@ -362,9 +363,10 @@ class SentenceVAE(TrainedVAE):
             metrics |= asdict(scores)
         if self.dim and len(texts) > 1 and self.ordered:
             pair = shuffled or self.positions_with_shuffled_latents(texts, seed)
-            share, error = first_token_share(*pair)
-            metrics |= {"shuffled_z_gap": shuffled_z_gap(*pair).sum().item()}
-            metrics |= {"first_token_share": share, "first_token_share_standard_error": error}
+            total = shuffled_z_gap(*pair).sum().item()
+            share, error = first_token_share(*pair) if total >= WORTHLESS else (None, None)
+            metrics |= {"shuffled_z_gap": total, "first_token_share": share}
+            metrics |= {"first_token_share_standard_error": error}
         if generation:
             metrics["generation"] = evaluate_generation(self, texts, training, seed=seed)
         # A bag counts the words that it keeps.

@@ -175,18 +175,15 @@ def shuffled_z_gap(own: PositionLosses, another: PositionLosses) -> Tensor:
     return (another.loss - own.loss) * own.count / own.count[0]
 
 
-def first_token_share(
-    own: PositionLosses, another: PositionLosses
-) -> tuple[float | None, float | None]:
+def first_token_share(own: PositionLosses, another: PositionLosses) -> tuple[float, float | None]:
     """The share of the shuffled-z gap at the first token, and its standard error.
 
-    None for both where the gap is below `WORTHLESS`. The error is that of a ratio of two means over
-    the texts: the deviation of (first - share x gap) by the mean gap and the root of N.
+    The error is that of a ratio of two means over the texts: the deviation of
+    (first - share x gap), by the mean gap and the root of N; None for one text. Undefined where the
+    gap is below `WORTHLESS`.
     """
     gains = shuffled_z_gap(own, another)
     total = gains.sum().item()
-    if total < WORTHLESS:
-        return None, None
     share = gains[0].item() / total
     first, gap = (another.texts - own.texts).unbind(1)
     error = standard_error(first - share * gap)
