@@ -94,6 +94,35 @@ def test_purpose_is_stated_or_follows_from_the_model():
         read_recipe(document | {"purpose": ["topics"]}, "mine")
 
 
+CLAIM = {"metric": "nll", "test": "<=", "value": 1.0, "source": "a test", "data": "ptb"}
+
+
+def test_claims_and_baselines_are_checked_and_change_no_training():
+    fingerprint = {"name": "mine", "sentences": 2, "sha256": "0" * 64}
+    claims = [CLAIM | {"data": fingerprint, "samples": 7}]
+    recipe = read_recipe(SMALLEST | {"claim": claims, "baseline": True}, "mine")
+    assert recipe.baseline and recipe.claim[0].samples == 7
+    assert read_recipe(recipe.document(), "mine") == recipe
+    assert recipe.trains_as(read_recipe(SMALLEST, "mine"))
+    wrong = [
+        CLAIM | {"data": 3},
+        CLAIM | {"data": fingerprint | {"sha256": "0"}},
+        CLAIM | {"data": {"name": "mine"}},
+        CLAIM,
+        CLAIM | {"samples": 7},
+    ]
+    with pytest.raises(SpecError) as refused:
+        read_recipe(SMALLEST | {"claim": wrong, "baseline": "yes"}, "mine")
+    data, sha, missing, samples, baseline = refused.value.problems
+    assert data.startswith(
+        "claim.0.data: must be the name of a data set, or its fingerprint (got 3"
+    )
+    assert sha.startswith("claim.1.data: sha256: String should match pattern")
+    assert missing.startswith("claim.2.data: sentences: missing; sha256: missing (got ")
+    assert samples == "claim: all comparisons are of one number of samples (got 7 and 500)"
+    assert baseline == "baseline: must be true or false (got 'yes')"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_recipe_says_what_it_is_and_reads_back_equal(name, tmp_path):
     recipe = load_recipe(name)

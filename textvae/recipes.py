@@ -18,6 +18,7 @@ from textvae.config import (
     Section,
     TokenizerConfig,
     TrainingConfig,
+    read_claims,
     read_section,
 )
 from textvae.console import quoted
@@ -35,7 +36,8 @@ SECTIONS: dict[str, type[Section]] = {
 }
 IMAGE_SECTIONS: dict[str, type[Section]] = {"data": ImageDataConfig, "train": TrainingConfig}
 """The sections of a recipe whose data section has `modality: image`."""
-KEYS = ("paper", "summary", "purpose", "model", "pretrain", "objective", *SECTIONS, "claim")
+HEAD = ("paper", "summary", "purpose", "baseline")
+KEYS = (*HEAD, "model", "pretrain", "objective", *SECTIONS, "claim")
 
 PURPOSES = {
     "start": "start here",
@@ -66,6 +68,7 @@ class Recipe:
         claim: what was published, as comparisons.
         pretrain: a first training that this one begins with; None for none.
         stated_purpose: one of `PURPOSES`; None to derive it, see `purpose`.
+        baseline: whether other recipes are compared with it; then it may be without a claim.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Recipe:
     claim: tuple[Claim, ...] = ()
     pretrain: PretrainingConfig | None = None
     stated_purpose: str | None = None
+    baseline: bool = False
 
     @property
     def purpose(self) -> str | None:
@@ -110,6 +114,7 @@ class Recipe:
             "paper": self.paper,
             "summary": self.summary,
             **({"purpose": self.stated_purpose} if self.stated_purpose else {}),
+            **({"baseline": True} if self.baseline else {}),
             "model": self.model,
             **({"pretrain": self.pretrain.model_dump()} if self.pretrain else {}),
             "objective": self.objective,
@@ -118,11 +123,11 @@ class Recipe:
         }
 
     def trains_as(self, other: "Recipe") -> bool:
-        """Whether two recipes are the same but for where data lies, what is logged, and listing."""
+        """Whether two recipes are the same but for data's place, logs, listing and claim."""
         data = self.data.model_copy(update={"source": other.data.source})
         train = self.train.model_copy(update={"report_to": other.train.report_to})
-        same = replace(self, data=data, train=train, stated_purpose=other.stated_purpose)
-        return same.document() == other.document()
+        listed = {key: getattr(other, key) for key in ("stated_purpose", "claim", "baseline")}
+        return replace(self, data=data, train=train, **listed).document() == other.document()
 
     def yaml(self) -> str:
         """The recipe as a YAML file that `load_recipe` reads back to an equal one."""
@@ -222,19 +227,13 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
     if pretrain is not None:
         pretrain, mistakes = read_section(PretrainingConfig, pretrain, "pretrain")
         problems += mistakes
-    claims = []
-    listed = document.get("claim") or []
-    if not isinstance(listed, list):
-        problems.append(f"claim: must be a list of comparisons (got {quoted(listed)})")
-        listed = []
-    for number, values in enumerate(listed):
-        claim, mistakes = read_section(Claim, values, f"claim.{number}")
-        claims.append(claim)
-        problems += mistakes
+    claims, mistakes = read_claims(document.get("claim") or [])
+    problems += mistakes
+    kinds = {"paper": (str, "text"), "summary": (str, "text"), "baseline": (bool, "true or false")}
     problems += [
-        f"{key}: must be text (got {quoted(document[key])})"
-        for key in ("paper", "summary")
-        if not isinstance(document.get(key, ""), str)
+        f"{key}: must be {name} (got {quoted(document[key])})"
+        for key, (kind, name) in kinds.items()
+        if not isinstance(document.get(key, kind()), kind)
     ]
     purpose = document.get("purpose")
     if purpose is not None and not (isinstance(purpose, str) and purpose in PURPOSES):
@@ -247,9 +246,10 @@ def read_recipe(document: Mapping[str, Any], name: str) -> Recipe:
         document.get("summary", ""),
         dict(model),
         document["objective"],
-        claim=tuple(claims),
+        claim=claims,
         pretrain=pretrain,
         stated_purpose=purpose,
+        baseline=document.get("baseline", False),
         **sections,
     )
 

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from textvae.analysis.claims import read_results
 from textvae.analysis.pages import (
     METRICS,
     SECTIONS,
     fill_blocks,
     generated_pages,
     results_tables,
+    systems_page,
     targets_met,
 )
+from textvae.analysis.stored_results import read_results
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
@@ -65,9 +66,23 @@ def test_metric_reads_old_and_new_names():
 
 
 def test_targets_met_counts_unmeasured_ones_as_missed(stored):
-    assert targets_met("best_ptb", stored) == "4 of 4"
-    assert targets_met("best_ptb", {}) == "0 of 4"
-    assert targets_met("bowman2016", stored) == "no target"
+    assert targets_met("zhu2020_batchnorm", stored) == "3 of 3"
+    assert targets_met("zhu2020_batchnorm", {}) == "0 of 3"
+    assert targets_met("best_ptb", stored) == "2 of 4, 2 undecided"
+    assert targets_met("lstm_lm", stored) == "baseline"
+
+
+def test_page_of_systems_shows_stored_results(stored):
+    empty = systems_page({})
+    assert "not yet measured" in empty and "[bowman2016](../configs/bowman2016.yaml)" in empty
+    (row,) = [line for line in empty.splitlines() if "| [lstm_lm](" in line]
+    assert "| none: a baseline |" in row
+    page = systems_page(stored)
+    rows = [line for line in page.splitlines() if "| [best_ptb](" in line]
+    assert "| 87.68 | yes |" in rows[0] and "| 87.68 | undecided |" in rows[1]
+    assert "96.86 (Li et al. 2020" in rows[0]
+    cells = {line.count("|") for line in page.splitlines() if line.startswith("|")}
+    assert cells == {8}, "every row has seven cells"
 
 
 @pytest.mark.parametrize(

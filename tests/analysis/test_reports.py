@@ -34,8 +34,9 @@ def test_evaluation_describes_the_latent(runs, textvae):
     metrics = textvae("evaluate", runs / "vae", *options, "--json").json
     rows = {line[:18].strip(): line[18:].split(maxsplit=1) for line in out.splitlines()}
     assert float(rows["mutual information"][0]) == round(metrics["mutual_information"], 3)
+    error = metrics["mutual_information_standard_error"]
     assert rows["mutual information"][1] == (
-        "of at most 4.61 = ln N nats; all 100 posteriors, 10 samples of each"
+        f"of at most 4.61 = ln N nats; all 100 posteriors, 10 samples of each; +- {error:.3f}"
     )
     assert float(rows["marginal KL"][0]) == round(metrics["marginal_kl"], 3)
     assert rows["active units"][1].startswith("of 3, variance of posterior mean > 0.01 (largest ")
@@ -66,7 +67,11 @@ def test_every_metric_has_a_note(runs, textvae):
             # In the notes of the references.
             *("unigram_word_perplexity", "trigram_word_perplexity"),
         }
-        if last in ("accuracy", "macro_f1", "labelled", "unknown_tokens", "character_perplexity"):
+        if name.endswith("_standard_error"):
+            assert "+- " in notes[name.removesuffix("_standard_error")]
+            continue
+        if last in ("accuracy", "macro_f1", "labelled", "unknown_tokens", "unknown_share",
+                    "character_perplexity"):  # fmt: skip
             assert not value, "there are no labels, blanks, every text can be spelled"
             continue
         assert noted or last in unnoted.union(denominators), name

@@ -195,7 +195,7 @@ BAD_OPTIONS = {
     "train --resume --output vae --set train.seed=9": "--resume takes no --set but train.epochs",
     "train lstm_lm --resume --output vae": "holds another run",
     "train --resume --output vae --data one.txt": "one sentence cannot be split",
-    "verify bowman2016": "carries no claim",
+    "verify lstm_lm": "is a baseline without a claim",
     "verify bowman2016_ptb --device tpu": "--device must be cpu or cuda",
     "recipes --markdown none/page.md": "none/page.md",
     "make-corpus one.txt": "one.txt",

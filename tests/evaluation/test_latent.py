@@ -115,6 +115,15 @@ def test_information_of_a_linear_gaussian_model_is_known(shift, stretch):
     assert found.samples == 2
 
 
+def test_standard_error_of_the_information_is_its_spread_over_sets_of_texts():
+    model, features, _ = linear_gaussian()
+    sets = [{"text": part} for part in features["text"].split(200)]
+    estimates = [information(model, part, samples=4) for part in sets]
+    spread = np.std([each.mutual_information for each in estimates], ddof=1)
+    # 15 sets: the spread is known to a fifth.
+    assert np.mean([each.standard_error for each in estimates]) == pytest.approx(spread, rel=0.5)
+
+
 def test_aggregate_posterior_is_over_all_texts():
     """Inside batches of 32, mutual information could not exceed ln 32."""
     model, features, _ = linear_gaussian(stretch=0.05)

@@ -7,7 +7,7 @@ import torch
 from conftest import DECODERS, GRAPHS, LinearGaussian, Z, fields_of, ids, vae
 from torch.distributions import kl_divergence
 
-from textvae.evaluation.likelihood import batch_likelihood, likelihood, perplexity
+from textvae.evaluation.likelihood import batch_likelihood, likelihood, perplexity, standard_error
 from textvae.objectives.outputs import Latent, VAEOutput
 
 FIELDS = ("nll", "elbo", "reconstruction_loss", "kl")
@@ -165,6 +165,11 @@ def test_training_noise_is_off():
 def test_nothing_to_evaluate_is_refused(batches, samples, message):
     with pytest.raises(ValueError, match=message):
         likelihood(vae(**GRAPHS["vae"]), batches, samples)
+
+
+def test_standard_error_is_the_deviation_by_the_root_of_the_number():
+    assert standard_error(torch.tensor([1.0, 3.0, 5.0, 7.0])) == pytest.approx((20 / 3) ** 0.5 / 2)
+    assert standard_error(torch.tensor([1.0])) is None
 
 
 def test_perplexity_is_the_exponential_of_the_mean_per_unit():

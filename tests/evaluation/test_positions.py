@@ -7,6 +7,7 @@ from conftest import DECODERS, GRAPHS, TEXT, Z, fields_of, ids, vae
 from textvae.evaluation.likelihood import likelihood
 from textvae.evaluation.positions import (
     PositionLosses,
+    first_token_share,
     improvement,
     position_losses,
     recovery,
@@ -133,9 +134,34 @@ def test_a_shift_gives_each_text_the_latents_of_the_one_before():
 
 def test_shuffled_z_gap_is_the_added_loss_per_text():
     count = torch.tensor([100, 100, 1])
-    own = PositionLosses(torch.tensor([2.0, 2.0, 2.0]), count, torch.zeros(3))
-    another = PositionLosses(torch.tensor([3.0, 1.5, 52.0]), count, torch.zeros(3))
+    rest = torch.zeros(3), torch.zeros(100, 2)
+    own = PositionLosses(torch.tensor([2.0, 2.0, 2.0]), count, *rest)
+    another = PositionLosses(torch.tensor([3.0, 1.5, 52.0]), count, *rest)
     assert shuffled_z_gap(own, another).tolist() == [1.0, -0.5, 0.5]
+
+
+def test_losses_of_texts_are_at_the_first_target_and_at_all():
+    found = position_losses(vae(**GRAPHS["vae"]), [{"text": ids(4, 0)}, {"text": ids(6, 1, 3)}])
+    assert found.texts.shape == (5, 2)
+    assert found.texts[:, 0].mean().item() == pytest.approx(found.loss[0].item())
+    total = (found.loss * found.count).sum().item()
+    assert found.texts[:, 1].sum().item() == pytest.approx(total, rel=1e-5)
+
+
+def test_standard_error_of_a_share_is_that_of_the_bootstrap():
+    draw = torch.Generator().manual_seed(0)
+    gap = 3 + torch.randn(400, generator=draw).double()
+    first = 0.4 * gap + 0.5 * torch.randn(400, generator=draw).double()
+    gains = torch.stack([first, gap], 1)
+    zeros, count = torch.zeros(2), torch.tensor([400, 400])
+    own = PositionLosses(zeros, count, zeros, torch.zeros(400, 2).double())
+    means = torch.stack([first.mean(), (gap - first).mean()])
+    share, error = first_token_share(own, PositionLosses(means, count, zeros, gains))
+    assert share == pytest.approx(first.mean().item() / gap.mean().item())
+    rows = torch.randint(400, (500, 400), generator=draw)
+    resampled = first[rows].mean(1) / gap[rows].mean(1)
+    # 500 resamples: the deviation is known to some 3 %.
+    assert error == pytest.approx(resampled.std().item(), rel=0.15)
 
 
 def test_what_has_no_positions_is_refused():

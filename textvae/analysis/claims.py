@@ -1,6 +1,5 @@
 """Claims: run, compare with the published number, report."""
 
-import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -8,15 +7,33 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
 
-from textvae.analysis.cards import data_name
-from textvae.analysis.exports import write_json
+from textvae.analysis.fingerprints import (
+    claimed_data,
+    data_problems,
+    image_fingerprint,
+    other_data,
+    same_rows,
+    source_name,
+    text_fingerprint,
+)
+from textvae.analysis.reports import percent, unknown_share
+from textvae.analysis.settings import (
+    graph_of,
+    is_run_of,
+    other_settings,
+    recipe_for,
+    settings_of,
+    trained_on,
+)
+from textvae.analysis.stored_results import STORED, add_result, read_results
 from textvae.analysis.summary import summarize_run
 from textvae.api.image import ImageEvaluation, ImageVAE, open_model
 from textvae.api.sentence import Evaluation
-from textvae.config import Claim, DataConfig
-from textvae.console import table
-from textvae.recipes import Recipe, first_stage, load_recipe
+from textvae.config import Claim, DataConfig, Fingerprint
+from textvae.console import shown, table
+from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import SpecError, suggest
+from textvae.sizing import leaves_open
 from textvae.training import workflow as training
 from textvae.training.callbacks import Report
 from textvae.training.folders import RunError, saved_recipe
@@ -25,11 +42,11 @@ from textvae.training.run_data import (
     held_out_images,
     held_out_labels,
     held_out_texts,
-    metrics_of,
     training_texts,
 )
 
-STORED = Path("docs/results.json")
+SAMPLES = 500
+"""K of the importance-weighted bound of a recipe without a claim."""
 
 
 @dataclass(frozen=True)
@@ -38,66 +55,105 @@ class Checked:
 
     Args:
         claim: what was promised.
-        ours: our figure.
-        bound: what ours is compared with.
-        holds: whether it stands.
+        ours: our figure; None where it was not measured.
+        bound: what ours is compared with; None where the other recipe has no such figure.
+        holds: whether it stands; None where that cannot be decided.
+        error: the standard error of ours; None where it is not known.
     """
 
     claim: Claim
-    ours: float
-    bound: float
-    holds: bool
+    ours: float | None
+    bound: float | None
+    holds: bool | None
+    error: float | None = None
+
+    @property
+    def close(self) -> bool:
+        """Whether the figure is within its standard error of the bound."""
+        if self.ours is None or self.bound is None or self.error is None:
+            return False
+        return abs(self.ours - self.bound) <= self.error
+
+    def result(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        return {
+            **self.claim.model_dump(),
+            "ours": self.ours,
+            "standard_error": self.error,
+            "bound": self.bound,
+            "holds": self.holds,
+            "within_standard_error": self.close,
+        }
+
+    def row(self) -> tuple[str, str, str, str, str]:
+        """Its cells in a table."""
+        claim = self.claim
+        ours = "-" if self.ours is None else shown(float(self.ours))
+        bound = "-" if self.bound is None else f"{claim.test} {self.bound:g}"
+        return (
+            claim.metric,
+            ours if self.error is None else f"{ours} +- {shown(float(self.error))}",
+            bound + (f" ({limit_of(claim)})" if claim.over else ""),
+            "-" if claim.published is None else f"{claim.published:g}",
+            decision(self.holds),
+        )
+
+
+def decision(holds: bool | None) -> str:
+    """Whether a claim holds, in a word."""
+    return "undecided" if holds is None else shown(holds)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A recipe's claim, rerun.
+    """A recipe's claim, beside what was measured.
 
     Args:
         recipe: its name.
         metrics: that were measured.
         checks: one for each comparison.
+        reasons: why something cannot be decided.
     """
 
     recipe: str
-    metrics: dict[str, Any]
+    metrics: Mapping[str, Any]
     checks: list[Checked]
+    reasons: list[str]
 
     @property
-    def holds(self) -> bool:
-        """Whether every comparison stands."""
-        return all(check.holds for check in self.checks)
+    def holds(self) -> bool | None:
+        """Whether every comparison stands; None where that is not decided or there is none."""
+        each = [check.holds for check in self.checks]
+        if False in each:
+            return False
+        return None if None in each or not each else True
 
     def result(self) -> dict[str, Any]:
         """All of it as JSON."""
-        checks = [
-            {**c.claim.model_dump(), "ours": c.ours, "bound": c.bound, "holds": c.holds}
-            for c in self.checks
-        ]
         return {
             "recipe": self.recipe,
             "holds": self.holds,
-            "checks": checks,
+            "reasons": self.reasons,
+            "checks": [check.result() for check in self.checks],
             "metrics": self.metrics,
         }
 
     def text(self) -> str:
-        """The checks as a table."""
-        header = ["metric", "ours", "must be", "published", "holds"]
+        """The checks as a table, and what is to be known of them."""
         if not self.checks:
-            return f"{self.recipe}: no claim; the metrics are recorded"
-        rows = [
-            (
-                check.claim.metric,
-                check.ours,
-                f"{check.claim.test} {check.bound:g}"
-                + (f" ({limit_of(check.claim)})" if check.claim.over else ""),
-                "-" if check.claim.published is None else f"{check.claim.published:g}",
-                check.holds,
-            )
+            return "\n".join([f"{self.recipe}: no claim; the metrics are recorded", *self.reasons])
+        header = ["metric", "ours", "must be", "published", "holds"]
+        lines = [table([check.row() for check in self.checks], header), *self.reasons]
+        lines += [
+            f"{check.claim.metric}: within its standard error of the bound"
             for check in self.checks
+            if check.close
         ]
-        return table(rows, header)
+        perplexity = any(check.claim.metric == "word_perplexity" for check in self.checks)
+        if perplexity and self.metrics.get("unknown_tokens"):
+            share = percent(unknown_share(self.metrics))
+            lines.append(f"word_perplexity: {share} of the words are <unk>, which counts as known")
+        return "\n".join([*lines, f"the claim holds: {decision(self.holds)}"])
 
 
 def limit_of(claim: Claim) -> str:
@@ -108,53 +164,115 @@ def limit_of(claim: Claim) -> str:
     return f"{times}{claim.over}" + (f" {claim.value:+g}" if claim.value else "")
 
 
-def check_claims(
-    claims: Sequence[Claim], metrics: Mapping[str, Any], stored: Mapping[str, Any]
-) -> list[Checked]:
-    """Each comparison of a claim with our metrics.
+def decide(recipe: Recipe, entry: Mapping[str, Any], stored: Mapping[str, Any]) -> Verdict:
+    """Whether a measurement fulfils the claim of a recipe.
 
     Args:
-        claims: of a recipe.
-        metrics: ours.
-        stored: metrics of other recipes by name, for claims `over` one of them.
-
-    Raises:
-        SpecError: as `check_measurable`.
+        recipe: as it is now.
+        entry: the measurement, see `entry_of`.
+        stored: results of other recipes by name, for claims `over` one of them.
     """
-    check_measurable(claims, stored)
-    checks = []
-    for claim in claims:
-        bound = claim.value
+    own = [*entry.get("reasons", ())] if leaves_open(recipe) else obstacles(recipe, entry)
+    reasons, checks = [*own], []
+    for claim in recipe.claim:
+        bound: float | None = claim.value
+        undecided = [*own]
         if claim.over is not None:
-            baseline = metric_of(stored[claim.over]["metrics"], claim.metric)
-            assert baseline is not None, "checked above"
-            bound += claim.factor * baseline
-        ours = metric_of(metrics, claim.metric)
-        if ours is None:
-            raise SpecError([f"claim: {claim.metric} was not measured for this model"])
-        checks.append(
-            Checked(claim, ours, bound, ours <= bound if claim.test == "<=" else ours >= bound)
-        )
-    return checks
+            undecided += yardstick_problems(claim.over, entry, stored)
+            baseline = metric_of(stored.get(claim.over, {}).get("metrics", {}), claim.metric)
+            bound = None if baseline is None else claim.value + claim.factor * baseline
+        ours = metric_of(entry["metrics"], claim.metric)
+        if ours is None or bound is None:
+            whose = recipe.name if ours is None else claim.over
+            undecided.append(f"{claim.metric} of {whose} was not measured")
+        error = standard_error_of(entry["metrics"], claim.metric)
+        holds = None
+        if not undecided:
+            assert ours is not None and bound is not None, "measured"
+            holds = ours <= bound if claim.test == "<=" else ours >= bound
+        checks.append(Checked(claim, ours, bound, holds, error))
+        reasons += [reason for reason in undecided if reason not in reasons]
+    return Verdict(recipe.name, entry["metrics"], checks, reasons)
+
+
+def obstacles(recipe: Recipe, entry: Mapping[str, Any]) -> list[str]:
+    """Why a measurement is none of what a recipe's claim is about, one line each."""
+    lines = [other_settings(entry, recipe)]
+    for claim in recipe.claim:
+        asked, measured = claimed_data(claim), fingerprint_of(entry)
+        if asked is None or measured is None:
+            lines.append(f"other data: {claim.data!r} has no fingerprint to compare with")
+        else:
+            later = "data" in entry.get("added_later", ())
+            lines.append(other_data(asked, measured, training=not later))
+        used = entry["metrics"].get("samples")
+        if not is_exact(entry["metrics"]) and used != claim.samples:
+            lines.append(f"other samples: {used} of each row (the claim: {claim.samples})")
+    return [*dict.fromkeys(line for line in lines if line)]
+
+
+def yardstick_problems(
+    over: str, entry: Mapping[str, Any], stored: Mapping[str, Any]
+) -> Iterator[str]:
+    """Why the stored result of another recipe cannot be compared with, one line each."""
+    if over not in stored:
+        yield f"{over} has no stored result"
+        return
+    other = stored[over]
+    data = fingerprint_of(entry), fingerprint_of(other)
+    if data[0] is None or data[1] is None or not same_rows(data[0], data[1]):
+        yield f"{over} was measured on other data"
+    if not is_exact(other["metrics"]):
+        counts = entry["metrics"].get("samples"), other["metrics"].get("samples")
+        if counts[0] != counts[1]:
+            yield f"{over} was measured with {counts[1]} samples of each row, not {counts[0]}"
+    if over in shipped_recipes() and (reason := other_settings(other, load_recipe(over))):
+        yield f"{over} has {reason}"
+
+
+def fingerprint_of(entry: Mapping[str, Any]) -> Fingerprint | None:
+    """The data of a stored result; None where it has but a name."""
+    data = entry.get("data")
+    return Fingerprint.model_validate(data) if isinstance(data, Mapping) else None
+
+
+def is_exact(metrics: Mapping[str, Any]) -> bool:
+    """Whether the nll is no estimate: of a model without a latent, or with a point for one."""
+    return metrics.get("dimensions") == 0 or bool(metrics.get("deterministic"))
+
+
+def standard_error_of(metrics: Mapping[str, Any], metric: str) -> float | None:
+    """The standard error of a metric; None where it is not known.
+
+    That of a word perplexity follows from the nll, of an accuracy from the number of labels.
+    """
+    value = metric_of(metrics, metric)
+    nll, texts = (metrics.get(name) for name in ("nll_standard_error", "sentences"))
+    if metric == "word_perplexity" and None not in (value, nll, texts):
+        return value * nll * texts / metrics["words"]  # type: ignore[operator]
+    if metric == "accuracy" and value is not None and metrics.get("labelled"):
+        return (value * (1 - value) / metrics["labelled"]) ** 0.5
+    return metric_of(metrics, f"{metric}_standard_error")
 
 
 def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None:
     """Refuse a claim that no training can decide.
 
     Raises:
-        SpecError: a metric that is not measured, or the other recipe has no stored metrics.
+        SpecError: a metric that is not measured, data without a fingerprint, or the other recipe
+            has no stored metrics.
     """
     known = [*metric_names(Evaluation), *metric_names(ImageEvaluation)]
-    problems = []
+    problems, missing = data_problems(claims), set[str]()
     for number, claim in enumerate(claims):
         if claim.metric not in known:
             problems.append(
                 f"claim.{number}.metric: unknown {claim.metric!r} {suggest(claim.metric, known)}"
             )
-        if claim.over is not None and not (
-            claim.over in stored
-            and metric_of(stored[claim.over]["metrics"], claim.metric) is not None
-        ):
+        if claim.over is None or claim.over in missing:
+            continue
+        if metric_of(stored.get(claim.over, {}).get("metrics", {}), claim.metric) is None:
+            missing.add(claim.over)
             problems.append(
                 f"claim.{number}.over: {claim.over!r} has no stored result; first: textvae verify "
                 f"{claim.over} --record FILE, and the same FILE here"
@@ -186,7 +304,7 @@ def verify_recipe(
     name: str,
     data: str | None,
     model: str | None,
-    samples: int,
+    samples: int | None,
     record: Path | None,
     text_column: str | None,
     report: Report,
@@ -198,7 +316,7 @@ def verify_recipe(
         name: of the recipe, or its path.
         data: of the claim; None for what the recipe names.
         model: a finished run of the recipe; None to train one in runs/.
-        samples: K of the importance-weighted bound.
+        samples: K of the importance-weighted bound; None for the claim's.
         record: JSON file that holds results by recipe; ours is added to it.
         text_column: column of a table that holds the texts; None for the recipe's.
         report: called with each event of a training.
@@ -206,49 +324,33 @@ def verify_recipe(
 
     Raises:
         ValueError: the recipe has no claim and nothing is recorded, the model is of another
-            recipe, or see `train`.
+            recipe, a stored result that decides was changed, or see `train`.
     """
     recipe = load_recipe(name)
     if not recipe.claim and record is None:
-        raise ValueError(
-            f"the recipe {recipe.name!r} carries no claim; --record stores its metrics anyhow"
-        )
-    stored = read_results(record or STORED)
+        why = "is a baseline without a claim" if recipe.baseline else "carries no claim"
+        raise ValueError(f"the recipe {recipe.name!r} {why}; --record stores its metrics anyhow")
+    yardsticks = {claim.over for claim in recipe.claim if claim.over is not None}
+    stored = read_results(record or STORED, yardsticks)
     check_measurable(recipe.claim, stored)
     if model is None:
         finished = training.train(name, [], data, text_column, None, report, summarize_run, device)
         assert finished is not None, "one process trains here"
         model = str(finished.folder)
-    trained = saved_recipe(Path(model))
-    if not is_run_of(trained, recipe):
+    trained, asked = saved_recipe(Path(model)), recipe_for(recipe, model)
+    if not is_run_of(trained, asked):
         raise RunError(f"{model} is a run of another model or objective than {recipe.name!r}")
-    metrics = measured(model, recipe, data, samples, text_column, device)
-    verdict = Verdict(recipe.name, metrics, check_claims(recipe.claim, metrics, stored))
+    if samples is None:
+        samples = recipe.claim[0].samples if recipe.claim else SAMPLES
+    metrics, fingerprint = measured(model, recipe, data, samples, text_column, device)
+    settings = settings_of(trained) | {"graph": graph_of(asked)}
+    entry = {"metrics": metrics, "data": fingerprint.model_dump(), **settings}
+    verdict = decide(asked, entry, stored)
     if record is not None:
-        entry = {
-            "metrics": metrics,
-            "holds": verdict.holds,
-            "data": data_name(trained) if data is None else Path(data).name,
-            "train": trained.train.model_dump(),
-            "machine": machine(device),
-        }
-        add_result(record, recipe.name, entry)
+        decided = {"holds": verdict.holds, "reasons": verdict.reasons, "samples": samples}
+        graph = {"graph": graph_of(recipe)}
+        add_result(record, recipe.name, entry | decided | graph | {"machine": machine(device)})
     return verdict
-
-
-def is_run_of(trained: Recipe, recipe: Recipe) -> bool:
-    """Whether a run's recipe has a recipe's model and objectives, in both trainings.
-
-    A first training that was a run of its own is compared where it stands.
-    """
-    if (trained.model, trained.objective) != (recipe.model, recipe.objective):
-        return False
-    begun, asked = trained.pretrain, recipe.pretrain
-    if begun is None or begun.run is None or asked is None or asked.run is not None:
-        return begun == asked
-    if (begun.transfer, begun.freeze) != (asked.transfer, asked.freeze):
-        return False
-    return is_run_of(saved_recipe(Path(begun.run)), first_stage(recipe))
 
 
 def measured(
@@ -258,13 +360,16 @@ def measured(
     samples: int,
     text_column: str | None,
     device: str | None,
-) -> dict[str, Any]:
-    """The metrics of a run on held-out texts or images."""
+) -> tuple[dict[str, Any], Fingerprint]:
+    """The metrics of a run on held-out texts or images, and the fingerprint of these."""
     vae = open_model(model, device or "cpu")
+    config, training_sums = saved_recipe(Path(model)).data, trained_on(model)
+    source = source_name(data or config.source, isinstance(vae, ImageVAE))
     if isinstance(vae, ImageVAE):
         rows, _ = held_out_images(model, data)
-        return asdict(vae.evaluate(rows, samples, 0))
-    config = saved_recipe(Path(model)).data
+        return asdict(vae.evaluate(rows, samples, 0)), image_fingerprint(
+            rows, source, training_sums
+        )
     assert isinstance(config, DataConfig), "the model is one of texts"
     text_column, column = text_column or config.text_column, config.label_column
     if column is None:
@@ -274,7 +379,8 @@ def measured(
     generation = any(claim.metric.startswith("generation.") for claim in recipe.claim)
     seen = training_texts(model)[0] if generation else None
     metrics = asdict(vae.evaluate(texts, samples, 0, generation, seen, labels))
-    return metrics | entropy_of(model, data)
+    fingerprint = text_fingerprint(texts, labels, source, training_sums)
+    return metrics | entropy_of(model, data), fingerprint
 
 
 def machine(device: str | None) -> str:
@@ -286,35 +392,3 @@ def machine(device: str | None) -> str:
     return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, " + (
         f"{platform.system()} {platform.machine()}"
     )
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """Stored results by recipe; empty when the file is not there.
-
-    Raises:
-        ValueError: it is no file of results.
-    """
-    if not path.exists():
-        return {}
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: is no file of results ({error})") from None
-    if not isinstance(stored, dict):
-        raise ValueError(f"{path}: is no file of results (it must hold an object)")
-    return {name: with_current_names(entry) for name, entry in stored.items()}
-
-
-def with_current_names(entry: Any) -> Any:
-    """A stored result whose metrics have their current names."""
-    if not isinstance(entry, dict) or not entry.keys() & {"metrics", "figures"}:
-        return entry
-    others = {name: value for name, value in entry.items() if name not in ("metrics", "figures")}
-    return {**others, "metrics": metrics_of(entry)}
-
-
-def add_result(path: Path, name: str, entry: dict[str, Any]) -> None:
-    """Write one recipe's result into the file of results, the others kept."""
-    stored = read_results(path) | {name: entry}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, dict(sorted(stored.items())))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textvae.analysis.claims import Checked, check_claims, limit_of, metric_of, read_results
-from textvae.config import Claim
+from textvae.analysis.claims import Checked, Verdict, decide, limit_of, metric_of
+from textvae.analysis.stored_results import read_results
+from textvae.config import Fingerprint
 from textvae.console import markdown_table
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import suggest
@@ -59,6 +60,7 @@ METRICS = {
     "active_units": Metric("active units", ("active_units",), ".0f"),
     "dimensions": Metric("of", ("dimensions",), ".0f"),
     "word_perplexity": Metric("word perplexity", ("word_perplexity",)),
+    "unknown": Metric("of it `<unk>`", ("unknown_share",), ".1%"),
     "gap": Metric("shuffled-z gap", ("shuffled_z_gap", "latent_worth")),
     "first_token": Metric("at the first token", ("first_token_share",), ".0%"),
     "accuracy": Metric("accuracy", ("accuracy",), ".1%"),
@@ -74,14 +76,14 @@ class Section:
     """A table with a row for each stored recipe on one data set.
 
     Args:
-        data: name of the data set.
+        data: names of the data set, several where its images are read in several ways.
         columns: keys of METRICS.
         sort: metric that orders the rows.
         recipes: pattern of the recipes' names.
         highest_first: order of the rows.
     """
 
-    data: str
+    data: tuple[str, ...]
     columns: tuple[str, ...]
     sort: str = "nll"
     recipes: str = ".*"
@@ -93,7 +95,9 @@ class Section:
         names = [
             name
             for name, entry in stored.items()
-            if entry["data"] == self.data and name in shipped and re.fullmatch(self.recipes, name)
+            if entry["data"]["name"] in self.data
+            and name in shipped
+            and re.fullmatch(self.recipes, name)
         ]
 
         def rank(name: str) -> float:
@@ -114,22 +118,25 @@ class Section:
         return markdown_table(header, rows)
 
 
+SHIPPED, MNIST = ("shipped corpus",), ("mnist", "mnist, binarised")
 ALONE = r"(?!bosc2020_).*"
 SECTIONS = {
     "language_modelling": Section(
-        "ptb", ("word_perplexity", "nll", *LATENT, "samples"), "word_perplexity"
+        ("ptb",), ("word_perplexity", "unknown", "nll", *LATENT, "samples"), "word_perplexity"
     ),
-    "collapse": Section("shipped corpus", ("nll", "reconstruction", *LATENT), recipes=ALONE),
-    "z": Section("shipped corpus", ("nll", *LATENT, "gap", "first_token"), recipes="bosc2020_.*"),
-    "few_labels": Section("ag", ("accuracy", "macro_f1", "nll"), "accuracy", highest_first=True),
-    "topics": Section("20ng_bow", ("word_perplexity", "nll", *LATENT), "word_perplexity"),
-    "images": Section("mnist", ("nll", "elbo", *LATENT, "samples")),
+    "collapse": Section(SHIPPED, ("nll", "reconstruction", *LATENT), recipes=ALONE),
+    "z": Section(SHIPPED, ("nll", *LATENT, "gap", "first_token"), recipes="bosc2020_.*"),
+    "few_labels": Section(("ag",), ("accuracy", "macro_f1", "nll"), "accuracy", highest_first=True),
+    "topics": Section(
+        ("20ng_bow",), ("word_perplexity", "unknown", "nll", *LATENT), "word_perplexity"
+    ),
+    "images": Section(MNIST, ("nll", "elbo", *LATENT, "samples")),
 }
 """Tables of docs/results.md: each stored recipe is in one of them."""
 
 DETAILS = {
     "shipped_corpus_details": Section(
-        "shipped corpus",
+        SHIPPED,
         (
             "nll",
             "above_reference",
@@ -145,14 +152,15 @@ DETAILS = {
         recipes=ALONE,
     ),
     "encoders_details": Section(
-        "shipped corpus",
+        SHIPPED,
         ("nll", "reconstruction", *LATENT, "gap", "first_token", "samples"),
         recipes="bosc2020_.*",
     ),
     "ptb_details": Section(
-        "ptb",
+        ("ptb",),
         (
             "word_perplexity",
+            "unknown",
             "nll",
             "elbo",
             "reconstruction",
@@ -167,7 +175,7 @@ DETAILS = {
         "word_perplexity",
     ),
     "images_details": Section(
-        "mnist",
+        MNIST,
         ("nll", "elbo", "reconstruction", *LATENT, "dimensions", "samples"),
     ),
 }
@@ -334,6 +342,8 @@ def systems_page(stored: Stored) -> str:
     return (
         "# Published systems\n\n"
         "Each row is one target of a recipe. Published values are those of the named source.\n"
+        "A target is undecided where the stored result has other settings, data or samples than\n"
+        "the recipe and its claim. A baseline is what other recipes are compared with.\n"
         "`textvae verify RECIPE --record docs/results.json` measures the result.\n"
         "`python benchmarks/pages.py` generates this page from `configs/` and\n"
         "`docs/results.json`; do not edit it by hand.\n\n"
@@ -345,34 +355,44 @@ def system_rows(recipe: Recipe, stored: Stored) -> Iterator[list[str]]:
     """The rows of one recipe: one for each comparison of its claim."""
     head = [f"[{recipe.name}](../configs/{recipe.name}.yaml)", recipe.summary, recipe.paper]
     if not recipe.claim:
-        yield [*head, "none", "", "", ""]
-    for claim in recipe.claim:
-        target = f"{claim.metric} {claim.test} {limit_of(claim)} on {claim.data}"
+        yield [*head, "none: a baseline" if recipe.baseline else "none", "", "", ""]
+    verdict = verdict_of(recipe, stored)
+    for number, claim in enumerate(recipe.claim):
+        data = claim.data.name if isinstance(claim.data, Fingerprint) else claim.data
+        target = f"{claim.metric} {claim.test} {limit_of(claim)} on {data}"
         published = "" if claim.published is None else f"{claim.published:g} ({claim.source})"
-        check = check_of(recipe.name, claim, stored)
-        result = ["not yet measured", ""] if check is None else [f"{check.ours:.2f}", met(check)]
+        check = None if verdict is None else verdict.checks[number]
+        result = ["not yet measured", ""] if check is None else [ours_text(check), met(check)]
         yield [*head, target, published, *result]
+
+
+def verdict_of(recipe: Recipe, stored: Stored) -> Verdict | None:
+    """The verdict on a recipe's stored result; None where there is none."""
+    return decide(recipe, stored[recipe.name], stored) if recipe.name in stored else None
+
+
+def ours_text(check: Checked) -> str:
+    """The stored figure of a target, with its standard error where that is known."""
+    if check.ours is None:
+        return "not yet measured"
+    return f"{check.ours:.2f}" + ("" if check.error is None else f" +- {check.error:.2f}")
 
 
 def met(check: Checked) -> str:
     """Whether a target is met."""
-    return "yes" if check.holds else "no"
-
-
-def check_of(name: str, claim: Claim, stored: Stored) -> Checked | None:
-    """The comparison of a claim with the stored result; None where it is not measured."""
-    metrics = stored.get(name, {}).get("metrics")
-    if metrics is None or metric_of(metrics, claim.metric) is None:
-        return None
-    (check,) = check_claims([claim], metrics, stored)
-    return check
+    close = ", within its standard error" if check.close else ""
+    return {True: "yes", False: "no", None: "undecided"}[check.holds] + close
 
 
 def targets_met(name: str, stored: Stored) -> str:
     """How many targets of a recipe are met, such as `2 of 3`."""
-    checks = [check_of(name, claim, stored) for claim in load_recipe(name).claim]
-    done = sum(check is not None and check.holds for check in checks)
-    return f"{done} of {len(checks)}" if checks else "no target"
+    recipe = load_recipe(name)
+    if not recipe.claim:
+        return "baseline" if recipe.baseline else "no target"
+    verdict = verdict_of(recipe, stored)
+    each = [check.holds for check in verdict.checks] if verdict else []
+    undecided = f", {each.count(None)} undecided" if None in each else ""
+    return f"{each.count(True)} of {len(recipe.claim)}{undecided}"
 
 
 def generated_pages(docs: Path) -> Iterator[tuple[Path, str]]:

@@ -58,7 +58,8 @@ def likelihood_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, st
     bound = (
         f"importance-weighted, {f['samples']} samples" if f["dimensions"] else "exact: no latent"
     )
-    rows = [("nll", "nll", f["nll"], f"nats per {unit}, {bound}, {count_note(f, unit)}")]
+    note = f"nats per {unit}, {bound}, {count_note(f, unit)}{error_note(f, 'nll')}"
+    rows = [("nll", "nll", f["nll"], note)]
     if "entropy" in f:
         limit = "nats per sentence, exact, of the corpus's source"
         rows.append(("entropy", "entropy", f["entropy"], limit))
@@ -109,20 +110,24 @@ def perplexity_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str
         per_unit += "; blanks separate no words here"
     per_token = f"per token: {f['tokens']:,} tokens; compares only between models of one tokenizer"
     name = f"{unit}_perplexity"
-    rows = [
-        (name, f"{unit} perplexity", f[name], per_unit),
-        ("token_perplexity", "token perplexity", f["token_perplexity"], per_token),
-    ]
+    rows: list[tuple[str, str, Any, str]] = [(name, f"{unit} perplexity", f[name], per_unit)]
     if unknown := f.get("unknown_tokens"):
         total = f["tokens"] - f["sentences"]
         note = f"{unknown:,} of {total:,} are <unk>: the nll does not count which word it was"
-        rows.append(("unknown_tokens", "unknown tokens", percent(unknown_share(f)), note))
-    return rows
+        rows.append(("unknown_share", "unknown tokens", percent(unknown_share(f)), note))
+    token = ("token_perplexity", "token perplexity", f["token_perplexity"], per_token)
+    return [*rows, token]
 
 
 def unknown_share(metrics: Mapping[str, Any]) -> float:
     """The share of held-out tokens, ends excluded, that are `<unk>`."""
     return metrics["unknown_tokens"] / max(1, metrics["tokens"] - metrics["sentences"])
+
+
+def error_note(metrics: Mapping[str, Any], name: str) -> str:
+    """The standard error of a metric for the end of its note; nothing where it is not known."""
+    error = metrics.get(f"{name}_standard_error")
+    return "" if error is None else f"; +- {shown(float(error))}"
 
 
 def latent_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, Any, str]]:
@@ -135,7 +140,10 @@ def latent_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, A
         "elbo": ("elbo", mean),
         "reconstruction_loss": ("reconstruction loss", f"{mean}, -E_q log p(x | z)"),
         "kl": ("KL", f"nats per {unit}, KL(q(z | x) || p(z))"),
-        "mutual_information": ("mutual information", f"{ceiling}; {posteriors}"),
+        "mutual_information": (
+            "mutual information",
+            f"{ceiling}; {posteriors}{error_note(f, 'mutual_information')}",
+        ),
         "marginal_kl": ("marginal KL", "nats, KL(q(z) || p(z)); as the line above"),
         "active_units": ("active units", active_note(f)),
     }
@@ -166,7 +174,8 @@ def shuffled_z_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str
     note = "nats per sentence, increase in loss under another sentence's z, one sample of each"
     rows = [("shuffled_z_gap", "shuffled-z gap", total, note)]
     if share is not None:
-        rows.append(("first_token_share", "at the first token", share, "share of the gap"))
+        note = f"share of the gap{error_note(metrics, 'first_token_share')}"
+        rows.append(("first_token_share", "at the first token", share, note))
     return rows
 
 

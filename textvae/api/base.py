@@ -24,7 +24,7 @@ from textvae.evaluation.latent import (
     is_deterministic,
     posterior_moments,
 )
-from textvae.evaluation.likelihood import LikelihoodEstimate, likelihood
+from textvae.evaluation.likelihood import LikelihoodEstimate, likelihood, standard_error
 from textvae.evaluation.verdict import collapse_of
 from textvae.families import Family
 from textvae.graph.folders import local_folder
@@ -60,6 +60,8 @@ class Metrics:
         deterministic: whether a latent is a point. Then nll, -elbo and reconstruction loss are
             equal and no bound, and KL, mutual information and marginal KL have no meaning.
         distinct: number of different rows.
+        nll_standard_error: of the mean nll over the rows, s / sqrt(N); None for one row.
+        mutual_information_standard_error: likewise; see `Information`.
     """
 
     nll: float
@@ -78,6 +80,8 @@ class Metrics:
     samples: int
     deterministic: bool = False
     distinct: int | None = None
+    nll_standard_error: float | None = None
+    mutual_information_standard_error: float | None = None
 
     def __repr__(self) -> str:
         """All metrics on one line; of a long tuple, its length and range."""
@@ -323,6 +327,8 @@ class TrainedVAE:
             "samples": estimate.samples,
             "deterministic": is_deterministic(self.model),
             "distinct": distinct_rows(rows),
+            "nll_standard_error": standard_error(estimate.nll),
+            "mutual_information_standard_error": latent.standard_error,
         }
         return metrics | {"collapsed": collapse_of(metrics) is not None}, estimate
 

@@ -30,6 +30,7 @@ from textvae.evaluation.positions import (
     WORTHLESS,
     PositionLosses,
     Recovery,
+    first_token_share,
     position_losses,
     recovery,
     shuffled_z_gap,
@@ -59,6 +60,7 @@ class Evaluation(Metrics):
         shuffled_z_gap: increase in loss, nats per text, when z comes from another text, one sample
             of each; None for a single text and where texts have no order.
         first_token_share: share of the gap at the first token; None also below 0.1 nats.
+        first_token_share_standard_error: over the texts, of a ratio of means.
         accuracy: share of labelled texts whose label is predicted; None without labels.
         macro_f1: mean of the classes' F1; None without labels.
         labelled: number of texts with a label.
@@ -66,6 +68,8 @@ class Evaluation(Metrics):
         words: whitespace-separated words, one end of sentence for each text included.
         tokens: predicted tokens, ends of sentence included.
         unknown_tokens: how many of them are `<unk>`: the nll does not count which word each is.
+        unknown_share: their share of the tokens, ends left out: of the words that a tokenizer of
+            whole words does not know, each of which word perplexity counts as known.
         characters: of all texts, one end of sentence for each text included.
         character_perplexity: exp(nll of all texts / characters), in place of word perplexity where
             blanks separate no words, as in Chinese; else None.
@@ -78,10 +82,12 @@ class Evaluation(Metrics):
     words: int
     tokens: int
     unknown_tokens: int = 0
+    unknown_share: float = 0.0
     characters: int = 0
     character_perplexity: float | None = None
     shuffled_z_gap: float | None = None
     first_token_share: float | None = None
+    first_token_share_standard_error: float | None = None
     accuracy: float | None = None
     macro_f1: float | None = None
     labelled: int = 0
@@ -365,21 +371,24 @@ class SentenceVAE(TrainedVAE):
             scores = classification(torch.from_numpy(self.classify(texts)), numbers)
             metrics |= asdict(scores)
         if self.dim and len(texts) > 1 and self.ordered:
-            gains = shuffled_z_gap(*shuffled or self.positions_with_shuffled_latents(texts, seed))
-            total = gains.sum().item()
-            share = gains[0].item() / total if total >= WORTHLESS else None
+            pair = shuffled or self.positions_with_shuffled_latents(texts, seed)
+            total = shuffled_z_gap(*pair).sum().item()
+            share, error = first_token_share(*pair) if total >= WORTHLESS else (None, None)
             metrics |= {"shuffled_z_gap": total, "first_token_share": share}
+            metrics |= {"first_token_share_standard_error": error}
         if generation:
             metrics["generation"] = evaluate_generation(self, texts, training, seed=seed)
         # A bag counts the words that it keeps.
         in_words = tokenizer_kind(self.tokenizer) == "bag" or separated_by_blanks(texts)
         characters = sum(map(count_characters, texts))
+        unknown = count_unknown(sentences)
         return Evaluation(
             **metrics,
             word_perplexity=perplexity(estimate.nll, sentences.words) if in_words else None,
             character_perplexity=None if in_words else perplexity(estimate.nll, characters),
             characters=characters,
-            unknown_tokens=count_unknown(sentences),
+            unknown_tokens=unknown,
+            unknown_share=unknown / max(1, sentences.targets - len(sentences)),
             token_perplexity=perplexity(estimate.nll, sentences.targets),
             sentences=len(sentences),
             words=sentences.words,

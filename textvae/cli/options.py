@@ -124,6 +124,12 @@ Limit = Annotated[
 Samples = Annotated[
     int, typer.Option("--samples", min=1, help="Number of importance samples per text.")
 ]
+ClaimSamples = Annotated[
+    int | None,
+    typer.Option(
+        "--samples", min=1, help="Number of importance samples per text; default: the claim's."
+    ),
+]
 JsonFile = Annotated[Path | None, typer.Option("--out", help="JSON file for the metrics.")]
 
 Temperature = Annotated[

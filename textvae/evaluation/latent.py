@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from textvae.data.batching import Examples
 from textvae.encoders import Features, pooled_only
+from textvae.evaluation.likelihood import standard_error
 from textvae.families import Family
 from textvae.graph.model import VAE
 from textvae.objectives.outputs import Latent
@@ -41,6 +42,8 @@ class Information:
         samples: of each posterior.
         variances: of each dimension's posterior mean over the texts, all latents side by side.
         kls: mean KL of each dimension; None where a posterior does not factorise.
+        standard_error: of the mutual information: the deviation of the texts' means over their
+            samples, by the root of N, as if q(z) did not depend on the texts; None for one text.
 
     Source: Hoffman & Johnson 2016, ELBO surgery, section 2.
     """
@@ -50,6 +53,7 @@ class Information:
     samples: int
     variances: tuple[float, ...]
     kls: tuple[float, ...] | None
+    standard_error: float | None = None
 
 
 @torch.no_grad()
@@ -126,6 +130,7 @@ def information(
     means = posterior_means(model, features).double()
     count, dim = means.shape
     mutual = marginal = 0.0
+    known = torch.zeros(count, dtype=torch.float64)  # about each text, nats
     kls: Tensor | None = torch.zeros(dim, dtype=torch.float64)
     with seeded(seed):
         for number, block in enumerate(blocks(features)):
@@ -138,6 +143,7 @@ def information(
                 chunk = {name: value[rows] for name, value in values.items()}
                 own, aggregate = log_posteriors(model, chunk, features, number, rows % size)
                 mutual += (own - aggregate).sum().item()
+                known.index_add_(0, BLOCK * number + rows % size, (own - aggregate).cpu())
                 marginal += (aggregate - log_prior[rows]).sum().item()
             kls = None if kls is None else added_kls(kls, latents)
     return Information(
@@ -146,6 +152,7 @@ def information(
         samples=samples,
         variances=tuple((means.var(0) if count > 1 else 0 * means[0]).tolist()),
         kls=None if kls is None else tuple((kls / count).tolist()),
+        standard_error=standard_error(known / samples),
     )
 
 

@@ -111,6 +111,13 @@ def likelihood(
     return LikelihoodEstimate(**joined, samples=parts[0].samples, features=features)
 
 
+def standard_error(values: Tensor) -> float | None:
+    """The standard error of the mean of N values, (N,): s / sqrt(N); None for a single one."""
+    if len(values) < 2:
+        return None
+    return (values.double().std() / math.sqrt(len(values))).item()
+
+
 def perplexity(nll: Tensor, units: int) -> float:
     """exp(sum of nll / units), of nats per text, (N,).
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from textvae.decoders.text import TokenDistribution
+from textvae.evaluation.likelihood import standard_error
 from textvae.graph.model import VAE
 from textvae.randomness import seeded
 from textvae.vocabulary import PAD
@@ -25,11 +26,14 @@ class PositionLosses:
             sentence is the last target of a text.
         count: texts with a target at that position, (T,), int64.
         from_end: the same counted from the end: first the end of sentence, then the last word.
+        texts: the loss of each text at its first target and at all of them, (N, 2), nats, in the
+            order of the batches.
     """
 
     loss: Tensor
     count: Tensor
     from_end: Tensor
+    texts: Tensor
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def position_losses(
     (name,) = model.main_decoders
     field = model.field_of(name)
     model.eval()
-    forward, backward = Totals(), Totals()
+    forward, backward, texts = Totals(), Totals(), list[Tensor]()
     with seeded(seed):
         for fields in batches:
             on_device = {key: value.to(model.device) for key, value in fields.items()}
@@ -91,10 +95,12 @@ def position_losses(
             losses = -log_probs.double().mean(0)
             present = on_device[field][:, 1:] != PAD
             forward.add(losses, present)
+            losses = losses * present
+            texts.append(torch.stack([losses[:, 0], losses.sum(1)], 1).cpu())
             backward.add(*aligned_right(losses, present))
     if not len(forward.count):
         raise ValueError("there is no text to evaluate")
-    return PositionLosses(forward.mean, forward.count, backward.mean)
+    return PositionLosses(forward.mean, forward.count, backward.mean, torch.cat(texts))
 
 
 def recovery(texts: Sequence[Sequence[int]], decoded: Sequence[Sequence[int]]) -> Recovery:
@@ -167,6 +173,21 @@ def improvement(baseline: Tensor, loss: Tensor) -> Tensor:
 def shuffled_z_gap(own: PositionLosses, another: PositionLosses) -> Tensor:
     """Increase in loss at each position, (T,), nats per text, when z comes from another text."""
     return (another.loss - own.loss) * own.count / own.count[0]
+
+
+def first_token_share(own: PositionLosses, another: PositionLosses) -> tuple[float, float | None]:
+    """The share of the shuffled-z gap at the first token, and its standard error.
+
+    The error is that of a ratio of two means over the texts: the deviation of
+    (first - share x gap), by the mean gap and the root of N; None for one text. Undefined where the
+    gap is below `WORTHLESS`.
+    """
+    gains = shuffled_z_gap(own, another)
+    total = gains.sum().item()
+    share = gains[0].item() / total
+    first, gap = (another.texts - own.texts).unbind(1)
+    error = standard_error(first - share * gap)
+    return share, None if error is None else error / total
 
 
 worth = shuffled_z_gap  # the former name, for the modules of `analysis` that still import it

@@ -1,0 +1,78 @@
+"""Write the fingerprints of the data that claims name, configs/data/fingerprints.yaml.
+
+Run: python benchmarks/fingerprints.py ptb=FOLDER mnist=FOLDER ag=FOLDER 20ng_bow=FOLDER. What is
+not named keeps its entry; the data that come with the package are always read. `ptb` has
+ptb.{train,valid,test}.txt, `mnist` the four idx files, `20ng_bow` {train,test}.feat; `ag` is what
+`python benchmarks/labelled_data.py ag` writes. docs/results/data.md has the sources.
+"""
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from textvae.analysis.fingerprints import TABLE, image_fingerprint, text_fingerprint
+from textvae.config import DataConfig, Fingerprint
+from textvae.data.readers import Corpus
+from textvae.recipes import load_recipe
+from textvae.training.folders import fingerprint
+from textvae.training.run_data import corpus_of
+
+ROOT = Path(__file__).resolve().parent.parent
+
+READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
+    "shipped corpus": ("", ("lstm_lm", "kingma2014_m2")),
+    "8 x 8 digits": ("", ("kingma2014_image",)),
+    "ptb": ("ptb", ("lstm_lm_ptb",)),
+    "20ng_bow": ("20ng_bow", ("figurnov2018_dirichlet",)),
+    "ag": ("ag", ("kingma2014_m2_bag", "gururangan2019_vampire")),
+    "mnist": ("mnist", ("kingma2014_image",)),
+    "mnist, binarised": ("mnist", ("burda2016_vae", "he2016_resnet_image")),
+}
+"""The folder of each data set, and recipes that read it: with labels and without, for example."""
+
+HEADER = """\
+# The data sets that claims name: the held-out rows that figures are of, and the training rows of a
+# run, see Fingerprint in textvae/config.py. Written by benchmarks/fingerprints.py.
+"""
+
+
+def measured(recipe: str, source: str | None) -> Fingerprint:
+    """The fingerprint of the held-out rows of a recipe that reads a folder, None for its own."""
+    config = load_recipe(recipe).data.model_copy(update={"source": source})
+    corpus = corpus_of(config)
+    sums = [fingerprint(corpus)]
+    if not isinstance(corpus, Corpus):
+        assert corpus.test is not None, "every data set has test images"
+        return image_fingerprint(corpus.test, "", sums)
+    assert isinstance(config, DataConfig) and corpus.test, "every data set has test texts"
+    # Labels are compared where a claim is about them; in the shipped corpus there are several.
+    labels = None if corpus.labels is None or source is None else corpus.labels["test"]
+    return text_fingerprint(corpus.test, labels, "", sums)
+
+
+def main(folders: dict[str, str]) -> None:
+    """Write the table, with new entries for the data sets whose folders are given."""
+    path = ROOT / "configs" / TABLE
+    table = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for name, (folder, recipes) in READ_BY.items():
+        if folder and folder not in folders:
+            continue
+        each = [measured(recipe, folders.get(folder)) for recipe in recipes]
+        (sha,) = {one.sha256 for one in each}
+        sums = sorted({value for one in each for value in one.training})
+        labels = next((one.labels for one in each if one.labels is not None), None)
+        values = {
+            "split": "test",
+            "sentences": each[0].sentences,
+            "words": each[0].words,
+            "sha256": sha,
+            "labels": labels,
+            "training": sums,
+        }
+        table[name] = {key: value for key, value in values.items() if value is not None}
+    path.write_text(HEADER + yaml.safe_dump(table, sort_keys=False), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(dict(argument.split("=", 1) for argument in sys.argv[1:]))  # type: ignore[arg-type]
