@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from textvae.console import quoted
-from textvae.registry import suggest
+from textvae.registry import Count, suggest
 
 
 class Section(BaseModel):
@@ -68,13 +68,18 @@ def least_or_auto(least: int) -> WrapValidator:
         try:
             return validate(value)
         except ValidationError:
-            raise ValueError(f"must be a whole number of at least {least}, or 'auto'") from None
+            raise ValueError(
+                f"must be a whole number from {least} to 1,000,000, or 'auto'"
+            ) from None
 
     return WrapValidator(validated)
 
 
 MAX_SEED = 2**32 - 1
 """The largest seed that numpy takes."""
+
+
+VocabSize = Annotated[int, Field(ge=5, le=1_000_000)]
 
 
 class TokenizerConfig(Section):
@@ -89,7 +94,7 @@ class TokenizerConfig(Section):
     """
 
     kind: Literal["unigram", "bpe", "word", "bag"] = "unigram"
-    vocab_size: Annotated[Annotated[int, Field(ge=5)] | Literal["auto"], least_or_auto(5)] = 8000
+    vocab_size: Annotated[VocabSize | Literal["auto"], least_or_auto(5)] = 8000
     stop_words: Literal["english"] | None = None
 
     @model_validator(mode="after")
@@ -331,10 +336,10 @@ class TrainingConfig(Section):
         "accumulation": "gradient_accumulation_steps",
     }
 
-    epochs: Annotated[PositiveInt | Literal["auto"], least_or_auto(1)] = 10
+    epochs: Annotated[Count | Literal["auto"], least_or_auto(1)] = 10
     steps: PositiveInt | None = None
-    batch_size: Annotated[PositiveInt | Literal["auto"], least_or_auto(1)] = 32
-    gradient_accumulation_steps: PositiveInt = 1
+    batch_size: Annotated[Count | Literal["auto"], least_or_auto(1)] = 32
+    gradient_accumulation_steps: Count = 1
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 1e-3
     schedule: Literal["constant", "linear", "cosine", "plateau"] = "constant"
@@ -344,8 +349,8 @@ class TrainingConfig(Section):
     max_grad_norm: NonNegativeFloat = 5.0
     precision: Literal["float32", "bfloat16"] = "float32"
     patience: PositiveInt | None = None
-    validation_samples: PositiveInt = 5
-    workers: NonNegativeInt = 0
+    validation_samples: Count = 5
+    workers: Annotated[int, Field(ge=0, le=1_000)] = 0
     keep: Literal["best", "last"] = "best"
     select: Literal["bound", "coherence", "accuracy"] = "bound"
     lagging: LaggingConfig | None = None

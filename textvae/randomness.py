@@ -21,8 +21,8 @@ DRAWS = frozenset(
         torch.randint,
         torch.randn,
         torch.randperm,
-        torch._sample_dirichlet,
-        torch._standard_gamma,
+        torch._sample_dirichlet,  # type: ignore[attr-defined]
+        torch._standard_gamma,  # type: ignore[attr-defined]
         # Methods.
         Tensor.bernoulli,
         Tensor.bernoulli_,

@@ -17,6 +17,10 @@ from textvae.console import quoted
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(gt=0, le=1_000_000)]
+"""A width, or a number of samples or rows: what is larger fits in no memory."""
+Depth = Annotated[int, Field(gt=0, le=1_000)]
+"""A number of layers."""
 
 
 LONGEST_NAME = 100

@@ -10,6 +10,7 @@ import typer
 from textvae.cli.app import command
 from textvae.cli.models import by_modality, load, located, warn_of_metrics
 from textvae.cli.options import (
+    MOST_SAMPLES,
     Data,
     Device,
     EvaluatedLabelColumn,
@@ -174,7 +175,9 @@ def positions(
     length: Annotated[
         int | None, typer.Option(min=1, help="Use only texts of this many tokens, end included.")
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Number of posterior samples per text.")] = 1,
+    samples: Annotated[
+        int, typer.Option(min=1, max=MOST_SAMPLES, help="Number of posterior samples per text.")
+    ] = 1,
     mean: Annotated[bool, typer.Option("--mean", help="Decode posterior means.")] = False,
     recover: Annotated[
         bool, typer.Option("--recover", help="Measure reconstruction accuracy per position too.")
@@ -262,7 +265,8 @@ def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders or hub names.")],
     data: Data = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Evaluate again, with this many importance samples.")
+        int | None,
+        typer.Option(min=1, max=MOST_SAMPLES, help="Evaluate again, with so many samples."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Evaluate again, on this many texts.")

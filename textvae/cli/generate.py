@@ -40,7 +40,9 @@ Output = tuple[Any, str]
 def sample(
     model: ModelArgument = None,
     named: Model = None,
-    count: Annotated[int, typer.Option("-n", "--count", help="Number of samples.")] = 10,
+    count: Annotated[
+        int, typer.Option("-n", "--count", max=10_000_000, help="Number of samples.")
+    ] = 10,
     temperature: Temperature = 1.0,
     top_k: TopK = 0,
     top_p: TopP = 1.0,
@@ -108,7 +110,9 @@ def interpolate(
         str, typer.Argument(help="First sentence, picture file or number of a test image.")
     ],
     second: Annotated[str, typer.Argument(help="Last sentence, picture file or number.")],
-    steps: Annotated[int, typer.Option(help="Number of sentences, both ends included.")] = 8,
+    steps: Annotated[
+        int, typer.Option(max=100_000, help="Number of sentences, both ends included.")
+    ] = 8,
     slerp: Annotated[
         bool, typer.Option("--slerp", help="Follow a great circle instead of a line.")
     ] = False,

@@ -121,13 +121,20 @@ Limit = Annotated[
     int | None,
     typer.Option("--limit", min=1, help="Use a random subset of this many texts."),
 ]
+MOST_SAMPLES = 1_000_000
 Samples = Annotated[
-    int, typer.Option("--samples", min=1, help="Number of importance samples per text.")
+    int,
+    typer.Option(
+        "--samples", min=1, max=MOST_SAMPLES, help="Number of importance samples per text."
+    ),
 ]
 ClaimSamples = Annotated[
     int | None,
     typer.Option(
-        "--samples", min=1, help="Number of importance samples per text; default: the claim's."
+        "--samples",
+        min=1,
+        max=MOST_SAMPLES,
+        help="Importance samples per text; default: the claim's.",
     ),
 ]
 JsonFile = Annotated[Path | None, typer.Option("--out", help="JSON file for the metrics.")]

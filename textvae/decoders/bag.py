@@ -3,12 +3,11 @@
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textvae.decoders.text import State, TokenDecoder, TokenDistribution
-from textvae.registry import Rate
+from textvae.registry import Count, Rate
 from textvae.vocabulary import PAD
 
 
@@ -31,9 +30,7 @@ class BagDecoder(TokenDecoder, kind="bag"):
 
     ordered: ClassVar[bool] = False
 
-    def __init__(
-        self, vocab_size: int, features: int, hidden: PositiveInt = 256, dropout: Rate = 0.0
-    ):
+    def __init__(self, vocab_size: int, features: int, hidden: Count = 256, dropout: Rate = 0.0):
         super().__init__()
         self.features = features
         self.dropout = dropout

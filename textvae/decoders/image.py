@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -19,8 +19,9 @@ from textvae.layers.convolution import (
     perceptron,
 )
 from textvae.likelihoods import Likelihood
+from textvae.registry import Count
 
-Sizes = Annotated[list[PositiveInt], Field(min_length=1)]
+Sizes = Annotated[list[Count], Field(min_length=1)]
 
 
 class ImageDecoder(Decoder):
@@ -106,8 +107,8 @@ class ConvolutionalDecoder(ImageDecoder, kind="conv"):
         features: int,
         likelihood: Likelihood,
         channels: Sizes,
-        blocks: NonNegativeInt = 0,
-        hidden: PositiveInt = 256,
+        blocks: Annotated[int, Field(ge=0, le=1_000)] = 0,
+        hidden: Count = 256,
         activation: Activation = "relu",
     ):
         super().__init__()

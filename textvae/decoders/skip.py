@@ -1,13 +1,12 @@
 """An LSTM decoder that reads the context again above every layer."""
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textvae.decoders.text import RecurrentDecoder, State
 from textvae.layers.recurrent import LSTM
-from textvae.registry import Probability, Rate
+from textvae.registry import Count, Depth, Probability, Rate
 
 
 class SkipLSTMDecoder(RecurrentDecoder, kind="skip_lstm"):
@@ -33,12 +32,12 @@ class SkipLSTMDecoder(RecurrentDecoder, kind="skip_lstm"):
         self,
         vocab_size: int,
         features: int,
-        hidden: PositiveInt = 256,
-        layers: PositiveInt = 1,
+        hidden: Count = 256,
+        layers: Depth = 1,
         dropout: Rate = 0.0,
         word_dropout: Probability = 0.0,
         tied: bool = False,
-        cutoffs: list[PositiveInt] | None = None,
+        cutoffs: list[Count] | None = None,
     ):
         super().__init__()
         self.dropout = dropout

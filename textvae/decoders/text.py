@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
@@ -18,7 +17,7 @@ from textvae.layers.mixture import SoftmaxMixture
 from textvae.layers.noise import drop_word_types, drop_words
 from textvae.layers.recurrent import drop_features, make_lstm
 from textvae.layers.transformer import Block, check_heads, sinusoids
-from textvae.registry import Probability, Rate
+from textvae.registry import Count, Depth, Probability, Rate
 from textvae.vocabulary import PAD
 
 
@@ -265,18 +264,18 @@ class LSTMDecoder(RecurrentDecoder, kind="lstm"):
         self,
         vocab_size: int,
         features: int,
-        hidden: PositiveInt = 256,
-        embedding: PositiveInt | None = None,
-        layers: PositiveInt = 1,
+        hidden: Count = 256,
+        embedding: Count | None = None,
+        layers: Depth = 1,
         dropout: Rate = 0.0,
         word_dropout: Probability = 0.0,
         tied: bool = False,
         embedding_dropout: Rate = 0.0,
         locked: bool = False,
         layer_norm: bool = False,
-        mixtures: PositiveInt = 1,
+        mixtures: Count = 1,
         weight_dropout: Rate = 0.0,
-        cutoffs: list[PositiveInt] | None = None,
+        cutoffs: list[Count] | None = None,
         every_step: bool = True,
     ):
         super().__init__()
@@ -327,9 +326,9 @@ class TransformerDecoder(TokenDecoder, kind="transformer"):
         self,
         vocab_size: int,
         features: int,
-        hidden: PositiveInt = 256,
-        layers: PositiveInt = 2,
-        heads: PositiveInt = 4,
+        hidden: Count = 256,
+        layers: Depth = 2,
+        heads: Count = 4,
         dropout: Rate = 0.1,
         word_dropout: Probability = 0.0,
         tied: bool = False,

@@ -3,14 +3,13 @@
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textvae.encoders.base import Features
 from textvae.encoders.text import TextEncoder
 from textvae.layers.noise import NO_NOISE, Noise, is_word
-from textvae.registry import Rate
+from textvae.registry import Count, Depth, Rate
 from textvae.vocabulary import PAD
 
 
@@ -40,8 +39,8 @@ class CountsEncoder(TextEncoder, kind="counts"):
     def __init__(
         self,
         vocab_size: int,
-        hidden: PositiveInt = 256,
-        layers: PositiveInt = 2,
+        hidden: Count = 256,
+        layers: Depth = 2,
         dropout: Rate = 0.0,
         noise: Noise = NO_NOISE,
         log_counts: bool = False,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
 from textvae.encoders.base import Encoder, Features, pooled_only
@@ -18,8 +18,9 @@ from textvae.layers.convolution import (
     image_shape,
     perceptron,
 )
+from textvae.registry import Count
 
-Sizes = Annotated[list[PositiveInt], Field(min_length=1)]
+Sizes = Annotated[list[Count], Field(min_length=1)]
 
 
 class ImageEncoder(Encoder):
@@ -110,8 +111,8 @@ class ConvolutionalEncoder(ImageEncoder, kind="conv"):
         self,
         shape: Sequence[int],
         channels: Sizes,
-        blocks: NonNegativeInt = 0,
-        hidden: PositiveInt = 256,
+        blocks: Annotated[int, Field(ge=0, le=1_000)] = 0,
+        hidden: Count = 256,
         activation: Activation = "relu",
     ):
         super().__init__()

@@ -1,10 +1,10 @@
 """Class labels -> features."""
 
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textvae.encoders.base import Encoder, Features, pooled_only
+from textvae.registry import Count
 
 
 class LabelEncoder(Encoder, kind="label"):
@@ -20,7 +20,7 @@ class LabelEncoder(Encoder, kind="label"):
             [0., 0., 0.]])
     """
 
-    def __init__(self, classes: int, dim: PositiveInt | None = None):
+    def __init__(self, classes: int, dim: Count | None = None):
         super().__init__()
         self.classes = classes
         self.features = classes if dim is None else dim

@@ -3,7 +3,6 @@
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -12,7 +11,7 @@ from textvae.encoders.base import Encoder, Features
 from textvae.layers.noise import NO_NOISE, Noise, drop_word_types
 from textvae.layers.recurrent import drop_features, make_lstm
 from textvae.layers.transformer import Block, check_heads, sinusoids
-from textvae.registry import Rate
+from textvae.registry import Count, Depth, Rate
 from textvae.vocabulary import PAD
 
 Pooling = Literal["last", "max", "mean"]
@@ -63,9 +62,9 @@ class LSTMEncoder(TextEncoder, kind="lstm"):
     def __init__(
         self,
         vocab_size: int,
-        hidden: PositiveInt = 256,
-        embedding: PositiveInt | None = None,
-        layers: PositiveInt = 1,
+        hidden: Count = 256,
+        embedding: Count | None = None,
+        layers: Depth = 1,
         bidirectional: bool = False,
         pooling: Pooling = "last",
         dropout: Rate = 0.0,
@@ -133,9 +132,9 @@ class TransformerEncoder(TextEncoder, kind="transformer"):
     def __init__(
         self,
         vocab_size: int,
-        hidden: PositiveInt = 256,
-        layers: PositiveInt = 2,
-        heads: PositiveInt = 4,
+        hidden: Count = 256,
+        layers: Depth = 2,
+        heads: Count = 4,
         pooling: Pooling = "mean",
         dropout: Rate = 0.1,
         noise: Noise = NO_NOISE,
@@ -180,7 +179,7 @@ class BagEncoder(TextEncoder, kind="bag"):
     def __init__(
         self,
         vocab_size: int,
-        hidden: PositiveInt = 256,
+        hidden: Count = 256,
         pooling: Literal["max", "mean"] = "max",
         dropout: Rate = 0.0,
         noise: Noise = NO_NOISE,

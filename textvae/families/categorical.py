@@ -3,11 +3,11 @@
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.distributions import Distribution, OneHotCategorical
 
 from textvae.families.base import Family, in_float32
+from textvae.registry import Count
 
 IMPOSSIBLE = -1e4
 """Logit of a class that a label rules out: its probability is exactly zero in float32."""
@@ -33,7 +33,7 @@ class Categorical(Family, kind="categorical"):
 
     enumerated: ClassVar[bool] = True
 
-    def __init__(self, features: int, dim: PositiveInt | None = None, classes: int | None = None):
+    def __init__(self, features: int, dim: Count | None = None, classes: int | None = None):
         super().__init__()
         if dim is not None and classes is not None and dim != classes:
             raise ValueError(f"dim is {dim}, and the label has {classes} classes")

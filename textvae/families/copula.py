@@ -4,11 +4,11 @@ import math
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveInt
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution, register_kl
 
 from textvae.families.base import Family, in_float32
+from textvae.registry import Count
 
 
 class Copula(Family, kind="copula"):
@@ -30,7 +30,7 @@ class Copula(Family, kind="copula"):
     itself and leave the reward out, so that the ELBO is a bound.
     """
 
-    def __init__(self, features: int, dim: PositiveInt = 32):
+    def __init__(self, features: int, dim: Count = 32):
         super().__init__()
         self.dim = dim
         self.head = nn.Linear(features, 3 * dim)

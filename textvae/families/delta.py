@@ -10,6 +10,7 @@ from torch.distributions import Distribution, Independent, Normal, register_kl
 
 from textvae.families.base import Family, in_float32
 from textvae.families.gaussian import diagonal_normal
+from textvae.registry import Count
 
 SHARPEST = math.log(1e6)
 """Largest log precision of a step given the one before it: float32 samples keep three digits."""
@@ -48,7 +49,7 @@ class Delta(Family, kind="delta"):
     def __init__(
         self,
         features: int,
-        dim: PositiveInt = 32,
+        dim: Count = 32,
         rate: PositiveFloat = 6.0,
         steps: PositiveInt | None = None,
     ):

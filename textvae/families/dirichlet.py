@@ -3,13 +3,14 @@
 from typing import Literal
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Size, Tensor, nn
 from torch.distributions import Dirichlet as TorchDirichlet
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from textvae.families.base import Family, in_float32
+from textvae.registry import Count
 
 SMALLEST = 0.01
 """Least concentration: below it float32 samples are zero more often than not."""
@@ -37,7 +38,7 @@ class Dirichlet(Family, kind="dirichlet"):
     def __init__(
         self,
         features: int,
-        dim: PositiveInt = 50,
+        dim: Count = 50,
         concentration: PositiveFloat = 1.0,
         gradient: Literal["implicit", "rounded"] = "implicit",
         gain: PositiveFloat = 0.01,

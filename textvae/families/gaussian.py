@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 from torch.distributions import (
     Distribution,
@@ -14,6 +14,7 @@ from torch.distributions import (
 )
 
 from textvae.families.base import Family, in_float32
+from textvae.registry import Count
 
 REACH = 5.0
 """Largest offset of a relative posterior, in standard deviations and in log-variance."""
@@ -37,9 +38,7 @@ class Gaussian(Family, kind="gaussian"):
 
     fittable: ClassVar[bool] = True
 
-    def __init__(
-        self, features: int, dim: PositiveInt = 32, batch_norm: PositiveFloat | None = None
-    ):
+    def __init__(self, features: int, dim: Count = 32, batch_norm: PositiveFloat | None = None):
         super().__init__()
         self.dim = dim
         self.head = nn.Linear(features, 2 * dim)

@@ -1,11 +1,10 @@
 """Topic proportions that are the softmax of a Gaussian."""
 
-from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
 from textvae.families.gaussian import Gaussian
-from textvae.registry import Rate
+from textvae.registry import Count, Rate
 
 
 class LogisticNormal(Gaussian, kind="logistic_normal"):
@@ -22,7 +21,7 @@ class LogisticNormal(Gaussian, kind="logistic_normal"):
     Gururangan et al. 2019, arXiv:1906.02242.
     """
 
-    def __init__(self, features: int, dim: PositiveInt = 50, dropout: Rate = 0.0):
+    def __init__(self, features: int, dim: Count = 50, dropout: Rate = 0.0):
         super().__init__(features, dim)
         self.dropout = dropout
 

@@ -3,12 +3,13 @@
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, Uniform
 
 from textvae.families.base import Family, in_float32
 from textvae.families.gaussian import BatchNormalizer
+from textvae.registry import Count
 
 
 class Point(Family, kind="point"):
@@ -29,7 +30,7 @@ class Point(Family, kind="point"):
     deterministic: ClassVar[bool] = True
     learnable: ClassVar[bool] = False
 
-    def __init__(self, features: int, dim: PositiveInt = 32, box: PositiveFloat | None = None):
+    def __init__(self, features: int, dim: Count = 32, box: PositiveFloat | None = None):
         super().__init__()
         self.dim = dim
         self.head = nn.Linear(features, dim)

@@ -5,11 +5,12 @@ from functools import lru_cache
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Size, Tensor, nn
 from torch.distributions import Beta, Distribution, register_kl
 
 from textvae.families.base import Family, in_float32
+from textvae.registry import Count
 
 
 class Spherical(Family, kind="vmf"):
@@ -37,7 +38,7 @@ class Spherical(Family, kind="vmf"):
     learnable = False
     prevents_collapse = True
 
-    def __init__(self, features: int, dim: PositiveInt = 32, kappa: PositiveFloat = 30.0):
+    def __init__(self, features: int, dim: Count = 32, kappa: PositiveFloat = 30.0):
         super().__init__()
         if dim < 2:
             raise ValueError(f"a sphere needs a dim of at least 2 (got {dim})")

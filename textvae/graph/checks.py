@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from inspect import Parameter
 from typing import Any
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import nn
 
 from textvae.config import read_section
@@ -23,7 +23,7 @@ from textvae.graph.config import (
 )
 from textvae.graph.refinement import Refinement
 from textvae.priors import Prior
-from textvae.registry import arguments, check_value, suggest
+from textvae.registry import Count, arguments, check_value, suggest
 
 
 def check_graph(config: VAEConfig) -> list[str]:
@@ -194,7 +194,7 @@ def names_given(prior: Any) -> list[str]:
 
 def hidden_problems(hidden: Any, path: str) -> list[str]:
     """The mistakes in the sizes of layers before a head, one line each."""
-    return [] if hidden is None else check_value(list[PositiveInt], hidden, path)
+    return [] if hidden is None else check_value(list[Count], hidden, path)
 
 
 def relative_problems(node: Node, path: str) -> list[str]:

@@ -37,8 +37,8 @@ class Decoding:
             "temperature": (1e-3 <= self.temperature <= 100, "from 0.001 to 100"),
             "top_k": (self.top_k >= 0, "0 (all) or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
-            "num_beams": (self.num_beams >= 1, "1 or more"),
-            "max_new_tokens": (self.max_new_tokens >= 1, "1 or more"),
+            "num_beams": (1 <= self.num_beams <= 1_000, "from 1 to 1,000"),
+            "max_new_tokens": (1 <= self.max_new_tokens <= 100_000, "from 1 to 100,000"),
         }
         for name, (fine, range_) in allowed.items():
             if not fine:

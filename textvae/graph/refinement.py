@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from textvae.config import Section
 from textvae.randomness import seeded
+from textvae.registry import Count
 
 TextLoss = Callable[[Tensor, int], Tensor]
 """f(lambda, seed): the loss of each text, (B,), nats, of variational parameters, (B, P). Its random
@@ -45,7 +46,7 @@ class Refinement(Section):
     learning_rate: PositiveFloat = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.5
     clip: NonNegativeFloat = 5.0
-    samples: PositiveInt = 1
+    samples: Count = 1
 
 
 def refine(

@@ -4,13 +4,14 @@ import math
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 from torch.distributions import Beta as BetaDistribution
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn import functional as F
 
 from textvae.likelihoods.base import Likelihood, PixelDistribution
+from textvae.registry import Count
 
 HEADS = 2
 """Axis of a decoder's outputs, (K, B, heads, *S), that holds the numbers for each value."""
@@ -165,7 +166,7 @@ class Logistic(Likelihood, kind="logistic"):
 
     pixels: ClassVar[tuple[str, ...]] = ("grey", "static", "dynamic")
 
-    def __init__(self, mixture: PositiveInt = 5, levels: Annotated[int, Field(ge=2)] = 256):
+    def __init__(self, mixture: Count = 5, levels: Annotated[int, Field(ge=2)] = 256):
         super().__init__()
         self.heads = 3 * mixture
         self.mixture = mixture

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -14,6 +13,7 @@ from textvae.families.base import in_float32
 from textvae.objectives.base import Objective, parts, prior_like, reparameterized, size_of
 from textvae.objectives.outputs import Loss, VAEOutput
 from textvae.objectives.schedules import Constant, Schedule
+from textvae.registry import Count
 
 ONE = Constant(1.0)
 OTHERS = 64
@@ -67,9 +67,9 @@ class Adversarial(Objective, nn.Module, kind="adversarial"):
         self,
         sizes: Mapping[str, int],
         weight: Schedule = ONE,
-        hidden: PositiveInt = 128,
+        hidden: Count = 128,
         latent: str = "z",
-        samples: PositiveInt = 1,
+        samples: Count = 1,
     ):
         super().__init__()
         self.weight = weight
@@ -124,10 +124,10 @@ class MutualInformation(Objective, nn.Module, kind="mutual_information"):
         weight: Schedule = ONE,
         kl_weight: Schedule = ONE,
         bound: Literal["nwj", "dv"] = "nwj",
-        hidden: PositiveInt = 128,
+        hidden: Count = 128,
         latent: str = "z",
         encoder: str = "text",
-        samples: PositiveInt = 1,
+        samples: Count = 1,
     ):
         super().__init__()
         self.weight = weight

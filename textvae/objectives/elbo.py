@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from textvae.objectives.base import Objective, parts
 from textvae.objectives.outputs import Loss, VAEOutput
 from textvae.objectives.schedules import Constant, Schedule
-from textvae.registry import suggest
+from textvae.registry import Count, suggest
 
 Per = Literal["sentence", "dimension", "batch", "batch_dimension"]
 
@@ -40,7 +40,7 @@ class ELBO(Objective, kind="elbo"):
     kl_weight: Schedule = Constant(1.0)
     free_bits: NonNegativeFloat = 0.0
     free_bits_per: Per = "sentence"
-    samples: PositiveInt = 1
+    samples: Count = 1
     latent_weights: dict[str, NonNegativeFloat] = field(default_factory=dict)
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
@@ -88,7 +88,7 @@ class ImportanceWeighted(Objective, kind="importance_weighted"):
     Source: Burda et al. 2016, eq. 8, arXiv:1509.00519.
     """
 
-    samples: PositiveInt = 5
+    samples: Count = 5
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch: the mean over texts."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from textvae.objectives.base import Objective, parts, prior_like, reparameterized
 from textvae.objectives.outputs import Loss, VAEOutput
 from textvae.objectives.schedules import Constant, Schedule
+from textvae.registry import Count
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -39,7 +39,7 @@ class MMD(Objective, kind="mmd"):
     mmd_weight: Schedule = Constant(10.0)
     kernel: Literal["imq", "rbf"] = "imq"
     latent: str = "z"
-    samples: PositiveInt = 1
+    samples: Count = 1
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch at an optimizer step."""

@@ -4,13 +4,14 @@ import math
 from dataclasses import dataclass
 
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import nn
 from torch.nn import functional as F
 
 from textvae.objectives.base import Objective, parts
 from textvae.objectives.outputs import Loss, VAEOutput
 from textvae.objectives.schedules import Constant, Schedule
+from textvae.registry import Count
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class TargetRate(Objective, kind="target_rate"):
 
     target: Schedule
     weight: Schedule = Constant(1.0)
-    samples: PositiveInt = 1
+    samples: Count = 1
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch at an optimizer step."""
@@ -61,9 +62,7 @@ class MinimumRate(Objective, nn.Module, kind="minimum_rate"):
 
     prevents_collapse = True
 
-    def __init__(
-        self, rate: NonNegativeFloat, start: PositiveFloat = 1.0, samples: PositiveInt = 1
-    ):
+    def __init__(self, rate: NonNegativeFloat, start: PositiveFloat = 1.0, samples: Count = 1):
         super().__init__()
         self.rate = rate
         self.samples = samples

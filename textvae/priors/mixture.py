@@ -1,7 +1,6 @@
 """A mixture of Gaussians, given something or nothing."""
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
@@ -9,6 +8,7 @@ from textvae.families import Family
 from textvae.families.base import in_float32
 from textvae.families.gaussian import diagonal_normal
 from textvae.priors.base import Prior
+from textvae.registry import Count
 
 
 class MixturePrior(Prior, kind="mixture"):
@@ -29,7 +29,7 @@ class MixturePrior(Prior, kind="mixture"):
     section 3, arXiv:1705.07120, where it is the baseline of the VampPrior.
     """
 
-    def __init__(self, features: int, family: Family, components: PositiveInt = 10):
+    def __init__(self, features: int, family: Family, components: Count = 10):
         super().__init__()
         if not family.fittable:
             raise ValueError(f"the prior of a {family.kind} latent is no mixture of Gaussians")
