@@ -54,8 +54,14 @@ def test_sizes_go_one_way_and_stay_in_their_range(size, few, many, grows):
     assert size(10**9) == size(10**10)
 
 
+def test_the_shipped_corpus_is_trained_for_five_epochs():
+    assert sized(read_recipe(OPEN, "open"), 20_000, 180_000).train.epochs == 5
+    other = read_recipe(OPEN | {"data": {"source": "mine.txt"}}, "open")
+    assert sized(other, 20_000, 180_000).train.epochs == epoch_count(20_000, 180_000) > 5
+
+
 def test_open_sizes_are_named_and_filled():
-    recipe = read_recipe(OPEN, "open")
+    recipe = read_recipe(OPEN | {"data": {"source": "mine.txt"}}, "open")
     assert open_sizes(recipe) == ["train.epochs", "tokenizer.vocab_size", "encoders.text.dropout"]
     fixed = sized(recipe, 2_000, 18_000)
     assert not leaves_open(fixed)

@@ -13,6 +13,8 @@ PLACEHOLDER = (10_000, 100_000)
 
 VOCABULARY = 500, 8000
 EPOCHS = 5, 40
+SHIPPED_EPOCHS = 5
+"""On the shipped corpus: sentences of a grammar need fewer than as many of real text."""
 DROPOUT = ((25_000, 0.5), (60_000, 0.4), (220_000, 0.3), (math.inf, 0.1))
 """Numbers of words below which a dropout is used."""
 BATCH = ((15_000, 16), (math.inf, 32))
@@ -25,12 +27,12 @@ def vocabulary_size(words: int) -> int:
 
 
 def epoch_count(texts: int, words: int) -> int:
-    """Epochs for so many training texts: 27 (2,000 / texts)^0.7 (10 / length)^0.15, from 5 to 40.
+    """Epochs for so many training texts: 27 (2,000 / texts)^0.4 (10 / length)^0.2, from 5 to 40.
 
     The length is in words per text: longer texts take longer, and learn more from each epoch.
     """
     length = max(words / texts, 1)
-    epochs = 27 * (2000 / texts) ** 0.7 * (10 / length) ** 0.15
+    epochs = 27 * (2000 / texts) ** 0.4 * (10 / length) ** 0.2
     return round(min(max(epochs, EPOCHS[0]), EPOCHS[1]))
 
 
@@ -97,7 +99,8 @@ def sized(recipe: Recipe, texts: int, words: int) -> Recipe:
     document = recipe.document()
     train = document["train"]
     if train["epochs"] == AUTO:
-        train["epochs"] = epoch_count(texts, words)
+        shipped = recipe.data.source is None
+        train["epochs"] = SHIPPED_EPOCHS if shipped else epoch_count(texts, words)
     if train["batch_size"] == AUTO:
         train["batch_size"] = batch_size(texts)
     steps = train.pop("steps")
