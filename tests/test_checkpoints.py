@@ -72,10 +72,15 @@ def test_a_changed_file_is_named(sealed, name, harm, words):
     assert damage(sealed) == f"{name} {words}"
 
 
-@pytest.mark.parametrize("harm", [truncate, empty, delete])
-def test_without_a_whole_manifest_it_was_not_finished(sealed, harm):
-    harm(sealed / MANIFEST)
+def test_without_a_manifest_it_was_not_finished(sealed):
+    delete(sealed / MANIFEST)
     assert damage(sealed) == "it was not finished"
+
+
+@pytest.mark.parametrize("harm", [truncate, empty])
+def test_a_manifest_that_is_cut_is_damaged(sealed, harm):
+    harm(sealed / MANIFEST)
+    assert damage(sealed) == f"{MANIFEST} is damaged"
 
 
 def test_a_folder_that_is_not_there_was_not_finished(tmp_path):

@@ -50,14 +50,14 @@ def atomic_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_file(path: Path, content: str) -> None:
-    """Write a text as UTF-8, see `atomic_file`.
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write bytes, or a text as UTF-8, see `atomic_file`.
 
     Raises:
         OSError: the file cannot be written.
     """
     with atomic_file(path) as partial:
-        partial.write_bytes(content.encode("utf-8"))
+        partial.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def is_partial(name: str, of: str) -> bool:

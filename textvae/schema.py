@@ -63,6 +63,7 @@ def recipe_schema() -> Json:
         "paper": TEXT,
         "summary": TEXT,
         "purpose": {"enum": [*PURPOSES, None]},
+        "baseline": {"type": "boolean"},
         "model": model,
         "pretrain": nullable(pretraining),
         "objective": objective,

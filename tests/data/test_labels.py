@@ -259,9 +259,14 @@ def test_labels_of_one_file_are_held_out_with_their_texts(place, textvae):
 
 
 def test_a_claim_about_accuracy_is_measured_with_the_labels(place, textvae):
-    claim = '\nclaim: [{metric: accuracy, test: ">=", value: 0.9, data: d, source: s}]\n'
-    (place / "claim.yaml").write_text(RECIPE + claim)
-    answer = textvae("verify", "claim.yaml", "--model", "run", "--samples", 2, "--json")
+    options = ("--model", "run", "--samples", 2)
+    (place / "plain.yaml").write_text(RECIPE)
+    assert textvae("verify", "plain.yaml", *options, "--record", "r.json").code == 0
+    data = json.loads((place / "r.json").read_text())["plain"]["data"]
+    claim = {"metric": "accuracy", "test": ">=", "value": 0.9, "data": data, "samples": 2}
+    claims = json.dumps([claim | {"source": "made by the test"}])
+    (place / "claim.yaml").write_text(f"{RECIPE}\nclaim: {claims}\n")
+    answer = textvae("verify", "claim.yaml", *options, "--json")
     assert answer.code == 0 and answer.json["holds"]
     assert answer.json["metrics"]["labelled"] == 60
 

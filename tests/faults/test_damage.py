@@ -10,7 +10,6 @@ from support.runs import assert_equal, corpus, recipe
 
 from textvae.api.sentence import SentenceVAE
 from textvae.checkpoints import MANIFEST, CheckpointError, checkpoints
-from textvae.training.folders import RunError
 from textvae.training.runs import train_run
 
 CHECKPOINT = (
@@ -174,4 +173,4 @@ def test_a_run_whose_description_is_damaged_is_not_resumed(half, tmp_path, name)
     truncate(run / name, random.Random(0))
     with pytest.raises(ValueError) as refused:
         resumed(run)
-    assert isinstance(refused.value, RunError) or hasattr(refused.value, "problems")
+    assert name in str(refused.value) or hasattr(refused.value, "problems")

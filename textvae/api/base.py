@@ -14,7 +14,7 @@ from torch import Tensor
 from textvae.api.cards import card_files
 from textvae.api.display import flat, html_table, metric_text, model_facts, value_text
 from textvae.api.features import Kind, latent_features
-from textvae.checkpoints import MANIFEST, CheckpointError, atomic_folder, damage
+from textvae.checkpoints import MANIFEST, CheckpointError, atomic_folder, damage, write_file
 from textvae.data.batching import Examples
 from textvae.evaluation.labels import labelled_latent
 from textvae.evaluation.latent import (
@@ -123,7 +123,7 @@ class TrainedVAE:
             self.write_files(partial)
         # Beside the manifest: a card is there to be edited.
         for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
+            write_file(Path(folder) / name, content)
 
     def write_files(self, folder: Path) -> None:
         """Write what `from_pretrained` reads into a folder."""
