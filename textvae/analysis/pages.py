@@ -275,7 +275,7 @@ HEADLINES = (
         "nll",
         "burda2016_iwae",
         "burda2016_vae",
-        "burda2016_vae",
+        "burda2016_iwae",
         "images",
     ),
 )

@@ -224,9 +224,7 @@ def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise RepeatedKeyError(
-                    f"the key {key[:40]!r} stands twice in one object, {shown(entry)}"
-                )
+                raise RepeatedKeyError(f"the key {key[:40]!r} stands twice in one object")
             seen.add(key)
     return entry
 
