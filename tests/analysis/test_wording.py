@@ -52,12 +52,12 @@ def test_every_code_has_a_text():
     [
         (
             Finding(FindingCode.KL_EXCEEDS_INFORMATION, {"kl": 7.2, "mutual_information": 0.02}),
-            "KL is much larger than the mutual information: little of it separates the texts.",
+            "KL is much larger than the mutual information: little of it separates the inputs.",
         ),
         (
             Finding(FindingCode.PRIOR_MISMATCH, {"marginal_kl": 3.0}),
-            "The aggregate posterior differs from the prior (marginal KL 3.00): samples from the "
-            "prior are far from every encoded text.",
+            "The aggregate posterior differs from the prior (marginal KL 3.00): many samples from "
+            "the prior lie where no input is encoded.",
         ),
         (
             Finding(FindingCode.TOO_FEW_TEXTS, {"distinct": 490}),

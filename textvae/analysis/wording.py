@@ -327,14 +327,14 @@ def trigram_text(values: Mapping[str, Any]) -> str:
 
 def kl_text(values: Mapping[str, Any]) -> str:
     """A KL that exceeds the mutual information, as a sentence."""
-    return "KL is much larger than the mutual information: little of it separates the texts."
+    return "KL is much larger than the mutual information: little of it separates the inputs."
 
 
 def mismatch_text(values: Mapping[str, Any]) -> str:
     """An aggregate posterior that is far from the prior, as a sentence."""
     return (
         f"The aggregate posterior differs from the prior (marginal KL "
-        f"{values['marginal_kl']:.2f}): samples from the prior are far from every encoded text."
+        f"{values['marginal_kl']:.2f}): many samples from the prior lie where no input is encoded."
     )
 
 
