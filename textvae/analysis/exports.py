@@ -74,7 +74,7 @@ class LatentBlock(NamedTuple):
 def text_blocks(vae: SentenceVAE, texts: Iterable[str], most: int = BLOCK) -> Iterator[LatentBlock]:
     """The latents of texts in their order, of at most so many at once.
 
-    Memory does not grow with the number of texts.
+    Memory hardly grows with the number of texts.
     """
     for block in blocks(texts, most):
         means, scales = vae.encode(block, return_scales=True)

@@ -69,7 +69,7 @@ def encode(
 ) -> None:
     """Write the posterior means and scales of texts or images.
 
-    The scales are standard deviations. Memory does not grow with the number of texts.
+    The scales are standard deviations. Memory hardly grows with the number of texts.
     """
     from textvae.analysis.exports import LATENTS, LatentBlock, check_out, text_blocks, write_latents
     from textvae.data.readers import stream_split
