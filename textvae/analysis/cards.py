@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textvae.analysis.fingerprints import source_name
 from textvae.analysis.reports import decimal, metric_rows
 from textvae.analysis.wording import heading
 from textvae.api.cards import card_text, fenced
@@ -66,7 +67,7 @@ def data_name(recipe: Recipe) -> str:
     """What the data of a recipe is called."""
     if recipe.data.source:
         return Path(recipe.data.source).name if is_local(recipe.data.source) else recipe.data.source
-    return "shipped corpus" if isinstance(recipe.data, DataConfig) else "8 x 8 digits"
+    return source_name(None, not isinstance(recipe.data, DataConfig))
 
 
 def is_local(source: str) -> bool:
