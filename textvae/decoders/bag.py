@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textvae.decoders.text import State, TokenDecoder, TokenDistribution
+from textvae.layers.attention import Memory
 from textvae.registry import Count, Rate
 from textvae.vocabulary import PAD
 
@@ -39,15 +40,15 @@ class BagDecoder(TokenDecoder, kind="bag"):
         self.width = hidden
         self.output = nn.Linear(hidden, vocab_size)
 
-    def forward(self, context: Tensor) -> "BagDistribution":
+    def forward(self, context: Tensor, memory: Memory | None = None) -> "BagDistribution":
         """p(x | z) for each context, (K, B, H)."""
         return BagDistribution(self, context)
 
-    def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
+    def hidden(self, inputs: Tensor, context: Tensor, memory: Memory | None = None) -> Tensor:
         """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""
         return self.read(context)[:, None].expand(-1, inputs.shape[1], -1)
 
-    def start(self, context: Tensor) -> State:
+    def start(self, context: Tensor, memory: Memory | None = None) -> State:
         """The state before the first token, for contexts, (N, H)."""
         return State((self.read(context),), 0)
 

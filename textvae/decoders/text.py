@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from textvae.decoders.base import Decoder
 from textvae.layers.adaptive import AdaptiveSoftmax
+from textvae.layers.attention import Attention, Memory
 from textvae.layers.crossentropy import linear_cross_entropy, padded
 from textvae.layers.mixture import SoftmaxMixture
 from textvae.layers.noise import drop_word_types, drop_words
@@ -95,16 +96,19 @@ class TokenDecoder(Decoder):
         inner = [cutoff for cutoff in cutoffs if cutoff < vocab_size]
         self.adaptive = AdaptiveSoftmax(projected, vocab_size, inner) if inner else None
 
-    def forward(self, context: Tensor) -> "TokenDistribution":
-        """p(x | z) for each context, (K, B, H)."""
-        return TokenDistribution(self, context)
+    def forward(self, context: Tensor, memory: Memory | None = None) -> "TokenDistribution":
+        """p(x | z) for each context, (K, B, H), and what it attends to, of B texts."""
+        return TokenDistribution(self, context, memory)
 
-    def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
-        """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""
+    def hidden(self, inputs: Tensor, context: Tensor, memory: Memory | None = None) -> Tensor:
+        """Output states, (K * B, T, F), of input ids, (K * B, T), and contexts, (K * B, H).
+
+        The memory is of B texts, that of each for its K rows: n, B + n, 2 B + n and so on.
+        """
         raise NotImplementedError
 
-    def start(self, context: Tensor) -> State:
-        """The state before the first token, for contexts, (N, H)."""
+    def start(self, context: Tensor, memory: Memory | None = None) -> State:
+        """The state before the first token, for contexts, (N, H), and a memory of N texts."""
         raise NotImplementedError
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
@@ -158,13 +162,15 @@ class TokenDistribution(Distribution):
     Args:
         decoder: gives the probability of each next token.
         context: (K, B, H).
+        memory: of B texts, for a decoder that attends.
     """
 
     arg_constraints: ClassVar[dict] = {}
 
-    def __init__(self, decoder: TokenDecoder, context: Tensor):
+    def __init__(self, decoder: TokenDecoder, context: Tensor, memory: Memory | None = None):
         self.decoder = decoder
         self.context = context
+        self.memory = memory
         super().__init__(context.shape[:2], validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -184,7 +190,7 @@ class TokenDistribution(Distribution):
         inputs, targets = value[:, :-1], value[:, 1:]
         T = targets.shape[1]
         hidden = self.decoder.hidden(
-            inputs.expand(K, B, T).reshape(K * B, T), self.context.reshape(K * B, H)
+            inputs.expand(K, B, T).reshape(K * B, T), self.context.reshape(K * B, H), self.memory
         )
         flat = targets.expand(K, B, T).reshape(-1)
         present = (flat != PAD).nonzero().squeeze(1)
@@ -212,19 +218,23 @@ class RecurrentDecoder(TokenDecoder):
         """Output states, (N, T, F), and the state after reading ids, (N, T)."""
         raise NotImplementedError
 
-    def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
-        """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""
-        states, _ = self.run(inputs, self.start(context))
+    def hidden(self, inputs: Tensor, context: Tensor, memory: Memory | None = None) -> Tensor:
+        """Output states, (K * B, T, F), see `TokenDecoder.hidden`."""
+        states, _ = self.run(inputs, self.start(context, memory))
         return states
 
-    def start(self, context: Tensor) -> State:
-        """The state before the first token, for contexts, (N, H)."""
+    def start(self, context: Tensor, memory: Memory | None = None) -> State:
+        """The state before the first token, for contexts, (N, H), and a memory of N texts."""
         shape = (len(context), *self.shape)
         if self.initial is None:
-            zero = context.new_zeros(shape)
-            return State((zero, zero, context), 0)
+            cell = context.new_zeros(shape)
+            return State((cell, cell, context, *self.read_memory(memory)), 0)
         cell = self.initial(context).view(shape)
-        return State((cell.tanh(), cell, context), 0)
+        return State((cell.tanh(), cell, context, *self.read_memory(memory)), 0)
+
+    def read_memory(self, memory: Memory | None) -> tuple[Tensor, ...]:
+        """What steps keep of a memory; nothing for a decoder that does not attend."""
+        return ()
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits of the next token, (N, V), after reading ids, (N,), int64."""
@@ -255,9 +265,13 @@ class LSTMDecoder(RecurrentDecoder, kind="lstm"):
         cutoffs: first ids of the clusters of rare words in an adaptive softmax; those beyond the
             vocabulary do nothing, and without them it is a plain softmax.
         every_step: whether the context is read at every step, and not as initial state alone.
+        memory: size M of the states that it attends to; None for no attention. Each output state s
+            becomes s + W a(s), where a is the attention of s.
+        heads: of the attention.
 
     Source: Bowman et al. 2016, section 3, arXiv:1511.06349; context at every step and h_0 as in
-    He et al. 2019, arXiv:1901.05534.
+    He et al. 2019, arXiv:1901.05534; attention after the call as in Luong et al. 2015,
+    arXiv:1508.04025, there with tanh.
     """
 
     def __init__(
@@ -277,6 +291,8 @@ class LSTMDecoder(RecurrentDecoder, kind="lstm"):
         weight_dropout: Rate = 0.0,
         cutoffs: list[Count] | None = None,
         every_step: bool = True,
+        memory: int | None = None,
+        heads: Count = 1,
     ):
         super().__init__()
         self.dropout = dropout
@@ -290,17 +306,27 @@ class LSTMDecoder(RecurrentDecoder, kind="lstm"):
         self.lstm = make_lstm(
             size, hidden, layers, dropout, locked, layer_norm, weight_dropout=weight_dropout
         )
+        self.attention = None if memory is None else Attention(hidden, memory, hidden, heads)
+
+    def read_memory(self, memory: Memory | None) -> tuple[Tensor, ...]:
+        """Keys, values and mask of a memory; nothing without attention."""
+        if self.attention is None:
+            return ()
+        assert memory is not None, "the decoder attends"
+        return self.attention.read(memory)
 
     def run(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Output states, (N, T, F), and the state after reading ids, (N, T)."""
-        h, c, context = state.memory
+        h, c, context, *attended = state.memory
         read = self.embed(inputs)
         if self.every_step:
             each_step = context[:, None, :].expand(-1, inputs.shape[1], -1)
             read = torch.cat([read, each_step.to(read.dtype)], dim=-1)
         h, c = (m.transpose(0, 1).contiguous().to(read.dtype) for m in (h, c))
         states, (h, c) = self.lstm(read, (h, c))
-        memory = (h.transpose(0, 1), c.transpose(0, 1), context)
+        if self.attention is not None:
+            states = states + self.attention(states, *attended)
+        memory = (h.transpose(0, 1), c.transpose(0, 1), context, *attended)
         states = drop_features(states, self.dropout, self.training, self.locked)
         return states, State(memory, state.position + inputs.shape[1])
 
@@ -317,6 +343,7 @@ class TransformerDecoder(TokenDecoder, kind="transformer"):
         dropout: rate on embeddings, attention and block outputs.
         word_dropout: share of input words replaced by `<unk>` in training; 1 is inputless.
         tied: project with the embedding matrix.
+        memory: size M of the states that every block attends to; None for none.
 
     Source: Li et al. 2020 (memory and embedding schemes), section 3.1, arXiv:2004.04092; the
     prefix is one position read by every block rather than one memory slot per block.
@@ -332,6 +359,7 @@ class TransformerDecoder(TokenDecoder, kind="transformer"):
         dropout: Rate = 0.1,
         word_dropout: Probability = 0.0,
         tied: bool = False,
+        memory: int | None = None,
     ):
         super().__init__()
         check_heads(hidden, heads)
@@ -342,40 +370,46 @@ class TransformerDecoder(TokenDecoder, kind="transformer"):
         self.make_vocabulary(vocab_size, hidden, hidden, tied)
         self.prefix = nn.Linear(features, hidden) if features else None
         self.added = nn.Linear(features, hidden) if features else None
-        self.blocks = nn.ModuleList(Block(hidden, heads, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(hidden, heads, dropout, memory) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
 
-    def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
-        """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""
+    def hidden(self, inputs: Tensor, context: Tensor, memory: Memory | None = None) -> Tensor:
+        """Output states, (K * B, T, F), see `TokenDecoder.hidden`."""
         x = self.enter(inputs, context, 0)
         if self.prefix is not None:
             x = torch.cat([self.prefix(context)[:, None, :].to(x.dtype), x], dim=1)
-        for block in self.blocks:
-            x, _ = block(x, causal=True)
+        for block, attended in zip(self.blocks, self.read_memory(memory), strict=True):
+            x, _ = block(x, causal=True, attended=attended)
         return self.norm(x)[:, x.shape[1] - inputs.shape[1] :]
 
-    def start(self, context: Tensor) -> State:
-        """The state before the first token, for contexts, (N, H)."""
-        if self.prefix is None:
-            width = self.embedding.embedding_dim // self.heads
-            empty = context.new_zeros(len(context), self.heads, 0, width)
-            return State((context, *[empty] * (2 * len(self.blocks))), 0)
-        x = self.prefix(context)[:, None, :]
-        caches = []
-        for block in self.blocks:
-            x, cache = block(x)
-            caches += cache
-        return State((context, *caches), 0)
+    def start(self, context: Tensor, memory: Memory | None = None) -> State:
+        """The state before the first token, for contexts, (N, H), and a memory of N texts."""
+        width = self.embedding.embedding_dim // self.heads
+        empty = context.new_zeros(len(context), self.heads, 0, width)
+        x = None if self.prefix is None else self.prefix(context)[:, None, :]
+        kept = [context]
+        for block, attended in zip(self.blocks, self.read_memory(memory), strict=True):
+            cache = (empty, empty)
+            if x is not None:
+                x, cache = block(x, attended=attended)
+            kept += [*cache, *attended]
+        return State(tuple(kept), 0)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits of the next token, (N, V), after reading ids, (N,), int64."""
-        context, *caches = state.memory
+        context, *kept = state.memory
         x = self.enter(tokens[:, None], context, state.position)
         memory = [context]
-        for block, key, value in zip(self.blocks, caches[::2], caches[1::2], strict=True):
-            x, cache = block(x, past=(key, value))
-            memory += cache
+        size = len(kept) // len(self.blocks)
+        for number, block in enumerate(self.blocks):
+            key, value, *attended = kept[number * size : (number + 1) * size]
+            x, cache = block(x, past=(key, value), attended=attended)
+            memory += [*cache, *attended]
         return self.logits(self.norm(x)[:, 0]), State(tuple(memory), state.position + 1)
+
+    def read_memory(self, memory: Memory | None) -> list[tuple[Tensor, ...]]:
+        """Keys, values and mask of a memory for each block; nothing where blocks do not attend."""
+        return [cast(Block, block).read_memory(memory) for block in self.blocks]
 
     def enter(self, inputs: Tensor, context: Tensor, position: int) -> Tensor:
         """Input of the first block, (N, T, F), for ids, (N, T), that begin at `position`."""

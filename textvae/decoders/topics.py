@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textvae.decoders.text import State, TokenDecoder, TokenDistribution
+from textvae.layers.attention import Memory
 from textvae.vocabulary import BOS, EOS, PAD, UNK
 
 NEVER = -1e4
@@ -64,7 +65,7 @@ class TopicDecoder(TokenDecoder, kind="topics"):
         self.background.copy_(torch.log((counts + 1) / (counts + 1).sum()))
         self.end.copy_(texts / (texts + counts.sum()))
 
-    def forward(self, context: Tensor) -> "TopicDistribution":
+    def forward(self, context: Tensor, memory: Memory | None = None) -> "TopicDistribution":
         """p(x | theta) for each context, (K, B, H)."""
         return TopicDistribution(self, context)
 
@@ -89,7 +90,7 @@ class TopicDecoder(TokenDecoder, kind="topics"):
         ending = torch.full_like(found[..., :1], 0.0) + self.end.log()
         return torch.cat([found[..., :EOS], ending, found[..., EOS + 1 :]], -1)
 
-    def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
+    def hidden(self, inputs: Tensor, context: Tensor, memory: Memory | None = None) -> Tensor:
         """Log-probabilities, (N, T, V), for input ids, (N, T), and contexts, (N, H)."""
         return self.token_logits(context)[:, None].expand(-1, inputs.shape[1], -1)
 
@@ -97,7 +98,7 @@ class TopicDecoder(TokenDecoder, kind="topics"):
         """The log-probabilities that `hidden` gives."""
         return hidden
 
-    def start(self, context: Tensor) -> State:
+    def start(self, context: Tensor, memory: Memory | None = None) -> State:
         """The state before the first token, for contexts, (N, H)."""
         return State((self.token_logits(context),), 0)
 

@@ -1,7 +1,7 @@
 """Base class of encoders, and the features that they return."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -18,12 +18,14 @@ class Features:
         mask: True where a position holds a token, (B, L), bool.
         layers: what stands below the pooled vector, lowest first, (B, H) each; the pooled vector
             is the last. Empty where an encoder has no such layers.
+        ids: token ids of the positions, (B, L), int64; None where the field is no text.
     """
 
     pooled: Tensor
     states: Tensor
     mask: Tensor
     layers: tuple[Tensor, ...] = ()
+    ids: Tensor | None = None
 
 
 def pooled_only(pooled: Tensor) -> Features:
@@ -39,7 +41,9 @@ class Encoder(Component, nn.Module):
     """
 
     features: int
-    """Size H of the pooled vector."""
+    """Size H of the pooled vector, and of the states where there are some."""
+    has_states: ClassVar[bool] = False
+    """Whether the features have a state for each position, which a decoder can attend to."""
 
     def forward(self, *read: Any) -> Features:
         """The features of a batch of one field, then the features of the encoders it is given."""

@@ -1,5 +1,6 @@
 """Token ids -> features."""
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -23,12 +24,15 @@ class TextEncoder(Encoder):
     ordered: ClassVar[bool] = True
     """Whether the features depend on the order of the words."""
 
+    has_states: ClassVar[bool] = True
+
     noise: Noise
     embedding: nn.Embedding
 
     def forward(self, observed: Tensor) -> Features:
         """The features of token ids, (B, T), int64, padded on the right."""
-        return self.read(self.noise(observed) if self.training else observed)
+        features = self.read(self.noise(observed) if self.training else observed)
+        return replace(features, ids=observed)
 
     def read(self, ids: Tensor) -> Features:
         """The features of token ids as they are."""

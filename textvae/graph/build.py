@@ -48,7 +48,10 @@ def add_latent(model: "VAE", node: Node) -> None:
 def add_decoder(model: "VAE", node: Node) -> None:
     """Build a decoder of a model."""
     features = size_of(model, node["given"])
-    decoder = build_node("decoders", node, features=features, **model.config.facts(node))
+    facts = model.config.facts(node)
+    if node.get("attend") is not None:
+        facts["memory"] = model.sizes[node["attend"]]
+    decoder = build_node("decoders", node, features=features, **facts)
     model.decoders[node["name"]] = decoder
 
 

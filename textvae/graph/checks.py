@@ -9,6 +9,7 @@ from torch import nn
 
 from textvae.config import read_section
 from textvae.console import quoted
+from textvae.decoders import Decoder
 from textvae.encoders import Encoder
 from textvae.families import Family
 from textvae.graph.config import (
@@ -50,6 +51,7 @@ def check_graph(config: VAEConfig) -> list[str]:
         if group == "encoders":
             sources += names
     problems += refinement_problems(config) + enumeration_problems(config)
+    problems += memory_problems(config)
     nodes = [node for node in config.decoders or [] if isinstance(node, dict)]
     if all(node.get("auxiliary") is not None for node in nodes):
         problems.append("decoders: at least one is needed that is not auxiliary")
@@ -104,12 +106,13 @@ def enumeration_problems(config: VAEConfig) -> list[str]:
 def check_fields(config: VAEConfig) -> list[str]:
     """The nodes whose field is of another modality than their kind reads or writes."""
     others = ", ".join(sorted(config.observed or {})) or "texts only"
+    several = {} in (config.observed or {}).values()
     problems = []
     for group in ("encoders", "decoders"):
         for node in config.nodes(group):
             known = config.facts(node)
             wanted, _ = arguments(BASES[group].kinds[node["kind"]])
-            for name in SUPPLIED[group] - {"features", "given_features"}:
+            for name in SUPPLIED[group] & {"vocab_size", *MODALITIES}:
                 if node["field"] is None and name in wanted and has_default(wanted[name]):
                     continue
                 if name in wanted and name not in known:
@@ -118,6 +121,14 @@ def check_fields(config: VAEConfig) -> list[str]:
                         f"{group}.{node['name']}: {node['kind']} needs {what}s, and the data has "
                         f"no {what} field {node['field']!r} (it has: {others})"
                     )
+            problems += [
+                f"{group}.{node['name']}: the data has no field {field!r} (it has: {others})"
+                for field in [node["field"]]
+                if several
+                and field is not None
+                and field not in (config.observed or {})
+                and "vocab_size" in wanted
+            ]
     for node in config.nodes("latents"):
         if "field" in node and "classes" not in config.facts(node):
             problems.append(
@@ -146,6 +157,8 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
         problems += relative_problems(node, path)
     if group == "encoders":
         problems += reading_problems(node, path)
+    if group == "decoders":
+        problems += attending_problems(node, path)
     if "prior" in node:
         problems += prior_problems(node, path)
         given = [*given, *names_given(node["prior"])]
@@ -222,6 +235,36 @@ def reading_problems(node: Node, path: str) -> list[str]:
     if not node.get("given") and reads is not None and not has_default(reads):
         return [f"{path}.given: a {node['kind']} encoder reads other encoders: name them"]
     return []
+
+
+def attending_problems(node: Node, path: str) -> list[str]:
+    """The mistakes in what a decoder attends to, one line each; see `memory_problems`."""
+    if node.get("attend") is None:
+        return []
+    kind = Decoder.named(node.get("kind"))
+    if kind is not None and "memory" not in arguments(kind)[0]:
+        able = [name for name, each in Decoder.kinds.items() if "memory" in arguments(each)[0]]
+        return [
+            f"{path}.attend: a {node['kind']} decoder does not attend (those that do: "
+            f"{', '.join(sorted(able))})"
+        ]
+    return []
+
+
+def memory_problems(config: VAEConfig) -> list[str]:
+    """The decoders that attend to what has no states, one line each."""
+    kinds = {
+        node.get("name"): Encoder.named(node.get("kind"))
+        for node in config.encoders or []
+        if isinstance(node, dict) and isinstance(node.get("name"), str)
+    }
+    able = [str(name) for name, kind in kinds.items() if kind is not None and kind.has_states]  # type: ignore[attr-defined]
+    return [
+        f"decoders.{node.get('name')}.attend: must name an encoder of token ids (got "
+        f"{quoted(node['attend'])}; known: {', '.join(able) or 'none'})"
+        for node in config.decoders or []
+        if isinstance(node, dict) and node.get("attend") is not None and node["attend"] not in able
+    ]
 
 
 def has_default(parameter: Parameter) -> bool:

@@ -21,7 +21,7 @@ Node = dict[str, Any]
 GRAPH_KEYS = {
     "encoders": {"field", "given"},
     "latents": {"given", "prior", "field", "label_weight", "hidden", "relative"},
-    "decoders": {"field", "given", "auxiliary"},
+    "decoders": {"field", "given", "auxiliary", "attend"},
 }
 PRIOR_KEYS = {"given", "hidden"}
 """Keys of a latent's `prior` that are the graph's; the others are of its kind."""
@@ -30,7 +30,7 @@ BASES: dict[str, type[Component]] = {"encoders": Encoder, "latents": Family, "de
 SUPPLIED = {
     "encoders": {"vocab_size", "shape", "classes", "given_features"},
     "latents": {"features", "classes"},
-    "decoders": {"vocab_size", "shape", "classes", "features"},
+    "decoders": {"vocab_size", "shape", "classes", "features", "memory"},
     "priors": {"features", "family"},
 }
 """Arguments of components that the graph supplies."""
@@ -45,7 +45,8 @@ class VAEConfig:
 
     Args:
         vocab_size: number of token ids V of the text fields.
-        observed: facts of each field that is no text: the `shape` of its values, [C, H, W] of an
+        observed: facts of each field that is no text, and, where a model has several fields, an
+            empty mapping for each text: the `shape` of its values, [C, H, W] of an
             image (with how its `pixels` are read) or [D] of a vector; the number of `classes` of a
             label.
         encoders: `{name, kind, field, given, ...}`; `field` is the name when not given. `given`
@@ -61,7 +62,8 @@ class VAEConfig:
             the latent in training where it is not missing; `label_weight: w` adds
             -w log q(label | x) to the training loss alone.
         decoders: `{name, kind, field, given, ...}`; `auxiliary: weight` makes it a term of the
-            training loss alone, -weight E_q log p(x | z).
+            training loss alone, -weight E_q log p(x | z). `attend` names an encoder to whose
+            states it attends.
         init_range: every weight starts uniform in [-init_range, init_range]; when None, each kind
             of layer has its usual start.
         refinement: arguments of a `Refinement`: steps that improve each text's posterior, in
@@ -118,6 +120,29 @@ class VAEConfig:
         known = (self.observed or {}).get(node.get("field"), {})
         chosen = {name: known[name] for name in MODALITIES if name in known}
         return chosen or {"vocab_size": self.vocab_size}
+
+    def conditions(self) -> list[str]:
+        """The fields that must be given to sample from the prior, in the order of their encoders.
+
+        They are those of the encoders that a main decoder or a prior is given, or attends to.
+        """
+        decoders = [node for node in self.nodes("decoders") if node.get("auxiliary") is None]
+        latents = {node["name"]: node for node in self.nodes("latents")}
+        encoders = {node["name"]: node for node in self.nodes("encoders")}
+        wanted = [name for node in decoders for name in (*node["given"], node.get("attend"))]
+        read, seen = set[str](), set[str]()
+        while wanted:
+            name = wanted.pop()
+            if name is None or name in seen:
+                continue
+            seen.add(name)
+            if name in latents:
+                wanted += (latents[name].get("prior") or {}).get("given") or []
+            elif name in encoders:
+                wanted += encoders[name]["given"]
+                read.add(name)
+        fields = [node["field"] for name, node in encoders.items() if name in read]
+        return list(dict.fromkeys(field for field in fields if field is not None))
 
     def nodes(self, group: str) -> list[Node]:
         """The nodes of `encoders`, `latents` or `decoders`, with their graph keys filled in."""

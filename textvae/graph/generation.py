@@ -9,6 +9,7 @@ from torch import Tensor
 from textvae.data.known_words import KnownWords
 from textvae.decoders.text import State, TokenDecoder
 from textvae.graph.decoding import Decoding
+from textvae.layers.attention import Memory
 from textvae.randomness import draws
 from textvae.vocabulary import BOS, EOS, PAD, UNK
 
@@ -19,6 +20,7 @@ def generate(
     context: Tensor,
     decoding: Decoding | None = None,
     known: KnownWords | None = None,
+    memory: Memory | None = None,
 ) -> Tensor:
     """Token ids for each context, (N, T), int64: words, end of sentence, padding; no begin.
 
@@ -27,16 +29,17 @@ def generate(
         context: (N, H).
         decoding: how to choose; greedy when not given.
         known: words that the texts are held to; None for any.
+        memory: of N texts, for a decoder that attends.
     """
     decoding = decoding or Decoding()
     if decoding.num_beams > 1:
-        ids = beam_search(decoder, context, decoding, known)
+        ids = beam_search(decoder, context, decoding, known, memory)
         # The best candidate may have finished some steps ago, behind another one.
         return ids[:, : int((ids != PAD).any(0).sum())]
     rows = torch.arange(len(context), device=context.device)
     tokens = torch.full_like(rows, BOS)
     output = torch.full((len(rows), decoding.max_new_tokens), PAD, device=context.device)
-    state, nodes = decoder.start(context), [0] * len(rows)
+    state, nodes = decoder.start(context, memory), [0] * len(rows)
     for position in range(decoding.max_new_tokens):
         logits, state = decoder.step(tokens, state)
         tokens = choose(permitted(logits, decoding, known, nodes), decoding)
@@ -145,7 +148,11 @@ class Beams:
 
 
 def beam_search(
-    decoder: TokenDecoder, context: Tensor, decoding: Decoding, known: KnownWords | None = None
+    decoder: TokenDecoder,
+    context: Tensor,
+    decoding: Decoding,
+    known: KnownWords | None = None,
+    memory: Memory | None = None,
 ) -> Tensor:
     """The most probable of the candidates that a beam of W keeps, (N, T), int64.
 
@@ -160,7 +167,10 @@ def beam_search(
         torch.full((N, W, 1), BOS, device=context.device),
         scores,
         torch.zeros(N, W, dtype=torch.bool, device=context.device),
-        decoder.start(context.repeat_interleave(W, 0)),
+        decoder.start(
+            context.repeat_interleave(W, 0),
+            None if memory is None else memory.repeat_interleave(W),
+        ),
         [0] * (N * W),
     )
     rows = torch.arange(N, device=context.device)

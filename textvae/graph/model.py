@@ -19,6 +19,7 @@ from textvae.graph.initialization import initialize
 from textvae.graph.loss import family_terms, label_log_probs, training_loss
 from textvae.graph.posteriors import refined
 from textvae.graph.refinement import Refinement
+from textvae.layers.attention import Memory
 from textvae.objectives.outputs import Latent, Loss, VAEOutput
 from textvae.priors import Prior
 from textvae.randomness import draws
@@ -321,7 +322,23 @@ class VAE(nn.Module):
     ) -> dict[str, Distribution]:
         """p(x | z) of decoders, batch shape (K, B), by name; arguments as `contexts`."""
         contexts = self.contexts(values, features, batch, wanted)
-        return {name: self.decoders[name](context) for name, context in contexts.items()}
+        memories = self.memories(features, contexts)
+        return {
+            name: self.decoders[name](context, *memories[name])
+            for name, context in contexts.items()
+        }
+
+    def memories(
+        self, features: Mapping[str, Features], wanted: Iterable[str]
+    ) -> dict[str, tuple[Memory, ...]]:
+        """What each of these decoders attends to, by its name: one memory, or nothing."""
+        attended = {node["name"]: node.get("attend") for node in self.config.nodes("decoders")}
+        return {
+            name: ()
+            if (encoder := attended[name]) is None
+            else (Memory(features[encoder].states, features[encoder].mask, features[encoder].ids),)
+            for name in wanted
+        }
 
     @property
     def auxiliary(self) -> dict[str, float]:
