@@ -109,10 +109,34 @@ class TokenizerConfig(Section):
         return number(self.vocab_size, "tokenizer.vocab_size")
 
 
+RESERVED_FIELDS = ("step", "samples")
+"""Names that are arguments of a model beside its fields."""
+
+
 ValidFraction = Annotated[float, Field(gt=0, lt=1)] | None
 TestFraction = Annotated[float, Field(ge=0, lt=1)] | None
 FORMER_SPLIT: dict[str, Any] = {"test_fraction": 0.0, "split_by": "row"}
 """The data section of a run of version 0.1, which has neither key, under today's keys."""
+
+
+class FieldConfig(Section):
+    """One field of the rows of a table, which encoders and decoders name.
+
+    Args:
+        column: of the table; None for the name of the field.
+        kind: "text", or "label": a class, which is missing where the cell is blank.
+        otherwise: column that is read where the cell of a text is blank.
+    """
+
+    column: str | None = None
+    kind: Literal["text", "label"] = "text"
+    otherwise: str | None = None
+
+    @model_validator(mode="after")
+    def _labels_may_be_missing(self) -> Self:
+        if self.otherwise is not None and self.kind != "text":
+            raise ValueError("otherwise is for kind 'text'")
+        return self
 
 
 class DataConfig(Section):
@@ -133,6 +157,9 @@ class DataConfig(Section):
         split_by: "content": equal texts go to one split, and keep to it in a file that has grown;
             "row": each is drawn on its own, as in version 0.1.
         max_tokens: longer texts are left out of training; a note has their number.
+        fields: fields by name, in place of `text_column` and `label_column`, where rows have
+            several; None for one text, the field `text`, with or without a label. Rows whose
+            first field is equal go to one split.
     """
 
     source: str | None = None
@@ -144,6 +171,35 @@ class DataConfig(Section):
     test_fraction: TestFraction = None
     split_by: Literal["content", "row"] = "content"
     max_tokens: Annotated[int, Field(ge=3)] = 256
+    fields: dict[str, FieldConfig] | None = None
+
+    @model_validator(mode="after")
+    def _fields_take_the_place_of_columns(self) -> Self:
+        if self.fields is None:
+            return self
+        if self.label_column is not None or self.text_column != "text":
+            raise ValueError("text_column and label_column: not with fields, which name columns")
+        return self
+
+    @field_validator("fields")
+    @classmethod
+    def _fields_have_names(cls, fields: Any) -> Any:
+        if fields is None:
+            return None
+        for name in fields:
+            if not name.isidentifier() or name in RESERVED_FIELDS:
+                allowed = f"a word, not {' or '.join(RESERVED_FIELDS)}"
+                raise ValueError(f"the name of a field must be {allowed} (got {quoted(name)})")
+        if all(field.kind != "text" for field in fields.values()):
+            raise ValueError("at least one field of kind 'text' is needed")
+        return fields
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The column of each field, by its name; of a recipe without fields, those of its text."""
+        if self.fields is None:
+            return {"text": self.text_column}
+        return {name: field.column or name for name, field in self.fields.items()}
 
     @model_validator(mode="after")
     def _labels_stand_in_a_column(self) -> Self:

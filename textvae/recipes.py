@@ -13,6 +13,7 @@ import yaml
 from textvae.config import (
     Claim,
     DataConfig,
+    FieldConfig,
     ImageDataConfig,
     PretrainingConfig,
     Section,
@@ -45,6 +46,7 @@ PURPOSES = {
     "latent": "what the latent encodes",
     "labels": "few labels",
     "topics": "topic models",
+    "conditional": "texts given other texts",
     "ptb": "sentence VAEs on the Penn Treebank",
     "language": "language models, the baselines",
     "images": "images",
@@ -102,11 +104,25 @@ class Recipe:
 
     @property
     def uses_labels(self) -> bool:
-        """Whether a node of the model reads, predicts or is fixed by the field `label`."""
+        """Whether a node of the model reads, predicts or is fixed by a label."""
+        labels = ["label"]
+        if isinstance(self.data, DataConfig) and self.data.fields is not None:
+            labels = [name for name, each in self.data.fields.items() if each.kind == "label"]
+        return not self.fields.isdisjoint(labels)
+
+    @property
+    def fields(self) -> set[str]:
+        """Names of the fields that nodes of the model read, write or are fixed by."""
         nodes = {part: self.model.get(part) or [] for part in MODEL_KEYS[:3]}
-        fixed = [node.get("field") for node in nodes.pop("latents")]
-        read = [node.get("field", node.get("name")) for part in nodes.values() for node in part]
-        return "label" in [*fixed, *read]
+        named = [node.get("field") for node in nodes.pop("latents")]
+        for part, each in nodes.items():
+            # An encoder that is given others reads a field only where it names one.
+            others = part == "encoders"
+            named += [
+                node.get("field", None if others and node.get("given") else node.get("name"))
+                for node in each
+            ]
+        return {name for name in named if isinstance(name, str)}
 
     def document(self) -> dict[str, Any]:
         """The recipe as it would stand in a file, every default filled in."""
@@ -313,6 +329,8 @@ def check_model(recipe: Recipe) -> None:
     problems += Objective.check(recipe.objective, ("sizes",), "objective")
     if isinstance(recipe.data, ImageDataConfig):
         problems += pixel_problems(recipe.model, recipe.data.pixels)
+    elif not problems and recipe.data.fields is not None:
+        problems += field_problems(VAEConfig(**recipe.model), recipe.data.fields)
     elif not problems:
         problems += reading_problems(VAEConfig(**recipe.model))
     if recipe.pretrain is not None and recipe.pretrain.run is None:
@@ -342,6 +360,27 @@ def reading_problems(config: "VAEConfig") -> list[str]:
         for path, node in readers.items()
         for name in node.get("given") or []
         if name in encoders
+    ]
+
+
+def field_problems(config: "VAEConfig", fields: Mapping[str, FieldConfig]) -> list[str]:
+    """What of a graph does not fit rows of several fields, one line each."""
+    decoded = {
+        node["field"]: node["name"]
+        for node in config.nodes("decoders")
+        if node.get("auxiliary") is None
+    }
+    problems = [
+        f"{group}.{node['name']}.field: unknown {quoted(node['field'])} "
+        f"{suggest(str(node['field']), fields)}"
+        for group in ("encoders", "decoders", "latents")
+        for node in config.nodes(group)
+        if node.get("field") is not None and node["field"] not in fields
+    ]
+    return problems + [
+        f"decoders.{decoded[field]}: writes the field {field!r}, which must be given to sample it"
+        for field in config.conditions()
+        if field in decoded
     ]
 
 

@@ -15,9 +15,16 @@ from textvae.console import say_note, visible
 from textvae.data.fields import Fields
 from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus
+from textvae.data.tables import Columns, TableCorpus
 from textvae.training.folders import saved_recipe
-from textvae.training.references import reference_metrics
-from textvae.training.run_data import entropy_of, image_subset, subset, text_data_config
+from textvae.training.references import reference_metrics, run_references
+from textvae.training.run_data import (
+    column_subset,
+    entropy_of,
+    image_subset,
+    subset,
+    text_data_config,
+)
 from textvae.training.workflow import TrainedRun
 
 SUMMARY_SAMPLES, SUMMARY_SENTENCES = 50, 500
@@ -86,6 +93,9 @@ def summarize_run(run: TrainedRun) -> Finished:
         rows = image_subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
         return summarize_images(ImageVAE(run.model), rows, run.folder, run.seconds)
     assert run.tokenizer is not None, "texts have one"
+    if isinstance(corpus, TableCorpus):
+        vae = SentenceVAE(run.model, run.tokenizer)
+        return summarize_rows(vae, corpus, run.folder, run.seconds)
     split = "test" if corpus.test else "valid"
     texts = subset(getattr(corpus, split), SUMMARY_SENTENCES)
     labels = None if corpus.labels is None else corpus.labels[split]
@@ -123,6 +133,46 @@ def summarize_texts(
         seconds=seconds,
         **conclusion(metrics, folder),
     )
+
+
+def summarize_rows(vae: SentenceVAE, corpus: TableCorpus, folder: Path, seconds: float) -> Finished:
+    """Held-out metrics, three reconstructions and three samples of rows of several fields."""
+    held_out = corpus.test if len(corpus.test) else corpus.valid
+    columns = {name: held_out.columns[name] for name in vae.fields}
+    columns = column_subset(columns, SUMMARY_SENTENCES)
+    metrics = asdict(vae.evaluate(columns, SUMMARY_SAMPLES))
+    metrics |= run_references(str(folder), vae, metrics, columns, say_note)
+    few = {name: cells[:3] for name, cells in columns.items()}
+    pairs: list[tuple[str, str]] = []
+    if vae.dim and vae.ordered and len(vae.model.text_decoders) == 1:
+        target = vae.model.field_of(vae.target)
+        shown_rows = [row_text(vae, few, row) for row in range(len(few[target]))]
+        pairs = list(zip(shown_rows, vae.reconstruct(few), strict=True))
+    return Finished(
+        folder=folder,
+        metrics=metrics,
+        reconstructions=pairs,
+        samples=sample_lines(vae, few),
+        interpolation=[],
+        seconds=seconds,
+        **conclusion(metrics, folder),
+    )
+
+
+def row_text(vae: SentenceVAE, columns: Columns, row: int) -> str:
+    """A row as text: what the model is given, and what it writes."""
+    written = [vae.model.field_of(name) for name in vae.model.main_decoders]
+    given = " | ".join(columns[name][row] for name in vae.conditions)
+    text = " | ".join(columns[name][row] for name in written)
+    return f"{given} => {text}" if given else text
+
+
+def sample_lines(vae: SentenceVAE, columns: Columns) -> list[str]:
+    """A sample of the prior under the conditions of each of a few rows, or three of no conditions."""
+    given = {name: columns[name] for name in vae.conditions}
+    rows = vae.sample_rows(1 if given else 3, seed=0, given=given or None)
+    cells = {name: [row[name] for row in rows] for name in rows[0]} | given
+    return [row_text(vae, cells, row) for row in range(len(rows))]
 
 
 def summarize_images(vae: ImageVAE, rows: Fields, folder: Path, seconds: float) -> Finished:

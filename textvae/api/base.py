@@ -48,7 +48,8 @@ class Metrics:
         kl: KL(q(z | x) || p(z)), nats per row.
         mutual_information: I(x; z) over all N rows under q, nats; see `Information`.
         mutual_information_ceiling: ln N, which no estimate from N rows exceeds.
-        marginal_kl: KL(q(z) || p(z)), nats: KL less mutual information, from the same samples.
+        marginal_kl: KL(q(z) || p(z)), nats: KL less mutual information, from the same samples; None
+            where each row has a prior of its own.
         latent_samples: samples of each posterior for these two.
         active_units: dimensions whose posterior mean varies over the rows (variance > 0.01).
         dimensions: of all latents.
@@ -70,7 +71,7 @@ class Metrics:
     kl: float
     mutual_information: float
     mutual_information_ceiling: float
-    marginal_kl: float
+    marginal_kl: float | None
     latent_samples: int
     active_units: int
     dimensions: int

@@ -1,97 +1,51 @@
 """Interface of text models: texts in, latents and texts out."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from textvae.api.base import Metrics, TrainedVAE, load_vae
+from textvae.api.base import TrainedVAE, load_vae
 from textvae.api.features import EncoderModule, Kind, feature_sizes
-from textvae.api.generation import evaluate_generation
+from textvae.api.rows import Given, class_names_of, given_rows, model_fields
+from textvae.api.text_evaluation import Evaluation, evaluate_texts
+from textvae.api.writing import batch_of, written_ids, written_rows
 from textvae.checkpoints import CheckpointError
-from textvae.data.batching import Sentences
+from textvae.data.batching import Examples, Sentences
+from textvae.data.fields import Fields, text_columns
 from textvae.data.known_words import KnownWords
-from textvae.data.labels import numbered
 from textvae.data.python_texts import checked_text, text_list
-from textvae.data.texts import Texts
 from textvae.data.tokenizers import TextTokenizer, decode_ids, load_tokenizer, tokenizer_kind
-from textvae.data.words import count_characters, count_unknown, separated_by_blanks
 from textvae.decoders.text import TokenDecoder
-from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
+from textvae.evaluation.labels import class_probabilities, labelled_latent
 from textvae.evaluation.latent import is_deterministic
-from textvae.evaluation.likelihood import likelihood, perplexity
+from textvae.evaluation.likelihood import likelihood
 from textvae.evaluation.positions import (
-    WORTHLESS,
     PositionLosses,
     Recovery,
-    first_token_share,
     position_losses,
     recovery,
-    shuffled_z_gap,
 )
-from textvae.evaluation.text import Generation
 from textvae.evaluation.verdict import NEAR_PRIOR
 from textvae.graph.decoding import Decoding
-from textvae.graph.generation import generate
 from textvae.graph.model import VAE
 from textvae.randomness import seeded
 from textvae.vocabulary import PAD
 
-ROWS = 256
-"""Most sentences generated at once."""
+__all__ = ["Evaluation", "SentenceVAE", "TextRows", "before_padding"]
 
 SHUFFLED = 64
 """Most sentences whose latents are shuffled among each other."""
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Evaluation(Metrics):
-    """Metrics over held-out texts, each with its denominator.
-
-    Args:
-        word_perplexity: exp(nll of all texts / words); None where blanks separate no words.
-        token_perplexity: exp(nll of all texts / tokens); depends on the tokenizer.
-        shuffled_z_gap: increase in loss, nats per text, when z comes from another text, one sample
-            of each; None for a single text and where texts have no order.
-        first_token_share: share of the gap at the first token; None also below 0.1 nats.
-        first_token_share_standard_error: over the texts, of a ratio of means.
-        accuracy: share of labelled texts whose label is predicted; None without labels.
-        macro_f1: mean of the classes' F1; None without labels.
-        labelled: number of texts with a label.
-        sentences: number of texts N.
-        words: whitespace-separated words, one end of sentence for each text included.
-        tokens: predicted tokens, ends of sentence included.
-        unknown_tokens: how many of them are `<unk>`: the nll does not count which word each is.
-        unknown_share: their share of the tokens, ends left out: of the words that a tokenizer of
-            whole words does not know, each of which word perplexity counts as known.
-        characters: of all texts, one end of sentence for each text included.
-        character_perplexity: exp(nll of all texts / characters), in place of word perplexity where
-            blanks separate no words, as in Chinese; else None.
-        generation: metrics of generated text; None unless requested.
-    """
-
-    word_perplexity: float | None
-    token_perplexity: float
-    sentences: int
-    words: int
-    tokens: int
-    unknown_tokens: int = 0
-    unknown_share: float = 0.0
-    characters: int = 0
-    character_perplexity: float | None = None
-    shuffled_z_gap: float | None = None
-    first_token_share: float | None = None
-    first_token_share_standard_error: float | None = None
-    accuracy: float | None = None
-    macro_f1: float | None = None
-    labelled: int = 0
-    generation: Generation | None = None
+TextRows = Sequence[str] | Mapping[str, Sequence[str]]
+"""Texts, or a list of texts for each field of a model that reads several."""
 
 
 class SentenceVAE(TrainedVAE):
@@ -102,7 +56,7 @@ class SentenceVAE(TrainedVAE):
     >>> vae.decode(z)  # doctest: +SKIP
 
     Args:
-        model: with one text decoder.
+        model: with a text decoder.
         tokenizer: of the training.
     """
 
@@ -138,16 +92,36 @@ class SentenceVAE(TrainedVAE):
 
     @property
     def decoder(self) -> TokenDecoder:
-        """The text decoder.
+        """The text decoder; see `target`."""
+        return cast(TokenDecoder, self.model.decoders[self.target])
+
+    @property
+    def target(self) -> str:
+        """The name of the text decoder.
 
         Raises:
             ValueError: no text decoder, or several.
         """
-        decoders = [self.model.decoders[name] for name in self.model.main_decoders]
-        text_decoders = [each for each in decoders if isinstance(each, TokenDecoder)]
-        if len(text_decoders) != 1:
-            raise ValueError(f"one text decoder is needed (the model has {len(text_decoders)})")
-        return text_decoders[0]
+        names = self.model.text_decoders
+        if len(names) != 1:
+            many = f": {', '.join(names)}; `sample_rows` samples all of them" if names else ""
+            raise ValueError(f"one text decoder is needed (the model has {len(names)}{many})")
+        return names[0]
+
+    @property
+    def conditions(self) -> list[str]:
+        """The fields that must be given to sample or decode; empty for most models."""
+        return self.model.config.conditions()
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that the model reads and writes: `text`, or several."""
+        return model_fields(self.model.config)
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether texts are given by field, in place of one list."""
+        return {} in (self.model.config.observed or {}).values()
 
     @cached_property
     def known_words(self) -> KnownWords | None:
@@ -158,45 +132,76 @@ class SentenceVAE(TrainedVAE):
     @property
     def ordered(self) -> bool:
         """Whether the tokens have an order: bags of words have none."""
-        return self.decoder.ordered and tokenizer_kind(self.tokenizer) != "bag"
+        decoders = [self.model.decoders[name] for name in self.model.text_decoders]
+        in_order = all(cast(TokenDecoder, each).ordered for each in decoders)
+        return in_order and tokenizer_kind(self.tokenizer) != "bag"
 
     def sentences(self, texts: Sequence[str]) -> Sentences:
         """The texts as token ids.
 
         Raises:
             TypeError: a single string or a table in place of a list, or a text that is no string.
-            ValueError: no text, or one that is not valid Unicode or too long, see `text_list`.
+            ValueError: no text, or one that is not valid Unicode or too long, see `text_list`; or
+                the model reads several fields.
         """
+        if self.reads_rows:
+            names = ", ".join(self.fields)
+            raise ValueError(f"the model reads several fields: give a mapping with {names}")
         return Sentences.encoded(self.tokenizer, text_list(texts))
 
+    def rows(self, texts: TextRows) -> Examples:
+        """Texts as the model reads them: a list of them, or a list for each field.
+
+        Labels may be left out.
+
+        Raises:
+            TypeError: see `sentences` and `given_rows`.
+            ValueError: likewise.
+        """
+        if not self.reads_rows or not isinstance(texts, Mapping):
+            return self.sentences(texts)  # type: ignore[arg-type]
+        config = self.model.config
+        needed = [field for field in self.fields if class_names_of(config, field) is None]
+        return given_rows(config, self.tokenizer, texts, needed, self.fields)
+
+    def listed(self, texts: TextRows) -> TextRows:
+        """Texts that can be read more than once: a list, or a mapping of lists."""
+        return texts if isinstance(texts, Mapping) else text_list(texts)
+
+    def written_texts(self, rows: Examples) -> list[Sentences]:
+        """The texts of rows that the model writes, one for each text decoder."""
+        fields = {self.model.field_of(name) for name in self.model.text_decoders}
+        return [column for column in text_columns(rows) if column.field in fields]
+
     def encode(
-        self, texts: Sequence[str], return_scales: bool = False
+        self, texts: TextRows, return_scales: bool = False
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Posterior means, (N, D), float32, all latents side by side; on request, also scales.
 
         Args:
-            texts: N sentences in the format of the training texts.
+            texts: N sentences in the format of the training texts; a mapping of lists, one for
+                each field, where the model reads several.
             return_scales: whether to also return the posterior standard deviations, (N, D).
 
         Raises:
             ValueError: the model is a language model: it has no latent.
         """
-        means, scales = self.moments(self.sentences(texts))
+        means, scales = self.moments(self.rows(texts))
         return (means, scales) if return_scales else means
 
-    def classify(self, texts: Sequence[str]) -> np.ndarray:
+    def classify(self, texts: TextRows) -> np.ndarray:
         """q(label | x) of texts, (N, C), float32; the classes are `labels`, in that order.
 
         Raises:
             ValueError: the model was trained without labels.
         """
-        order, batches = zip(*self.sentences(texts).in_length_order(), strict=True)
+        order, batches = zip(*self.rows(texts).in_length_order(), strict=True)
         probabilities = class_probabilities(self.model, batches).numpy()
         return probabilities[np.argsort(np.concatenate(order))]
 
-    def features(self, texts: Sequence[str], kind: Kind = "mean", seed: int = 0) -> np.ndarray:
+    def features(self, texts: TextRows, kind: Kind = "mean", seed: int = 0) -> np.ndarray:
         """Features of texts for another model, (N, H), see `features_of`."""
-        return self.features_of(self.sentences(texts), kind, seed)
+        return self.features_of(self.rows(texts), kind, seed)
 
     def feature_sizes(self, kind: Kind = "mean") -> list[int]:
         """Width of each vector that `features` concatenates; their sum is F."""
@@ -215,7 +220,11 @@ class SentenceVAE(TrainedVAE):
         return sentences.collate([sentences[i] for i in range(len(sentences))])[sentences.field]
 
     def decode(
-        self, z: np.ndarray | Tensor, decoding: Decoding | None = None, seed: int | None = None
+        self,
+        z: np.ndarray | Tensor,
+        decoding: Decoding | None = None,
+        seed: int | None = None,
+        given: Given | None = None,
     ) -> list[str]:
         """The decoded sentence of each latent, (N, D); greedy by default.
 
@@ -223,32 +232,60 @@ class SentenceVAE(TrainedVAE):
             z: latents side by side, as `encode` returns them.
             decoding: how to choose tokens.
             seed: of sampling; None to draw from the global random state.
+            given: the conditions of each row by field, for a conditional model.
 
         Raises:
-            ValueError: z is not (N, D).
+            ValueError: z is not (N, D), or see `given_conditions`.
         """
-        return [decode_ids(self.tokenizer, row) for row in self.generated(z, decoding, seed)]
+        ids = self.generated(z, decoding, seed, given)
+        return [decode_ids(self.tokenizer, row) for row in ids]
 
     def generated(
-        self, z: np.ndarray | Tensor, decoding: Decoding | None = None, seed: int | None = None
+        self,
+        z: np.ndarray | Tensor,
+        decoding: Decoding | None = None,
+        seed: int | None = None,
+        given: Given | None = None,
     ) -> list[list[int]]:
         """Token ids, end of sentence and padding included, of each latent; as `decode`."""
-        values = self.values_of(z)
-        decoding = decoding or Decoding()
-        if tokenizer_kind(self.tokenizer) != "word":
-            # Subwords spell every word: no training text contains the unknown token.
-            decoding = replace(decoding, allow_unknown=False)
-        known = self.known_words if decoding.known_words else None
-        (context,) = self.model.contexts(values, {}, len(z)).values()
-        ids: list[list[int]] = []
+        values, count = self.values_of(z), len(z)
+        rows = self.given_conditions(given, count)
         with seeded(seed):
-            for rows in context[0].split(ROWS):
-                ids += generate(self.decoder, rows, decoding, known).tolist()
-        return ids
+            return written_ids(self, self.target, values, count, rows, decoding or Decoding())
 
-    def reconstruct(self, texts: Sequence[str], decoding: Decoding | None = None) -> list[str]:
-        """The sentence at each text's posterior mean."""
-        return self.decode(np.asarray(self.encode(texts)), decoding)
+    def given_conditions(self, given: Given | None, count: int | None = None) -> Fields | None:
+        """The conditions of rows as the model reads them; None for a model without.
+
+        Args:
+            given: by field: a value for each row, or one for all of them.
+            count: number of rows; None for as many as there are values.
+
+        Raises:
+            TypeError: a value is no string, or no list of strings.
+            ValueError: a condition is missing, blank, unknown, or of another number of rows.
+        """
+        if not self.conditions:
+            if given:
+                raise ValueError(f"the model takes no condition (got {', '.join(given)})")
+            return None
+        rows = given_rows(self.model.config, self.tokenizer, given or {}, self.conditions)
+        if count is None or len(rows) == count:
+            return rows
+        if len(rows) > 1:
+            raise ValueError(f"conditions of {count} rows are needed (got those of {len(rows)})")
+        return rows.select(np.zeros(count, np.int64))
+
+    def reconstruct(self, texts: TextRows, decoding: Decoding | None = None) -> list[str]:
+        """The sentence at each text's posterior mean, under its own conditions."""
+        return self.decode(
+            np.asarray(self.encode(texts)), decoding, given=self.conditions_of(texts)
+        )
+
+    def conditions_of(self, texts: TextRows) -> Given | None:
+        """The conditions among the fields of texts; None for a model without."""
+        if not self.conditions or not isinstance(texts, Mapping):
+            return None
+        return {field: texts[field] for field in self.conditions if field in texts}
 
     def sample(
         self,
@@ -256,25 +293,55 @@ class SentenceVAE(TrainedVAE):
         decoding: Decoding | None = None,
         seed: int | None = None,
         label: str | None = None,
+        given: Given | None = None,
     ) -> list[str]:
         """Sentences from the prior: z ~ p(z), then tokens drawn from p(x | z).
 
         Args:
-            count: number of sentences.
+            count: number of sentences; under conditions, for each of their rows.
             decoding: how to choose tokens; by default, each is drawn from its whole distribution.
             seed: of z and tokens; None to draw from the global random state.
             label: class of all sentences, for a model trained with labels.
+            given: conditions by field: one, or N of each. Then N * count sentences come back, those
+                of one row together.
 
         Raises:
-            ValueError: count below 1, or an unknown label.
+            ValueError: count below 1, an unknown label, or see `given_conditions`.
         """
+        target = self.model.field_of(self.target)
+        return [row[target] for row in self.sample_rows(count, decoding, seed, label, given)]
+
+    def sample_rows(
+        self,
+        count: int = 1,
+        decoding: Decoding | None = None,
+        seed: int | None = None,
+        label: str | None = None,
+        given: Given | None = None,
+    ) -> list[dict[str, str]]:
+        """Rows of all fields that the model writes, from the prior; arguments as `sample`."""
         if count < 1:
             raise ValueError(f"at least one sentence must be asked for (got {count})")
-        label_latent = None if label is None else self.label_latent(label, count)
+        rows = self.given_conditions(given)
+        if rows is not None:
+            rows = rows.select(np.repeat(np.arange(len(rows)), count))
+        total = count if rows is None else len(rows)
+        known = None if label is None else self.label_latent(label, total)
         with seeded(seed), torch.no_grad():
-            drawn = [value[0] for value in self.model.sample_prior(count, label_latent).values()]
-            z = torch.cat(drawn, -1) if drawn else torch.zeros(count, 0)
-            return self.decode(z.cpu(), decoding or Decoding(do_sample=True))
+            fields = batch_of(self, rows, slice(0, total))
+            values = self.model.sample_prior(total, known, **fields)
+            return written_rows(self, values, total, rows, decoding or Decoding(do_sample=True))
+
+    def class_names(self, field: str) -> list[str]:
+        """The names of the classes of a field that is a label.
+
+        Raises:
+            ValueError: it is none.
+        """
+        names = class_names_of(self.model.config, field)
+        if names is None:
+            raise ValueError(f"the field {field!r} is no label")
+        return names
 
     def label_latent(self, label: str, count: int) -> dict[str, Tensor]:
         """The values, (1, count, C), of the latent that is observed as the label, by its name.
@@ -295,6 +362,7 @@ class SentenceVAE(TrainedVAE):
         steps: int = 8,
         spherical: bool = False,
         decoding: Decoding | None = None,
+        given: Given | None = None,
     ) -> list[str]:
         """Sentences between two posterior means; the ends are their reconstructions.
 
@@ -304,16 +372,19 @@ class SentenceVAE(TrainedVAE):
             steps: number of sentences, both ends included.
             spherical: along the great circle; latents on a sphere always are.
             decoding: how to choose tokens; greedy by default.
+            given: the condition of all sentences by field, for a conditional model.
 
         Raises:
-            ValueError: fewer than two steps, or a text that is not valid.
+            ValueError: fewer than two steps, a text that is not valid, or see `given_conditions`.
             TypeError: a text is no string.
 
         Source: Bowman et al. 2016, section 5.2 (homotopies), arXiv:1511.06349.
         """
         pair = [checked_text(first, "first"), checked_text(second, "second")]
-        ends = np.asarray(self.encode(pair))
-        return self.decode(self.between(ends, steps, spherical), decoding)
+        others = {} if given is None else dict(given)
+        texts = {self.model.field_of(self.target): pair, **others} if self.reads_rows else pair
+        ends = np.asarray(self.encode(texts))
+        return self.decode(self.between(ends, steps, spherical), decoding, given=given)
 
     def nearest(self, query: str, texts: Sequence[str], count: int = 5) -> list[tuple[str, float]]:
         """The texts whose posterior means are nearest to the query's, with their distance.
@@ -329,7 +400,7 @@ class SentenceVAE(TrainedVAE):
 
     def evaluate(
         self,
-        texts: Sequence[str],
+        texts: TextRows,
         samples: int = 500,
         seed: int = 0,
         generation: bool = False,
@@ -354,49 +425,10 @@ class SentenceVAE(TrainedVAE):
                 of labels than of texts, or fewer than four texts for `generation`.
             TypeError: `texts` or `training` is no list of strings.
         """
-        texts = text_list(texts)
-        sentences = self.sentences(texts)
-        if training is not None and not isinstance(training, Texts):
-            training = text_list(training, "training", most=None)
-        if labels is not None and not self.predicts_labels:
-            raise ValueError("the model was trained without labels")
-        # Few texts and many samples at once: the encoder then runs once for many samples.
-        max_tokens = 512 if samples > 8 else 4096
-        metrics, estimate = self.metrics(sentences, samples, seed, max_tokens)
-        if labels is not None:
-            labels = list(labels)
-            if len(labels) != len(texts):
-                raise ValueError(f"one label for each of {len(texts)} texts (got {len(labels)})")
-            numbers = torch.from_numpy(numbered(labels, self.labels))
-            scores = classification(torch.from_numpy(self.classify(texts)), numbers)
-            metrics |= asdict(scores)
-        if self.dim and len(texts) > 1 and self.ordered:
-            pair = shuffled or self.positions_with_shuffled_latents(texts, seed)
-            total = shuffled_z_gap(*pair).sum().item()
-            share, error = first_token_share(*pair) if total >= WORTHLESS else (None, None)
-            metrics |= {"shuffled_z_gap": total, "first_token_share": share}
-            metrics |= {"first_token_share_standard_error": error}
-        if generation:
-            metrics["generation"] = evaluate_generation(self, texts, training, seed=seed)
-        # A bag counts the words that it keeps.
-        in_words = tokenizer_kind(self.tokenizer) == "bag" or separated_by_blanks(texts)
-        characters = sum(map(count_characters, texts))
-        unknown = count_unknown(sentences)
-        return Evaluation(
-            **metrics,
-            word_perplexity=perplexity(estimate.nll, sentences.words) if in_words else None,
-            character_perplexity=None if in_words else perplexity(estimate.nll, characters),
-            characters=characters,
-            unknown_tokens=unknown,
-            unknown_share=unknown / max(1, sentences.targets - len(sentences)),
-            token_perplexity=perplexity(estimate.nll, sentences.targets),
-            sentences=len(sentences),
-            words=sentences.words,
-            tokens=sentences.targets,
-        )
+        return evaluate_texts(self, texts, samples, seed, generation, training, labels, shuffled)
 
     def positions(
-        self, texts: Sequence[str], samples: int = 1, use_mean: bool = False, seed: int = 0
+        self, texts: TextRows, samples: int = 1, use_mean: bool = False, seed: int = 0
     ) -> PositionLosses:
         """Reconstruction loss at each token position of held-out texts; KL excluded.
 
@@ -406,24 +438,25 @@ class SentenceVAE(TrainedVAE):
             use_mean: posterior means instead of samples.
             seed: of the samples.
         """
-        batches = [batch for _, batch in self.sentences(texts).in_length_order()]
+        batches = [batch for _, batch in self.rows(texts).in_length_order()]
         return position_losses(self.model, batches, samples, use_mean, seed)
 
-    def recovery(self, texts: Sequence[str]) -> Recovery:
+    def recovery(self, texts: TextRows) -> Recovery:
         """Share of each text's tokens in the greedy reconstruction of its posterior mean.
 
         Raises:
             ValueError: the model has no latent, or no text.
         """
-        texts = text_list(texts)
-        sentences = self.sentences(texts)
+        texts = self.listed(texts)
+        (sentences,) = self.written_texts(self.rows(texts))
         targets = [sentences[index][1:].tolist() for index in range(len(sentences))]
         longest = Decoding(max_new_tokens=max(map(len, targets), default=1) + 1, known_words=False)
-        decoded = self.generated(np.asarray(self.encode(texts)), longest)
+        means = np.asarray(self.encode(texts))
+        decoded = self.generated(means, longest, given=self.conditions_of(texts))
         return recovery(targets, [before_padding(row) for row in decoded])
 
     def positions_with_shuffled_latents(
-        self, texts: Sequence[str], seed: int = 0
+        self, texts: TextRows, seed: int = 0
     ) -> tuple[PositionLosses, PositionLosses]:
         """Losses at each position under each text's own z, and under that of another text.
 
@@ -434,25 +467,24 @@ class SentenceVAE(TrainedVAE):
         Raises:
             ValueError: fewer than two texts.
         """
-        texts = text_list(texts)
-        if len(texts) < 2:
-            raise ValueError(f"another text is needed for its z (got {len(texts)} text)")
-        sentences = self.sentences(texts)
+        rows = self.rows(texts)
+        if len(rows) < 2:
+            raise ValueError(f"another text is needed for its z (got {len(rows)} text)")
         # Not in the order of length: z of a text of the same length would encode the length.
-        order = np.random.default_rng(seed).permutation(len(texts))
-        parts = np.array_split(order, math.ceil(len(texts) / SHUFFLED))
-        batches = [sentences.collate([sentences[i] for i in part]) for part in parts]
+        order = np.random.default_rng(seed).permutation(len(rows))
+        parts = np.array_split(order, math.ceil(len(rows) / SHUFFLED))
+        batches = [rows.collate([rows[i] for i in part]) for part in parts]
         return (
             position_losses(self.model, batches, seed=seed),
             position_losses(self.model, batches, seed=seed, shift=1),
         )
 
-    def is_collapsed_for(self, texts: Sequence[str]) -> bool:
+    def is_collapsed_for(self, texts: TextRows) -> bool:
         """Whether the posteriors of these texts equal the prior: a mean KL below 0.1 nats."""
         self.require_latent()
         if is_deterministic(self.model):
             return False
-        batches = [batch for _, batch in self.sentences(texts).in_length_order()]
+        batches = [batch for _, batch in self.rows(texts).in_length_order()]
         return likelihood(self.model, batches, samples=1).kl.mean().item() < NEAR_PRIOR
 
 

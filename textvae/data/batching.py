@@ -131,6 +131,12 @@ class Sentences:
             total += np.bincount(self.ids[start : start + 2**20], minlength=vocab_size)
         return total
 
+    def select(self, indices: Sequence[int] | np.ndarray) -> "Sentences":
+        """The texts at these indices; their words are not counted."""
+        parts = [self.ids[self.offsets[i] : self.offsets[i + 1]] for i in indices]
+        ids = np.concatenate([self.ids[:0], *parts])
+        return Sentences(ids, np.cumsum([0, *map(len, parts)]), 0, self.field)
+
     def collate(self, rows: Sequence[np.ndarray]) -> Batch:
         """One padded batch, {field: (B, T)}, int64."""
         return {self.field: self.stack(rows)}
@@ -154,6 +160,15 @@ class Sentences:
         """
         for chosen in batches_by_length(self.lengths, max_tokens):
             yield chosen, self.collate([self[index] for index in chosen])
+
+
+def joined(parts: Sequence[Sentences]) -> Sentences:
+    """The sentences of several, those of the first one first; of one, itself."""
+    if len(parts) == 1:
+        return parts[0]
+    ids = np.concatenate([part.ids for part in parts])
+    offsets = np.cumsum(np.concatenate([[0], *(part.lengths for part in parts)]))
+    return Sentences(ids, offsets, sum(part.words for part in parts), parts[0].field)
 
 
 def batches_by_length(lengths: np.ndarray, most: int) -> Iterator[np.ndarray]:

@@ -30,6 +30,10 @@ class Column(Protocol):
         """The value of one row."""
         ...
 
+    def select(self, indices: np.ndarray, /) -> "Column":
+        """The values of the rows at these indices."""
+        ...
+
     def stack(self, rows: Sequence[Any]) -> Tensor:
         """Values of several rows as one tensor, (B, ...)."""
         ...
@@ -56,6 +60,10 @@ class Labels:
     def __getitem__(self, index: int) -> int:
         """The label of one row."""
         return int(self.values[index])
+
+    def select(self, indices: np.ndarray) -> "Labels":
+        """The labels at these indices."""
+        return replace(self, values=self.values[indices])
 
     def stack(self, rows: Sequence[int]) -> Tensor:
         """Labels, (B,), int64."""
@@ -91,6 +99,10 @@ class Images:
     def __getitem__(self, index: int) -> np.ndarray:
         """One image, (C, H, W)."""
         return self.values[index]
+
+    def select(self, indices: np.ndarray) -> "Images":
+        """The images at these indices."""
+        return replace(self, values=self.values[indices])
 
     def stack(self, rows: Sequence[np.ndarray]) -> Tensor:
         """Images, (B, C, H, W), float32; bytes become values in [0, 1]."""
@@ -163,12 +175,12 @@ class Fields:
 
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
-        """Sizes and names by field, from which a model is built; texts have none."""
-        return {
-            name: column.facts  # type: ignore[attr-defined]
-            for name, column in self.columns.items()
-            if hasattr(column, "facts")
-        }
+        """Sizes and names by field, from which a model is built.
+
+        A single text has none; of several fields, texts have an empty mapping.
+        """
+        facts = {name: getattr(column, "facts", {}) for name, column in self.columns.items()}
+        return {name: each for name, each in facts.items() if each or "text" not in facts}
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """One batch of rows, {field: (B, ...)}."""
@@ -192,15 +204,19 @@ class Fields:
             yield chosen, self.drawn(batch, generator)
 
     def select(self, indices: np.ndarray) -> "Fields":
-        """The rows at these indices; every field must be an array."""
-        chosen = {
-            name: replace(column, values=column.values[indices])  # type: ignore[attr-defined,type-var]
-            for name, column in self.columns.items()
-        }
-        return Fields(chosen)
+        """The rows at these indices."""
+        return Fields({name: column.select(indices) for name, column in self.columns.items()})
 
 
-def sentences_of(rows: Examples) -> Sentences | None:
-    """The texts of rows; None where they have no field of texts."""
-    texts = rows.columns.get("text") if isinstance(rows, Fields) else rows
+def sentences_of(rows: Examples, field: str = "text") -> Sentences | None:
+    """The texts of a field of rows; None where they have no such field of texts."""
+    if not isinstance(rows, Fields):
+        return rows if isinstance(rows, Sentences) and rows.field == field else None
+    texts = rows.columns.get(field)
     return texts if isinstance(texts, Sentences) else None
+
+
+def text_columns(rows: Examples) -> list[Sentences]:
+    """The fields of texts that rows have."""
+    columns = rows.columns.values() if isinstance(rows, Fields) else [rows]
+    return [column for column in columns if isinstance(column, Sentences)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from textvae.data.errors import DataError, nearest_name, shown
 from textvae.data.formats import Row, read_rows
 from textvae.data.formats.base import known_format, suffix_of
 from textvae.data.held_out import PURPOSE, ByContent, HoldOut, Sketch, SplitBy
-from textvae.data.hub import UNIT, HubSplit, hub_rows, hub_splits
+from textvae.data.hub import UNIT, hub_rows, hub_splits
 from textvae.data.python_texts import MAX_CHARS, SURROGATE, text_list
 from textvae.data.splits import SPLITS, label_tables, split_files
 from textvae.data.texts import Reader, Texts, checked, content_of, hold_out, sampled_rows
@@ -158,7 +158,12 @@ def check_divisible(source: str, sketch: Sketch, rows: int) -> None:
 
 
 def hold_out_notes(
-    source: str, rule: HoldOut, sketch: Sketch, parts: Mapping[str, Sized], rows: int
+    source: str,
+    rule: HoldOut,
+    sketch: Sketch,
+    parts: Mapping[str, Sized],
+    rows: int,
+    unit: str = "texts",
 ) -> Iterator[str]:
     """The notes on the texts that are held out.
 
@@ -176,7 +181,7 @@ def hold_out_notes(
         yield f"{source}: too few different texts for {' and '.join(missing)} data"
     counts = {split: len(parts[split]) for split in sketch.fractions if parts.get(split)}
     if counts:
-        yield rule.note(counts, rows, "texts")
+        yield rule.note(counts, rows, unit)
 
 
 def labelled_corpus(source: str, text_column: str, label_column: str, rule: HoldOut) -> Corpus:
@@ -189,27 +194,48 @@ def labelled_corpus(source: str, text_column: str, label_column: str, rule: Hold
     splits = labelled_splits(source, text_column, label_column, True, notes)
     if "train" not in splits:
         raise DataError(f"{source}: has no train split (found: {', '.join(splits)})")
-    sketch = Sketch(rule.fractions(splits), rule.seed)
-    facts = None
-    if sketch.fractions:
-        train = splits.pop("train")
-        contents = [content_of(text) for text in train.texts]
-        check_divisible(source, sketch, len(contents))
-        for content in contents:
-            sketch.add(content)
-        given = (content_of(text) for rows in splits.values() for text in rows.texts)
-        division = rule.divide(sketch, len(contents), given, sampled_rows)
-        parts = {split: Labelled([], []) for split in ("train", *sketch.fractions)}
-        for place, content in enumerate(contents):
-            part = parts[division.split_of(place, content)]
-            part.texts.append(train.texts[place])
-            part.labels.append(train.labels[place])
-        held_out = {split: parts[split].texts for split in sketch.fractions}
-        notes += hold_out_notes(source, rule, sketch, held_out, len(contents))
-        splits, facts = splits | parts, division.facts
+    keys = {split: rows.texts for split, rows in splits.items()}
+    parts, facts = divided(source, keys, rule, notes, "texts")
+    train = splits["train"]
+    splits |= {
+        split: Labelled(*([column[row] for row in rows] for column in train))
+        for split, rows in parts.items()
+    }
     texts = {split: splits[split].texts if split in splits else [] for split in SPLITS}
     labels = {split: rows.labels for split, rows in splits.items()}
     return Corpus(**texts, source=str(source), notes=notes, labels=labels, held_out=facts)
+
+
+def divided(
+    source: str, keys: Mapping[str, Sequence[str]], rule: HoldOut, notes: list[str], unit: str
+) -> tuple[dict[str, list[int]], dict[str, Any] | None]:
+    """The rows of train that each split gets, and the facts of that division; none if all are here.
+
+    Args:
+        source: of the rows, for messages.
+        keys: of the rows of each split that has some: rows of equal keys go to one split.
+        rule: how many are held out, and how.
+        notes: sentences for the user are added to it.
+        unit: of a row, in the plural.
+
+    Raises:
+        DataError: all keys are equal, or there is one row.
+    """
+    sketch = Sketch(rule.fractions(keys), rule.seed)
+    if not sketch.fractions:
+        return {}, None
+    contents = [content_of(key) for key in keys["train"]]
+    check_divisible(source, sketch, len(contents))
+    for content in contents:
+        sketch.add(content)
+    given = (content_of(key) for split in keys if split != "train" for key in keys[split])
+    division = rule.divide(sketch, len(contents), given, sampled_rows)
+    parts: dict[str, list[int]] = {split: [] for split in ("train", *sketch.fractions)}
+    for place, content in enumerate(contents):
+        parts[division.split_of(place, content)].append(place)
+    held_out = {split: parts[split] for split in sketch.fractions}
+    notes += hold_out_notes(source, rule, sketch, held_out, len(contents), unit)
+    return parts, division.facts
 
 
 def read_texts(path: str, *, text_column: str = "text", split: str | None = None) -> list[str]:
@@ -438,10 +464,22 @@ def label_table(path: Path) -> Path:
     return table
 
 
-def split_readers(
-    source: str, text_column: str, max_chars: int, notes: list[str]
-) -> dict[str, Reader]:
-    """The reader of each split that the source has; one file is `train`.
+class Part(NamedTuple):
+    """Rows that are read together: a file, or a split of a hub data set.
+
+    Args:
+        name: for messages.
+        unit: counted by the number of a row.
+        rows: reads the cells of some columns, and adds notes to a list.
+    """
+
+    name: str
+    unit: str
+    rows: Callable[[Sequence[str], list[str]], Iterator[Row]]
+
+
+def split_parts(source: str, notes: list[str]) -> dict[str, list[Part]]:
+    """What each split that the source has is read from; one file is `train`.
 
     Notes on unused files are added to the list.
 
@@ -457,29 +495,31 @@ def split_readers(
         elif path.exists():
             raise DataError(f"{source}: is no regular file and no folder")
         else:
-            return hub_readers(str(source), text_column, max_chars, notes)
+            return {
+                name: [Part(split.name, UNIT, partial(hub_rows, split))]
+                for name, split in hub_splits(str(source), notes).items()
+            }
     except OSError as error:
         raise DataError(f"{source}: {error.strerror or error}") from error
-
-    def read(paths: list[Path], notes: list[str]) -> Iterator[str]:
-        for path in paths:
-            unit = known_format(path).unit
-            rows = read_rows(path, (text_column,), notes)
-            yield from stripped(str(path), rows, max_chars, unit, notes)
-
-    return {split: partial(read, paths) for split, paths in files.items()}
+    return {
+        split: [
+            Part(str(path), known_format(path).unit, partial(read_rows, path)) for path in paths
+        ]
+        for split, paths in files.items()
+    }
 
 
-def hub_readers(
+def split_readers(
     source: str, text_column: str, max_chars: int, notes: list[str]
 ) -> dict[str, Reader]:
-    """The reader of each split of a hub data set, given as `name` or `name:config`."""
+    """The reader of the texts of each split that the source has, see `split_parts`."""
 
-    def read(split: HubSplit, notes: list[str]) -> Iterator[str]:
-        rows = hub_rows(split, (text_column,), notes)
-        return stripped(split.name, rows, max_chars, UNIT, notes)
+    def read(parts: list[Part], notes: list[str]) -> Iterator[str]:
+        for part in parts:
+            rows = part.rows((text_column,), notes)
+            yield from stripped(part.name, rows, max_chars, part.unit, notes)
 
-    return {name: partial(read, split) for name, split in hub_splits(source, notes).items()}
+    return {split: partial(read, parts) for split, parts in split_parts(source, notes).items()}
 
 
 def stripped(

@@ -38,7 +38,8 @@ class Information:
     Args:
         mutual_information: I(x; z) = E log q(z | x) - log q(z), where q(z) = 1/N sum_n q(z | x_n)
             over all N texts; at most ln N.
-        marginal_kl: KL(q(z) || p(z)) = E log q(z) - log p(z), of the aggregate posterior.
+        marginal_kl: KL(q(z) || p(z)) = E log q(z) - log p(z), of the aggregate posterior; None
+            where each row has a prior of its own.
         samples: of each posterior.
         variances: of each dimension's posterior mean over the texts, all latents side by side.
         kls: mean KL of each dimension; None where a posterior does not factorise.
@@ -49,7 +50,7 @@ class Information:
     """
 
     mutual_information: float
-    marginal_kl: float
+    marginal_kl: float | None
     samples: int
     variances: tuple[float, ...]
     kls: tuple[float, ...] | None
@@ -148,7 +149,7 @@ def information(
             kls = None if kls is None else added_kls(kls, latents)
     return Information(
         mutual_information=mutual / (count * samples),
-        marginal_kl=marginal / (count * samples),
+        marginal_kl=None if model.config.conditional_prior else marginal / (count * samples),
         samples=samples,
         variances=tuple((means.var(0) if count > 1 else 0 * means[0]).tolist()),
         kls=None if kls is None else tuple((kls / count).tolist()),

@@ -69,7 +69,7 @@ def position_losses(
     The model is left in evaluation mode; the caller's random state does not change.
 
     Args:
-        model: with exactly one text decoder.
+        model: with exactly one text decoder that counts.
         batches: fields on any device.
         samples: posterior samples of each text.
         use_mean: the posterior means in place of samples.
@@ -78,13 +78,14 @@ def position_losses(
             loss is the shuffled-z gap.
 
     Raises:
-        ValueError: the model has several decoders, or there is no text.
+        ValueError: the model has no text decoder or several, or there is no text.
 
     Source: Bosc & Vincent 2020, section 3, arXiv:2004.07683.
     """
-    if len(model.main_decoders) != 1:
-        raise ValueError(f"positions need one text decoder (got {len(model.main_decoders)})")
-    (name,) = model.main_decoders
+    decoders = model.text_decoders
+    if len(decoders) != 1:
+        raise ValueError(f"positions need one text decoder (got {len(decoders)})")
+    (name,) = decoders
     field = model.field_of(name)
     model.eval()
     forward, backward, texts = Totals(), Totals(), list[Tensor]()
@@ -205,7 +206,7 @@ def token_log_probs(
     ids, features = fields[model.field_of(decoder)], model.read(fields)
     latents = model.draw(features, samples, len(ids), use_mean)
     values = {name: latent.value.roll(shift, 1) for name, latent in latents.items()}
-    likelihood = model.likelihoods(values, features, len(ids))[decoder]
+    likelihood = model.likelihoods(values, features, len(ids), [decoder])[decoder]
     if not isinstance(likelihood, TokenDistribution):
         raise ValueError(f"positions need a text decoder (got {type(likelihood).__name__})")
     return likelihood.token_log_probs(ids)

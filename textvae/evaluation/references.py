@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from textvae.data.batching import Sentences
 from textvae.evaluation.ngrams import KneserNey
 
@@ -54,7 +52,4 @@ def every_nth(sentences: Sentences, step: int) -> Sentences:
     """The first sentence and every `step`-th after it; their words are not counted."""
     if step == 1:
         return sentences
-    chosen = range(0, len(sentences), step)
-    ids = np.concatenate([sentences.ids[slice(*sentences.offsets[i : i + 2])] for i in chosen])
-    offsets = np.cumsum([0, *sentences.lengths[::step]])
-    return Sentences(ids, offsets, words=0)
+    return sentences.select(range(0, len(sentences), step))

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import PositiveFloat
 from torch import nn
 
-from textvae.config import read_section
+from textvae.config import RESERVED_FIELDS, read_section
 from textvae.console import quoted
 from textvae.decoders import Decoder
 from textvae.encoders import Encoder
@@ -17,7 +17,6 @@ from textvae.graph.config import (
     GRAPH_KEYS,
     MODALITIES,
     PRIOR_KEYS,
-    RESERVED,
     SUPPLIED,
     Node,
     VAEConfig,
@@ -39,8 +38,8 @@ def check_graph(config: VAEConfig) -> list[str]:
             if not isinstance(name, str) or not name.isidentifier() or hasattr(nn.ModuleDict, name):
                 problems.append(f"{group}[{number}]: needs a 'name', a word (got {quoted(node)})")
                 continue
-            if node.get("field", "text") in RESERVED:
-                problems.append(f"{group}.{name}.field: {', '.join(RESERVED)} are taken")
+            if node.get("field", "text") in RESERVED_FIELDS:
+                problems.append(f"{group}.{name}.field: {', '.join(RESERVED_FIELDS)} are taken")
             if name in names or (group == "latents" and name in sources):
                 problems.append(f"{group}.{name}: the name is taken")
             names.append(name)

@@ -25,7 +25,6 @@ GRAPH_KEYS = {
 }
 PRIOR_KEYS = {"given", "hidden"}
 """Keys of a latent's `prior` that are the graph's; the others are of its kind."""
-RESERVED = ("step", "samples")
 BASES: dict[str, type[Component]] = {"encoders": Encoder, "latents": Family, "decoders": Decoder}
 SUPPLIED = {
     "encoders": {"vocab_size", "shape", "classes", "given_features"},
@@ -143,6 +142,13 @@ class VAEConfig:
                 read.add(name)
         fields = [node["field"] for name, node in encoders.items() if name in read]
         return list(dict.fromkeys(field for field in fields if field is not None))
+
+    @property
+    def conditional_prior(self) -> bool:
+        """Whether some latent's prior is given an encoder: each row then has a prior of its own."""
+        encoders = {node["name"] for node in self.nodes("encoders")}
+        priors = (node.get("prior") or {} for node in self.nodes("latents"))
+        return any(name in encoders for prior in priors for name in prior.get("given") or [])
 
     def nodes(self, group: str) -> list[Node]:
         """The nodes of `encoders`, `latents` or `decoders`, with their graph keys filled in."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from textvae.decoders.text import TokenDecoder
 from textvae.encoders import Features, pooled_only
 from textvae.families import Family
 from textvae.graph.build import add_decoder, add_encoder, add_latent, after_hidden
@@ -350,6 +351,13 @@ class VAE(nn.Module):
     def main_decoders(self) -> list[str]:
         """Names of the decoders whose likelihood counts: all but the auxiliary."""
         return [name for name in self.decoders if name not in self.auxiliary]
+
+    @property
+    def text_decoders(self) -> list[str]:
+        """Names of the main decoders that write texts."""
+        return [
+            name for name in self.main_decoders if isinstance(self.decoders[name], TokenDecoder)
+        ]
 
     def read(self, fields: Mapping[str, Tensor], kl_weight: float = 1.0) -> dict[str, Features]:
         """What posteriors are computed from.

@@ -1,11 +1,12 @@
 """The facts of a run before its first step: its data, its size, the end of its schedules."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from textvae.config import DataConfig
 from textvae.data.batching import Sentences
-from textvae.data.fields import sentences_of
+from textvae.data.fields import text_columns
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.graph.model import VAE
 from textvae.recipes import Recipe
@@ -43,26 +44,31 @@ def description(recipe: Recipe, model: VAE, rows: Prepared, trainer: VAETrainer)
 
 def text_facts(recipe: Recipe, rows: Prepared) -> dict[str, Any]:
     """The facts about the training texts; none of images."""
-    texts = sentences_of(rows.train)
-    if texts is None or not isinstance(recipe.data, DataConfig):
+    texts = text_columns(rows.train)
+    if not texts or not isinstance(recipe.data, DataConfig):
         return {}
-    has_unknown = rows.tokenizer is not None and tokenizer_kind(rows.tokenizer) == "word"
-    unknown = int(texts.counts(rows.vocab_size)[UNK]) / texts.targets if has_unknown else None
+    tokens = sum(column.targets for column in texts)
+    unknown = None
+    if rows.tokenizer is not None and tokenizer_kind(rows.tokenizer) == "word":
+        unknown = sum(int(each.counts(rows.vocab_size)[UNK]) for each in texts) / tokens
     return {
         "repeated": rows.repeated,
-        "tokens": texts.targets,
-        "duplicates": duplicate_share(texts, len(texts) - rows.repeated),
+        "tokens": tokens,
+        "duplicates": duplicate_share(texts, len(rows.train) - rows.repeated),
         "unknown": unknown,
         "left_out": rows.left_out,
         "max_tokens": recipe.data.max_tokens,
     }
 
 
-def duplicate_share(texts: Sentences, count: int) -> float:
-    """The share of the first `count` texts, at most `COMPARED`, that have an earlier one's ids."""
+def duplicate_share(columns: Sequence[Sentences], count: int) -> float:
+    """The share of the first `count` rows, at most `COMPARED`, whose texts an earlier one has."""
     count = min(count, COMPARED)
-    ends = pairwise(texts.offsets[: count + 1].tolist())
-    return 1 - len({hash(texts.ids[start:end].tobytes()) for start, end in ends}) / count
+    hashes = [
+        [hash(texts.ids[a:b].tobytes()) for a, b in pairwise(texts.offsets[: count + 1].tolist())]
+        for texts in columns
+    ]
+    return 1 - len(set(zip(*hashes, strict=True))) / count
 
 
 def schedule_ends(objective: Any, steps: int) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from textvae.config import FORMER_SPLIT
 from textvae.console import INTERRUPTED
 from textvae.data.held_out import ByContent
 from textvae.data.readers import Corpus
+from textvae.data.tables import TableCorpus
 from textvae.data.texts import add_text, sha_of
 from textvae.documents import parse_yaml
 from textvae.recipes import Recipe, read_recipe
@@ -29,7 +30,7 @@ from textvae.training.longer import differs_in_length, refusal
 from textvae.training.processes import process_rank
 
 if TYPE_CHECKING:
-    from textvae.data.images import ImageCorpus
+    from textvae.data.corpora import AnyCorpus
 
 TRAINER_STATE = "trainer_state.json"
 """File of a checkpoint, as transformers names it."""
@@ -174,7 +175,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 def open_folder(
     recipe: Recipe,
-    corpus: Corpus | ImageCorpus,
+    corpus: AnyCorpus,
     folder: Path,
     resume: bool,
     note: Callable[[str], None],
@@ -203,7 +204,7 @@ def open_folder(
     return checkpoint
 
 
-def check_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, resume: bool) -> None:
+def check_folder(recipe: Recipe, corpus: AnyCorpus, folder: Path, resume: bool) -> None:
     """Refuse to train over another run, or to resume what is not there.
 
     Raises:
@@ -234,7 +235,8 @@ def check_folder(recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, res
             f"{folder} holds a run of another recipe; --resume takes no change but train.epochs"
         )
     if read_state(folder).get("fingerprint") != fingerprint(corpus):
-        what = "texts" if isinstance(corpus, Corpus) else "images"
+        kinds = {Corpus: "texts", TableCorpus: "rows"}
+        what = kinds.get(type(corpus), "images")
         raise RunError(f"{folder} was trained on other {what} than {corpus.source} now holds")
 
 
@@ -247,9 +249,7 @@ def is_vacant(folder: Path) -> bool:
     )
 
 
-def write_description(
-    recipe: Recipe, corpus: Corpus | ImageCorpus, folder: Path, threads: int
-) -> None:
+def write_description(recipe: Recipe, corpus: AnyCorpus, folder: Path, threads: int) -> None:
     """Write a run's description. The recipe comes last: a folder that holds it is a run."""
     state = {
         "recipe": recipe.name,
@@ -310,7 +310,7 @@ def held_out_of(folder: Path) -> ByContent | None:
         raise RunError(f"{folder / STATE}: held_out: {error}") from None
 
 
-def changed_parts(folder: Path, corpus: Corpus | ImageCorpus) -> list[str]:
+def changed_parts(folder: Path, corpus: AnyCorpus) -> list[str]:
     """The parts of a corpus that are not those of a run: `training`, `test`, where it is known."""
     state = read_state(folder)
     now = {
@@ -320,8 +320,8 @@ def changed_parts(folder: Path, corpus: Corpus | ImageCorpus) -> list[str]:
     return [part for part, (key, value) in now.items() if state.get(key) not in (None, value)]
 
 
-def fingerprint(corpus: Corpus | ImageCorpus) -> str:
-    """A SHA-256 of the training and validation texts or images."""
+def fingerprint(corpus: AnyCorpus) -> str:
+    """A SHA-256 of the training and validation texts, images or rows."""
     if not isinstance(corpus, Corpus):
         return corpus.fingerprint()
     sha = sha_of(corpus.train)
@@ -334,8 +334,8 @@ def fingerprint(corpus: Corpus | ImageCorpus) -> str:
     return sha.hexdigest()
 
 
-def test_fingerprint(corpus: Corpus | ImageCorpus) -> str:
-    """A SHA-256 of the test texts or images; of nothing where there are none."""
+def test_fingerprint(corpus: AnyCorpus) -> str:
+    """A SHA-256 of the test texts, images or rows; of nothing where there are none."""
     if not isinstance(corpus, Corpus):
         return corpus.test_fingerprint()
     return sha_of(corpus.test).hexdigest()

@@ -1,7 +1,7 @@
 """The rows of a corpus as a model reads them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,14 @@ from textvae.checkpoints import atomic_folder
 from textvae.config import DataConfig
 from textvae.data.batching import Examples, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
+from textvae.data.corpora import AnyCorpus
+from textvae.data.fields import Column, Fields, Labels, text_columns
 from textvae.data.held_out import PURPOSE
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
 from textvae.data.readers import Corpus, DataError
+from textvae.data.tables import Table, TableCorpus
+from textvae.data.texts import Texts
 from textvae.data.tokenizers import TextTokenizer, load_tokenizer
 from textvae.data.words import count_unknown, mostly_unknown
 from textvae.likelihoods import Likelihood
@@ -51,7 +55,7 @@ class Prepared:
 
 def prepared(
     recipe: Recipe,
-    corpus: Corpus | ImageCorpus,
+    corpus: AnyCorpus,
     folder: Path,
     resume: bool,
     note: Callable[[str], None],
@@ -60,8 +64,10 @@ def prepared(
     if isinstance(corpus, ImageCorpus):
         check_range(recipe, corpus)
         return Prepared(corpus.train, corpus.valid, None, corpus.facts)
+    if isinstance(corpus, TableCorpus):
+        return prepared_table(recipe, corpus, folder, resume, note)
     assert isinstance(recipe.data, DataConfig), "texts come from a data section for texts"
-    tokenizer = run_tokenizer(recipe, corpus, folder, resume, note)
+    tokenizer = run_tokenizer(recipe, corpus.train, folder, resume, note)
     valid = encoded_sentences(tokenizer, corpus.valid, note)
     if warning := mostly_unknown(count_unknown(valid), valid.targets - len(valid)):
         note(warning)
@@ -84,6 +90,72 @@ def prepared(
         return Prepared(train, valid, tokenizer, train.facts, *counts)
     train = encoded_sentences(tokenizer, corpus.train, note, config.max_tokens)
     return Prepared(train, valid, tokenizer, left_out=len(corpus.train) - len(train))
+
+
+def prepared_table(
+    recipe: Recipe,
+    corpus: TableCorpus,
+    folder: Path,
+    resume: bool,
+    note: Callable[[str], None],
+) -> Prepared:
+    """The rows of several fields, whose texts share one tokenizer.
+
+    Raises:
+        DataError: every row has a text that is too long, or a label has fewer than two classes, or
+            one that no training row has.
+    """
+    assert isinstance(recipe.data, DataConfig), "rows come from a data section for texts"
+    if unused := [name for name in corpus.fields if name not in recipe.fields]:
+        note(f"{recipe.name} does not use the fields {', '.join(unused)}")
+    every = [text for name in corpus.texts for text in corpus.train.columns[name]]
+    tokenizer = run_tokenizer(recipe, every, folder, resume, note)
+    names = {
+        name: class_names(corpus.train.columns[name])
+        for name, field in corpus.fields.items()
+        if field.kind == "label"
+    }
+    train, valid = (
+        table_rows(tokenizer, table, names, note) for table in (corpus.train, corpus.valid)
+    )
+    for column in text_columns(valid):
+        if warning := mostly_unknown(count_unknown(column), column.targets - len(column)):
+            note(f"{column.field}: {warning}")
+    longest = np.max([column.lengths for column in text_columns(train)], 0)
+    short = np.flatnonzero(longest <= recipe.data.max_tokens)
+    if not len(short):
+        raise none_is_short(recipe.data.max_tokens, int(longest.min()))
+    left_out = len(train) - len(short)
+    if left_out:
+        train = train.select(short)
+    return Prepared(train, valid, tokenizer, train.facts, left_out)
+
+
+def table_rows(
+    tokenizer: TextTokenizer,
+    table: Table,
+    names: Mapping[str, Sequence[str]],
+    note: Callable[[str], None],
+) -> Fields:
+    """The rows of a table as a model reads them.
+
+    Args:
+        tokenizer: of all texts.
+        table: rows with labels by name.
+        names: of the classes of each field that is a label.
+        note: receives a sentence for the user.
+
+    Raises:
+        DataError: an unknown label.
+    """
+    columns = dict[str, Column]()
+    for name, cells in table.columns.items():
+        if name in names:
+            values = numbered(cells, names[name])
+            columns[name] = Labels(values, len(names[name]), tuple(names[name]))
+        else:
+            columns[name] = replace(encoded_sentences(tokenizer, cells, note), field=name)
+    return Fields(columns)
 
 
 def labelled_texts(
@@ -142,16 +214,18 @@ def check_range(recipe: Recipe, corpus: ImageCorpus) -> None:
 
 
 def run_tokenizer(
-    recipe: Recipe, corpus: Corpus, folder: Path, resume: bool, note: Callable[[str], None]
+    recipe: Recipe,
+    texts: Texts | Sequence[str],
+    folder: Path,
+    resume: bool,
+    note: Callable[[str], None],
 ) -> TextTokenizer:
     """The run's tokenizer, trained on its training texts: equal texts give equal tokenizers."""
     path = folder / TOKENIZER
     if resume and (path / "tokenizer.json").exists():
         return load_tokenizer(path)
     config = recipe.tokenizer
-    tokenizer = trained_tokenizer(
-        config.kind, corpus.train, config.planned_size, note, config.stop_words
-    )
+    tokenizer = trained_tokenizer(config.kind, texts, config.planned_size, note, config.stop_words)
     if process_rank() == 0:
         with atomic_folder(path) as incoming:
             tokenizer.save_pretrained(incoming)

@@ -42,11 +42,13 @@ class TextPreview:
     """Texts that a model generates: of two fixed validation texts, and from the prior.
 
     Args:
-        valid: validation rows, with the field `text`.
+        valid: validation rows.
         tokenizer: of the texts.
+        field: that the model writes.
     """
 
-    def __init__(self, valid: Examples, tokenizer: TextTokenizer):
+    def __init__(self, valid: Examples, tokenizer: TextTokenizer, field: str = "text"):
+        self.field = field
         lengths = valid.lengths
         # Of ordinary length, and the same ones in each epoch.
         chosen = np.argsort(abs(lengths - np.median(lengths)), kind="stable")[:TEXTS]
@@ -62,24 +64,33 @@ class TextPreview:
             return []
         moments = posterior_moments(model, [self.batch])
         values = {name: mean[None].to(model.device) for name, (mean, _) in moments.items()}
-        texts = [decode_ids(self.tokenizer, row) for row in self.batch["text"].tolist()]
+        texts = [decode_ids(self.tokenizer, row) for row in self.batch[self.field].tolist()]
         return list(zip(texts, self.decoded(model, values, len(texts)), strict=True))
 
     def samples(self, model: VAE, count: int = TEXTS) -> list[str]:
-        """Texts at samples of the prior."""
-        values = model.sample_prior(count)
+        """Texts at samples of the prior, under the conditions of the validation texts."""
+        values = model.sample_prior(count, None, **self.conditions(model, count))
         return self.decoded(model, values, count, do_sample=True, temperature=TEMPERATURE)
 
     def decoded(
         self, model: VAE, values: Mapping[str, Tensor], count: int, **settings: Any
     ) -> list[str]:
         """The texts of `count` latents; one that was cut ends with an ellipsis."""
-        ((name, context),) = model.contexts(values, {}, count).items()
+        (name,) = model.text_decoders
+        features = model.encoder_features(self.conditions(model, count))
+        context = model.contexts(values, features, count, [name])[name]
+        memory = model.memories(features, [name])[name]
         decoder = model.decoders[name]
         assert isinstance(decoder, TokenDecoder), "see `preview_of`"
         limits = {"max_new_tokens": self.max_tokens, "allow_unknown": self.allow_unknown}
-        rows = generate(decoder, context[0], Decoding(**limits, **settings)).tolist()
+        how = Decoding(**limits, **settings)
+        rows = generate(decoder, context[0], how, None, *memory).tolist()
         return [decode_ids(self.tokenizer, row) + ("" if EOS in row else " ...") for row in rows]
+
+    def conditions(self, model: VAE, count: int) -> dict[str, Tensor]:
+        """The conditions of the first validation texts, those of the model."""
+        fields = model.config.conditions()
+        return {name: self.batch[name][:count].to(model.device) for name in fields}
 
     def __call__(self, model: VAE) -> dict[str, Any]:
         """The values of the report's "preview"."""
@@ -133,13 +144,13 @@ def preview_of(
     model: VAE, valid: Examples, tokenizer: TextTokenizer | None
 ) -> TextPreview | ImagePreview | None:
     """What can be shown of a model: None of bags of words, vectors, and several decoders."""
-    if len(model.main_decoders) != 1:
+    if len(model.main_decoders) != 1 and len(model.text_decoders) != 1:
         return None
-    (name,) = model.main_decoders
+    (name,) = model.text_decoders or model.main_decoders
     decoder = model.decoders[name]
     if isinstance(decoder, TokenDecoder) and tokenizer is not None:
         ordered = decoder.ordered and tokenizer_kind(tokenizer) != "bag"
-        return TextPreview(valid, tokenizer) if ordered else None
+        return TextPreview(valid, tokenizer, model.field_of(name)) if ordered else None
     if isinstance(decoder, ImageDecoder) and len(decoder.shape) == 3 and decoder.shape[0] in (1, 3):
         return ImagePreview(valid, model.field_of(name))
     return None

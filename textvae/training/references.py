@@ -8,15 +8,18 @@ from typing import Any
 
 import torch
 
-from textvae.api.sentence import SentenceVAE
+from textvae.api.sentence import SentenceVAE, TextRows
 from textvae.checkpoints import write_file
+from textvae.data.batching import Sentences
 from textvae.data.cache import encoded_sentences, stored
+from textvae.data.fields import Fields
+from textvae.data.tables import Table, TableCorpus
 from textvae.data.texts import Texts, sha_of
 from textvae.evaluation.likelihood import perplexity
 from textvae.evaluation.ngrams import DISCOUNT
 from textvae.evaluation.references import MOST_TOKENS, References, references
 from textvae.training.folders import fingerprint, held_out_of, read_state
-from textvae.training.run_data import read_data, text_data_config
+from textvae.training.run_data import corpus_of, text_data_config
 
 REFERENCES = "references.json"
 
@@ -43,7 +46,7 @@ def reference_metrics(
         max_tokens: of a training text; longer ones are left out, as in training.
         note: receives a sentence for the user where there is no cache.
     """
-    if not vae.ordered or metrics["deterministic"]:
+    if not vae.ordered or metrics["deterministic"] or len(vae.model.main_decoders) > 1:
         return {}
     found = cached_references(vae, texts, training, max_tokens, note)
     unit = "word" if metrics["word_perplexity"] is not None else "character"
@@ -75,7 +78,7 @@ def cached_references(
     def write(folder: Path) -> None:
         counted = encoded_sentences(tokenizer, training, note, max_tokens)
         # No text has a begin or padding after its begin.
-        found = references(counted, vae.sentences(texts), len(tokenizer) - 2)
+        found = references(counted, Sentences.encoded(tokenizer, texts), len(tokenizer) - 2)
         write_file(folder / REFERENCES, json.dumps(asdict(found)))
 
     def read(folder: Path) -> References:
@@ -87,7 +90,7 @@ def cached_references(
 
 
 def run_references(
-    run: str, vae: SentenceVAE, metrics: Mapping[str, Any], texts: Sequence[str], note: Note
+    run: str, vae: SentenceVAE, metrics: Mapping[str, Any], texts: TextRows, note: Note
 ) -> dict[str, Any]:
     """`reference_metrics` from the data of a run; empty, with a note, where that is not there.
 
@@ -98,15 +101,21 @@ def run_references(
         texts: held out from the run's data, or of another source.
         note: receives a sentence for the user.
     """
-    if not vae.ordered or metrics["deterministic"]:
+    if not vae.ordered or metrics["deterministic"] or len(vae.model.main_decoders) > 1:
         return {}
     try:
         config = text_data_config(run)
-        corpus = read_data(config, held_out_of(Path(run)))
+        corpus = corpus_of(config, held_out_of(Path(run)))
     except (ValueError, OSError) as error:
         note(f"no unigram and 3-gram nll: the training texts are not there: {error}")
         return {}
     if read_state(Path(run)).get("fingerprint") != fingerprint(corpus):
         note(f"no unigram and 3-gram nll: {corpus.source} has changed since the training")
         return {}
-    return reference_metrics(vae, metrics, texts, corpus.train, config.max_tokens, note)
+    training = corpus.train
+    if isinstance(corpus, TableCorpus):
+        target = vae.model.field_of(vae.target)
+        training = corpus.train.columns[target]
+        texts = texts[target] if isinstance(texts, Mapping) else texts
+    assert not isinstance(training, Fields | Table) and not isinstance(texts, Mapping)
+    return reference_metrics(vae, metrics, texts, training, config.max_tokens, note)

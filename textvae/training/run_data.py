@@ -8,12 +8,20 @@ from typing import Any, TypeVar
 import numpy as np
 
 from textvae.checkpoints import CheckpointError, read_object
-from textvae.config import OLD_METRICS, DataConfig, ImageDataConfig
+from textvae.config import OLD_METRICS, DataConfig, FieldConfig, ImageDataConfig
 from textvae.corpus.files import entropy_in
+from textvae.data.corpora import AnyCorpus
 from textvae.data.fields import Fields
 from textvae.data.held_out import PURPOSE, ByContent
 from textvae.data.images import ImageCorpus, read_image_corpus, read_image_split
 from textvae.data.readers import Corpus, Labelled, Rows, read_corpus, read_labelled, read_split
+from textvae.data.tables import (
+    Columns,
+    Table,
+    TableCorpus,
+    read_table_corpus,
+    read_table_split,
+)
 from textvae.data.texts import Texts
 from textvae.recipes import Recipe, shipped
 from textvae.training.folders import RESULTS, RunError, changed_parts, held_out_of, saved_recipe
@@ -21,10 +29,8 @@ from textvae.training.folders import RESULTS, RunError, changed_parts, held_out_
 T = TypeVar("T")
 
 
-def corpus_of(
-    config: DataConfig | ImageDataConfig, held_out: ByContent | None = None
-) -> Corpus | ImageCorpus:
-    """The texts or images that a recipe's data section names.
+def corpus_of(config: DataConfig | ImageDataConfig, held_out: ByContent | None = None) -> AnyCorpus:
+    """The texts, images or rows of several fields that a recipe's data section names.
 
     Args:
         config: the data section.
@@ -32,11 +38,20 @@ def corpus_of(
     """
     if isinstance(config, ImageDataConfig):
         return read_image_corpus(config, held_out=held_out)
+    if config.fields is not None:
+        return read_table_corpus(config, held_out)
     return read_data(config, held_out)
 
 
 def read_data(config: DataConfig, held_out: ByContent | None = None) -> Corpus:
-    """The texts that a recipe's data section names; the shipped corpus when it names none."""
+    """The texts that a recipe's data section names; the shipped corpus when it names none.
+
+    Raises:
+        RunError: its rows have several fields.
+    """
+    if config.fields is not None:
+        names = ", ".join(config.fields)
+        raise RunError(f"the model reads several fields ({names}): this is for models of one text")
     return read_corpus(
         config.source or str(shipped("data")),
         text_column=config.text_column,
@@ -68,6 +83,44 @@ def run_corpus(model: str, **changes: Any) -> Corpus:
     return replace(corpus, notes=notes)
 
 
+def run_table(model: str, fields: Mapping[str, FieldConfig] | None = None) -> TableCorpus:
+    """`run_corpus` of a run whose rows have several fields.
+
+    Args:
+        model: folder of the run.
+        fields: to read beside those of the run, which may take the place of one.
+    """
+    config, held_out = text_data_config(model), held_out_of(Path(model))
+    corpus = read_table_corpus(config, held_out)
+    notes = change_notes(model, corpus, "test" if len(corpus.test) else "valid")
+    if fields:
+        every = {**(config.fields or {}), **fields}
+        corpus = read_table_corpus(config.model_copy(update={"fields": every}), held_out)
+    return replace(corpus, notes=notes)
+
+
+def held_out_rows(model: str, data: str | None) -> tuple[Columns, list[str]]:
+    """Rows of `data`, or the test (else validation) rows of what the model was trained on.
+
+    Returns:
+        The texts and the labels of each field, and notes, of which the first names the rows.
+
+    Raises:
+        DataError: the rows cannot be read.
+        RunError: the run has no rows of several fields.
+    """
+    config = text_data_config(model)
+    if config.fields is None:
+        raise RunError(f"{model} reads one text a row")
+    if data is not None:
+        table, notes = read_table_split(data, config.fields)
+        return table.columns, [*notes, *training_file_notes(model, data)]
+    corpus = run_table(model)
+    split = "test" if len(corpus.test) else "validation"
+    rows = corpus.test if len(corpus.test) else corpus.valid
+    return rows.columns, [f"{corpus.source}: the {split} rows", *corpus.notes]
+
+
 def run_images(model: str, **changes: Any) -> ImageCorpus:
     """`run_corpus` of a run of images."""
     config, held_out = image_data_config(model), held_out_of(Path(model))
@@ -79,7 +132,7 @@ def run_images(model: str, **changes: Any) -> ImageCorpus:
     return replace(corpus, notes=notes)
 
 
-def change_notes(model: str, corpus: Corpus | ImageCorpus, split: str) -> list[str]:
+def change_notes(model: str, corpus: AnyCorpus, split: str) -> list[str]:
     """A note where the data of a run have changed since it began, on the rows of a split.
 
     Raises:
@@ -275,6 +328,13 @@ def training_texts(model: str) -> tuple[Texts | list[str] | None, list[str]]:
         return run_corpus(model).train, []
     except (ValueError, OSError) as error:
         return None, [f"copies are not counted, the training texts are not there: {error}"]
+
+
+def column_subset(columns: Columns, limit: int | None, seed: int = 0) -> Columns:
+    """At most `limit` of the rows, drawn with a seed, in their order."""
+    count = len(next(iter(columns.values())))
+    rows = subset(list(range(count)), limit, seed)
+    return Table(columns).select(rows).columns
 
 
 def subset(texts: list[T], limit: int | None, seed: int = 0) -> list[T]:

@@ -7,10 +7,10 @@ from typing import Any, cast
 import torch
 
 from textvae.checkpoints import atomic_folder, quiet_transformers
-from textvae.data.fields import sentences_of
-from textvae.data.images import ImageCorpus
+from textvae.data.batching import joined
+from textvae.data.corpora import AnyCorpus
+from textvae.data.fields import sentences_of, text_columns
 from textvae.data.known_words import words_of
-from textvae.data.readers import Corpus
 from textvae.data.tokenizers import TextTokenizer, tokenizer_kind
 from textvae.decoders import Decoder
 from textvae.evaluation.latent import fit_priors
@@ -61,7 +61,7 @@ def build_model(
 
 def train_run(
     recipe: Recipe,
-    corpus: Corpus | ImageCorpus,
+    corpus: AnyCorpus,
     folder: Path,
     resume: bool = False,
     report: Report = lambda event, values: None,
@@ -104,7 +104,7 @@ def train_run(
 
 def train_locked(
     recipe: Recipe,
-    corpus: Corpus | ImageCorpus,
+    corpus: AnyCorpus,
     start: Start,
     resume: bool,
     report: Report,
@@ -155,7 +155,7 @@ def finished_note(recipe: Recipe, folder: Path) -> str:
 
 def initial_model(
     recipe: Recipe,
-    corpus: Corpus | ImageCorpus,
+    corpus: AnyCorpus,
     rows: Prepared,
     folder: Path,
     report: Report,
@@ -164,10 +164,10 @@ def initial_model(
     """The model that training begins with, pretrained where the recipe has `pretrain`."""
     facts = (rows.vocab_size, rows.observed)
     model = build_model(recipe, *facts)
-    observers = [d for d in model.decoders.values() if cast(Decoder, d).observes]
-    if observers and (texts := sentences_of(rows.train)) is not None:
-        counts = torch.from_numpy(texts.counts(rows.vocab_size))
-        for decoder in observers:
+    for name, decoder in model.decoders.items():
+        texts = sentences_of(rows.train, model.field_of(name))
+        if cast(Decoder, decoder).observes and texts is not None:
+            counts = torch.from_numpy(texts.counts(rows.vocab_size))
             cast(Decoder, decoder).observe(counts, len(rows.train))
     config = recipe.pretrain
     if config is None:
@@ -203,9 +203,9 @@ def save_finished(model: VAE, rows: Prepared, folder: Path) -> None:
 
 def training_words(rows: Prepared) -> list[list[int]] | None:
     """The words of the training texts, where a tokenizer could put pieces together to others."""
-    texts = sentences_of(rows.train)
-    if texts is None or rows.tokenizer is None:
+    texts = text_columns(rows.train)
+    if not texts or rows.tokenizer is None:
         return None
     if tokenizer_kind(rows.tokenizer) not in ("bpe", "unigram"):
         return None
-    return words_of(rows.tokenizer.pieces, texts)
+    return words_of(rows.tokenizer.pieces, joined(texts))

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from textvae.checkpoints import write_file
-from textvae.config import ImageDataConfig
+from textvae.config import DataConfig, ImageDataConfig
 from textvae.console import exit_code, json_text
 from textvae.data.readers import Corpus, DataError, path_of
+from textvae.data.tables import TableCorpus
 from textvae.graph.folders import CARD
 from textvae.recipes import Recipe, check_model, load_recipe, with_changes
 from textvae.sizing import as_saved, count_words, leaves_open, sized, sizes_text
@@ -30,7 +31,7 @@ from textvae.training.longer import LENGTHS, differs_in_length
 from textvae.training.processes import process_count, process_rank
 
 if TYPE_CHECKING:
-    from textvae.data.images import ImageCorpus
+    from textvae.data.corpora import AnyCorpus
     from textvae.data.tokenizers import TextTokenizer
     from textvae.graph.model import VAE
     from textvae.training.callbacks import Report
@@ -69,7 +70,7 @@ class TrainedRun:
 
     model: VAE
     tokenizer: TextTokenizer | None
-    corpus: Corpus | ImageCorpus
+    corpus: AnyCorpus
     folder: Path
     seconds: float
 
@@ -171,6 +172,12 @@ def with_data(
     Raises:
         RunError: a column of texts is named for images.
     """
+    if isinstance(recipe.data, DataConfig) and recipe.data.fields is not None:
+        if text_column is not None or label_column is not None:
+            names = ", ".join(recipe.data.fields)
+            raise RunError(
+                f"{recipe.name} reads the fields {names}: --field NAME=COLUMN names their columns"
+            )
     changes: dict[str, Any] = {}
     source = recipe.data.source if data is None else str(path_of(data))
     if source is not None:
@@ -183,6 +190,13 @@ def with_data(
         changes["label_column"] = label_column
     config = type(recipe.data).model_validate({**recipe.data.model_dump(), **changes})
     return Recipe(**{**vars(recipe), "data": config})
+
+
+def words_of(corpus: AnyCorpus) -> int:
+    """The words of the training texts, those of all fields; 0 for images."""
+    if isinstance(corpus, TableCorpus):
+        return sum(count_words(corpus.train.columns[name]) for name in corpus.texts)
+    return count_words(corpus.train) if isinstance(corpus, Corpus) else 0
 
 
 def run(
@@ -209,12 +223,13 @@ def run(
     for note in corpus.notes:
         report("note", {"text": note})
     if leaves_open(recipe):
-        size = len(corpus.train), count_words(corpus.train) if isinstance(corpus, Corpus) else 0
+        size = len(corpus.train), words_of(corpus)
         fixed = sized(recipe, *size)
         report("note", {"text": f"sized for {size[0]:,} texts: {sizes_text(recipe, fixed)}"})
         recipe = fixed
     if not len(corpus.valid):
-        raise DataError(f"{corpus.source}: no text to validate on")
+        unit = "row" if isinstance(corpus, TableCorpus) else "text"
+        raise DataError(f"{corpus.source}: no {unit} to validate on")
     from textvae.training.runs import train_run
 
     began = time.monotonic()

@@ -1,0 +1,104 @@
+"""Rows of several fields that are given in Python: checked, and as a model reads them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from textvae.data.batching import Sentences
+from textvae.data.fields import Column, Fields, Labels
+from textvae.data.labels import numbered
+from textvae.data.python_texts import text_list
+from textvae.data.tokenizers import TextTokenizer
+from textvae.graph.config import VAEConfig
+from textvae.registry import suggest
+
+Given = Mapping[str, str | Sequence[str]]
+"""Values by field: one for each row, or a single one for all of them."""
+
+
+def model_fields(config: VAEConfig) -> list[str]:
+    """The fields that nodes of a model read, write or are fixed by, in that order."""
+    groups = ("encoders", "latents", "decoders")
+    named = (node.get("field") for group in groups for node in config.nodes(group))
+    return list(dict.fromkeys(field for field in named if field is not None))
+
+
+def class_names_of(config: VAEConfig, field: str) -> list[str] | None:
+    """The names of the classes of a field; None where it is no label."""
+    facts = (config.observed or {}).get(field, {})
+    if "classes" not in facts:
+        return None
+    return list(facts.get("names") or map(str, range(facts["classes"])))
+
+
+def given_rows(
+    config: VAEConfig,
+    tokenizer: TextTokenizer,
+    values: Given,
+    needed: Sequence[str],
+    allowed: Sequence[str] | None = None,
+) -> Fields:
+    """Values by field as rows of a model.
+
+    A label may be left out: it is then missing. So may a label be an empty string.
+
+    Args:
+        config: of the model.
+        tokenizer: of its texts.
+        values: by field.
+        needed: fields of texts and labels that must be there.
+        allowed: fields that may be there; `needed` by default.
+
+    Raises:
+        TypeError: a value is no string, or no list of strings.
+        ValueError: a field is unknown, missing, blank, or has another number of values.
+    """
+    allowed = needed if allowed is None else allowed
+    if not isinstance(values, Mapping):
+        raise TypeError(f"give a mapping of fields: {', '.join(allowed)} (got {given_as(values)})")
+    for field in values:
+        if field not in allowed:
+            raise ValueError(f"unknown field {field!r} {suggest(str(field), allowed)}")
+    if missing := [field for field in needed if field not in values]:
+        raise ValueError(f"the model must be given {', '.join(needed)} (missing: {missing[0]})")
+    lists = {
+        field: [value] if isinstance(value, str) else text_list(value, field)
+        for field, value in values.items()
+    }
+    count = max(map(len, lists.values()), default=0)
+    columns = dict[str, Column]()
+    for field, cells in lists.items():
+        single = isinstance(values[field], str)
+        if len(cells) != count and not single:
+            raise ValueError(f"every field must have as many values (got {counts_of(lists)})")
+        column = column_of(config, tokenizer, field, cells)
+        columns[field] = column.select(np.zeros(count, np.int64)) if single else column
+    return Fields(columns)
+
+
+def column_of(
+    config: VAEConfig, tokenizer: TextTokenizer, field: str, cells: list[str]
+) -> Sentences | Labels:
+    """The values of one field as a model reads them.
+
+    Raises:
+        ValueError: a text is blank, or a label is unknown.
+    """
+    names = class_names_of(config, field)
+    if names is not None:
+        return Labels(numbered(cells, names), len(names), tuple(names))
+    for number, cell in enumerate(cells):
+        if not cell.strip():
+            raise ValueError(f"{field}[{number}] is blank: a text is needed")
+    encoded = Sentences.encoded(tokenizer, cells)
+    return Sentences(encoded.ids, encoded.offsets, encoded.words, field)
+
+
+def given_as(values: object) -> str:
+    """What was given in place of a mapping, in words."""
+    return "one string" if isinstance(values, str) else type(values).__name__
+
+
+def counts_of(lists: Mapping[str, Sequence[str]]) -> str:
+    """The number of values of each field, in words."""
+    return ", ".join(f"{len(cells):,} of {field}" for field, cells in lists.items())

@@ -1,0 +1,145 @@
+"""Evaluation of a text model on held-out texts: likelihood, perplexity, latents, labels."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from textvae.api.base import Metrics
+from textvae.api.generation import evaluate_generation
+from textvae.data.batching import Sentences
+from textvae.data.labels import numbered
+from textvae.data.python_texts import text_list
+from textvae.data.texts import Texts
+from textvae.data.tokenizers import tokenizer_kind
+from textvae.data.words import count_characters, count_unknown, separated_by_blanks
+from textvae.evaluation.labels import classification
+from textvae.evaluation.likelihood import perplexity
+from textvae.evaluation.positions import (
+    WORTHLESS,
+    PositionLosses,
+    first_token_share,
+    shuffled_z_gap,
+)
+from textvae.evaluation.text import Generation
+
+if TYPE_CHECKING:
+    from textvae.api.sentence import SentenceVAE, TextRows
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Evaluation(Metrics):
+    """Metrics over held-out texts, each with its denominator.
+
+    Args:
+        word_perplexity: exp(nll of all texts / words); None where blanks separate no words.
+        token_perplexity: exp(nll of all texts / tokens); depends on the tokenizer.
+        shuffled_z_gap: increase in loss, nats per text, when z comes from another text, one sample
+            of each; None for a single text and where texts have no order.
+        first_token_share: share of the gap at the first token; None also below 0.1 nats.
+        first_token_share_standard_error: over the texts, of a ratio of means.
+        accuracy: share of labelled texts whose label is predicted; None without labels.
+        macro_f1: mean of the classes' F1; None without labels.
+        labelled: number of texts with a label.
+        sentences: number of texts N.
+        words: whitespace-separated words, one end of sentence for each text included.
+        tokens: predicted tokens, ends of sentence included.
+        unknown_tokens: how many of them are `<unk>`: the nll does not count which word each is.
+        unknown_share: their share of the tokens, ends left out: of the words that a tokenizer of
+            whole words does not know, each of which word perplexity counts as known.
+        characters: of all texts, one end of sentence for each text included.
+        character_perplexity: exp(nll of all texts / characters), in place of word perplexity where
+            blanks separate no words, as in Chinese; else None.
+        generation: metrics of generated text; None unless requested.
+    """
+
+    word_perplexity: float | None
+    token_perplexity: float
+    sentences: int
+    words: int
+    tokens: int
+    unknown_tokens: int = 0
+    unknown_share: float = 0.0
+    characters: int = 0
+    character_perplexity: float | None = None
+    shuffled_z_gap: float | None = None
+    first_token_share: float | None = None
+    first_token_share_standard_error: float | None = None
+    accuracy: float | None = None
+    macro_f1: float | None = None
+    labelled: int = 0
+    generation: Generation | None = None
+
+
+def evaluate_texts(
+    vae: "SentenceVAE",
+    texts: "TextRows",
+    samples: int,
+    seed: int,
+    generation: bool,
+    training: Iterable[str] | None,
+    labels: Sequence[str] | None,
+    shuffled: tuple[PositionLosses, PositionLosses] | None,
+) -> Evaluation:
+    """`SentenceVAE.evaluate`, which has the arguments."""
+    texts = vae.listed(texts)
+    rows = vae.rows(texts)
+    if training is not None and not isinstance(training, Texts):
+        training = text_list(training, "training", most=None)
+    if labels is not None and not vae.predicts_labels:
+        raise ValueError("the model was trained without labels")
+    # Few texts and many samples at once: the encoder then runs once for many samples.
+    max_tokens = 512 if samples > 8 else 4096
+    metrics, estimate = vae.metrics(rows, samples, seed, max_tokens)
+    if labels is not None:
+        metrics |= label_metrics(vae, texts, labels)
+    if vae.dim and len(rows) > 1 and vae.ordered and len(vae.model.text_decoders) == 1:
+        pair = shuffled or vae.positions_with_shuffled_latents(texts, seed)
+        total = shuffled_z_gap(*pair).sum().item()
+        share, error = first_token_share(*pair) if total >= WORTHLESS else (None, None)
+        metrics |= {"shuffled_z_gap": total, "first_token_share": share}
+        metrics |= {"first_token_share_standard_error": error}
+    if generation:
+        metrics["generation"] = evaluate_generation(vae, texts, training, seed=seed)
+    return Evaluation(**metrics, **text_metrics(vae, texts, vae.written_texts(rows), estimate.nll))
+
+
+def label_metrics(vae: "SentenceVAE", texts: "TextRows", labels: Sequence[str]) -> dict[str, Any]:
+    """The accuracy of the labels that a model predicts."""
+    count = len(next(iter(texts.values())) if isinstance(texts, Mapping) else texts)
+    if len(labels) != count:
+        raise ValueError(f"one label for each of {count} texts (got {len(labels)})")
+    numbers = torch.from_numpy(numbered(list(labels), vae.labels))
+    return asdict(classification(torch.from_numpy(vae.classify(texts)), numbers))
+
+
+def text_metrics(
+    vae: "SentenceVAE", texts: "TextRows", written: Sequence[Sentences], nll: torch.Tensor
+) -> dict[str, Any]:
+    """Perplexities of the texts that a model writes, and their denominators.
+
+    Args:
+        vae: the model.
+        texts: held out.
+        written: those of them that the model writes, one for each decoder.
+        nll: of each row, (N,), nats.
+    """
+    if isinstance(texts, Mapping):
+        texts = [text for column in written for text in texts[column.field]]
+    # A bag counts the words that it keeps.
+    in_words = tokenizer_kind(vae.tokenizer) == "bag" or separated_by_blanks(texts)
+    characters = sum(map(count_characters, texts))
+    words, tokens = (sum(getattr(c, n) for c in written) for n in ("words", "targets"))
+    unknown = sum(map(count_unknown, written))
+    return {
+        "word_perplexity": perplexity(nll, words) if in_words else None,
+        "character_perplexity": None if in_words else perplexity(nll, characters),
+        "characters": characters,
+        "unknown_tokens": unknown,
+        "unknown_share": unknown / max(1, tokens - sum(map(len, written))),
+        "token_perplexity": perplexity(nll, tokens),
+        "sentences": len(nll),
+        "words": words,
+        "tokens": tokens,
+    }

@@ -1,0 +1,7 @@
+"""What a data section can name: texts, images, or rows of several fields."""
+
+from textvae.data.images import ImageCorpus
+from textvae.data.readers import Corpus
+from textvae.data.tables import TableCorpus
+
+AnyCorpus = Corpus | ImageCorpus | TableCorpus

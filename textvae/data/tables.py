@@ -1,0 +1,230 @@
+"""Tables whose rows have several fields: texts and labels from files, folders and the hub."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textvae.config import DataConfig, FieldConfig
+from textvae.data.errors import DataError, note_once
+from textvae.data.held_out import ByContent, HoldOut
+from textvae.data.readers import (
+    MAX_CHARS,
+    SPLITS,
+    Part,
+    blank_rows,
+    divided,
+    label_of,
+    split_parts,
+    text_of,
+)
+from textvae.data.splits import format_of
+from textvae.data.texts import add_text
+
+Columns = dict[str, list[str]]
+"""Cells by field, one for each row; a missing label is an empty string."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of several fields, in memory.
+
+    Args:
+        columns: the cells of each field, all of one length.
+    """
+
+    columns: Columns
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self.columns.values())))
+
+    def select(self, rows: Iterable[int]) -> Table:
+        """The rows at these indices."""
+        chosen = list(rows)
+        return Table({name: [cells[row] for row in chosen] for name, cells in self.columns.items()})
+
+
+@dataclass(frozen=True)
+class TableCorpus:
+    """The rows of each split; `valid` and `test` may have none.
+
+    Args:
+        train: the training rows.
+        valid: the validation rows.
+        test: the test rows.
+        fields: of the rows, by name.
+        source: the folder, file or hub name.
+        notes: sentences for the user: what was skipped or not used, what was held out.
+        held_out: which rows of train are held out, as in `Corpus`.
+    """
+
+    train: Table
+    valid: Table
+    test: Table
+    fields: Mapping[str, FieldConfig]
+    source: str
+    notes: list[str]
+    held_out: dict[str, Any] | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """Names of the fields that are texts."""
+        return [name for name, field in self.fields.items() if field.kind == "text"]
+
+    def fingerprint(self) -> str:
+        """A SHA-256 of the training and validation rows."""
+        return sha_of_tables([self.train, self.valid])
+
+    def test_fingerprint(self) -> str:
+        """A SHA-256 of the test rows."""
+        return sha_of_tables([self.test])
+
+
+def sha_of_tables(tables: Iterable[Table]) -> str:
+    """A SHA-256 of the cells of tables, with the names of their fields."""
+    sha = hashlib.sha256()
+    for table in tables:
+        for name, cells in table.columns.items():
+            add_text(sha, f"{name} {len(cells)}")
+            for cell in cells:
+                add_text(sha, cell)
+    return sha.hexdigest()
+
+
+def read_table_corpus(config: DataConfig, held_out: ByContent | None = None) -> TableCorpus:
+    """The rows that a data section with `fields` names; a split without data is held out of train.
+
+    Rows whose first field is equal go to one split: a condition is then new in the test rows.
+
+    Args:
+        config: with a source.
+        held_out: the rows that a run has held out, in place of those that the config asks for.
+
+    Raises:
+        DataError: anything that cannot be read as given; the message names the file and the line.
+    """
+    fields = config.fields
+    assert fields is not None, "asked for rows of several fields"
+    if config.source is None:
+        columns = ", ".join(config.columns.values())
+        raise DataError(f"name the data: --data, a table with the columns {columns}")
+    notes: list[str] = []
+    splits = {
+        split: read_table(parts, fields, notes)
+        for split, parts in table_parts(config.source, config.columns, notes).items()
+    }
+    if "train" not in splits:
+        raise DataError(f"{config.source}: has no train split (found: {', '.join(splits)})")
+    rule = HoldOut(config.valid_fraction, config.test_fraction, config.split_by, 0, held_out)
+    first = next(iter(fields))
+    keys = {split: table.columns[first] for split, table in splits.items()}
+    rows, facts = divided(config.source, keys, rule, notes, "rows")
+    train = splits["train"]
+    splits |= {split: train.select(chosen) for split, chosen in rows.items()}
+    if rows and config.split_by == "content":
+        notes.append(f"rows of equal {first!r} are in one split")
+    empty = Table({name: [] for name in fields})
+    tables = {split: splits.get(split, empty) for split in SPLITS}
+    return TableCorpus(**tables, fields=fields, source=config.source, notes=notes, held_out=facts)
+
+
+def read_table_split(
+    source: str, fields: Mapping[str, FieldConfig], split: str | None = None
+) -> tuple[Table, list[str]]:
+    """The rows of one file, or of one split of a folder or hub data set, and the notes on them.
+
+    Args:
+        source: as that of `read_table_corpus`.
+        fields: to read.
+        split: None is the first there is of test, valid, train.
+
+    Raises:
+        DataError: as there, or a split that does not exist.
+    """
+    notes: list[str] = []
+    columns = {name: field.column or name for name, field in fields.items()}
+    parts = table_parts(source, columns, notes)
+    chosen = split or next(name for name in ("test", "valid", "train") if name in parts)
+    if chosen not in parts:
+        raise DataError(f"{source}: has no {chosen} split (found: {', '.join(parts)})")
+    if len(parts) > 1 or not Path(source).is_file():
+        notes.insert(0, f"{source}: read the {chosen} split")
+    return read_table(parts[chosen], fields, notes), notes
+
+
+def table_parts(source: str, columns: Mapping[str, str], notes: list[str]) -> dict[str, list[Part]]:
+    """`split_parts` of a source whose files all have columns.
+
+    Raises:
+        DataError: a file has none.
+    """
+    parts = split_parts(source, notes)
+    for part in (part for each in parts.values() for part in each):
+        format = format_of(part.name)
+        if format is not None and not format.labelled:
+            wanted = ", ".join(columns.values())
+            raise DataError(
+                f"{part.name}: a {format.name} file has no columns (needed: {wanted}; allowed: a "
+                "csv, tsv, json, jsonl or parquet table)"
+            )
+    return parts
+
+
+def read_table(parts: Sequence[Part], fields: Mapping[str, FieldConfig], notes: list[str]) -> Table:
+    """The rows of the fields; rows without one of their texts are skipped, and counted in a note.
+
+    Raises:
+        DataError: a column is missing, a cell is no text, or every row is skipped.
+    """
+    columns: Columns = {name: [] for name in fields}
+    for part in parts:
+        skipped = dict[str, int]()
+        for cells in part_rows(part, fields, notes):
+            blank = next((n for n, cell in cells.items() if not cell and is_text(fields[n])), None)
+            if blank is not None:
+                skipped[blank] = skipped.get(blank, 0) + 1
+                continue
+            for name, cell in cells.items():
+                columns[name].append(cell)
+        for name, count in skipped.items():
+            note_once(notes, f"{part.name}: skipped {blank_rows(count, part.unit)}: no {name!r}")
+    if not any(columns.values()):
+        names = ", ".join(part.name for part in parts)
+        raise DataError(f"{names}: holds no row with all of {', '.join(fields)}")
+    return Table(columns)
+
+
+def is_text(field: FieldConfig) -> bool:
+    """Whether a field is a text, which must not be blank."""
+    return field.kind == "text"
+
+
+def part_rows(
+    part: Part, fields: Mapping[str, FieldConfig], notes: list[str]
+) -> Iterator[dict[str, str]]:
+    """The cell of each field of each row, stripped."""
+    columns = {name: field.column or name for name, field in fields.items()}
+    others = [field.otherwise for field in fields.values() if field.otherwise is not None]
+    wanted = list(dict.fromkeys([*columns.values(), *others]))
+    for number, cells in part.rows(wanted, notes):
+        where = f"{part.name}: {part.unit} {number}"
+        row = dict(zip(wanted, cells, strict=True))
+        yield {name: cell_of(row, columns[name], field, where) for name, field in fields.items()}
+
+
+def cell_of(row: Mapping[str, Any], column: str, field: FieldConfig, where: str) -> str:
+    """The stripped cell of a field in a row of cells by column.
+
+    Raises:
+        DataError: it is no string, or no label.
+    """
+    if not is_text(field):
+        return label_of(row[column], f"{where}: {column!r}")
+    text = text_of(row[column], f"{where}: {column!r}", MAX_CHARS)
+    if not text and field.otherwise is not None:
+        text = text_of(row[field.otherwise], f"{where}: {field.otherwise!r}", MAX_CHARS)
+    return text
