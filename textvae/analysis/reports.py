@@ -9,7 +9,9 @@ from textvae.console import shown, table
 def evaluation_text(metrics: Mapping[str, Any]) -> str:
     """An evaluation as a table: each metric with its unit, estimator and denominator."""
     text = table([row[1:] for row in metric_rows(metrics)])
-    generation = metrics.get("generation")
+    generation, found = metrics.get("generation"), metrics.get("answers")
+    if found is not None:
+        text = f"{text}\n\n{answers_text(found)}"
     return text if generation is None else f"{text}\n\n{generation_text(generation)}"
 
 
@@ -147,7 +149,9 @@ def latent_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, A
         "marginal_kl": ("marginal KL", "nats, KL(q(z) || p(z)); as the line above"),
         "active_units": ("active units", active_note(f)),
     }
-    rows = [(name, label, f[name], note) for name, (label, note) in notes.items()]
+    rows = [
+        (name, label, f[name], note) for name, (label, note) in notes.items() if f[name] is not None
+    ]
     return [*rows, *shuffled_z_rows(f), *probe_rows(f)]
 
 
@@ -200,6 +204,28 @@ def generation_text(generation: Mapping[str, Any]) -> str:
         rows = table([row[1:] for row in writing_rows(generation)])
         parts.insert(0, f"{rows}\nBLEU: sacrebleu {reconstruction['signature']}")
     return "\n\n".join(parts)
+
+
+def answers_text(found: Mapping[str, Any]) -> str:
+    """Metrics of the texts that a model writes under conditions, one column for each way."""
+    ways = {way: values for way, values in found.items() if values is not None}
+    sampled = ways["sampled"]
+    each = sampled["each"]
+    notes = {
+        "different": (f"different of {each}", "mean over the conditions"),
+        "recall": (f"recall@{each}", f"share of {sampled['references']:,} known texts"),
+        "distinct_1": ("distinct-1", "different words / words"),
+        "distinct_2": ("distinct-2", "different pairs of words / pairs"),
+        "best_bleu": ("best BLEU", f"sentence BLEU of the best of {each}, mean"),
+        "mean_bleu": ("mean BLEU", f"sentence BLEU, mean of all {each}"),
+    }
+    rows = [
+        (label, *(decimal(values[name]) for values in ways.values()), note)
+        for name, (label, note) in notes.items()
+    ]
+    heading = {"sampled": "sampled", "greedy": "greedy from z ~ prior", "beam": f"beam of {each}"}
+    header = [f"{sampled['conditions']:,} conditions", *(heading[way] for way in ways), ""]
+    return table(rows, header)
 
 
 def writing_rows(generation: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:

@@ -168,7 +168,7 @@ def row_text(vae: SentenceVAE, columns: Columns, row: int) -> str:
 
 
 def sample_lines(vae: SentenceVAE, columns: Columns) -> list[str]:
-    """A sample of the prior under the conditions of each of a few rows, or three of no conditions."""
+    """A sample of the prior under the conditions of each row, or three of no conditions."""
     given = {name: columns[name] for name in vae.conditions}
     rows = vae.sample_rows(1 if given else 3, seed=0, given=given or None)
     cells = {name: [row[name] for row in rows] for name in rows[0]} | given

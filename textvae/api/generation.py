@@ -1,6 +1,6 @@
 """Evaluation of the texts that a model generates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ import torch
 
 from textvae.data.python_texts import text_list
 from textvae.data.words import Unit, unit_of
+from textvae.evaluation.answers import AnswerSets, answers, grouped
 from textvae.evaluation.text import (
     Generation,
     Reconstruction,
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 LINE_STEPS = 8
 """Steps of each interpolation."""
+
+ANSWERS, CONDITIONS = 10, 500
+"""Texts for each condition, and conditions that they are written for."""
 
 PLAIN = Decoding(known_words=False)
 """What is measured is the model itself, which may put pieces together to new words."""
@@ -71,6 +75,46 @@ def evaluate_generation(
         scored=len(scored),
         unit=unit,
     )
+
+
+def evaluate_answers(
+    vae: "SentenceVAE",
+    columns: Mapping[str, Sequence[str]],
+    each: int = ANSWERS,
+    most: int = CONDITIONS,
+    seed: int = 0,
+) -> AnswerSets:
+    """Metrics of the texts that a conditional model writes, beside the known ones.
+
+    Args:
+        vae: the model.
+        columns: held-out rows, the values of each field; rows of equal conditions are known texts
+            of one condition.
+        each: texts that are written for each condition.
+        most: conditions, drawn with the seed where there are more.
+        seed: of all random choices.
+    """
+    target = vae.model.field_of(vae.target)
+    keys = list(zip(*(columns[field] for field in vae.conditions), strict=True))
+    known = grouped(keys, columns[target])
+    chosen = sorted(np.random.default_rng(seed).permutation(len(known))[:most].tolist())
+    conditions = [list(known)[index] for index in chosen]
+    references, unit = [known[key] for key in conditions], unit_of(columns[target])
+    given = dict(zip(vae.conditions, map(list, zip(*conditions, strict=True)), strict=True))
+    how = replace(PLAIN, allow_unknown=False)
+    sampled = vae.sample(each, replace(how, do_sample=True), seed, given=given)
+    greedy = vae.sample(each, how, seed, given=given) if vae.dim else None
+    beams = vae.likeliest(each, how, given)
+    return AnswerSets(
+        sampled=answers(parts(sampled, each), references, unit),
+        greedy=None if greedy is None else answers(parts(greedy, each), references, unit),
+        beam=answers([[text for text, _ in beam] for beam in beams], references, unit),
+    )
+
+
+def parts(texts: Sequence[str], each: int) -> list[Sequence[str]]:
+    """Texts in parts of a size."""
+    return [texts[start : start + each] for start in range(0, len(texts), each)]
 
 
 def latent_metrics(

@@ -2,28 +2,24 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from textvae.api.base import TrainedVAE, load_vae
+from textvae.api.base import load_vae
 from textvae.api.features import EncoderModule, Kind, feature_sizes
-from textvae.api.rows import Given, class_names_of, given_rows, model_fields
+from textvae.api.rows import Given, class_names_of, given_rows
 from textvae.api.text_evaluation import Evaluation, evaluate_texts
-from textvae.api.writing import batch_of, written_ids, written_rows
+from textvae.api.text_writer import TextRows, TextWriter
 from textvae.checkpoints import CheckpointError
 from textvae.data.batching import Examples, Sentences
-from textvae.data.fields import Fields, text_columns
-from textvae.data.known_words import KnownWords
+from textvae.data.fields import text_columns
 from textvae.data.python_texts import checked_text, text_list
-from textvae.data.tokenizers import TextTokenizer, decode_ids, load_tokenizer, tokenizer_kind
-from textvae.decoders.text import TokenDecoder
-from textvae.evaluation.labels import class_probabilities, labelled_latent
+from textvae.data.tokenizers import load_tokenizer
+from textvae.evaluation.labels import class_probabilities
 from textvae.evaluation.latent import is_deterministic
 from textvae.evaluation.likelihood import likelihood
 from textvae.evaluation.positions import (
@@ -34,8 +30,6 @@ from textvae.evaluation.positions import (
 )
 from textvae.evaluation.verdict import NEAR_PRIOR
 from textvae.graph.decoding import Decoding
-from textvae.graph.model import VAE
-from textvae.randomness import seeded
 from textvae.vocabulary import PAD
 
 __all__ = ["Evaluation", "SentenceVAE", "TextRows", "before_padding"]
@@ -44,11 +38,7 @@ SHUFFLED = 64
 """Most sentences whose latents are shuffled among each other."""
 
 
-TextRows = Sequence[str] | Mapping[str, Sequence[str]]
-"""Texts, or a list of texts for each field of a model that reads several."""
-
-
-class SentenceVAE(TrainedVAE):
+class SentenceVAE(TextWriter):
     """A text VAE with its tokenizer.
 
     >>> vae = SentenceVAE.from_pretrained("runs/bowman2016")  # doctest: +SKIP
@@ -59,10 +49,6 @@ class SentenceVAE(TrainedVAE):
         model: with a text decoder.
         tokenizer: of the training.
     """
-
-    def __init__(self, model: VAE, tokenizer: TextTokenizer):
-        super().__init__(model)
-        self.tokenizer = tokenizer
 
     @classmethod
     def from_pretrained(
@@ -89,52 +75,6 @@ class SentenceVAE(TrainedVAE):
         """Write the model and its tokenizer into a folder."""
         super().write_files(folder)
         self.tokenizer.save_pretrained(folder)
-
-    @property
-    def decoder(self) -> TokenDecoder:
-        """The text decoder; see `target`."""
-        return cast(TokenDecoder, self.model.decoders[self.target])
-
-    @property
-    def target(self) -> str:
-        """The name of the text decoder.
-
-        Raises:
-            ValueError: no text decoder, or several.
-        """
-        names = self.model.text_decoders
-        if len(names) != 1:
-            many = f": {', '.join(names)}; `sample_rows` samples all of them" if names else ""
-            raise ValueError(f"one text decoder is needed (the model has {len(names)}{many})")
-        return names[0]
-
-    @property
-    def conditions(self) -> list[str]:
-        """The fields that must be given to sample or decode; empty for most models."""
-        return self.model.config.conditions()
-
-    @property
-    def fields(self) -> list[str]:
-        """The fields that the model reads and writes: `text`, or several."""
-        return model_fields(self.model.config)
-
-    @property
-    def reads_rows(self) -> bool:
-        """Whether texts are given by field, in place of one list."""
-        return {} in (self.model.config.observed or {}).values()
-
-    @cached_property
-    def known_words(self) -> KnownWords | None:
-        """The words that generated texts are held to; None where the model does not know them."""
-        words = self.tokenizer.words
-        return None if words is None else KnownWords(self.tokenizer.pieces, words)
-
-    @property
-    def ordered(self) -> bool:
-        """Whether the tokens have an order: bags of words have none."""
-        decoders = [self.model.decoders[name] for name in self.model.text_decoders]
-        in_order = all(cast(TokenDecoder, each).ordered for each in decoders)
-        return in_order and tokenizer_kind(self.tokenizer) != "bag"
 
     def sentences(self, texts: Sequence[str]) -> Sentences:
         """The texts as token ids.
@@ -219,141 +159,11 @@ class SentenceVAE(TrainedVAE):
         sentences = self.sentences(texts)
         return sentences.collate([sentences[i] for i in range(len(sentences))])[sentences.field]
 
-    def decode(
-        self,
-        z: np.ndarray | Tensor,
-        decoding: Decoding | None = None,
-        seed: int | None = None,
-        given: Given | None = None,
-    ) -> list[str]:
-        """The decoded sentence of each latent, (N, D); greedy by default.
-
-        Args:
-            z: latents side by side, as `encode` returns them.
-            decoding: how to choose tokens.
-            seed: of sampling; None to draw from the global random state.
-            given: the conditions of each row by field, for a conditional model.
-
-        Raises:
-            ValueError: z is not (N, D), or see `given_conditions`.
-        """
-        ids = self.generated(z, decoding, seed, given)
-        return [decode_ids(self.tokenizer, row) for row in ids]
-
-    def generated(
-        self,
-        z: np.ndarray | Tensor,
-        decoding: Decoding | None = None,
-        seed: int | None = None,
-        given: Given | None = None,
-    ) -> list[list[int]]:
-        """Token ids, end of sentence and padding included, of each latent; as `decode`."""
-        values, count = self.values_of(z), len(z)
-        rows = self.given_conditions(given, count)
-        with seeded(seed):
-            return written_ids(self, self.target, values, count, rows, decoding or Decoding())
-
-    def given_conditions(self, given: Given | None, count: int | None = None) -> Fields | None:
-        """The conditions of rows as the model reads them; None for a model without.
-
-        Args:
-            given: by field: a value for each row, or one for all of them.
-            count: number of rows; None for as many as there are values.
-
-        Raises:
-            TypeError: a value is no string, or no list of strings.
-            ValueError: a condition is missing, blank, unknown, or of another number of rows.
-        """
-        if not self.conditions:
-            if given:
-                raise ValueError(f"the model takes no condition (got {', '.join(given)})")
-            return None
-        rows = given_rows(self.model.config, self.tokenizer, given or {}, self.conditions)
-        if count is None or len(rows) == count:
-            return rows
-        if len(rows) > 1:
-            raise ValueError(f"conditions of {count} rows are needed (got those of {len(rows)})")
-        return rows.select(np.zeros(count, np.int64))
-
     def reconstruct(self, texts: TextRows, decoding: Decoding | None = None) -> list[str]:
         """The sentence at each text's posterior mean, under its own conditions."""
         return self.decode(
             np.asarray(self.encode(texts)), decoding, given=self.conditions_of(texts)
         )
-
-    def conditions_of(self, texts: TextRows) -> Given | None:
-        """The conditions among the fields of texts; None for a model without."""
-        if not self.conditions or not isinstance(texts, Mapping):
-            return None
-        return {field: texts[field] for field in self.conditions if field in texts}
-
-    def sample(
-        self,
-        count: int = 1,
-        decoding: Decoding | None = None,
-        seed: int | None = None,
-        label: str | None = None,
-        given: Given | None = None,
-    ) -> list[str]:
-        """Sentences from the prior: z ~ p(z), then tokens drawn from p(x | z).
-
-        Args:
-            count: number of sentences; under conditions, for each of their rows.
-            decoding: how to choose tokens; by default, each is drawn from its whole distribution.
-            seed: of z and tokens; None to draw from the global random state.
-            label: class of all sentences, for a model trained with labels.
-            given: conditions by field: one, or N of each. Then N * count sentences come back, those
-                of one row together.
-
-        Raises:
-            ValueError: count below 1, an unknown label, or see `given_conditions`.
-        """
-        target = self.model.field_of(self.target)
-        return [row[target] for row in self.sample_rows(count, decoding, seed, label, given)]
-
-    def sample_rows(
-        self,
-        count: int = 1,
-        decoding: Decoding | None = None,
-        seed: int | None = None,
-        label: str | None = None,
-        given: Given | None = None,
-    ) -> list[dict[str, str]]:
-        """Rows of all fields that the model writes, from the prior; arguments as `sample`."""
-        if count < 1:
-            raise ValueError(f"at least one sentence must be asked for (got {count})")
-        rows = self.given_conditions(given)
-        if rows is not None:
-            rows = rows.select(np.repeat(np.arange(len(rows)), count))
-        total = count if rows is None else len(rows)
-        known = None if label is None else self.label_latent(label, total)
-        with seeded(seed), torch.no_grad():
-            fields = batch_of(self, rows, slice(0, total))
-            values = self.model.sample_prior(total, known, **fields)
-            return written_rows(self, values, total, rows, decoding or Decoding(do_sample=True))
-
-    def class_names(self, field: str) -> list[str]:
-        """The names of the classes of a field that is a label.
-
-        Raises:
-            ValueError: it is none.
-        """
-        names = class_names_of(self.model.config, field)
-        if names is None:
-            raise ValueError(f"the field {field!r} is no label")
-        return names
-
-    def label_latent(self, label: str, count: int) -> dict[str, Tensor]:
-        """The values, (1, count, C), of the latent that is observed as the label, by its name.
-
-        Raises:
-            ValueError: no such latent, or an unknown label.
-        """
-        number, latent = self.label_number(label), labelled_latent(self.model)
-        if latent is None:
-            raise ValueError(f"no latent stands for the label (asked for {label!r})")
-        one_hot = torch.eye(len(self.labels), device=self.model.device)[number]
-        return {latent[0]: one_hot.expand(1, count, -1)}
 
     def interpolate(
         self,
@@ -381,9 +191,7 @@ class SentenceVAE(TrainedVAE):
         Source: Bowman et al. 2016, section 5.2 (homotopies), arXiv:1511.06349.
         """
         pair = [checked_text(first, "first"), checked_text(second, "second")]
-        others = {} if given is None else dict(given)
-        texts = {self.model.field_of(self.target): pair, **others} if self.reads_rows else pair
-        ends = np.asarray(self.encode(texts))
+        ends = np.asarray(self.encode(self.with_conditions(pair, given)))
         return self.decode(self.between(ends, steps, spherical), decoding, given=given)
 
     def nearest(self, query: str, texts: Sequence[str], count: int = 5) -> list[tuple[str, float]]:

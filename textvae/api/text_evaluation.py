@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from textvae.api.base import Metrics
-from textvae.api.generation import evaluate_generation
+from textvae.api.generation import evaluate_answers, evaluate_generation
 from textvae.data.batching import Sentences
 from textvae.data.labels import numbered
 from textvae.data.python_texts import text_list
 from textvae.data.texts import Texts
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.data.words import count_characters, count_unknown, separated_by_blanks
+from textvae.evaluation.answers import AnswerSets
 from textvae.evaluation.labels import classification
 from textvae.evaluation.likelihood import perplexity
 from textvae.evaluation.positions import (
@@ -51,7 +52,8 @@ class Evaluation(Metrics):
         characters: of all texts, one end of sentence for each text included.
         character_perplexity: exp(nll of all texts / characters), in place of word perplexity where
             blanks separate no words, as in Chinese; else None.
-        generation: metrics of generated text; None unless requested.
+        generation: metrics of generated text; None unless requested, and of a conditional model.
+        answers: metrics of the texts that a conditional model writes; None unless requested.
     """
 
     word_perplexity: float | None
@@ -70,6 +72,7 @@ class Evaluation(Metrics):
     macro_f1: float | None = None
     labelled: int = 0
     generation: Generation | None = None
+    answers: AnswerSets | None = None
 
 
 def evaluate_texts(
@@ -100,7 +103,9 @@ def evaluate_texts(
         share, error = first_token_share(*pair) if total >= WORTHLESS else (None, None)
         metrics |= {"shuffled_z_gap": total, "first_token_share": share}
         metrics |= {"first_token_share_standard_error": error}
-    if generation:
+    if generation and vae.conditions:
+        metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
+    elif generation:
         metrics["generation"] = evaluate_generation(vae, texts, training, seed=seed)
     return Evaluation(**metrics, **text_metrics(vae, texts, vae.written_texts(rows), estimate.nll))
 

@@ -1,5 +1,6 @@
 """Texts and labels that are written from latents, under what a model is given."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -12,13 +13,17 @@ from textvae.data.tokenizers import decode_ids, tokenizer_kind
 from textvae.decoders.label import LabelDistribution
 from textvae.decoders.text import TokenDecoder
 from textvae.graph.decoding import Decoding
-from textvae.graph.generation import drawn, generate
+from textvae.graph.generation import best_of_beam, drawn, generate
 
 if TYPE_CHECKING:
+    from textvae.api.rows import Given
     from textvae.api.sentence import SentenceVAE
 
 ROWS = 256
 """Most sentences generated at once."""
+
+ROUNDS = 10
+"""Most times that as many rows are drawn as are asked for, to find different ones."""
 
 Values = Mapping[str, Tensor]
 """Values of each latent by name, (1, N, D)."""
@@ -61,6 +66,38 @@ def written_ids(
 
 
 @torch.no_grad()
+def likeliest(
+    vae: "SentenceVAE", given: Fields | None, count: int, how: Decoding
+) -> list[list[tuple[str, float]]]:
+    """The best texts of a beam at the mean of the prior, with their -log p(x | z), nats.
+
+    Args:
+        vae: the model.
+        given: conditions, N of each field; None for a model without: then N is 1.
+        count: texts for each of them, the width of the beam.
+        how: to choose tokens; `<unk>` is none of them.
+    """
+    model, target = vae.model, vae.target
+    how = replace(how, num_beams=count, allow_unknown=False)
+    known = vae.known_words if how.known_words else None
+    network = cast(TokenDecoder, model.decoders[target])
+    total, found = 1 if given is None else len(given), list[list[tuple[str, float]]]()
+    for start in range(0, total, max(1, ROWS // count)):
+        chosen = slice(start, min(start + max(1, ROWS // count), total))
+        size, fields = chosen.stop - start, batch_of(vae, given, chosen)
+        values = model.sample_prior(size, use_mean=True, **fields)
+        features = model.encoder_features(fields)
+        context = model.contexts(values, features, size, [target])[target]
+        memory = model.memories(features, [target])[target]
+        ids, scores = best_of_beam(network, context[0], how, known, *memory)
+        for rows, each in zip(ids.tolist(), scores.tolist(), strict=True):
+            # A beam that is wider than there are texts has impossible candidates.
+            pairs = [(r, s) for r, s in zip(rows, each, strict=True) if s > -math.inf]
+            found.append([(decode_ids(vae.tokenizer, row), -score) for row, score in pairs])
+    return found
+
+
+@torch.no_grad()
 def written_labels(
     vae: "SentenceVAE", decoder: str, values: Values, count: int, given: Fields | None, sample: bool
 ) -> list[int]:
@@ -96,3 +133,25 @@ def written_rows(
             labels = written_labels(vae, name, values, count, given, how.do_sample)
             columns[field] = [names[number] for number in labels]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def different_rows(
+    vae: "SentenceVAE", count: int, how: Decoding | None, given: "Given | None"
+) -> list[list[dict[str, str]]]:
+    """`SentenceVAE.different_rows`, drawn from the random state of the caller."""
+    total = 1 if (rows := vae.given_conditions(given)) is None else len(rows)
+    found: list[dict[tuple[str, ...], dict[str, str]]] = [{} for _ in range(total)]
+    for _ in range(ROUNDS):
+        short = [index for index, known in enumerate(found) if len(known) < count]
+        if not short:
+            break
+        asked = {
+            name: value if isinstance(value, str) else [value[index] for index in short]
+            for name, value in (given or {}).items()
+        }
+        drawn_rows = vae.sample_rows(count, how, None, given=asked or None)
+        for place, index in enumerate(short):
+            for row in drawn_rows[place * count : (place + 1) * count]:
+                if len(found[index]) < count:
+                    found[index].setdefault(tuple(row.values()), row)
+    return [list(known.values()) for known in found]

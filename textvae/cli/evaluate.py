@@ -122,6 +122,10 @@ def text_metrics(
         training_texts,
     )
 
+    if vae.reads_rows:
+        if label_column is not None or text_column != "text":
+            raise ValueError("the model reads several fields: their columns are those of the run")
+        return row_metrics(vae, folder, data, limit, samples, seed, generation)
     labels, probe = None, dict[str, Any]()
     if label_column is None:
         texts = subset(held_out(folder, data, text_column), limit, seed)
@@ -140,6 +144,26 @@ def text_metrics(
     metrics = asdict(vae.evaluate(texts, samples, seed, generation, training, labels))
     references = run_references(folder, vae, metrics, texts, say_note)
     return metrics | probe | entropy_of(folder, data) | references
+
+
+def row_metrics(
+    vae: "SentenceVAE",
+    folder: str,
+    data: str | None,
+    limit: int | None,
+    samples: int,
+    seed: int,
+    generation: bool,
+) -> dict[str, Any]:
+    """Metrics of a model of rows of several fields on held-out rows."""
+    from textvae.training.references import run_references
+    from textvae.training.run_data import column_subset, held_out_rows
+
+    columns, notes = held_out_rows(folder, data)
+    print_notes(notes)
+    columns = column_subset({name: columns[name] for name in vae.fields}, limit, seed)
+    metrics = asdict(vae.evaluate(columns, samples, seed, generation))
+    return metrics | run_references(folder, vae, metrics, columns, say_note)
 
 
 def image_metrics(

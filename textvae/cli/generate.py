@@ -1,10 +1,21 @@
 """Generation: samples of the prior, interpolations and reconstructions."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textvae.cli.app import command
+from textvae.cli.conditions import (
+    TABLES,
+    GivenOption,
+    given_of,
+    given_rows_of,
+    rows_text,
+    sampled_rows,
+    write_rows,
+)
 from textvae.cli.models import by_modality, located, warn_meaningless
 from textvae.cli.options import (
     Device,
@@ -36,6 +47,7 @@ Output = tuple[Any, str]
     "textvae sample",
     "textvae sample runs/x -n 5 --temperature 0.7",
     "textvae sample runs/mnist -n 64 --out samples.png",
+    'textvae sample runs/replies --given context="how are you ?" -n 10',
 )
 def sample(
     model: ModelArgument = None,
@@ -54,15 +66,27 @@ def sample(
     label: Annotated[
         str | None, typer.Option("--label", help="Class, for models trained with labels.")
     ] = None,
-    out: ImageFile = None,
+    given: GivenOption = None,
+    given_file: Annotated[
+        str | None, typer.Option("--given-file", help="Table with a condition in each row.")
+    ] = None,
+    likeliest: Annotated[
+        bool, typer.Option("--likeliest", help="The most probable texts, found by a beam search.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="PNG file for images; csv or jsonl file for texts."),
+    ] = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Sample sentences or images from the prior.
 
-    Images are the means of p(x | z), written to one PNG file.
+    Under a condition, prints different sentences. Images are the means of p(x | z), written to one
+    PNG file.
     """
+    from textvae.analysis.exports import check_out
     from textvae.graph.decoding import Decoding
 
     if num_beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
@@ -78,10 +102,32 @@ def sample(
     )
     folder = located(model, named)
 
+    if given and given_file is not None:
+        raise ValueError("--given and --given-file: give one of them")
+    if likeliest and (temperature, top_k, top_p, num_beams) != (1.0, 0, 1.0, 1):
+        raise ValueError("--likeliest goes without settings of sampling and beams")
+
     def texts(vae: "SentenceVAE") -> Output:
-        sentences = vae.sample(count, decoding, seed, label)
+        if out is not None:
+            check_out(out, TABLES)
+        conditions: dict[str, Any] | None
+        if given_file is None:
+            conditions = given_of(vae, given)
+        else:
+            conditions = given_rows_of(vae, folder, given_file)
+        how = Decoding(max_new_tokens=max_new_tokens) if likeliest else decoding
+        if conditions is not None:
+            how = replace(how, allow_unknown=False)
+        rows = sampled_rows(vae, count, how, seed, label, conditions, likeliest)
         chosen = {} if label is None else {"label": label}
-        return {"samples": sentences, "seed": seed, **chosen}, "\n".join(map(visible, sentences))
+        if vae.reads_rows or likeliest:
+            result = {"samples": rows, "seed": seed, **chosen}
+        else:
+            result = {"samples": [*(row["text"] for row in rows)], "seed": seed, **chosen}
+        if out is None:
+            return result, rows_text(rows, conditions)
+        write_rows(out, rows)
+        return result, f"written to {out}: {len(rows):,} rows"
 
     def images(vae: "ImageVAE") -> Output:
         from textvae.analysis.pictures import sample_picture
@@ -96,8 +142,9 @@ def sample(
         "num_beams": num_beams != 1,
         "max_new_tokens": max_new_tokens != 128,
     }
-    given = {"out": out is not None}
-    emit_output(by_modality(folder, device, texts, images, decoding_options, given), as_json)
+    decoding_options |= {"given": bool(given), "given_file": given_file is not None}
+    decoding_options |= {"likeliest": likeliest}
+    emit_output(by_modality(folder, device, texts, images, decoding_options), as_json)
 
 
 @command(
@@ -118,6 +165,7 @@ def interpolate(
     ] = False,
     num_beams: NumBeams = 1,
     label: Label = None,
+    given: GivenOption = None,
     out: ImageFile = None,
     model: Model = None,
     device: Device = None,
@@ -134,9 +182,11 @@ def interpolate(
 
     def texts(vae: "SentenceVAE") -> Output:
         print_unknown_words(vae, [first, second])
-        sentences = vae.interpolate(first, second, steps, slerp, decoding)
+        conditions = given_of(vae, given)
+        sentences = vae.interpolate(first, second, steps, slerp, decoding, conditions)
         consequence = "the interpolation is not meaningful: "
-        collapsed = warn_meaningless(vae, folder, [first, second], consequence)
+        asked = vae.with_conditions([first, second], conditions)
+        collapsed = warn_meaningless(vae, folder, asked, consequence)
         rows = [(f"{i / (steps - 1):6.2f}", text) for i, text in enumerate(sentences)]
         shown = f"{'from':>6}  {visible(first)}\n{table(rows)}\n{'to':>6}  {visible(second)}"
         ends = {"first": first, "second": second}
@@ -147,8 +197,9 @@ def interpolate(
 
         return interpolation_picture(vae, folder, (first, second), steps, slerp, label, out)
 
-    given = {"label": label is not None, "out": out is not None}
-    emit_output(by_modality(folder, device, texts, images, images_only=given), as_json)
+    of_images = {"label": label is not None, "out": out is not None}
+    of_texts = {"given": bool(given)}
+    emit_output(by_modality(folder, device, texts, images, of_texts, of_images), as_json)
 
 
 @command(
@@ -162,6 +213,7 @@ def reconstruct(
     ],
     num_beams: NumBeams = 1,
     label: Label = None,
+    given: GivenOption = None,
     out: ImageFile = None,
     model: Model = None,
     device: Device = None,
@@ -178,8 +230,9 @@ def reconstruct(
 
     def sentences(vae: "SentenceVAE") -> Output:
         print_unknown_words(vae, texts)
-        decoded = vae.reconstruct(texts, decoding)
-        warn_meaningless(vae, folder, texts)
+        asked = vae.with_conditions(texts, given_of(vae, given))
+        decoded = vae.reconstruct(asked, decoding)
+        warn_meaningless(vae, folder, asked)
         pairs = list(zip(texts, decoded, strict=True))
         result = [{"text": text, "reconstruction": back} for text, back in pairs]
         lines = [f"{visible(text)}\n  -> {visible(back)}" for text, back in pairs]
@@ -190,8 +243,9 @@ def reconstruct(
 
         return reconstruction_picture(vae, folder, texts, label, out)
 
-    given = {"label": label is not None, "out": out is not None}
-    emit_output(by_modality(folder, device, sentences, images, images_only=given), as_json)
+    of_images = {"label": label is not None, "out": out is not None}
+    of_texts = {"given": bool(given)}
+    emit_output(by_modality(folder, device, sentences, images, of_texts, of_images), as_json)
 
 
 def emit_output(output: Output, as_json: bool) -> None:

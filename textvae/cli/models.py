@@ -8,7 +8,7 @@ from textvae.console import say
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
-    from textvae.api.sentence import SentenceVAE
+    from textvae.api.sentence import SentenceVAE, TextRows
 
 T = TypeVar("T")
 
@@ -131,7 +131,7 @@ def chosen_device(device: str | None) -> str:
 
 
 def warn_meaningless(
-    vae: "SentenceVAE", folder: str, texts: list[str], consequence: str = ""
+    vae: "SentenceVAE", folder: str, texts: "TextRows", consequence: str = ""
 ) -> bool:
     """Whether z says nothing of a text, by the stored metrics or on these texts; then print it.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textvae.cli.app import command
+from textvae.cli.conditions import ColumnOption, column_settings
 from textvae.cli.models import warn_of_metrics
 from textvae.cli.options import (
     Device,
@@ -49,6 +50,7 @@ def train(
     data: RecipeData = None,
     text_column: RecipeTextColumn = None,
     label_column: RecipeLabelColumn = None,
+    field: ColumnOption = None,
     set_: Set = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the run; default: runs/RECIPE.")
@@ -71,7 +73,8 @@ def train(
         return summarize_run(run)
 
     display = TrainingDisplay(training.process_rank() > 0, warning_of_validation)
-    given = (set_ or [], data, text_column, output, display, summarize, device, label_column)
+    changes = [*column_settings(field), *(set_ or [])]
+    given = (changes, data, text_column, output, display, summarize, device, label_column)
     try:
         if resume:
             finished = training.resume(recipe, *given)

@@ -159,20 +159,7 @@ def beam_search(
     Scores are plain log-probabilities, without length normalisation. A beam wide enough to hold
     every prefix is exact; a narrower one may drop what becomes the best, even the greedy answer.
     """
-    N, W = len(context), decoding.num_beams
-    scores = torch.full((N, W), -torch.inf, device=context.device)
-    # All candidates begin alike; only one may count.
-    scores[:, 0] = 0.0
-    beams = Beams(
-        torch.full((N, W, 1), BOS, device=context.device),
-        scores,
-        torch.zeros(N, W, dtype=torch.bool, device=context.device),
-        decoder.start(
-            context.repeat_interleave(W, 0),
-            None if memory is None else memory.repeat_interleave(W),
-        ),
-        [0] * (N * W),
-    )
+    N, beams = len(context), first_beams(decoder, context, decoding, memory)
     rows = torch.arange(N, device=context.device)
     output = torch.full((N, decoding.max_new_tokens), PAD, device=context.device)
     for length in range(1, decoding.max_new_tokens + 1):
@@ -185,6 +172,45 @@ def beam_search(
         if len(going) < len(rows):
             rows, beams = rows[going], beams.select(going)
     return output
+
+
+@torch.no_grad()
+def best_of_beam(
+    decoder: TokenDecoder,
+    context: Tensor,
+    decoding: Decoding,
+    known: KnownWords | None = None,
+    memory: Memory | None = None,
+) -> tuple[Tensor, Tensor]:
+    """All W candidates of a beam, the most probable first, when none can be continued.
+
+    Returns:
+        Token ids, (N, W, T), int64, and log-probabilities, (N, W), nats.
+    """
+    beams = first_beams(decoder, context, decoding, memory)
+    for _ in range(decoding.max_new_tokens):
+        beams = extend(decoder, beams, decoding, known)
+        if beams.finished.all():
+            break
+    return beams.tokens[:, :, 1:], beams.scores
+
+
+def first_beams(
+    decoder: TokenDecoder, context: Tensor, decoding: Decoding, memory: Memory | None
+) -> Beams:
+    """The beams before the first token."""
+    N, W = len(context), decoding.num_beams
+    scores = torch.full((N, W), -torch.inf, device=context.device)
+    # All candidates begin alike; only one may count.
+    scores[:, 0] = 0.0
+    attended = None if memory is None else memory.repeat_interleave(W)
+    return Beams(
+        torch.full((N, W, 1), BOS, device=context.device),
+        scores,
+        torch.zeros(N, W, dtype=torch.bool, device=context.device),
+        decoder.start(context.repeat_interleave(W, 0), attended),
+        [0] * (N * W),
+    )
 
 
 def extend(

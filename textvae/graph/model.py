@@ -252,14 +252,19 @@ class VAE(nn.Module):
         return posteriors
 
     def sample_prior(
-        self, count: int, known: Mapping[str, Tensor] | None = None, **fields: Tensor
+        self,
+        count: int,
+        known: Mapping[str, Tensor] | None = None,
+        use_mean: bool = False,
+        **fields: Tensor,
     ) -> dict[str, Tensor]:
         """Samples of each latent from its prior, (1, count, D).
 
         Args:
             count: of each latent.
             known: values of some latents, (1, count, D), in place of samples.
-            **fields: for learned priors.
+            use_mean: the means of the priors in place of samples.
+            **fields: for priors that are given encoders.
         """
         features = self.encoder_features(fields)
         values: dict[str, Tensor] = {}
@@ -270,6 +275,10 @@ class VAE(nn.Module):
                 continue
             shape = torch.Size((1, count))
             prior = self.prior(node, features, values, shape, like)
+            family = cast(Family, self.latents[node["name"]])
+            if use_mean:
+                values[node["name"]] = family.point_estimate(prior.expand(shape))
+                continue
             with draws():
                 values[node["name"]] = prior.expand(shape).sample()
         return values

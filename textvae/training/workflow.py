@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from textvae.checkpoints import write_file
-from textvae.config import DataConfig, ImageDataConfig
+from textvae.config import ImageDataConfig
 from textvae.console import exit_code, json_text
 from textvae.data.readers import Corpus, DataError, path_of
 from textvae.data.tables import TableCorpus
@@ -172,12 +172,12 @@ def with_data(
     Raises:
         RunError: a column of texts is named for images.
     """
-    if isinstance(recipe.data, DataConfig) and recipe.data.fields is not None:
-        if text_column is not None or label_column is not None:
-            names = ", ".join(recipe.data.fields)
-            raise RunError(
-                f"{recipe.name} reads the fields {names}: --field NAME=COLUMN names their columns"
-            )
+    fields = getattr(recipe.data, "fields", None)
+    if fields is not None and (text_column is not None or label_column is not None):
+        raise RunError(
+            f"{recipe.name} reads the fields {', '.join(fields)}: name their columns with "
+            "--field FIELD=COLUMN"
+        )
     changes: dict[str, Any] = {}
     source = recipe.data.source if data is None else str(path_of(data))
     if source is not None:

@@ -1,0 +1,155 @@
+"""What a conditional model is given on the command line, and the rows that it writes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textvae.console import say_note, visible
+
+if TYPE_CHECKING:
+    from textvae.api.sentence import SentenceVAE
+    from textvae.graph.decoding import Decoding
+
+GivenOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--given", metavar="FIELD=VALUE", help="Condition, for conditional models; repeatable."
+    ),
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--field", metavar="FIELD=COLUMN", help="Column of a field of the recipe; repeatable."
+    ),
+]
+TABLES = (".csv", ".jsonl")
+"""Endings of files of rows."""
+
+
+def pairs_of(options: Sequence[str] | None, option: str) -> dict[str, str]:
+    """The parts around the first equals sign of each option.
+
+    Raises:
+        ValueError: there is none, or a name stands twice.
+    """
+    found: dict[str, str] = {}
+    for text in options or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"{option}: must be FIELD=VALUE (got {text!r})")
+        if name.strip() in found:
+            raise ValueError(f"{option}: {name.strip()} is given twice")
+        found[name.strip()] = value
+    return found
+
+
+def column_settings(options: Sequence[str] | None) -> list[str]:
+    """`--field` as changes to a recipe, as `--set` takes them."""
+    columns = pairs_of(options, "--field")
+    return [f"data.fields.{name}.column={value}" for name, value in columns.items()]
+
+
+def given_of(vae: "SentenceVAE", options: Sequence[str] | None) -> dict[str, str] | None:
+    """The conditions that `--given` has; None for a model without any.
+
+    Raises:
+        ValueError: the model takes none, or needs others.
+    """
+    given = pairs_of(options, "--given")
+    vae.given_conditions(given)
+    return given or None
+
+
+def given_rows_of(vae: "SentenceVAE", folder: str, file: str) -> dict[str, list[str]]:
+    """The conditions in a table; its columns are those of the run's fields.
+
+    Raises:
+        DataError: it cannot be read, or has no such columns.
+        ValueError: the model takes no condition.
+    """
+    from textvae.config import FieldConfig
+    from textvae.data.tables import read_table_split
+    from textvae.training.run_data import recipe_of
+
+    if not vae.conditions:
+        raise ValueError("--given-file: the model takes no condition")
+    recipe = recipe_of(folder)
+    own = {} if recipe is None else getattr(recipe.data, "fields", None) or {}
+    fields = {name: own.get(name, FieldConfig()) for name in vae.conditions}
+    table, notes = read_table_split(file, fields)
+    for note in notes:
+        say_note(note)
+    return table.columns
+
+
+def sampled_rows(
+    vae: "SentenceVAE",
+    count: int,
+    how: "Decoding",
+    seed: int,
+    label: str | None,
+    given: dict[str, Any] | None,
+    likeliest: bool,
+) -> list[dict[str, Any]]:
+    """Rows that a model writes, beside what it was given; different ones under conditions."""
+    if likeliest:
+        target = vae.model.field_of(vae.target)
+        best = vae.likeliest(count, how, given)
+        return [
+            {**condition, target: text, "nll": nll}
+            for condition, beam in zip(conditions_of(given, len(best)), best, strict=True)
+            for text, nll in beam
+        ]
+    if given is None:
+        return list(vae.sample_rows(count, how, seed, label))
+    found = vae.different_rows(count, how, seed, given)
+    if few := sum(len(rows) < count for rows in found):
+        least = min(map(len, found))
+        of = "" if len(found) == 1 else f" for {few:,} of {len(found):,} conditions"
+        say_note(f"fewer than {count:,} different rows{of} (the fewest: {least:,})")
+    return [
+        {**condition, **row}
+        for condition, rows in zip(conditions_of(given, len(found)), found, strict=True)
+        for row in rows
+    ]
+
+
+def conditions_of(given: dict[str, Any] | None, count: int) -> list[dict[str, str]]:
+    """The conditions of each of N rows."""
+    lists = {
+        name: [value] * count if isinstance(value, str) else value
+        for name, value in (given or {}).items()
+    }
+    return [{name: cells[row] for name, cells in lists.items()} for row in range(count)]
+
+
+def rows_text(rows: Sequence[dict[str, Any]], given: dict[str, Any] | None) -> str:
+    """Rows for a terminal: a text a line, or values side by side; conditions where they differ."""
+    hidden = [name for name, value in (given or {}).items() if isinstance(value, str)]
+    lines = []
+    for row in rows:
+        cells = {name: value for name, value in row.items() if name not in hidden}
+        nll = cells.pop("nll", None)
+        line = "\t".join(visible(str(value)) for value in cells.values())
+        lines.append(line if nll is None else f"{nll:8.2f}  {line}")
+    return "\n".join(lines)
+
+
+def write_rows(out: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows as csv or JSON lines, by the ending of the file."""
+    import csv
+    import io
+    import json
+
+    from textvae.checkpoints import write_file
+
+    if out.suffix == ".jsonl":
+        write_file(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        return
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [])
+    writer.writeheader()
+    writer.writerows(rows)
+    write_file(out, text.getvalue())
