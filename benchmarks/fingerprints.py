@@ -3,7 +3,8 @@
 Run: python benchmarks/fingerprints.py ptb=FOLDER mnist=FOLDER ag=FOLDER 20ng_bow=FOLDER. What is
 not named keeps its entry; the data that come with the package are always read. `ptb` has
 ptb.{train,valid,test}.txt, `mnist` the four idx files, `20ng_bow` {train,test}.feat; `ag` is what
-`python benchmarks/labelled_data.py ag` writes. docs/results/data.md has the sources.
+`python benchmarks/labelled_data.py ag` writes; `event2mind` has
+{train,valid,test}.csv of the intents. docs/results/data.md has the sources.
 """
 
 import sys
@@ -11,9 +12,15 @@ from pathlib import Path
 
 import yaml
 
-from textvae.analysis.fingerprints import TABLE, image_fingerprint, text_fingerprint
+from textvae.analysis.fingerprints import (
+    TABLE,
+    image_fingerprint,
+    table_fingerprint,
+    text_fingerprint,
+)
 from textvae.config import DataConfig, Fingerprint
 from textvae.data.readers import Corpus
+from textvae.data.tables import TableCorpus
 from textvae.recipes import load_recipe
 from textvae.training.folders import fingerprint
 from textvae.training.run_data import corpus_of
@@ -26,6 +33,7 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "ptb": ("ptb", ("lstm_lm_ptb",)),
     "20ng_bow": ("20ng_bow", ("figurnov2018_dirichlet",)),
     "ag": ("ag", ("kingma2014_m2_bag", "gururangan2019_vampire")),
+    "event2mind intent": ("event2mind", ("zhao2017_cvae",)),
     "mnist": ("mnist", ("kingma2014_image",)),
     "mnist, binarised": ("mnist", ("burda2016_vae", "he2016_resnet_image")),
 }
@@ -42,6 +50,9 @@ def measured(recipe: str, source: str | None) -> Fingerprint:
     config = load_recipe(recipe).data.model_copy(update={"source": source})
     corpus = corpus_of(config)
     sums = [fingerprint(corpus)]
+    if isinstance(corpus, TableCorpus):
+        labels = [name for name in corpus.fields if name not in corpus.texts]
+        return table_fingerprint(corpus.test, labels, "", sums)
     if not isinstance(corpus, Corpus):
         assert corpus.test is not None, "every data set has test images"
         return image_fingerprint(corpus.test, "", sums)

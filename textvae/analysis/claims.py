@@ -14,6 +14,7 @@ from textvae.analysis.fingerprints import (
     other_data,
     same_rows,
     source_name,
+    table_fingerprint,
     text_fingerprint,
 )
 from textvae.analysis.reports import percent, unknown_share
@@ -31,6 +32,7 @@ from textvae.api.image import ImageEvaluation, ImageVAE, open_model
 from textvae.api.sentence import Evaluation
 from textvae.config import Claim, DataConfig, Fingerprint
 from textvae.console import shown, table
+from textvae.data.tables import Table
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import SpecError, suggest
 from textvae.sizing import leaves_open
@@ -41,6 +43,7 @@ from textvae.training.run_data import (
     entropy_of,
     held_out_images,
     held_out_labels,
+    held_out_rows,
     held_out_texts,
     training_texts,
 )
@@ -371,6 +374,13 @@ def measured(
             rows, source, training_sums
         )
     assert isinstance(config, DataConfig), "the model is one of texts"
+    if config.fields is not None:
+        columns, _ = held_out_rows(model, data)
+        columns = {name: columns[name] for name in vae.fields}
+        asked = any(claim.metric.startswith("answers.") for claim in recipe.claim)
+        metrics = asdict(vae.evaluate(columns, samples, 0, asked))
+        labels = [name for name in columns if config.fields[name].kind == "label"]
+        return metrics, table_fingerprint(Table(columns), labels, source, training_sums)
     text_column, column = text_column or config.text_column, config.label_column
     if column is None:
         texts, labels = held_out_texts(model, data, text_column).texts, None

@@ -7,6 +7,7 @@ from pathlib import Path
 from textvae.config import Claim, Fingerprint, read_section
 from textvae.data.fields import Fields
 from textvae.data.images import sha_of_images
+from textvae.data.tables import Table, sha_of_tables
 from textvae.data.texts import sha_of
 from textvae.recipes import parse_yaml, shipped
 from textvae.registry import SpecError, suggest
@@ -63,6 +64,23 @@ def text_fingerprint(
         "words": len(texts) + sum(len(text.split()) for text in texts),
         "sha256": sha_of(texts).hexdigest(),
         "labels": None if labels is None else sha_of(labels).hexdigest(),
+        "training": list(training),
+    }
+    return named(Fingerprint(name=source, **values))
+
+
+def table_fingerprint(
+    table: Table, labels: Sequence[str], source: str, training: Sequence[str] = ()
+) -> Fingerprint:
+    """The fingerprint of rows of several fields; `labels` names those of them that are labels."""
+    columns = dict(sorted(table.columns.items()))
+    texts = Table({name: cells for name, cells in columns.items() if name not in labels})
+    others = Table({name: cells for name, cells in columns.items() if name in labels})
+    values = {
+        "sentences": len(table),
+        "words": sum(1 + len(text.split()) for cells in texts.columns.values() for text in cells),
+        "sha256": sha_of_tables([texts]),
+        "labels": sha_of_tables([others]) if others.columns else None,
         "training": list(training),
     }
     return named(Fingerprint(name=source, **values))
