@@ -143,7 +143,9 @@ def resume(
         asked = with_changes(saved, overrides) if recipe is None else load_recipe(recipe, overrides)
         asked = with_data(asked, data, text_column, label_column)
         if data is None:
-            columns = (getattr(saved.data, f"{name}_column", None) for name in ("text", "label"))
+            several = getattr(saved.data, "fields", None) is not None
+            names = () if several else ("text", "label")
+            columns = [getattr(saved.data, f"{name}_column", None) for name in names] or [None]
             asked = with_data(asked, saved.data.source, *columns)
         asked = as_saved(asked, saved)
         if not asked.trains_as(saved) and not differs_in_length(asked, saved):

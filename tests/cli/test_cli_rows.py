@@ -1,0 +1,120 @@
+"""Conditional models from the command line: from a table to answers."""
+
+import csv
+import json
+
+import pytest
+from support.commands import answer, run_quietly
+from support.rows import EVENTS, RECIPE, table, write_table
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rows")
+    rows = table(200)
+    write_table(folder / "rows.csv", {"source": rows["event"], "reply": rows["reply"]})
+    (folder / "replies.yaml").write_text(RECIPE)
+    command = ["train", folder / "replies.yaml", "--data", folder / "rows.csv"]
+    assert run_quietly(*command, "--output", folder / "run") == 0
+    return folder
+
+
+def test_answers_to_one_condition_are_different(place, capsys):
+    run = str(place / "run")
+    code, out, _ = answer(capsys, "sample", run, "--given", f"event={EVENTS[0]}", "-n", "6")
+    assert code == 0 and len(set(out.splitlines())) == 6
+    code, out, _ = answer(
+        capsys, "sample", run, "--given", f"event={EVENTS[0]}", "-n", "3", "--likeliest", "--json"
+    )
+    rows = json.loads(out)["samples"]
+    assert code == 0 and [row["event"] for row in rows] == [EVENTS[0]] * 3
+    assert rows[0]["nll"] <= rows[1]["nll"] <= rows[2]["nll"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_table_of_conditions_becomes_a_table_of_answers(place, capsys, tmp_path, ending):
+    write_table(tmp_path / "asked.csv", {"source": EVENTS, "note": ["x"] * 4})
+    out = tmp_path / f"answers.{ending}"
+    options = ["--given-file", str(tmp_path / "asked.csv"), "-n", "2", "--out", str(out)]
+    code, said, err = answer(capsys, "sample", str(place / "run"), *options)
+    assert code == 0 and "written to" in said and "1 column not used: note" in err
+    if ending == "csv":
+        rows = list(csv.DictReader(out.open(encoding="utf-8")))
+    else:
+        rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [row["event"] for row in rows] == [event for event in EVENTS for _ in range(2)]
+    assert all(isinstance(row["reply"], str) for row in rows) and any(row["reply"] for row in rows)
+
+
+def test_held_out_rows_are_evaluated(place, capsys):
+    options = ["--samples", "2", "--generation", "--limit", "10"]
+    code, out, err = answer(capsys, "evaluate", str(place / "run"), *options)
+    assert code == 0 and "rows.csv: the test rows" in err
+    for words in ("different of 10", "recall@10", "beam of 10", "3-gram nll"):
+        assert words in out
+    assert "marginal KL" not in out
+
+
+def test_interpolations_and_reconstructions_take_a_condition(place, capsys):
+    ends, condition = ["it is tired", "he is happy"], ["--given", f"event={EVENTS[1]}"]
+    model = ["--model", str(place / "run")]
+    code, out, _ = answer(capsys, "interpolate", *ends, "--steps", "3", *condition, *model)
+    assert code == 0 and "0.50" in out
+    code, out, _ = answer(capsys, "reconstruct", *ends, *condition, *model)
+    assert code == 0 and out.count("->") == 2
+
+
+@pytest.mark.parametrize(
+    "command, message",
+    [
+        (["sample"], "the model must be given event (missing: event)"),
+        (["sample", "--given", "event"], "--given: must be FIELD=VALUE (got 'event')"),
+        (
+            ["sample", "--given", "evnt=a"],
+            "unknown field 'evnt' (did you mean 'event'? known: event)",
+        ),
+        (["sample", "--given", "event="], "event[0] is blank: a text is needed"),
+        (["sample", "--given", "event=a", "--given", "event=b"], "--given: event is given twice"),
+        (["sample", "--given", "event=a", "--out", "x.png"], "--out must end in .csv, .jsonl"),
+        (["sample", "--given", "event=a", "--given-file", "x.csv"], "give one of them"),
+        (["interpolate", "a", "b"], "the model must be given event"),
+        (["positions"], "the model reads several fields (event, reply)"),
+        (["evaluate", "--text-column", "reply"], "the model reads several fields"),
+    ],
+)
+def test_a_mistake_costs_one_line(place, capsys, tmp_path, monkeypatch, command, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = answer(capsys, *command, "--model", str(place / "run"))
+    assert code == 2
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and message in errors[0]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--field", "event"], "--field: must be FIELD=VALUE"),
+        (["--field", "event=cause"], "no column 'cause' (known: source, reply)"),
+        (["--text-column", "reply"], "name their columns with --field FIELD=COLUMN"),
+        (["--set", "decoders.reply.field=answer"], "decoders.reply.field: unknown 'answer'"),
+        (["--set", "decoders.reply.given=[z, reply]"], "which must be given to sample it"),
+    ],
+)
+def test_a_mistake_in_columns_ends_training_with_one_line(
+    place, capsys, tmp_path, options, message
+):
+    command = ["train", str(place / "replies.yaml"), "--data", str(place / "rows.csv")]
+    code, _, err = answer(capsys, *command, *options, "--output", str(tmp_path / "run"))
+    assert code == 2 and not (tmp_path / "run").exists()
+    assert any(message in line for line in err.splitlines() if line.startswith("error: ")), err
+
+
+def test_a_run_resumes_and_its_columns_can_be_named(place, capsys, tmp_path):
+    rows = table(80)
+    write_table(tmp_path / "other.csv", {"cause": rows["event"], "reply": rows["reply"]})
+    command = ["train", str(place / "replies.yaml"), "--data", str(tmp_path / "other.csv")]
+    run = ["--output", str(tmp_path / "run")]
+    code, _, _ = answer(capsys, *command, "--field", "event=cause", *run, "--set", "train.epochs=1")
+    assert code == 0
+    code, _, err = answer(capsys, "train", "--resume", *run, "--set", "train.epochs=2")
+    assert code == 0 and "had finished" not in err
