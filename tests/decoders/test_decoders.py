@@ -219,7 +219,7 @@ def test_an_adaptive_softmax_of_frequent_words_projects_to_the_head_alone(monkey
     )
     decoder = make({"kind": "lstm", "hidden": 6, "cutoffs": [4]})
     decoder.cross_entropy(torch.randn(9, 6), torch.tensor([1, 2, 3] * 3))
-    assert [logits.shape for logits in seen] == [(9, 5), (0, VOCAB - 4)]
+    assert [logits.shape for logits in seen] == [(5, 9), (VOCAB - 4, 0)]
 
 
 def test_cutoffs_beyond_the_vocabulary_leave_a_plain_softmax():

@@ -11,10 +11,14 @@ from textvae.layers.crossentropy import linear_cross_entropy
 @pytest.fixture(params=["one chunk", "many chunks", "a row each"])
 def chunk(request, monkeypatch):
     """Each way of cutting 23 rows of 31 logits."""
-    size = {"one chunk": 10_000, "many chunks": 100, "a row each": 1}[request.param]
-    monkeypatch.setattr(crossentropy, "CHUNK", size)
-    monkeypatch.setattr(crossentropy, "PIECE", max(1, size // 3))
-    monkeypatch.setattr(crossentropy, "COLUMNS", max(1, size // 10))
+    chunk, states, block = {
+        "one chunk": (10_000, 100, 100),
+        "many chunks": (100, 10, 10),
+        "a row each": (1, 1, 16),
+    }[request.param]
+    monkeypatch.setattr(crossentropy, "CHUNK", chunk)
+    monkeypatch.setattr(crossentropy, "STATES", states)
+    monkeypatch.setattr(crossentropy, "BLOCK", block)
 
 
 def example(dtype=torch.float32, bias=True):
@@ -38,6 +42,31 @@ def test_equals_linear_then_cross_entropy(chunk, bias):
         strict=True,
     ):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_equals_the_same_without_a_gradient(chunk, bias):
+    *given, targets = example(bias=bias)
+    with torch.no_grad():
+        ours = linear_cross_entropy(*given, targets)
+        theirs = F.cross_entropy(F.linear(*given), targets, reduction="none")
+    assert not ours.requires_grad
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+def test_logits_of_any_size(chunk, gradient):
+    *given, targets = example()
+    # exp of most of these logits is 0 or infinite in float32.
+    states = (1000 * given[0]).detach().requires_grad_()
+    with torch.set_grad_enabled(gradient):
+        ours = linear_cross_entropy(states, *given[1:], targets)
+        theirs = F.cross_entropy(F.linear(states, *given[1:]), targets, reduction="none")
+    assert theirs.max() > 1000
+    torch.testing.assert_close(ours, theirs)
+    if gradient:
+        mine, other = (torch.autograd.grad(loss.sum(), states)[0] for loss in (ours, theirs))
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("constant", [1, 2])

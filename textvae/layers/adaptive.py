@@ -57,7 +57,9 @@ class AdaptiveSoftmax(nn.Module):
         losses = linear_cross_entropy(hidden, *first, chosen)
         for number, (start, rows) in enumerate(zip(starts, clusters, strict=True), 1):
             members = (cluster == number).nonzero().squeeze(1)
-            within = linear_cross_entropy(hidden[members], *rows, targets[members] - start)
+            within = linear_cross_entropy(
+                hidden.index_select(0, members), *rows, targets[members] - start
+            )
             losses = losses.index_add(0, members, within)
         return losses
 
