@@ -16,6 +16,7 @@ from textvae.layers.crossentropy import linear_cross_entropy, padded
 from textvae.layers.mixture import SoftmaxMixture
 from textvae.layers.noise import drop_word_types, drop_words
 from textvae.layers.recurrent import drop_features, make_lstm
+from textvae.layers.sampling import sample_softmax
 from textvae.layers.transformer import Block, check_heads, sinusoids
 from textvae.registry import Count, Depth, Probability, Rate
 from textvae.vocabulary import PAD
@@ -47,6 +48,9 @@ class TokenDecoder(Decoder):
 
     ordered: ClassVar[bool] = True
     """Whether the probability depends on the order of words; if not, greedy texts mean little."""
+
+    samples_states: ClassVar[bool] = False
+    """Whether `advance` gives the states that `sample` draws from."""
 
     features: int
     embedding: nn.Embedding
@@ -107,9 +111,40 @@ class TokenDecoder(Decoder):
         """The state before the first token, for contexts, (N, H)."""
         raise NotImplementedError
 
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Output states, (N, F), after reading ids, (N,), int64."""
+        raise NotImplementedError
+
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits of the next token, (N, V), after reading ids, (N,), int64."""
-        raise NotImplementedError
+        hidden, state = self.advance(tokens, state)
+        return self.logits(hidden), state
+
+    def can_sample(self, temperature: float, impossible: Sequence[int]) -> bool:
+        """Whether `sample` can draw; if not, the logits of all tokens are needed.
+
+        A temperature changes the share of each cluster of an adaptive softmax.
+        """
+        if self.adaptive is None:
+            return self.samples_states and self.mixture is None
+        frequent = all(token < self.adaptive.head for token in impossible)
+        return self.samples_states and temperature == 1.0 and frequent
+
+    def sample(
+        self, hidden: Tensor, level: Tensor, temperature: float, impossible: Sequence[int]
+    ) -> Tensor:
+        """A token of each row, (N,), int64, from output states, (N, F); see `can_sample`.
+
+        Args:
+            hidden: output states.
+            level: of the distribution function, in [0, 1), (N,).
+            temperature: that logits are divided by.
+            impossible: ids of tokens with probability 0.
+        """
+        states = self.narrowed(hidden)
+        if self.adaptive is not None:
+            return self.adaptive.sample(states, *self.projection, level, impossible)
+        return sample_softmax(states, *self.projection, level, temperature, impossible)[0]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities, (..., V), float32, of output states, (..., F)."""
@@ -196,6 +231,8 @@ class TokenDistribution(Distribution):
 class RecurrentDecoder(TokenDecoder):
     """A decoder whose layers each start from c_0 = W context, h_0 = tanh(c_0)."""
 
+    samples_states: ClassVar[bool] = True
+
     def make_start(self, features: int, layers: int, width: int) -> None:
         """Make W; without features every state starts at zero.
 
@@ -226,10 +263,10 @@ class RecurrentDecoder(TokenDecoder):
         cell = self.initial(context).view(shape)
         return State((cell.tanh(), cell, context), 0)
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits of the next token, (N, V), after reading ids, (N,), int64."""
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Output states, (N, F), after reading ids, (N,), int64."""
         states, state = self.run(tokens[:, None], state)
-        return self.logits(states[:, 0]), state
+        return states[:, 0], state
 
 
 class LSTMDecoder(RecurrentDecoder, kind="lstm"):
@@ -322,6 +359,8 @@ class TransformerDecoder(TokenDecoder, kind="transformer"):
     prefix is one position read by every block rather than one memory slot per block.
     """
 
+    samples_states: ClassVar[bool] = True
+
     def __init__(
         self,
         vocab_size: int,
@@ -367,15 +406,15 @@ class TransformerDecoder(TokenDecoder, kind="transformer"):
             caches += cache
         return State((context, *caches), 0)
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits of the next token, (N, V), after reading ids, (N,), int64."""
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Output states, (N, F), after reading ids, (N,), int64."""
         context, *caches = state.memory
         x = self.enter(tokens[:, None], context, state.position)
         memory = [context]
         for block, key, value in zip(self.blocks, caches[::2], caches[1::2], strict=True):
             x, cache = block(x, past=(key, value))
             memory += cache
-        return self.logits(self.norm(x)[:, 0]), State(tuple(memory), state.position + 1)
+        return self.norm(x)[:, 0], State(tuple(memory), state.position + 1)
 
     def enter(self, inputs: Tensor, context: Tensor, position: int) -> Tensor:
         """Input of the first block, (N, T, F), for ids, (N, T), that begin at `position`."""
