@@ -12,11 +12,11 @@ VOCAB, WIDTH = 31, 5
 IMPOSSIBLE = (0, 1)
 
 
-@pytest.fixture(params=[7, 31, 512])
+@pytest.fixture(params=[(8, 4), (31, 31), (512, 64)], ids=str)
 def block(request, monkeypatch):
-    """Blocks that end within the vocabulary, with it and beyond it."""
-    for module in (crossentropy, sampling):
-        monkeypatch.setattr(module, "BLOCK", request.param)
+    """Blocks and cells that end within the vocabulary, with it and beyond it."""
+    monkeypatch.setattr(crossentropy, "BLOCK", request.param[0])
+    monkeypatch.setattr(sampling, "CELL", request.param[1])
 
 
 def parts(dtype=torch.float32):

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from textvae.layers.crossentropy import BLOCK, blocks, project
+from textvae.layers.crossentropy import blocks, project
+
+CELL = 64
+"""Tokens whose probabilities are added up; divides the size of a block."""
 
 
 @torch.no_grad()
@@ -20,8 +23,8 @@ def sample_softmax(
     """The token of each row where the distribution function of a softmax passes a level.
 
     The distribution is softmax((W h + b) / temperature). Levels that are uniform on [0, 1) draw
-    from it. A block of tokens is found first, then a token in it: the sums over tokens that come
-    before a token are needed in one block alone.
+    from it. A cell of tokens is found first, then a token in it: sums over the tokens before a
+    token are needed in one cell alone.
 
     Args:
         states: h, (N, F).
@@ -36,25 +39,39 @@ def sample_softmax(
         [0, 1]: uniform too, and independent of the token.
     """
     states = states.to(weight.dtype)
-    count = -(-len(weight) // BLOCK)
-    wide = torch.promote_types(weight.dtype, torch.float32)
-    values = states.new_zeros(count * BLOCK, len(states), dtype=wide)
+    rows, cells = len(states), -(-len(weight) // CELL)
+    values = states.new_empty(
+        cells * CELL, rows, dtype=torch.promote_types(weight.dtype, torch.float32)
+    )
+    values[len(weight) :] = 0
+    sums, tops = [], []
     for block in blocks(weight):
-        offset = None if bias is None else bias[block]
-        if wide == weight.dtype:
-            project(states, weight[block], offset, values[block][: len(weight[block])])
-        else:
-            out = states.new_empty(len(weight[block]), len(states))
-            values[block][: len(out)] = project(states, weight[block], offset, out)
-    logits = values[: len(weight)]
-    logits[list(impossible)] = -torch.inf
-    if temperature != 1.0:
-        logits /= temperature
-    logits.sub_(logits.amax(0)).exp_()
-    chosen, rest = invert(values.view(count, BLOCK, -1).sum(1).t(), level)
-    tokens = chosen * BLOCK + torch.arange(BLOCK, device=level.device)[:, None]
+        start, stop = block.start, min(block.stop, len(weight))
+        part = values[start:stop]
+        fill_logits(part, states, weight[start:stop], None if bias is None else bias[start:stop])
+        part[[token - start for token in impossible if start <= token < stop]] = -torch.inf
+        if temperature != 1.0:
+            part /= temperature
+        # Finite also where a block has no possible token.
+        top = part.amax(0).clamp(min=torch.finfo(part.dtype).min)
+        part.sub_(top).exp_()
+        whole = values[start : -(-stop // CELL) * CELL]
+        sums.append(whole.view(len(whole) // CELL, CELL, rows).sum(1))
+        tops.append(top.expand_as(sums[-1]))
+    top = torch.cat(tops)
+    shares = torch.cat(sums) * (top - top.amax(0)).exp()
+    chosen, rest = invert(shares.t(), level)
+    tokens = chosen * CELL + torch.arange(CELL, device=level.device)[:, None]
     within, rest = invert(values.gather(0, tokens).t(), rest)
-    return chosen * BLOCK + within, rest
+    return chosen * CELL + within, rest
+
+
+def fill_logits(out: Tensor, states: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Write W h + b of each row, (V, N), to `out`, which may be of a wider type."""
+    if out.dtype == weight.dtype:
+        project(states, weight, bias, out)
+    else:
+        out.copy_(project(states, weight, bias, states.new_empty(out.shape)))
 
 
 def invert(weights: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
