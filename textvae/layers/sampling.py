@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from textvae.layers.crossentropy import blocks, project
+from textvae.layers.crossentropy import aligned, blocks, project
 
 CELL = 64
 """Tokens whose probabilities are added up; divides the size of a block."""
@@ -40,9 +40,8 @@ def sample_softmax(
     """
     states = states.to(weight.dtype)
     rows, cells = len(states), -(-len(weight) // CELL)
-    values = states.new_empty(
-        cells * CELL, rows, dtype=torch.promote_types(weight.dtype, torch.float32)
-    )
+    wide = torch.promote_types(weight.dtype, torch.float32)
+    values = aligned(states, cells * CELL, rows, wide)
     values[len(weight) :] = 0
     sums, tops = [], []
     for block in blocks(weight):
