@@ -2,8 +2,8 @@
 
 Run: python benchmarks/generation.py [--quick]. The weights are random. Sentences of "22 words"
 never end and are cut there, so no row leaves the batch; otherwise the end of sentence is as likely
-as it takes for 21 words. The loop of plain.py goes on with the whole batch until the last has ended. The
-rare words of the adaptive softmax get 13 % of the tokens, as in the Penn Treebank.
+as it takes for 21 words. The loop of plain.py goes on with the whole batch until the last has
+ended. Rare words of the adaptive softmax get 13 % of the tokens, as in the Penn Treebank.
 """
 
 import argparse
