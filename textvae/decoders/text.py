@@ -15,7 +15,7 @@ from textvae.layers.adaptive import AdaptiveSoftmax
 from textvae.layers.crossentropy import linear_cross_entropy, padded
 from textvae.layers.mixture import SoftmaxMixture
 from textvae.layers.noise import drop_word_types, drop_words
-from textvae.layers.recurrent import drop_features, make_lstm
+from textvae.layers.recurrent import LSTM, drop_features, make_lstm, run_samples
 from textvae.layers.sampling import sample_softmax
 from textvae.layers.transformer import Block, check_heads, sinusoids
 from textvae.registry import Count, Depth, Probability, Rate
@@ -106,6 +106,12 @@ class TokenDecoder(Decoder):
     def hidden(self, inputs: Tensor, context: Tensor) -> Tensor:
         """Output states, (N, T, F), for input ids, (N, T), and contexts, (N, H)."""
         raise NotImplementedError
+
+    def hidden_of_samples(self, inputs: Tensor, context: Tensor) -> Tensor:
+        """Output states, (K, B, T, F), for input ids, (B, T), and K contexts each, (K, B, H)."""
+        K, B, H = context.shape
+        repeated = inputs.expand(K, *inputs.shape).flatten(0, 1)
+        return self.hidden(repeated, context.reshape(K * B, H)).unflatten(0, (K, B))
 
     def start(self, context: Tensor) -> State:
         """The state before the first token, for contexts, (N, H)."""
@@ -215,15 +221,13 @@ class TokenDistribution(Distribution):
 
         Only real tokens are projected to the vocabulary: padding costs nothing there.
         """
-        K, B, H = self.context.shape
+        K, B, _ = self.context.shape
         inputs, targets = value[:, :-1], value[:, 1:]
         T = targets.shape[1]
-        hidden = self.decoder.hidden(
-            inputs.expand(K, B, T).reshape(K * B, T), self.context.reshape(K * B, H)
-        )
+        hidden = self.decoder.hidden_of_samples(inputs, self.context)
         flat = targets.expand(K, B, T).reshape(-1)
         present = (flat != PAD).nonzero().squeeze(1)
-        states = hidden.flatten(0, 1).index_select(0, present)
+        states = hidden.flatten(0, 2).index_select(0, present)
         losses = self.decoder.cross_entropy(states, flat[present])
         return losses.new_zeros(K * B * T).index_copy(0, present, -losses).view(K, B, T)
 
@@ -327,6 +331,21 @@ class LSTMDecoder(RecurrentDecoder, kind="lstm"):
         self.lstm = make_lstm(
             size, hidden, layers, dropout, locked, layer_norm, weight_dropout=weight_dropout
         )
+
+    def hidden_of_samples(self, inputs: Tensor, context: Tensor) -> Tensor:
+        """Output states, (K, B, T, F), for input ids, (B, T), and K contexts each, (K, B, H).
+
+        On a CPU, of several contexts and without a gradient, words are multiplied once for all.
+        """
+        one_layer = type(self.lstm) is LSTM and self.lstm.num_layers == 1
+        plain = context.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        exact = not (torch.is_grad_enabled() or self.training)
+        if not (one_layer and plain and exact and len(context) > 1):
+            return super().hidden_of_samples(inputs, context)
+        h, c, _ = self.start(context.flatten(0, 1)).memory
+        h, c = (m[:, 0].unflatten(0, context.shape[:2]) for m in (h, c))
+        added = context if self.every_step else None
+        return run_samples(self.lstm, self.embed(inputs), added, h, c)
 
     def run(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Output states, (N, T, F), and the state after reading ids, (N, T)."""
