@@ -94,6 +94,33 @@ def test_second_backward_pass_gives_the_same_gradient(chunk):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+def test_losses_of_two_batches_do_not_share_memory(chunk):
+    first, second = example(), example()
+    wanted = [
+        torch.autograd.grad(linear_cross_entropy(*batch).sum(), batch[:3])
+        for batch in (first, second)
+    ]
+    losses = [linear_cross_entropy(*batch).sum() for batch in (first, second)]
+    # The memory of the second is free for the third while the first waits for its backward pass.
+    torch.autograd.grad(losses[1], second[:3], retain_graph=True)
+    third = linear_cross_entropy(*example()).sum()
+    for loss, batch, gradients in zip(losses, (first, second), wanted, strict=True):
+        for one, other in zip(torch.autograd.grad(loss, batch[:3]), gradients, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+    third.backward()
+
+
+def test_memory_of_a_backward_pass_is_used_again():
+    places = []
+    for _ in range(2):
+        *given, targets = example()
+        loss = linear_cross_entropy(*given, targets).sum()
+        assert crossentropy.SPARE == []
+        loss.backward()
+        places += [memory.data_ptr() for memory in crossentropy.SPARE]
+    assert len(places) == 2 and places[0] == places[1]
+
+
 def test_bfloat16_under_autocast(chunk):
     *given, targets = example()
     exact = linear_cross_entropy(*given, targets)

@@ -17,6 +17,9 @@ LINE = 16
 """Numbers in 64 bytes: where rows of a result begin elsewhere, MKL takes up to 1.7 times as long
 on an AMD processor (704 x 256 by 256 x 10,002: 114 ms of CPU time, and 66 aligned)."""
 
+SPARE: list[Tensor] = []
+"""Memory of a CPU's last backward pass, at most `CHUNK` numbers, for the next forward pass."""
+
 STATES = 768
 """States whose logits a CPU works on at once where nothing is kept."""
 
@@ -80,6 +83,8 @@ class LinearCrossEntropy(torch.autograd.Function):
         losses = states.new_empty(len(states), dtype=torch.promote_types(dtype, torch.float32))
         for rows in chunks(len(states), len(weight)):
             read = states[rows].to(dtype)
+            if buffer is None:
+                buffer = memory(read, len(narrow))
             buffer, total, losses[rows] = exponentials(read, narrow, offset, targets[rows], buffer)
             if len(read) == len(states):
                 ctx.kept = buffer, total
@@ -98,6 +103,7 @@ class LinearCrossEntropy(torch.autograd.Function):
             if ctx.kept is not None:
                 values, total = ctx.kept
             else:
+                values = memory(read, len(weight)) if values is None else values
                 values, total, _ = exponentials(read, weight, bias, targets[rows], values)
             scale = (gradient[rows] / total)[:, None]
             to_states[rows] = (values.t() @ weight) * scale
@@ -106,18 +112,21 @@ class LinearCrossEntropy(torch.autograd.Function):
                 to_weight = plus_product(to_weight, values, scaled, ctx.wide)
             if ctx.needs_input_grad[3]:
                 to_bias = plus_product(to_bias, values, scale.to(weight.dtype), ctx.wide)
+        # A second backward pass computes it again.
+        ctx.kept = None
+        if values is not None and values.device.type == "cpu" and values._base is not None:
+            SPARE[:] = [values._base]
         return to_states, None, to_weight, None if to_bias is None else to_bias[:, 0], None
 
 
 def exponentials(
-    states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, buffer: Tensor | None
+    states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, buffer: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """s (p - 1[y]), (V, M), for p = softmax(W h + b), s, (M,), and the losses, -log p[y], (M,).
 
     s is the sum of exp(l - max l) of the logits l: p itself would need one more pass over them.
     """
-    values = aligned(states, len(weight), len(states)) if buffer is None else buffer
-    values = values[:, : len(states)]
+    values = buffer[:, : len(states)]
     wide = torch.promote_types(states.dtype, torch.float32)
     top = states.new_full((len(states),), -torch.inf, dtype=wide)
     for block in blocks(weight):
@@ -163,6 +172,19 @@ def cross_entropy(
             total = total * (before - top).exp() + exponential.sum(0)
         losses[rows] = total.log() - (chosen - top)
     return losses
+
+
+def memory(states: Tensor, rows: int) -> Tensor:
+    """Memory for (rows, M), of the last backward pass where it is enough: new pages cost time."""
+    width = -(-len(states) // LINE) * LINE
+    try:
+        spare = SPARE.pop()
+    except IndexError:
+        spare = states.new_empty(0)
+    fits = spare.dtype == states.dtype and spare.device == states.device
+    if not fits or spare.numel() < rows * width:
+        spare = states.new_empty(rows * width)
+    return spare[: rows * width].view(rows, width)[:, : len(states)]
 
 
 def aligned(like: Tensor, rows: int, columns: int, dtype: torch.dtype | None = None) -> Tensor:
