@@ -58,7 +58,7 @@ def alone(decoder: Any, context: Tensor, decoding: Decoding) -> None:
 
 def against_plain(arguments: argparse.Namespace, count: int) -> None:
     """Print user CPU time per token of the LSTM 256 / 256, ours and plain."""
-    size = {} if arguments.quick else {"hidden": 256, "embedding": 256}
+    size: dict[str, Any] = {} if arguments.quick else {"hidden": 256, "embedding": 256}
     model = sentence_vae("lstm", arguments.vocabulary, arguments.quick, **size).eval()
     rows = []
     for name, longest in (("22 words", WORDS + 1), ("21 words on average", 128)):

@@ -8,6 +8,7 @@ samples is extrapolated.
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from models import sentence_vae
@@ -60,8 +61,8 @@ def looped(model: VAE, batches: list[Batch], samples: int) -> None:
 def measured(name: str, arguments: argparse.Namespace) -> tuple[object, ...]:
     """The row of a model."""
     kind, size = MODELS[name]
-    size = {} if arguments.quick else size
-    model = sentence_vae(kind, arguments.vocabulary, arguments.quick, **size).eval()
+    sizes: dict[str, Any] = {} if arguments.quick else size
+    model = sentence_vae(kind, arguments.vocabulary, arguments.quick, **sizes).eval()
     plain = (PlainLSTM if kind == "lstm" else PlainTransformer)(model).eval()
     few, many, samples = some_batches(1), some_batches(8), 32
     equal_lengths = unpadded(many)

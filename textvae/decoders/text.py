@@ -337,15 +337,16 @@ class LSTMDecoder(RecurrentDecoder, kind="lstm"):
 
         On a CPU, of several contexts and without a gradient, words are multiplied once for all.
         """
-        one_layer = type(self.lstm) is LSTM and self.lstm.num_layers == 1
+        lstm = self.lstm
         plain = context.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
         exact = not (torch.is_grad_enabled() or self.training)
-        if not (one_layer and plain and exact and len(context) > 1):
+        several = plain and exact and len(context) > 1
+        if not (several and isinstance(lstm, LSTM) and lstm.num_layers == 1):
             return super().hidden_of_samples(inputs, context)
         h, c, _ = self.start(context.flatten(0, 1)).memory
         h, c = (m[:, 0].unflatten(0, context.shape[:2]) for m in (h, c))
         added = context if self.every_step else None
-        return run_samples(self.lstm, self.embed(inputs), added, h, c)
+        return run_samples(lstm, self.embed(inputs), added, h, c)
 
     def run(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Output states, (N, T, F), and the state after reading ids, (N, T)."""
