@@ -90,9 +90,8 @@ def measured(name: str, arguments: argparse.Namespace) -> tuple[object, ...]:
 
 def prepared(samples: int, quick: bool) -> Callable[[], LikelihoodEstimate]:
     """The nll of some sentences."""
-    model = sentence_vae(
-        "lstm", 10_002, quick, **({} if quick else {"hidden": 256, "embedding": 256})
-    )
+    size: dict[str, Any] = {} if quick else {"hidden": 256, "embedding": 256}
+    model = sentence_vae("lstm", 10_002, quick, **size)
     batches = some_batches(4)
     likelihood(model, batches, 1)
     return lambda: likelihood(model, batches, samples)
