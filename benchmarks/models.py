@@ -15,7 +15,14 @@ SMALL = {
 }
 
 
-def sentence_vae(kind: str, vocab_size: int, quick: bool = False, dim: int = 32, **size) -> VAE:
+def sentence_vae(
+    kind: str,
+    vocab_size: int,
+    quick: bool = False,
+    dim: int = 32,
+    cutoffs: list[int] | None = None,
+    **size: int,
+) -> VAE:
     """A VAE of two encoders and decoders of one kind, with the ELBO as its objective.
 
     Args:
@@ -23,16 +30,18 @@ def sentence_vae(kind: str, vocab_size: int, quick: bool = False, dim: int = 32,
         vocab_size: number of token ids.
         quick: small, to try a script.
         dim: size of the latent.
+        cutoffs: of an adaptive softmax.
         **size: other sizes of encoder and decoder.
     """
     part = {"name": "text", "kind": kind, **(SMALL if quick else SIZES)[kind], **size}
+    softmax = {"cutoffs": cutoffs} if cutoffs else {}
     torch.manual_seed(0)
     model = VAE(
         VAEConfig(
             vocab_size=vocab_size,
             encoders=[part],
             latents=[{"name": "z", "kind": "gaussian", "dim": dim, "given": ["text"]}],
-            decoders=[{**part, "given": ["z"]}],
+            decoders=[{**part, **softmax, "given": ["z"]}],
         )
     )
     model.objective = Objective.build({"kind": "elbo"})

@@ -56,8 +56,19 @@ def first(texts: Sentences, count: int) -> Sentences:
     return Sentences(texts.ids[: offsets[-1]], offsets, int(offsets[-1] - len(offsets) + 1))
 
 
-def random_batches(texts: Sentences, size: int, seed: int) -> Iterator[torch.Tensor]:
-    """Batches in random order, each padded to its longest text, (B, T): as loops usually read."""
-    order = np.random.default_rng(seed).permutation(len(texts))
-    for start in range(0, len(order) - size + 1, size):
-        yield texts.collate([texts[i] for i in order[start : start + size]])["text"]
+def equal_lengths(texts: Sentences, size: int, seed: int) -> Iterator[torch.Tensor]:
+    """Batches in random order of texts of equal length, (B, T); nothing is padded.
+
+    A length with fewer texts than `size` is one batch, and so is what remains of others.
+    """
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(texts))
+    order = order[np.argsort(texts.lengths[order], kind="stable")]
+    ends = np.flatnonzero(np.diff(texts.lengths[order])) + 1
+    batches = [
+        rows[start : start + size]
+        for rows in np.split(order, ends)
+        for start in range(0, len(rows), size)
+    ]
+    for number in random.permutation(len(batches)):
+        yield texts.collate([texts[row] for row in batches[number]])["text"]

@@ -1,6 +1,7 @@
 """Honest numbers on a busy machine: cases take turns, medians count, CPU time beside the clock."""
 
 import multiprocessing
+import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,24 +16,43 @@ Task = Callable[[], object]
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one run: on the clock, and of all threads of this process."""
+    """Seconds of one run: on the clock, and of all threads of this process.
+
+    Args:
+        wall: on the clock.
+        cpu: of the process and of the system for it, such as new pages of memory.
+        user: of the process alone.
+    """
 
     wall: float
     cpu: float
+    user: float = 0.0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.wall + other.wall, self.cpu + other.cpu, self.user + other.user)
+
+    def __truediv__(self, count: float) -> "Cost":
+        return Cost(self.wall / count, self.cpu / count, self.user / count)
 
 
 def cost(task: Task) -> Cost:
     """What one run of a task costs; a GPU finishes first."""
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall, cpu, user = time.perf_counter(), time.process_time(), user_seconds()
     task()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return Cost(time.perf_counter() - wall, time.process_time() - cpu)
+    return Cost(time.perf_counter() - wall, time.process_time() - cpu, user_seconds() - user)
+
+
+def user_seconds() -> float:
+    """User CPU time of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_utime
 
 
 def median(costs: Sequence[Cost]) -> Cost:
     """The median of each part."""
-    return Cost(statistics.median(c.wall for c in costs), statistics.median(c.cpu for c in costs))
+    parts = zip(*((c.wall, c.cpu, c.user) for c in costs), strict=True)
+    return Cost(*(statistics.median(part) for part in parts))
 
 
 def interleaved(cases: Mapping[str, Task], rounds: int, warmup: int = 1) -> dict[str, Cost]:

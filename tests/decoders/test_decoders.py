@@ -8,6 +8,7 @@ from conftest import DECODERS, IMAGE_DECODERS, TEXT_DECODERS, VOCAB, ids
 from torch.nn import functional as F
 
 from textvae.decoders import Decoder
+from textvae.decoders import text as text_decoders
 from textvae.decoders.text import State
 from textvae.layers import crossentropy
 from textvae.layers.noise import drop_word_types, drop_words
@@ -219,7 +220,7 @@ def test_an_adaptive_softmax_of_frequent_words_projects_to_the_head_alone(monkey
     )
     decoder = make({"kind": "lstm", "hidden": 6, "cutoffs": [4]})
     decoder.cross_entropy(torch.randn(9, 6), torch.tensor([1, 2, 3] * 3))
-    assert [logits.shape for logits in seen] == [(9, 5), (0, VOCAB - 4)]
+    assert [logits.shape for logits in seen] == [(5, 9), (VOCAB - 4, 0)]
 
 
 def test_cutoffs_beyond_the_vocabulary_leave_a_plain_softmax():
@@ -459,3 +460,27 @@ def test_a_uniform_decoder_costs_log_v_per_token():
     expected = -torch.tensor([[5.0, 1.0]]) * torch.tensor(float(VOCAB)).log()
     torch.testing.assert_close(decoder(torch.zeros(1, 2, 0)).log_prob(texts), expected)
     assert F.softmax(decoder.step(texts[:, 0], decoder.start(torch.zeros(2, 0)))[0], -1).std() == 0
+
+
+@pytest.mark.parametrize("every_step", [True, False])
+@pytest.mark.parametrize("features", [0, H])
+def test_words_multiplied_once_for_all_samples(monkeypatch, features, every_step):
+    calls = []
+    run = text_decoders.run_samples
+    monkeypatch.setattr(text_decoders, "run_samples", lambda *given: calls.append(1) or run(*given))
+    decoder = make(
+        {"kind": "lstm", "hidden": 6, "embedding": 5, "every_step": every_step}, features
+    )
+    context, texts = contexts(decoder, 4, 3), ids(5, 3, 1)
+    one_by_one = torch.cat([decoder(each[None]).token_log_probs(texts) for each in context])
+    assert one_by_one.requires_grad and not calls
+    with torch.no_grad():
+        together = decoder(context).token_log_probs(texts)
+        single = decoder(context[:1]).token_log_probs(texts)
+    assert calls == [1], "for several samples alone"
+    torch.testing.assert_close(together, one_by_one.detach(), **ROUNDING)
+    torch.testing.assert_close(single, one_by_one[:1].detach(), **ROUNDING)
+    decoder.train()
+    with torch.no_grad():
+        decoder(context).token_log_probs(texts)
+    assert calls == [1], "dropout of words differs between samples"

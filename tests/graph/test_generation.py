@@ -8,7 +8,6 @@ import torch
 from conftest import DECODERS, TEXT_DECODERS, VOCAB
 
 from textvae.decoders import Decoder
-from textvae.graph import generation
 from textvae.graph.decoding import Decoding
 from textvae.graph.generation import beam_search, generate, permitted, warped
 from textvae.vocabulary import BOS, EOS, PAD, UNK
@@ -209,9 +208,9 @@ def test_beams_answer_nothing_less_probable_than_greedy(kind):
     assert sum(gain > 0.01 for gain in gains) > 5
 
 
-def drawn(decoding, count=20_000):
-    """Frequencies of the first token, (V,), and its probabilities in the model, (V,)."""
-    decoder = make(DECODERS["lstm"], scale=2.0)
+def drawn(decoding, count=20_000, softmax=None):
+    """Frequencies of the first token, (V,), and its logits in the model, (V,)."""
+    decoder = make(DECODERS["lstm"] | (softmax or {}), scale=2.0)
     context = torch.randn(1, H)
     logits, _ = decoder.step(torch.tensor([BOS]), decoder.start(context))
     tokens = generate(decoder, context.expand(count, H), decoding)[:, 0]
@@ -225,13 +224,24 @@ def assert_frequencies(found, expected, count=20_000):
     assert ((found - expected).abs() <= slack).all()
 
 
-def test_what_is_impossible_is_never_drawn(monkeypatch):
-    """Also by the largest number below 1, which rounds to 1 when it is multiplied."""
-    probabilities = torch.tensor([0.0, 0.3, 0.0, 0.7, 0.0, 0.0])
-    for level, index in ((0.0, 1), (0.29, 1), (0.31, 3), (1 - 2.0**-24, 3)):
-        monkeypatch.setattr(torch, "rand_like", lambda like, level=level: like.new_full((), level))
-        for scale in (1.0, 3.0, 1 / 3):
-            assert generation.drawn(scale * probabilities[None]).tolist() == [index]
+SOFTMAXES = {
+    "plain": {},
+    "tied": {"tied": True},
+    "adaptive": {"cutoffs": [5, 7]},
+    "adaptive, special tokens among the rare ones": {"cutoffs": [2, 7]},
+    "mixture": {"mixtures": 2},
+}
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+@pytest.mark.parametrize("unknown", [True, False])
+@pytest.mark.parametrize("softmax", SOFTMAXES.values(), ids=SOFTMAXES)
+def test_samples_have_the_frequencies_of_every_softmax(softmax, unknown, temperature):
+    decoding = Decoding(
+        do_sample=True, temperature=temperature, allow_unknown=unknown, max_new_tokens=1
+    )
+    found, logits = drawn(decoding, softmax=softmax)
+    assert_frequencies(found, (logits / temperature).softmax(-1))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])

@@ -11,10 +11,14 @@ from textvae.layers.crossentropy import linear_cross_entropy
 @pytest.fixture(params=["one chunk", "many chunks", "a row each"])
 def chunk(request, monkeypatch):
     """Each way of cutting 23 rows of 31 logits."""
-    size = {"one chunk": 10_000, "many chunks": 100, "a row each": 1}[request.param]
-    monkeypatch.setattr(crossentropy, "CHUNK", size)
-    monkeypatch.setattr(crossentropy, "PIECE", max(1, size // 3))
-    monkeypatch.setattr(crossentropy, "COLUMNS", max(1, size // 10))
+    chunk, states, block = {
+        "one chunk": (10_000, 100, 100),
+        "many chunks": (100, 10, 10),
+        "a row each": (1, 1, 16),
+    }[request.param]
+    monkeypatch.setattr(crossentropy, "CHUNK", chunk)
+    monkeypatch.setattr(crossentropy, "STATES", states)
+    monkeypatch.setattr(crossentropy, "BLOCK", block)
 
 
 def example(dtype=torch.float32, bias=True):
@@ -40,6 +44,31 @@ def test_equals_linear_then_cross_entropy(chunk, bias):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_equals_the_same_without_a_gradient(chunk, bias):
+    *given, targets = example(bias=bias)
+    with torch.no_grad():
+        ours = linear_cross_entropy(*given, targets)
+        theirs = F.cross_entropy(F.linear(*given), targets, reduction="none")
+    assert not ours.requires_grad
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+def test_logits_of_any_size(chunk, gradient):
+    *given, targets = example()
+    # exp of most of these logits is 0 or infinite in float32.
+    states = (1000 * given[0]).detach().requires_grad_()
+    with torch.set_grad_enabled(gradient):
+        ours = linear_cross_entropy(states, *given[1:], targets)
+        theirs = F.cross_entropy(F.linear(states, *given[1:]), targets, reduction="none")
+    assert theirs.max() > 1000
+    torch.testing.assert_close(ours, theirs)
+    if gradient:
+        mine, other = (torch.autograd.grad(loss.sum(), states)[0] for loss in (ours, theirs))
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("constant", [1, 2])
 def test_a_weight_or_bias_that_is_constant(constant, chunk):
     *given, targets = example()
@@ -63,6 +92,33 @@ def test_second_backward_pass_gives_the_same_gradient(chunk):
     second = torch.autograd.grad(loss, given)
     for one, other in zip(first, second, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_losses_of_two_batches_do_not_share_memory(chunk):
+    first, second = example(), example()
+    wanted = [
+        torch.autograd.grad(linear_cross_entropy(*batch).sum(), batch[:3])
+        for batch in (first, second)
+    ]
+    losses = [linear_cross_entropy(*batch).sum() for batch in (first, second)]
+    # The memory of the second is free for the third while the first waits for its backward pass.
+    torch.autograd.grad(losses[1], second[:3], retain_graph=True)
+    third = linear_cross_entropy(*example()).sum()
+    for loss, batch, gradients in zip(losses, (first, second), wanted, strict=True):
+        for one, other in zip(torch.autograd.grad(loss, batch[:3]), gradients, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+    third.backward()
+
+
+def test_memory_of_a_backward_pass_is_used_again():
+    places = []
+    for _ in range(2):
+        *given, targets = example()
+        loss = linear_cross_entropy(*given, targets).sum()
+        assert crossentropy.SPARE == []
+        loss.backward()
+        places += [memory.data_ptr() for memory in crossentropy.SPARE]
+    assert len(places) == 2 and places[0] == places[1]
 
 
 def test_bfloat16_under_autocast(chunk):

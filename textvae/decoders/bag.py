@@ -30,6 +30,7 @@ class BagDecoder(TokenDecoder, kind="bag"):
     """
 
     ordered: ClassVar[bool] = False
+    samples_states: ClassVar[bool] = True
 
     def __init__(self, vocab_size: int, features: int, hidden: Count = 256, dropout: Rate = 0.0):
         super().__init__()
@@ -52,9 +53,9 @@ class BagDecoder(TokenDecoder, kind="bag"):
         """The state before the first token, for contexts, (N, H)."""
         return State((self.read(context),), 0)
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits of the next token, (N, V), the same after every id."""
-        return self.logits(state.memory[0]), State(state.memory, state.position + 1)
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Output states, (N, F), the same after every id."""
+        return state.memory[0], State(state.memory, state.position + 1)
 
     def read(self, context: Tensor) -> Tensor:
         """f(z), (..., F), of contexts, (..., H)."""

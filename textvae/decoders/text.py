@@ -16,7 +16,8 @@ from textvae.layers.attention import Attention, Memory
 from textvae.layers.crossentropy import linear_cross_entropy, padded
 from textvae.layers.mixture import SoftmaxMixture
 from textvae.layers.noise import drop_word_types, drop_words
-from textvae.layers.recurrent import drop_features, make_lstm
+from textvae.layers.recurrent import LSTM, drop_features, make_lstm, run_samples
+from textvae.layers.sampling import sample_softmax
 from textvae.layers.transformer import Block, check_heads, sinusoids
 from textvae.registry import Count, Depth, Probability, Rate
 from textvae.vocabulary import PAD
@@ -48,6 +49,9 @@ class TokenDecoder(Decoder):
 
     ordered: ClassVar[bool] = True
     """Whether the probability depends on the order of words; if not, greedy texts mean little."""
+
+    samples_states: ClassVar[bool] = False
+    """Whether `advance` gives the states that `sample` draws from."""
 
     features: int
     embedding: nn.Embedding
@@ -107,13 +111,52 @@ class TokenDecoder(Decoder):
         """
         raise NotImplementedError
 
+    def hidden_of_samples(
+        self, inputs: Tensor, context: Tensor, memory: Memory | None = None
+    ) -> Tensor:
+        """Output states, (K, B, T, F), for input ids, (B, T), and K contexts each, (K, B, H)."""
+        K, B, H = context.shape
+        repeated = inputs.expand(K, *inputs.shape).flatten(0, 1)
+        return self.hidden(repeated, context.reshape(K * B, H), memory).unflatten(0, (K, B))
+
     def start(self, context: Tensor, memory: Memory | None = None) -> State:
         """The state before the first token, for contexts, (N, H), and a memory of N texts."""
         raise NotImplementedError
 
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Output states, (N, F), after reading ids, (N,), int64."""
+        raise NotImplementedError
+
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits of the next token, (N, V), after reading ids, (N,), int64."""
-        raise NotImplementedError
+        hidden, state = self.advance(tokens, state)
+        return self.logits(hidden), state
+
+    def can_sample(self, temperature: float, impossible: Sequence[int]) -> bool:
+        """Whether `sample` can draw; if not, the logits of all tokens are needed.
+
+        A temperature changes the share of each cluster of an adaptive softmax.
+        """
+        if self.adaptive is None:
+            return self.samples_states and self.mixture is None
+        frequent = all(token < self.adaptive.head for token in impossible)
+        return self.samples_states and temperature == 1.0 and frequent
+
+    def sample(
+        self, hidden: Tensor, level: Tensor, temperature: float, impossible: Sequence[int]
+    ) -> Tensor:
+        """A token of each row, (N,), int64, from output states, (N, F); see `can_sample`.
+
+        Args:
+            hidden: output states.
+            level: of the distribution function, in [0, 1), (N,).
+            temperature: that logits are divided by.
+            impossible: ids of tokens with probability 0.
+        """
+        states = self.narrowed(hidden)
+        if self.adaptive is not None:
+            return self.adaptive.sample(states, *self.projection, level, impossible)
+        return sample_softmax(states, *self.projection, level, temperature, impossible)[0]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities, (..., V), float32, of output states, (..., F)."""
@@ -186,21 +229,21 @@ class TokenDistribution(Distribution):
 
         Only real tokens are projected to the vocabulary: padding costs nothing there.
         """
-        K, B, H = self.context.shape
+        K, B, _ = self.context.shape
         inputs, targets = value[:, :-1], value[:, 1:]
         T = targets.shape[1]
-        hidden = self.decoder.hidden(
-            inputs.expand(K, B, T).reshape(K * B, T), self.context.reshape(K * B, H), self.memory
-        )
+        hidden = self.decoder.hidden_of_samples(inputs, self.context, self.memory)
         flat = targets.expand(K, B, T).reshape(-1)
         present = (flat != PAD).nonzero().squeeze(1)
-        states = hidden.flatten(0, 1).index_select(0, present)
+        states = hidden.flatten(0, 2).index_select(0, present)
         losses = self.decoder.cross_entropy(states, flat[present])
         return losses.new_zeros(K * B * T).index_copy(0, present, -losses).view(K, B, T)
 
 
 class RecurrentDecoder(TokenDecoder):
     """A decoder whose layers each start from c_0 = W context, h_0 = tanh(c_0)."""
+
+    samples_states: ClassVar[bool] = True
 
     def make_start(self, features: int, layers: int, width: int) -> None:
         """Make W; without features every state starts at zero.
@@ -236,10 +279,10 @@ class RecurrentDecoder(TokenDecoder):
         """What steps keep of a memory; nothing for a decoder that does not attend."""
         return ()
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits of the next token, (N, V), after reading ids, (N,), int64."""
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Output states, (N, F), after reading ids, (N,), int64."""
         states, state = self.run(tokens[:, None], state)
-        return self.logits(states[:, 0]), state
+        return states[:, 0], state
 
 
 class LSTMDecoder(RecurrentDecoder, kind="lstm"):
@@ -315,6 +358,28 @@ class LSTMDecoder(RecurrentDecoder, kind="lstm"):
         assert memory is not None, "the decoder attends"
         return self.attention.read(memory)
 
+    def hidden_of_samples(
+        self, inputs: Tensor, context: Tensor, memory: Memory | None = None
+    ) -> Tensor:
+        """Output states, (K, B, T, F), for input ids, (B, T), and K contexts each, (K, B, H).
+
+        On a CPU, of several contexts and without a gradient, words are multiplied once for all.
+        """
+        lstm = self.lstm
+        plain = context.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        exact = not (torch.is_grad_enabled() or self.training)
+        several = plain and exact and len(context) > 1
+        if not (several and isinstance(lstm, LSTM) and lstm.num_layers == 1):
+            return super().hidden_of_samples(inputs, context, memory)
+        h, c, _, *attended = self.start(context.flatten(0, 1), memory).memory
+        h, c = (m[:, 0].unflatten(0, context.shape[:2]) for m in (h, c))
+        added = context if self.every_step else None
+        states = run_samples(lstm, self.embed(inputs), added, h, c)
+        if self.attention is None:
+            return states
+        flat = states.flatten(0, 1)
+        return (flat + self.attention(flat, *attended)).unflatten(0, states.shape[:2])
+
     def run(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Output states, (N, T, F), and the state after reading ids, (N, T)."""
         h, c, context, *attended = state.memory
@@ -348,6 +413,8 @@ class TransformerDecoder(TokenDecoder, kind="transformer"):
     Source: Li et al. 2020 (memory and embedding schemes), section 3.1, arXiv:2004.04092; the
     prefix is one position read by every block rather than one memory slot per block.
     """
+
+    samples_states: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -395,8 +462,8 @@ class TransformerDecoder(TokenDecoder, kind="transformer"):
             kept += [*cache, *attended]
         return State(tuple(kept), 0)
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits of the next token, (N, V), after reading ids, (N,), int64."""
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Output states, (N, F), after reading ids, (N,), int64."""
         context, *kept = state.memory
         x = self.enter(tokens[:, None], context, state.position)
         memory = [context]
@@ -405,7 +472,7 @@ class TransformerDecoder(TokenDecoder, kind="transformer"):
             key, value, *attended = kept[number * size : (number + 1) * size]
             x, cache = block(x, past=(key, value), attended=attended)
             memory += [*cache, *attended]
-        return self.logits(self.norm(x)[:, 0]), State(tuple(memory), state.position + 1)
+        return self.norm(x)[:, 0], State(tuple(memory), state.position + 1)
 
     def read_memory(self, memory: Memory | None) -> list[tuple[Tensor, ...]]:
         """Keys, values and mask of a memory for each block; nothing where blocks do not attend."""

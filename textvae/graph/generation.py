@@ -10,6 +10,7 @@ from textvae.data.known_words import KnownWords
 from textvae.decoders.text import State, TokenDecoder
 from textvae.graph.decoding import Decoding
 from textvae.layers.attention import Memory
+from textvae.layers.sampling import invert
 from textvae.randomness import draws
 from textvae.vocabulary import BOS, EOS, PAD, UNK
 
@@ -41,8 +42,7 @@ def generate(
     output = torch.full((len(rows), decoding.max_new_tokens), PAD, device=context.device)
     state, nodes = decoder.start(context, memory), [0] * len(rows)
     for position in range(decoding.max_new_tokens):
-        logits, state = decoder.step(tokens, state)
-        tokens = choose(permitted(logits, decoding, known, nodes), decoding)
+        tokens, state = next_tokens(decoder, tokens, state, decoding, known, nodes)
         output[rows, position] = tokens
         going = (tokens != EOS).nonzero().squeeze(1)
         if known is not None:
@@ -54,6 +54,28 @@ def generate(
             rows, tokens, state = rows[going], tokens[going], state.select(going)
             nodes = [nodes[row] for row in going.tolist()]
     return output
+
+
+def next_tokens(
+    decoder: TokenDecoder,
+    tokens: Tensor,
+    state: State,
+    decoding: Decoding,
+    known: KnownWords | None,
+    nodes: Sequence[int],
+) -> tuple[Tensor, State]:
+    """The tokens after others, (N,), int64, and the state after those; drawn, or the most probable.
+
+    Samples from the whole distribution need no logits of all tokens.
+    """
+    impossible = [PAD, BOS] if decoding.allow_unknown else [PAD, BOS, UNK]
+    whole = decoding.do_sample and not decoding.top_k and decoding.top_p == 1.0 and known is None
+    if whole and decoder.can_sample(decoding.temperature, impossible):
+        hidden, state = decoder.advance(tokens, state)
+        level = levels(len(hidden), hidden.device)
+        return decoder.sample(hidden, level, decoding.temperature, impossible), state
+    logits, state = decoder.step(tokens, state)
+    return choose(permitted(logits, decoding, known, nodes), decoding), state
 
 
 def permitted(
@@ -107,13 +129,13 @@ def drawn(probabilities: Tensor) -> Tensor:
     By inverting the distribution function: one random number for each row, where
     `torch.multinomial` takes V, which on a CPU costs as much as the decoder.
     """
-    below = probabilities.cumsum(-1)
-    total = below[:, -1:]
+    return invert(probabilities, levels(len(probabilities), probabilities.device))[0]
+
+
+def levels(count: int, device: torch.device) -> Tensor:
+    """Random numbers, uniform on [0, 1), (count,)."""
     with draws():
-        level = total * torch.rand_like(total)
-    # Rounding must not reach the total: what lies beyond it has probability 0.
-    level = level.minimum(total.nextafter(torch.zeros_like(total)))
-    return torch.searchsorted(below, level, right=True).squeeze(1)
+        return torch.rand(count, device=device)
 
 
 @dataclass

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textvae.layers.crossentropy import linear_cross_entropy
+from textvae.layers.sampling import sample_softmax
 
 
 class AdaptiveSoftmax(nn.Module):
@@ -57,9 +58,34 @@ class AdaptiveSoftmax(nn.Module):
         losses = linear_cross_entropy(hidden, *first, chosen)
         for number, (start, rows) in enumerate(zip(starts, clusters, strict=True), 1):
             members = (cluster == number).nonzero().squeeze(1)
-            within = linear_cross_entropy(hidden[members], *rows, targets[members] - start)
+            within = linear_cross_entropy(
+                hidden.index_select(0, members), *rows, targets[members] - start
+            )
             losses = losses.index_add(0, members, within)
         return losses
+
+    def sample(
+        self, hidden: Tensor, weight: Tensor, bias: Tensor, level: Tensor, impossible: Sequence[int]
+    ) -> Tensor:
+        """A token of each row, (N,), int64, from states, (N, E); rare words only where one is due.
+
+        Args:
+            hidden: states.
+            weight: (V, E).
+            bias: (V,).
+            level: of the distribution function, in [0, 1), (N,).
+            impossible: ids of frequent words with probability 0.
+        """
+        first, *clusters = self.read(weight, bias)
+        chosen, level = sample_softmax(hidden, *first, level, impossible=impossible)
+        tokens = chosen.clone()
+        for number, ((start, _), rows) in enumerate(
+            zip(self.clusters, clusters, strict=True), self.head
+        ):
+            members = (chosen == number).nonzero().squeeze(1)
+            within, _ = sample_softmax(hidden[members], *rows, level[members])
+            tokens[members] = start + within
+        return tokens
 
     def read(self, weight: Tensor, bias: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Weight and bias of the head, the frequent words, then the clusters; and of each cluster.

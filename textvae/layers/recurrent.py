@@ -67,6 +67,41 @@ class LSTM(nn.LSTM):
         return x.transpose(0, 1), (h, c)
 
 
+@torch.no_grad()
+def run_samples(lstm: LSTM, inputs: Tensor, added: Tensor | None, h: Tensor, c: Tensor) -> Tensor:
+    """Output states of an LSTM of one layer under K contexts of each text, (K, B, T, F).
+
+    The product with a word's embedding is computed once for all K contexts, and the product with a
+    context once for all words: half of the arithmetic of a layer as wide as its embeddings. There
+    is no gradient.
+
+    Args:
+        lstm: of one layer, in one direction.
+        inputs: embeddings, (B, T, I).
+        added: what each step reads beside them, (K, B, J), or None.
+        h: state before, (K, B, F).
+        c: cell before, (K, B, F).
+    """
+    (K, B, width), T = h.shape, inputs.shape[1]
+    of_inputs, of_states, *biases = lstm.all_weights[0]
+    of_words, of_added = of_inputs.split([inputs.shape[2], of_inputs.shape[1] - inputs.shape[2]], 1)
+    words = F.linear(inputs, of_words, biases[0] + biases[1]).transpose(0, 1).contiguous()
+    constant = words.new_zeros(K, B, 1) if added is None else F.linear(added, of_added)
+    h, c = h.flatten(0, 1), c.flatten(0, 1).clone()
+    states, gates = h.new_empty(K * B, T, width), h.new_empty(K * B, 4 * width)
+    for t in range(T):
+        torch.add(words[t], constant, out=gates.view(K, B, -1))
+        gates.addmm_(h, of_states.t())
+        gates[:, : 2 * width].sigmoid_()
+        gates[:, 2 * width : 3 * width].tanh_()
+        gates[:, 3 * width :].sigmoid_()
+        i, f, g, o = gates.chunk(4, 1)
+        c.mul_(f).addcmul_(i, g)
+        h = c.tanh().mul_(o)
+        states[:, t] = h
+    return states.view(K, B, T, width)
+
+
 def needs_gradient(input: Any, hx: tuple[Tensor, Tensor] | None) -> bool:
     """Whether a gradient has to pass through an LSTM to its inputs or its first state."""
     tensors = (input.data, *(hx or ()))
