@@ -22,6 +22,7 @@ from textvae.evaluation.latent import distinct_rows, is_deterministic
 from textvae.evaluation.verdict import FORESEEABLE
 from textvae.graph.model import VAE, VAEConfig
 from textvae.graph.refinement import held
+from textvae.objectives.outputs import Loss
 from textvae.training.arguments import training_arguments
 from textvae.training.averaging import AverageWeights, averaged
 from textvae.training.callbacks import OrderOfEpoch, Patience, Report
@@ -97,6 +98,8 @@ class VAETrainer(Trainer):
             world,
         )
         self.micro_step = 0
+        self.unchecked: list[tuple[int, Loss]] = []
+        """Losses that are not known to be finite, and their steps."""
         if model.objective is not None:
             model.objective.plan(self.batches.steps * config.planned_epochs)
         self.terms: dict[str, Tensor] = {}
@@ -112,6 +115,8 @@ class VAETrainer(Trainer):
             data_collator=train.collate,
             callbacks=[OrderOfEpoch(self.batches), *stops, *(callbacks or [])],
         )
+        # Reading a loss empties the queue of a GPU, which then stands still.
+        self.checks_each_loss = self.args.device.type == "cpu"
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.check_sharding()
@@ -163,7 +168,7 @@ class VAETrainer(Trainer):
         number = self.state.global_step * self.batches.accumulation + self.micro_step
         seed = self.config.seed * 1_000_000_007 + number * 4096 + self.batches.rank
         torch.manual_seed(seed)
-        drawn = self.train_rows.drawn(inputs)
+        drawn = self.train_rows.drawn(self._prepare_inputs(inputs))
         loss = super().training_step(model, drawn, num_items_in_batch)
         if lagging is not None:
             drop_gradients(split_parameters(self.vae)[0])
@@ -189,8 +194,7 @@ class VAETrainer(Trainer):
             )
             rows = [self.train_dataset[index] for index in chosen]  # type: ignore[index]
             seed_noise(*seed, batches.rank)
-            drawn = self.train_rows.drawn(self.data_collator(rows))
-            inputs = self._prepare_inputs(drawn)
+            inputs = self.train_rows.drawn(self._prepare_inputs(self.data_collator(rows)))
             with held(others if batches.world == 1 else []):  # several wait for every gradient
                 with self.compute_loss_context_manager():
                     loss = model(step=step, **inputs).value
@@ -224,19 +228,41 @@ class VAETrainer(Trainer):
         over the global batch.
         """
         loss = model(step=self.state.global_step, **inputs)
-        if not torch.isfinite(loss.value):
-            terms = ", ".join(f"{name} {value.item():g}" for name, value in loss.terms.items())
-            raise NonFiniteLossError(
-                f"the loss is {loss.value.item()} at step {self.state.global_step} ({terms}); "
-                f"a lower learning_rate or a smaller max_grad_norm may help"
-            )
+        self.unchecked.append((self.state.global_step, Loss(loss.value.detach(), loss.terms)))
+        if self.checks_each_loss:
+            self.check_losses()
         for name, value in loss.terms.items():
             self.terms[name] = self.terms.get(name, 0.0) + value
         self.terms_count += 1
         return (loss.value, loss) if return_outputs else loss.value
 
+    def check_losses(self) -> None:
+        """Refuse losses that are not finite: on a CPU before their step is taken.
+
+        On a GPU before the next log, validation or checkpoint, whichever is first.
+
+        Raises:
+            NonFiniteLossError: naming the first such step and the terms of the loss.
+        """
+        unchecked, self.unchecked = self.unchecked, []
+        if not unchecked or torch.stack([loss.value for _, loss in unchecked]).isfinite().all():
+            return
+        step, loss = next(each for each in unchecked if not each[1].value.isfinite())
+        terms = ", ".join(f"{name} {value.item():g}" for name, value in loss.terms.items())
+        raise NonFiniteLossError(
+            f"the loss is {loss.value.item()} at step {step} ({terms}); "
+            f"a lower learning_rate or a smaller max_grad_norm may help"
+        )
+
+    def _prepare_input(self, data: Any) -> Any:
+        """A tensor on the device: the loader pins its memory, so that nothing waits for a copy."""
+        if isinstance(data, Tensor):
+            return data.to(self.args.device, non_blocking=True)
+        return super()._prepare_input(data)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, with the mean of each term of the objective since the last log."""
+        self.check_losses()
         if "loss" in logs and self.terms_count:
             logs |= {name: (v / self.terms_count).item() for name, v in self.terms.items()}
             self.terms, self.terms_count = {}, 0
@@ -246,6 +272,7 @@ class VAETrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Validate: every process evaluates all rows with the same noise, so all agree."""
+        self.check_losses()
         lagging = self.config.lagging is not None
         with unsharded(self.vae):
             metrics = validate(self.candidate, self.valid, self.config.validation_samples, lagging)
@@ -310,6 +337,7 @@ class VAETrainer(Trainer):
 
     def write_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write the files of transformers and the averaged weights, with their manifest."""
+        self.check_losses()
         with put_in_place(self.checkpoint(self.state.global_step)) as path:
             self.args.output_dir = str(path.parent)
             try:
