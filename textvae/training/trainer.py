@@ -1,6 +1,7 @@
 """Training on transformers.Trainer: our batches, our losses, resumable to the same bits."""
 
 import math
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -18,6 +19,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from textvae.checkpoints import CheckpointError, checkpoints, damage, discard, put_in_place
 from textvae.config import LaggingConfig, TrainingConfig
 from textvae.data.batching import Examples, ShuffledBatches
+from textvae.data.fields import padded_batch
 from textvae.evaluation.latent import distinct_rows, is_deterministic
 from textvae.evaluation.verdict import FORESEEABLE
 from textvae.graph.model import VAE, VAEConfig
@@ -26,6 +28,7 @@ from textvae.objectives.outputs import Loss
 from textvae.training.arguments import training_arguments
 from textvae.training.averaging import AverageWeights, averaged
 from textvae.training.callbacks import OrderOfEpoch, Patience, Report
+from textvae.training.compiling import compiled_loss
 from textvae.training.lagging import (
     Falling,
     drop_gradients,
@@ -106,17 +109,19 @@ class VAETrainer(Trainer):
         self.terms_count = 0
         check_selection(model, config.select, valid)
         stops = [Patience(config.patience, config.select)] if config.patience else []
+        multiple = config.planned_multiple
         self.by_length = np.argsort(train.lengths, kind="stable") if config.lagging else None
         super().__init__(
             model=model,
             args=arguments,
             train_dataset=train,  # type: ignore[arg-type]  # a map-style sequence is enough
             eval_dataset=valid,  # type: ignore[arg-type]
-            data_collator=train.collate,
+            data_collator=partial(padded_batch, train, multiple) if multiple > 1 else train.collate,
             callbacks=[OrderOfEpoch(self.batches), *stops, *(callbacks or [])],
         )
         # Reading a loss empties the queue of a GPU, which then stands still.
         self.checks_each_loss = self.args.device.type == "cpu"
+        self.compiled = None if config.compile == "none" else compiled_loss(model, config.compile)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.check_sharding()
@@ -227,7 +232,7 @@ class VAETrainer(Trainer):
         All micro-batches of a step hold as many texts, so the mean of their means is the mean
         over the global batch.
         """
-        loss = model(step=self.state.global_step, **inputs)
+        loss = (self.compiled or model)(step=self.state.global_step, **inputs)
         self.unchecked.append((self.state.global_step, Loss(loss.value.detach(), loss.terms)))
         if self.checks_each_loss:
             self.check_losses()
