@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SECTIONS = {"tests", "training", "nll", "images", "generation"}
+SECTIONS = {"tests", "training", "epoch", "nll", "images", "generation", "compile"}
 OPTIONAL = ("datasets", "sentencepiece", "sentence_transformers", "sacrebleu", "tensorboard")
 BLOCKED = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL!r}))\n"
 """Code that makes the import of each of these packages fail."""
