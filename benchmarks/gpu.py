@@ -348,13 +348,13 @@ def sampled(check: Check, kind: str, size: Mapping[str, Any], count: int) -> Met
 
 
 SECTIONS = {
-    "tests": (90, tests),
+    "tests": (110, tests),
     "training": (150, training),
     "epoch": (60, epoch),
     "nll": (70, nll),
     "images": (40, images),
     "generation": (40, generation),
-    "compile": (90, compiling),
+    "compile": (70, compiling),
 }
 """Sections and their shares of the time, in seconds of the usual nine minutes."""
 
