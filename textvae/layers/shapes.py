@@ -1,4 +1,4 @@
-"""Whether shapes may follow from values of tensors, which a GPU has to finish computing first."""
+"""Whether shapes may follow from values of tensors, which a GPU has to compute first."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

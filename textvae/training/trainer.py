@@ -250,7 +250,12 @@ class VAETrainer(Trainer):
             NonFiniteLossError: naming the first such step and the terms of the loss.
         """
         unchecked, self.unchecked = self.unchecked, []
-        if not unchecked or torch.stack([loss.value for _, loss in unchecked]).isfinite().all():
+        values = [loss.value for _, loss in unchecked]
+        if len(values) == 1:  # as on a CPU, where each microsecond is one of the step
+            finite = torch.isfinite(values[0])
+        else:
+            finite = not values or torch.isfinite(torch.stack(values)).all()
+        if finite:
             return
         step, loss = next(each for each in unchecked if not each[1].value.isfinite())
         terms = ", ".join(f"{name} {value.item():g}" for name, value in loss.terms.items())
