@@ -93,6 +93,9 @@ class CompiledLoss:
         Raises:
             ValueError: the model cannot be compiled as a whole.
         """
+        # Imported here: it takes two seconds.
+        from torch._dynamo.exc import TorchDynamoException
+
         for schedule in self.schedules:
             schedule.set(step)
         if not self.begun:
@@ -106,7 +109,7 @@ class CompiledLoss:
         torch.compiler.cudagraph_mark_step_begin()
         try:
             loss = self.compiled(fields)
-        except torch._dynamo.exc.TorchDynamoException as error:
+        except TorchDynamoException as error:
             reason = str(error).strip().splitlines()[0]
             allowed = "allowed for this model: none, cudagraphs"
             raise ValueError(f"train.compile: torch.compile: {reason} ({allowed})") from error
