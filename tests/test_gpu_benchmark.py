@@ -53,7 +53,7 @@ def smoke(tmp_path_factory):
         "CUDA_VISIBLE_DEVICES": "",
     }
     finished = subprocess.run(
-        ["sh", str(ROOT / "benchmarks/gpu.sh"), "--smoke"],
+        ["sh", str(ROOT / "benchmarks/gpu.sh"), "--smoke", "--seconds", "3600"],
         cwd=folder,
         env=environment,
         capture_output=True,
