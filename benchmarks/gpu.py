@@ -1,9 +1,10 @@
-"""A GPU in one script: its tests, training steps, likelihood, an image VAE and generation.
+"""A GPU in one script: its tests, training steps, epochs, likelihood, images and generation.
 
 Run: sh benchmarks/gpu.sh [--data ptb] [--images mnist] [--seconds 540] [--out gpu.json] [--smoke].
 Prints a Markdown table row by row and writes the same as JSON after each row. An error in a row is
-recorded and the next row follows; the exit code is then 1. Rows that no time is left for are
-skipped. --smoke runs all of it on the CPU with tiny sizes, to try the script.
+recorded and the next row follows; the exit code is then 1. Each section has a share of the time;
+rows that no time is left for are skipped. A second table compares what is aimed at.
+--smoke runs all of it on the CPU with tiny sizes, to try the script.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,16 @@ from xml.etree import ElementTree
 import numpy as np
 import torch
 from generation import decoder_of
-from gpu_check import ROOT, Check, Metrics, Row, read_texts
+from gpu_check import ROOT, UNITS, Check, Metrics, Row, read_texts
 from likelihood import MODELS
 from models import flops
-from timing import cost, matmul_peak
+from timing import cost, shown
 from training import timed
 from transformers import TrainerCallback
 
 from textvae.checkpoints import quiet_transformers
-from textvae.data.batching import Batch
+from textvae.config import TrainingConfig
+from textvae.data.batching import Batch, Examples
 from textvae.data.images import read_image_corpus
 from textvae.evaluation.likelihood import likelihood
 from textvae.graph.decoding import Decoding
@@ -42,8 +44,31 @@ from textvae.training.trainer import VAETrainer
 from textvae.vocabulary import PAD
 
 PRECISIONS = ("float32", "bfloat16")
-TEST_SECONDS = 180
-"""Longest that the tests may take."""
+SIZES: dict[str, tuple[str, dict[str, Any]]] = {
+    **MODELS,
+    "Transformer 12 x 768": ("transformer", {"hidden": 768, "layers": 12, "heads": 12}),
+}
+STEPS = (
+    ("LSTM 256 / 256", 128, "float32"),
+    ("LSTM 256 / 256", 128, "bfloat16"),
+    ("Transformer 12 x 768", 128, "bfloat16"),
+    ("Transformer 12 x 768", 512, "bfloat16"),
+    ("LSTM 512 / 1024", 128, "bfloat16"),
+    ("Transformer 4 x 256", 128, "bfloat16"),
+    ("LSTM 512 / 1024", 128, "float32"),
+    ("Transformer 4 x 256", 128, "float32"),
+    ("Transformer 12 x 768", 128, "float32"),
+    ("LSTM 256 / 256", 32, "bfloat16"),
+)
+"""Model, texts of a batch and precision of training steps; what is aimed at comes first."""
+
+TARGETS = (
+    ("training", "LSTM 256 / 256, batch 128", "tokens_per_second", 400_000),
+    ("training", "Transformer 12 x 768", "utilisation", 0.4),
+    ("epoch", "LSTM 256 / 256, batch 128", "epoch_seconds", 3),
+    ("nll", "500 samples", "nll_seconds", 20),
+)
+"""Section, part of the row's name, metric, and what it has to reach on one H100 or H200."""
 
 
 def tests(check: Check) -> None:
@@ -68,7 +93,7 @@ def run_tests(check: Check) -> Metrics:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=min(check.left, TEST_SECONDS),
+            timeout=check.left,
         )
         found = list(reported(report)) if report.exists() else []
     for row in found:
@@ -92,32 +117,34 @@ def reported(report: Path) -> Iterator[Row]:
 
 
 def training(check: Check) -> None:
-    """Training steps of three models, two batch sizes and two precisions."""
-    for precision in PRECISIONS:
-        half = precision == "bfloat16"
-        peak = None
-        # A CPU without instructions for it takes minutes for products in bfloat16.
-        if check.device == "cuda" or not half:
-            rounds = 1 if check.quick else 15
-            task = partial(peak_of, check.device, half, rounds)
-            peak = check.measure(f"matmul peak, {precision}", task).get("tflops")
-        for name, (kind, size) in MODELS.items():
-            for batch_size in (4, 8) if check.quick else (32, 128):
-                task = partial(step_cost, check, kind, size, batch_size, precision, peak)
-                check.measure(f"{name}, batch {batch_size}, {precision}", task)
+    """Training steps of several models, with CUDA graphs and without."""
+    step_rows(check, ("cudagraphs", "none"), STEPS)
 
 
-def peak_of(device: str, half: bool, rounds: int) -> Metrics:
-    """The matmul peak as a row's metrics."""
-    return {"tflops": matmul_peak(device, half, rounds) / 1e12}
+def compiling(check: Check) -> None:
+    """Training steps by torch.compile, with CUDA graphs and without; it compiles for minutes."""
+    transformers = [row for row in STEPS if row[0].startswith("Transformer")]
+    step_rows(check, ("reduce-overhead", "default"), transformers)
+
+
+def step_rows(check: Check, kinds: Sequence[str], steps: Iterable[tuple[str, int, str]]) -> None:
+    """A row for each kind of compiled step and each of `STEPS`; in a smoke run only for one."""
+    # A CPU without instructions for bfloat16 takes minutes for products in it.
+    chosen = [row for row in steps if not check.quick or row[2] == "float32"]
+    for name, batch_size, precision in chosen[:1] if check.quick else chosen:
+        peak = check.peak(precision)
+        for kind in kinds:
+            size = 4 if check.quick else batch_size
+            row = f"{name}, batch {size}, {precision}, {kind}"
+            check.measure(row, partial(step_cost, check, SIZES[name], size, precision, kind, peak))
 
 
 def step_cost(
     check: Check,
-    kind: str,
-    size: Mapping[str, Any],
+    sizes: tuple[str, Mapping[str, Any]],
     batch_size: int,
     precision: str,
+    kind: str,
     peak: float | None,
 ) -> Metrics:
     """Training steps of a model: time, tokens, arithmetic and memory.
@@ -126,9 +153,10 @@ def step_cost(
     """
     rounds, steps = (2, 1) if check.quick else (5, 20)
     check.reset_memory()
-    model = check.model(kind, size)
-    loop = check.loop(model, batch_size, precision)
-    timed(loop, 1 if check.quick else 10)
+    model = check.model(*sizes)
+    loop = check.loop(model, batch_size, precision, kind)
+    # So many that nearly all lengths occur: each is compiled, or captured, once.
+    first, _ = timed(loop, 1 if check.quick else 40)
     costs = []
     for _ in range(rounds):
         check.in_time()
@@ -141,6 +169,7 @@ def step_cost(
         "tokens_per_second": tokens / wall,
         "tflops": done / 1e12,
         "utilisation": None if peak is None else done / 1e12 / peak,
+        "first_seconds": first.wall,
         "peak_memory": check.peak_memory(),
     }
 
@@ -152,7 +181,7 @@ def nll(check: Check) -> None:
     task = partial(trained, check, model, steps)
     done = check.measure(f"LSTM 256 / 256, {steps} training steps", task)
     weights = f"after {steps} steps" if done else "training not finished"
-    for samples in (2, 4) if check.quick else (100, 500):
+    for samples in (4, 2) if check.quick else (500, 100):
         name = f"{len(check.texts.test):,} sentences, {samples} samples, {weights}"
         check.measure(name, partial(nll_of, check, model, samples))
 
@@ -173,10 +202,12 @@ def nll_of(check: Check, model: VAE, samples: int) -> Metrics:
     batches = [batch for _, batch in check.texts.test.in_length_order()]
     begin = time.perf_counter()
     estimate = likelihood(model, in_time(check, batches), samples)
+    seconds = time.perf_counter() - begin
     return {
         "nll": estimate.nll.mean().item(),
         "elbo": estimate.elbo.mean().item(),
-        "sentences_per_second": len(check.texts.test) / (time.perf_counter() - begin),
+        "nll_seconds": seconds,
+        "sentences_per_second": len(check.texts.test) / seconds,
         "peak_memory": check.peak_memory(),
     }
 
@@ -216,40 +247,74 @@ class EpochTimes(TrainerCallback):
 
 def images(check: Check) -> None:
     """Epochs of an image VAE, 784-400-20, under the trainer."""
-    # A CPU without instructions for bfloat16 refuses it.
-    for precision in PRECISIONS if check.device == "cuda" else PRECISIONS[:1]:
-        task = partial(image_epochs, check, precision)
-        check.measure(f"kingma2014_image, batch 128, {precision}", task)
+    for precision, kind in trainer_settings(check):
+        task = partial(image_epochs, check, precision, kind)
+        check.measure(f"kingma2014_image, batch 128, {precision}, {kind}", task)
 
 
-def image_epochs(check: Check, precision: str) -> Metrics:
-    """Two epochs, validation and checkpoints not counted; the first includes the warm-up."""
-    recipe = load_recipe("kingma2014_image")
-    plan = recipe.data.model_copy(update={"source": check.arguments.images, "test_fraction": 0.0})
-    given = None
-    if check.arguments.images is None:
-        random, count = np.random.default_rng(0), 300 if check.quick else 60_000
-        given = {"train": (random.integers(0, 256, (count, 1, 28, 28), np.uint8), None)}
-    corpus = read_image_corpus(plan, given=given)
+def trainer_settings(check: Check) -> list[tuple[str, str]]:
+    """`train.precision` and `train.compile` of epochs; a CPU may refuse all but the defaults."""
+    rows = [("bfloat16", "cudagraphs"), ("float32", "cudagraphs"), ("float32", "none")]
+    return [("float32", "none")] if check.quick else rows
+
+
+def epoch(check: Check) -> None:
+    """Epochs of a text VAE under the trainer."""
+    for precision, kind in trainer_settings(check):
+        for size in (16,) if check.quick else (128, 32):
+            task = partial(text_epochs, check, size, precision, kind)
+            check.measure(f"LSTM 256 / 256, batch {size}, {precision}, {kind}", task)
+
+
+def text_epochs(check: Check, batch_size: int, precision: str, kind: str) -> Metrics:
+    """Two epochs of the training texts, validation and checkpoints not counted."""
     check.reset_memory()
-    model = build_model(recipe, observed=corpus.facts)
-    train_plan = recipe.train.model_copy(update={"epochs": 2, "precision": precision})
+    texts = check.texts
+    plan = TrainingConfig(
+        epochs=2, batch_size=batch_size, precision=precision, compile=kind, validation_samples=1
+    )
+    seconds = epoch_times(
+        check, check.model(*SIZES["LSTM 256 / 256"]), plan, texts.train, texts.test
+    )
+    return {
+        "epoch_seconds": seconds[-1],
+        "first_epoch_seconds": seconds[0],
+        "tokens_per_second": texts.train.targets / seconds[-1],
+        "peak_memory": check.peak_memory(),
+    }
+
+
+def epoch_times(
+    check: Check, model: VAE, plan: TrainingConfig, train: Examples, valid: Examples
+) -> list[float]:
+    """Seconds of each epoch's steps under the trainer; the first includes the warm-up."""
     times = EpochTimes(check)
     device = "cpu" if check.device == "cpu" else None
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
         VAETrainer(
-            model,
-            train_plan,
-            corpus.train,
-            corpus.valid,
-            Path(folder),
-            device=device,
-            callbacks=[times],
+            model, plan, train, valid, Path(folder), device=device, callbacks=[times]
         ).train()
+    return times.seconds
+
+
+def image_epochs(check: Check, precision: str, kind: str) -> Metrics:
+    """Two epochs, validation and checkpoints not counted; the first includes the warm-up."""
+    recipe = load_recipe("kingma2014_image")
+    source = {"source": check.arguments.images, "test_fraction": 0.0}
+    given = None
+    if check.arguments.images is None:
+        random, count = np.random.default_rng(0), 300 if check.quick else 60_000
+        given = {"train": (random.integers(0, 256, (count, 1, 28, 28), np.uint8), None)}
+    corpus = read_image_corpus(recipe.data.model_copy(update=source), given=given)
+    check.reset_memory()
+    model = build_model(recipe, observed=corpus.facts)
+    settings = {"epochs": 2, "precision": precision, "compile": kind}
+    plan = recipe.train.model_copy(update=settings)
+    seconds = epoch_times(check, model, plan, corpus.train, corpus.valid)
     return {
-        "epoch_seconds": times.seconds[-1],
-        "first_epoch_seconds": times.seconds[0],
-        "images_per_second": len(corpus.train) / times.seconds[-1],
+        "epoch_seconds": seconds[-1],
+        "first_epoch_seconds": seconds[0],
+        "images_per_second": len(corpus.train) / seconds[-1],
         "peak_memory": check.peak_memory(),
     }
 
@@ -283,12 +348,27 @@ def sampled(check: Check, kind: str, size: Mapping[str, Any], count: int) -> Met
 
 
 SECTIONS = {
-    "tests": tests,
-    "training": training,
-    "nll": nll,
-    "images": images,
-    "generation": generation,
+    "tests": (110, tests),
+    "training": (150, training),
+    "epoch": (60, epoch),
+    "nll": (70, nll),
+    "images": (40, images),
+    "generation": (40, generation),
+    "compile": (70, compiling),
 }
+"""Sections and their shares of the time, in seconds of the usual nine minutes."""
+
+
+def compare(check: Check) -> None:
+    """Print the best row for each target."""
+    print("\n| target | aimed at | best | row |\n| --- | --- | --- | --- |")
+    for section, name, metric, wanted in TARGETS:
+        rows = [r for r in check.rows if r.section == section and name in r.name]
+        values = [(v, r.name) for r in rows if (v := r.metrics.get(metric)) is not None]
+        best = min if metric.endswith("seconds") else max
+        value, row = best(values) if values else ("not measured", "")
+        bound = "at most" if best is min else "at least"
+        print(f"| {name}: {UNITS[metric]} | {bound} {shown(wanted)} | {shown(value)} | {row} |")
 
 
 def main() -> int:
@@ -311,7 +391,10 @@ def main() -> int:
     except ValueError as error:
         parser.error(f"--data: {error}")
     chosen = {n: s for n, s in SECTIONS.items() if n in (arguments.only or SECTIONS)}
-    return Check(arguments, texts).run(chosen)
+    check = Check(arguments, texts)
+    code = check.run(chosen)
+    compare(check)
+    return code
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,21 @@ import transformers
 from likelihood import SENTENCES
 from models import sentence_vae
 from texts import first, of_lengths, penn_lengths
-from timing import shown
+from timing import matmul_peak, shown
+from torch.nn import functional
 from training import Loop, ours
 
 from textvae.data.batching import Sentences
 from textvae.data.readers import read_corpus
 from textvae.data.tokenizers import train_tokenizer
 from textvae.graph.model import VAE
+from textvae.training.compiling import CompiledLoss, GraphedLoss, compiled_loss
+from textvae.vocabulary import PAD
 
 ROOT = Path(__file__).resolve().parent.parent
 VOCABULARY = 10_000
+MULTIPLE = 8
+"""What the length of a compiled batch is a multiple of."""
 TRAIN_SENTENCES = 42_068
 """Of the Penn Treebank."""
 RANDOM_TEXTS = "random words with the sentence lengths of the Penn Treebank, seeds 0 and 1"
@@ -37,6 +43,7 @@ UNITS = {
     "tokens_per_second": "tokens/s",
     "tflops": "TFLOP/s",
     "utilisation": "of the matmul peak",
+    "first_seconds": "s of first steps",
     "peak_memory": "MB peak memory",
     "loss": "nats a text, loss",
     "nll": "nats a text, nll",
@@ -45,6 +52,7 @@ UNITS = {
     "tokens_per_sentence": "tokens a sentence",
     "epoch_seconds": "s an epoch",
     "first_epoch_seconds": "s the first epoch",
+    "nll_seconds": "s the test set",
     "images_per_second": "images/s",
 }
 """Every metric of a row, and what the table prints after its value."""
@@ -123,6 +131,8 @@ class Check:
         self.begin = time.perf_counter()
         self.facts = machine(self.device)
         self.rows: list[Row] = []
+        self.peaks: dict[str, float | None] = {}
+        self.deadline = float(arguments.seconds)
         self.section = ""
         images = arguments.images or RANDOM_IMAGES
         self.sources = {"texts": texts.source, "images": images, "smoke": arguments.smoke}
@@ -134,8 +144,8 @@ class Check:
 
     @property
     def left(self) -> float:
-        """Seconds of the time budget that are left."""
-        return self.arguments.seconds - self.seconds
+        """Seconds of the section's time budget that are left."""
+        return self.deadline - self.seconds
 
     def in_time(self) -> None:
         """Stop a row for which no time is left.
@@ -184,14 +194,21 @@ class Check:
         beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         beside.replace(path)
 
-    def run(self, sections: Mapping[str, Callable[["Check"], None]]) -> int:
-        """Run sections; the exit code."""
+    def run(self, sections: Mapping[str, tuple[float, Callable[["Check"], None]]]) -> int:
+        """Run sections; the exit code.
+
+        Args:
+            sections: share of the time budget and function of each, by name. What one leaves goes
+                to those after it, and one that is late takes nothing from those before.
+        """
         print(f"# textvae on {self.facts['gpu'] or 'a CPU, tiny sizes'}\n")
         for name, fact in {**self.facts, **self.sources}.items():
             if fact is not None:
                 print(f"- {name}: {fact}")
         print("\n| section | row | result | s |\n| --- | --- | --- | --- |", flush=True)
-        for self.section, section in sections.items():
+        total, self.deadline = sum(share for share, _ in sections.values()), 0.0
+        for self.section, (share, section) in sections.items():
+            self.deadline += self.arguments.seconds * share / total
             try:
                 section(self)
                 if self.device == "cuda":
@@ -206,10 +223,35 @@ class Check:
         sizes = {} if self.quick else size
         return sentence_vae(kind, self.texts.vocab_size, self.quick, **sizes).to(self.device)
 
-    def loop(self, model: VAE, batch_size: int, precision: str) -> Loop:
-        """The training loop of `training.py` for a model."""
+    def loop(self, model: VAE, batch_size: int, precision: str, kind: str = "none") -> Loop:
+        """The training loop of `training.py` for a model, compiled as `train.compile` has it."""
         settings = {"device": self.device, "precision": precision, "compile": False}
-        return ours(model, self.texts.train, argparse.Namespace(batch_size=batch_size, **settings))
+        loop = ours(model, self.texts.train, argparse.Namespace(batch_size=batch_size, **settings))
+        if kind != "none":
+            compiled = self.compiled(model.train(), kind)
+            loop.forward = lambda ids: compiled(0, text=ids).value
+            loop.batches = (
+                functional.pad(ids, (0, -ids.shape[1] % MULTIPLE), value=PAD)
+                for ids in loop.batches
+            )
+        return loop
+
+    def compiled(self, model: VAE, kind: str) -> CompiledLoss | GraphedLoss:
+        """The loss of a model; in a smoke run without what a CPU lacks."""
+        if not self.quick:
+            return compiled_loss(model, kind)
+        if kind == "cudagraphs":
+            return GraphedLoss(model, lambda module, examples, **options: module)
+        return CompiledLoss(model, backend="eager")
+
+    def peak(self, precision: str) -> float | None:
+        """The matmul peak in a precision, TFLOP/s, measured once; None where it failed."""
+        if precision not in self.peaks:
+            half, rounds = precision == "bfloat16", 1 if self.quick else 15
+            task = partial(matmul_peak, self.device, half, rounds)
+            found = self.measure(f"matmul peak, {precision}", lambda: {"tflops": task() / 1e12})
+            self.peaks[precision] = found.get("tflops")
+        return self.peaks[precision]
 
     def peak_memory(self) -> float | None:
         """Most MB that tensors held since `reset_memory`; None on a CPU."""

@@ -65,7 +65,9 @@ class Loop:
         """One step; the number of tokens that it predicted."""
         ids = next(self.batches)
         tokens = int((ids[:, 1:] != PAD).sum())
-        ids = ids.to(self.device)
+        if self.device == "cuda":
+            ids = ids.pin_memory()
+        ids = ids.to(self.device, non_blocking=True)
         with torch.autocast(self.device, torch.bfloat16) if self.half else nullcontext():
             loss = self.forward(ids)
         loss.backward()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SECTIONS = {"tests", "training", "nll", "images", "generation"}
+SECTIONS = {"tests", "training", "epoch", "nll", "images", "generation", "compile"}
 OPTIONAL = ("datasets", "sentencepiece", "sentence_transformers", "sacrebleu", "tensorboard")
 BLOCKED = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL!r}))\n"
 """Code that makes the import of each of these packages fail."""
@@ -53,7 +53,7 @@ def smoke(tmp_path_factory):
         "CUDA_VISIBLE_DEVICES": "",
     }
     finished = subprocess.run(
-        ["sh", str(ROOT / "benchmarks/gpu.sh"), "--smoke"],
+        ["sh", str(ROOT / "benchmarks/gpu.sh"), "--smoke", "--seconds", "3600"],
         cwd=folder,
         env=environment,
         capture_output=True,

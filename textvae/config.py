@@ -373,6 +373,12 @@ class TrainingConfig(Section):
         weight_decay: of AdamW; under SGD an L2 penalty.
         max_grad_norm: largest gradient norm; 0 for none.
         precision: "float32", or "bfloat16" on a GPU or a CPU with instructions for it.
+        compile: "cudagraphs", which repeats the kernels of a step without their process, or a mode
+            of torch.compile, "default" or "reduce-overhead", not for LSTMs: each on one GPU, for
+            steps that take longer than their arithmetic; or "none".
+        pad_to_multiple_of: texts of a batch are padded to a multiple of this number of tokens: a
+            CUDA graph holds one length. It changes the loss by rounding alone, and the noise; None
+            for 8 with `compile`, else 1.
         patience: epochs without a better validation bound before training stops; None for never.
         validation_samples: posterior samples of each validation text.
         workers: processes that put batches together; 0 for none. Changes no result.
@@ -404,6 +410,8 @@ class TrainingConfig(Section):
     weight_decay: NonNegativeFloat = 0.0
     max_grad_norm: NonNegativeFloat = 5.0
     precision: Literal["float32", "bfloat16"] = "float32"
+    compile: Literal["none", "default", "reduce-overhead", "cudagraphs"] = "none"
+    pad_to_multiple_of: Count | None = None
     patience: PositiveInt | None = None
     validation_samples: Count = 5
     workers: Annotated[int, Field(ge=0, le=1_000)] = 0
@@ -437,6 +445,15 @@ class TrainingConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _graphs_need_one_micro_batch(self) -> Self:
+        steps = self.gradient_accumulation_steps
+        if self.compile in ("reduce-overhead", "cudagraphs") and steps > 1:
+            raise ValueError(
+                f"compile: {self.compile} needs gradient_accumulation_steps 1 (got {steps})"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _plateaus_have_no_warm_up(self) -> Self:
         if (self.warmup_steps or self.warmup_ratio) and self.schedule == "plateau":
             raise ValueError("warmup_steps: not with the schedule 'plateau'")
@@ -453,6 +470,11 @@ class TrainingConfig(Section):
     def planned_batch_size(self) -> int:
         """The texts of an optimizer step; see `number`."""
         return number(self.batch_size, "train.batch_size")
+
+    @property
+    def planned_multiple(self) -> int:
+        """The number of tokens whose multiples batches are padded to."""
+        return self.pad_to_multiple_of or (1 if self.compile == "none" else 8)
 
 
 class PretrainingConfig(Section):

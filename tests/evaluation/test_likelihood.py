@@ -7,7 +7,16 @@ import torch
 from conftest import DECODERS, GRAPHS, LinearGaussian, Z, fields_of, ids, vae
 from torch.distributions import kl_divergence
 
-from textvae.evaluation.likelihood import batch_likelihood, likelihood, perplexity, standard_error
+from textvae.evaluation.likelihood import (
+    CPU_ROWS,
+    GPU_TOKENS,
+    batch_likelihood,
+    likelihood,
+    perplexity,
+    rows_at_once,
+    rows_of_gpu,
+    standard_error,
+)
 from textvae.objectives.outputs import Latent, VAEOutput
 
 FIELDS = ("nll", "elbo", "reconstruction_loss", "kl")
@@ -177,3 +186,11 @@ def test_perplexity_is_the_exponential_of_the_mean_per_unit():
     nll = torch.tensor([4.0, 6.0]) * math.log(50)
     assert perplexity(nll, 10) == pytest.approx(50, rel=1e-6)
     assert perplexity(nll, 5) == pytest.approx(2500, rel=1e-6)
+
+
+def test_a_gpu_decodes_more_at_once_by_its_memory():
+    text = {"text": torch.zeros(4, 22, dtype=torch.int64)}
+    assert rows_at_once(torch.device("cpu"), text) == CPU_ROWS
+    rows = [rows_of_gpu(memory * 2**30, 22) for memory in (2, 8, 16, 140)]
+    assert rows[0] < rows[1] < rows[2] == rows[3] == GPU_TOKENS // 22
+    assert rows_of_gpu(140 * 2**30, 100_000) == CPU_ROWS

@@ -14,6 +14,7 @@ from textvae.data.tokenizers import train_tokenizer
 from textvae.evaluation.likelihood import likelihood
 from textvae.graph.saving import load_model
 from textvae.objectives import Objective
+from textvae.training.compiling import compiled_loss
 from textvae.training.trainer import VAETrainer
 
 pytestmark = [
@@ -126,7 +127,7 @@ def corpus(count, seed):
     return Sentences(np.concatenate(rows).astype(np.int32), offsets, int(offsets[-1] - count))
 
 
-def trained(kind, precision, folder):
+def trained(kind, precision, folder, **settings):
     """A trainer that has finished, and its validation losses."""
     reported = []
 
@@ -134,7 +135,9 @@ def trained(kind, precision, folder):
         if event == "validation":
             reported.append(values["loss"])
 
-    config = TrainingConfig(epochs=3, learning_rate=1e-2, precision=precision, validation_samples=1)
+    config = TrainingConfig(
+        epochs=3, learning_rate=1e-2, precision=precision, validation_samples=1, **settings
+    )
     model = text_vae(kind, init_range=0.1)
     trainer = VAETrainer(model, config, corpus(640, 0), corpus(64, 1), folder, report)
     trainer.train()
@@ -146,6 +149,52 @@ def test_bfloat16_training_lowers_the_loss(kind, tmp_path):
     trainer, reported = trained(kind, "bfloat16", tmp_path)
     assert trainer.vae.device.type == DEVICE
     assert {parameter.dtype for parameter in trainer.vae.parameters()} == {torch.float32}
+    assert reported[-1] < 0.9 * reported[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_step_waits_for_nothing(kind):
+    model, text = text_vae(kind).to(DEVICE).train(), batch().to(DEVICE)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    for mode in ("default", "error"):  # a first step may allocate, which waits
+        torch.cuda.set_sync_debug_mode(mode)
+        try:
+            model(0, text=text).value.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+def gradients(model, loss_of):
+    """Losses and gradients of batches of two lengths, each twice."""
+    found = []
+    for text in [batch().to(DEVICE), batch()[:, :10].to(DEVICE)] * 2:
+        model.zero_grad()
+        loss = loss_of(step=0, text=text).value
+        loss.backward()
+        gradient = torch.cat([weight.grad.flatten() for weight in model.parameters()])
+        found += [loss.detach().clone(), gradient.clone()]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "compiled"),
+    [(kind, "cudagraphs") for kind in KINDS] + [("transformer", "reduce-overhead")],
+)
+def test_compiled_loss_equals_that_of_the_model(kind, compiled):
+    """Of a language model, which draws no noise."""
+    model = vae(None, None, [{"name": "text", **KINDS[kind]}], vocab_size=V).to(DEVICE).train()
+    model.objective = Objective.build({"kind": "elbo"})
+    expected = gradients(model, model)
+    for one, other in zip(gradients(model, compiled_loss(model, compiled)), expected, strict=True):
+        torch.testing.assert_close(one, other, **TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_on_cuda_graphs_lowers_the_loss(kind, tmp_path):
+    _, reported = trained(kind, "bfloat16", tmp_path, compile="cudagraphs")
     assert reported[-1] < 0.9 * reported[0]
 
 

@@ -7,10 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from textvae.config import Pixels
 from textvae.data.batching import Batch, Examples, Sentences, batches_by_length
 from textvae.data.texts import DataError
+from textvae.vocabulary import PAD
 
 ROW_TOKENS = 8
 """Tokens that a row without text counts as: 512 images in a batch of 4,096 tokens."""
@@ -206,6 +208,17 @@ class Fields:
     def select(self, indices: np.ndarray) -> "Fields":
         """The rows at these indices."""
         return Fields({name: column.select(indices) for name, column in self.columns.items()})
+
+
+def padded_batch(rows: Examples, multiple: int, chosen: Sequence[Any]) -> Batch:
+    """A batch of some rows whose texts are padded to a multiple of a number of tokens."""
+    batch = rows.collate(chosen)
+    columns = rows.columns if isinstance(rows, Fields) else dict.fromkeys(batch, rows)
+    for name, column in columns.items():
+        if isinstance(column, Sentences):
+            extra = -batch[name].shape[1] % multiple
+            batch[name] = functional.pad(batch[name], (0, extra), value=PAD)
+    return batch
 
 
 def sentences_of(rows: Examples, field: str = "text") -> Sentences | None:

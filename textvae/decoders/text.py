@@ -18,6 +18,7 @@ from textvae.layers.mixture import SoftmaxMixture
 from textvae.layers.noise import drop_word_types, drop_words
 from textvae.layers.recurrent import LSTM, drop_features, make_lstm, run_samples
 from textvae.layers.sampling import sample_softmax
+from textvae.layers.shapes import may_follow_values
 from textvae.layers.transformer import Block, check_heads, sinusoids
 from textvae.registry import Count, Depth, Probability, Rate
 from textvae.vocabulary import PAD
@@ -227,13 +228,17 @@ class TokenDistribution(Distribution):
     def token_log_probs(self, value: Tensor) -> Tensor:
         """log p(x_t | x_<t, z) of each target x_1 .. x_T-1, (K, B, T - 1), nats; 0 on padding.
 
-        Only real tokens are projected to the vocabulary: padding costs nothing there.
+        Only real tokens are projected to the vocabulary: padding costs nothing there. Where shapes
+        may not follow from values, padding is projected too.
         """
         K, B, _ = self.context.shape
         inputs, targets = value[:, :-1], value[:, 1:]
         T = targets.shape[1]
         hidden = self.decoder.hidden_of_samples(inputs, self.context, self.memory)
         flat = targets.expand(K, B, T).reshape(-1)
+        if not may_follow_values(flat):
+            losses = self.decoder.cross_entropy(hidden.flatten(0, 2), flat)
+            return -losses.masked_fill(flat == PAD, 0.0).view(K, B, T)
         present = (flat != PAD).nonzero().squeeze(1)
         states = hidden.flatten(0, 2).index_select(0, present)
         losses = self.decoder.cross_entropy(states, flat[present])

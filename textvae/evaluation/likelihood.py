@@ -10,6 +10,12 @@ from torch import Tensor
 from textvae.graph.model import VAE
 from textvae.randomness import seeded
 
+CPU_ROWS = 512
+"""Most sequences that a CPU decodes at once."""
+
+GPU_TOKENS, TOKEN_BYTES = 2**17, 2**17
+"""Most tokens that a GPU decodes at once, and the memory of the GPU that each of them needs."""
+
 
 @dataclass(frozen=True)
 class LikelihoodEstimate:
@@ -77,7 +83,7 @@ def likelihood(
     batches: Iterable[Mapping[str, Tensor]],
     samples: int = 500,
     seed: int = 0,
-    max_rows: int = 512,
+    max_rows: int | None = None,
 ) -> LikelihoodEstimate:
     """The likelihood of every text of the batches, in their order.
 
@@ -88,7 +94,8 @@ def likelihood(
         batches: fields on any device.
         samples: K of the importance-weighted bound.
         seed: of the posterior samples.
-        max_rows: most sequences decoded at once; bounds memory.
+        max_rows: most sequences decoded at once, which bounds memory; None for `CPU_ROWS`, and on
+            a GPU as many as `rows_of_gpu` has for each batch.
 
     Raises:
         ValueError: samples below 1, or no batch.
@@ -100,7 +107,8 @@ def likelihood(
     with seeded(seed):
         for fields in batches:
             on_device = {name: value.to(model.device) for name, value in fields.items()}
-            parts.append(batch_likelihood(model, on_device, samples, max_rows))
+            rows = rows_at_once(model.device, on_device) if max_rows is None else max_rows
+            parts.append(batch_likelihood(model, on_device, samples, rows))
     if not parts:
         raise ValueError("there is no text to evaluate")
     names = ("nll", "elbo", "reconstruction_loss", "kl")
@@ -109,6 +117,29 @@ def likelihood(
         name: torch.cat([part.features[name] for part in parts]) for name in parts[0].features
     }
     return LikelihoodEstimate(**joined, samples=parts[0].samples, features=features)
+
+
+def rows_at_once(device: torch.device, fields: Mapping[str, Tensor]) -> int:
+    """The most sequences, samples times texts, that a device decodes at once."""
+    if device.type != "cuda":
+        return CPU_ROWS
+    lengths = [value.shape[1] for value in fields.values() if value.dim() == 2]
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return rows_of_gpu(memory, max(lengths, default=1))
+
+
+def rows_of_gpu(memory: int, length: int) -> int:
+    """The most sequences of a length that a GPU decodes at once; as many from 16 GiB on.
+
+    Args:
+        memory: of the GPU, bytes.
+        length: tokens of a sequence.
+
+    >>> rows_of_gpu(80 * 2**30, 32), rows_of_gpu(80 * 2**30, 8), rows_of_gpu(2**30, 64)
+    (4096, 8192, 512)
+    """
+    tokens = min(GPU_TOKENS, memory // TOKEN_BYTES)
+    return max(CPU_ROWS, min(tokens // length, 16 * CPU_ROWS))
 
 
 def standard_error(values: Tensor) -> float | None:

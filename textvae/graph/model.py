@@ -309,7 +309,7 @@ class VAE(nn.Module):
             batch: B, for a decoder that is given nothing.
             wanted: names of decoders; the main decoders by default.
         """
-        samples = max((len(value) for value in values.values()), default=1)
+        samples = max([1, *(len(value) for value in values.values())])
         empty = next(self.parameters()).new_zeros(1, batch, 0)
         names = self.main_decoders if wanted is None else list(wanted)
         given = {

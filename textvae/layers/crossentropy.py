@@ -34,7 +34,8 @@ def linear_cross_entropy(
 
     The logits exist for `CHUNK` / V rows at a time: memory grows with M (F + 1), not with M V. With
     more rows than that, the backward pass computes the logits again: four products in place of
-    three. Logits have autocast's type; what follows them is float32.
+    three. Logits have autocast's type; what follows them is float32. Compiled code has all logits
+    at once: the number of pieces would be another for each M.
 
     Logits are laid out as (V, M), so that a block of the vocabulary is contiguous and what follows
     from its logits is computed in the cache.
@@ -45,6 +46,10 @@ def linear_cross_entropy(
         bias: b, (V,), or None.
         targets: y, (M,), int64, in [0, V).
     """
+    if torch.compiler.is_compiling():
+        logits = F.linear(states, weight, bias)
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        return F.cross_entropy(logits.to(wide), targets, reduction="none")
     device = states.device.type
     half = torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if half else states.dtype

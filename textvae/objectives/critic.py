@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from textvae.families.base import in_float32
 from textvae.objectives.base import Objective, parts, prior_like, reparameterized, size_of
-from textvae.objectives.outputs import Loss, VAEOutput
+from textvae.objectives.outputs import Loss, VAEOutput, scalar
 from textvae.objectives.schedules import Constant, Schedule
 from textvae.registry import Count
 
@@ -146,7 +146,7 @@ class MutualInformation(Objective, nn.Module, kind="mutual_information"):
         information = self.information(out.features[self.encoder].expand(len(z), -1, -1), z)
         kl_weight = self.kl_weight(step)
         value = reconstruction_loss + kl_weight * kl - self.weight(step) * information
-        own = {"mutual_information": information.detach(), "kl_weight": kl.new_tensor(kl_weight)}
+        own = {"mutual_information": information.detach(), "kl_weight": scalar(kl_weight, kl)}
         return Loss(value, terms | own)
 
     def information(self, x: Tensor, z: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from textvae.objectives.base import Objective, parts
-from textvae.objectives.outputs import Loss, VAEOutput
+from textvae.objectives.outputs import Loss, VAEOutput, scalar
 from textvae.objectives.schedules import Constant, Schedule
 from textvae.registry import Count, suggest
 
@@ -57,7 +57,7 @@ class ELBO(Objective, kind="elbo"):
         weight = self.kl_weight(step)
         return Loss(
             reconstruction_loss + weight * rate,
-            terms | {"kl_weight": kl.new_tensor(weight)},
+            terms | {"kl_weight": scalar(weight, kl)},
         )
 
     def beyond_free_bits(self, out: VAEOutput, kl: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from textvae.objectives.base import Objective, parts, prior_like, reparameterized
-from textvae.objectives.outputs import Loss, VAEOutput
+from textvae.objectives.outputs import Loss, VAEOutput, scalar
 from textvae.objectives.schedules import Constant, Schedule
 from textvae.registry import Count
 
@@ -49,7 +49,7 @@ class MMD(Objective, kind="mmd"):
         distance = squared_mmd(drawn, prior, KERNELS[self.kernel])
         kl_weight = self.kl_weight(step)
         value = reconstruction_loss + kl_weight * kl + self.mmd_weight(step) * distance
-        own = {"mmd": distance.detach(), "kl_weight": kl.new_tensor(kl_weight)}
+        own = {"mmd": distance.detach(), "kl_weight": scalar(kl_weight, kl)}
         return Loss(value, terms | own)
 
 

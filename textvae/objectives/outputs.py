@@ -130,3 +130,11 @@ class Loss:
 
     value: Tensor
     terms: dict[str, Tensor]
+
+
+def scalar(value: float | Tensor, like: Tensor) -> Tensor:
+    """A number as a tensor, (), of the type and on the device of another; a tensor as it is.
+
+    A number that is copied to a GPU, as `new_tensor` does, waits for all that the GPU has to do.
+    """
+    return value if isinstance(value, Tensor) else like.new_full((), value)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from textvae.objectives.base import Objective, parts
-from textvae.objectives.outputs import Loss, VAEOutput
+from textvae.objectives.outputs import Loss, VAEOutput, scalar
 from textvae.objectives.schedules import Constant, Schedule
 from textvae.registry import Count
 
@@ -41,7 +41,7 @@ class TargetRate(Objective, kind="target_rate"):
         reconstruction_loss, kl, terms = parts(out)
         target = self.target(step)
         value = reconstruction_loss + self.weight(step) * (kl - target).abs()
-        return Loss(value, terms | {"target": kl.new_tensor(target)})
+        return Loss(value, terms | {"target": scalar(target, kl)})
 
 
 class MinimumRate(Objective, nn.Module, kind="minimum_rate"):

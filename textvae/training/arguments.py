@@ -1,5 +1,6 @@
 """The `TrainingArguments` of transformers for a recipe's section `train`."""
 
+import importlib.util
 from pathlib import Path
 
 import torch
@@ -30,11 +31,13 @@ def training_arguments(
         device: "cpu" to stay off a GPU that is there.
 
     Raises:
-        ValueError: bfloat16 on a device that would compute it slower than float32.
+        ValueError: bfloat16 on a device that would compute it slower than float32, or compiled
+            steps on one that has none.
     """
     half = config.precision == "bfloat16"
     on_cpu = device == "cpu" or not torch.accelerator.is_available()
     check_bfloat16(config, on_cpu)
+    check_compile(config, on_cpu, world)
     micro_batches = config.gradient_accumulation_steps
     falling = {"factor": 0.5, "patience": 0, "mode": "min" if config.select == "bound" else "max"}
     arguments = TrainingArguments(
@@ -85,6 +88,23 @@ def check_bfloat16(config: TrainingConfig, on_cpu: bool) -> None:
         raise ValueError(
             "train.precision: bfloat16 needs a GPU or a CPU that computes it (float32)"
         )
+
+
+def check_compile(config: TrainingConfig, on_cpu: bool, world: int) -> None:
+    """Refuse compiled steps where there is nothing to compile them with, or for.
+
+    Raises:
+        ValueError: naming the alternatives.
+    """
+    kind = config.compile
+    if kind == "none":
+        return
+    if on_cpu or not torch.cuda.is_available():
+        raise ValueError(f"train.compile: {kind} needs a CUDA GPU (none)")
+    if world > 1:
+        raise ValueError(f"train.compile: {kind} needs one process (none)")
+    if kind != "cudagraphs" and importlib.util.find_spec("triton") is None:
+        raise ValueError(f"train.compile: {kind} needs the package triton (none, cudagraphs)")
 
 
 def cpu_has_bfloat16() -> bool:

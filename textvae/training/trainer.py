@@ -1,6 +1,7 @@
 """Training on transformers.Trainer: our batches, our losses, resumable to the same bits."""
 
 import math
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -18,13 +19,16 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from textvae.checkpoints import CheckpointError, checkpoints, damage, discard, put_in_place
 from textvae.config import LaggingConfig, TrainingConfig
 from textvae.data.batching import Examples, ShuffledBatches
+from textvae.data.fields import padded_batch
 from textvae.evaluation.latent import distinct_rows, is_deterministic
 from textvae.evaluation.verdict import FORESEEABLE
 from textvae.graph.model import VAE, VAEConfig
 from textvae.graph.refinement import held
+from textvae.objectives.outputs import Loss
 from textvae.training.arguments import training_arguments
 from textvae.training.averaging import AverageWeights, averaged
 from textvae.training.callbacks import OrderOfEpoch, Patience, Report
+from textvae.training.compiling import compiled_loss
 from textvae.training.lagging import (
     Falling,
     drop_gradients,
@@ -97,21 +101,27 @@ class VAETrainer(Trainer):
             world,
         )
         self.micro_step = 0
+        self.unchecked: list[tuple[int, Loss]] = []
+        """Losses that are not known to be finite, and their steps."""
         if model.objective is not None:
             model.objective.plan(self.batches.steps * config.planned_epochs)
         self.terms: dict[str, Tensor] = {}
         self.terms_count = 0
         check_selection(model, config.select, valid)
         stops = [Patience(config.patience, config.select)] if config.patience else []
+        multiple = config.planned_multiple
         self.by_length = np.argsort(train.lengths, kind="stable") if config.lagging else None
         super().__init__(
             model=model,
             args=arguments,
             train_dataset=train,  # type: ignore[arg-type]  # a map-style sequence is enough
             eval_dataset=valid,  # type: ignore[arg-type]
-            data_collator=train.collate,
+            data_collator=partial(padded_batch, train, multiple) if multiple > 1 else train.collate,
             callbacks=[OrderOfEpoch(self.batches), *stops, *(callbacks or [])],
         )
+        # Reading a loss empties the queue of a GPU, which then stands still.
+        self.checks_each_loss = self.args.device.type == "cpu"
+        self.compiled = None if config.compile == "none" else compiled_loss(model, config.compile)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.check_sharding()
@@ -163,7 +173,7 @@ class VAETrainer(Trainer):
         number = self.state.global_step * self.batches.accumulation + self.micro_step
         seed = self.config.seed * 1_000_000_007 + number * 4096 + self.batches.rank
         torch.manual_seed(seed)
-        drawn = self.train_rows.drawn(inputs)
+        drawn = self.train_rows.drawn(self._prepare_inputs(inputs))
         loss = super().training_step(model, drawn, num_items_in_batch)
         if lagging is not None:
             drop_gradients(split_parameters(self.vae)[0])
@@ -189,8 +199,7 @@ class VAETrainer(Trainer):
             )
             rows = [self.train_dataset[index] for index in chosen]  # type: ignore[index]
             seed_noise(*seed, batches.rank)
-            drawn = self.train_rows.drawn(self.data_collator(rows))
-            inputs = self._prepare_inputs(drawn)
+            inputs = self.train_rows.drawn(self._prepare_inputs(self.data_collator(rows)))
             with held(others if batches.world == 1 else []):  # several wait for every gradient
                 with self.compute_loss_context_manager():
                     loss = model(step=step, **inputs).value
@@ -223,20 +232,47 @@ class VAETrainer(Trainer):
         All micro-batches of a step hold as many texts, so the mean of their means is the mean
         over the global batch.
         """
-        loss = model(step=self.state.global_step, **inputs)
-        if not torch.isfinite(loss.value):
-            terms = ", ".join(f"{name} {value.item():g}" for name, value in loss.terms.items())
-            raise NonFiniteLossError(
-                f"the loss is {loss.value.item()} at step {self.state.global_step} ({terms}); "
-                f"a lower learning_rate or a smaller max_grad_norm may help"
-            )
+        loss = (self.compiled or model)(step=self.state.global_step, **inputs)
+        self.unchecked.append((self.state.global_step, Loss(loss.value.detach(), loss.terms)))
+        if self.checks_each_loss:
+            self.check_losses()
         for name, value in loss.terms.items():
             self.terms[name] = self.terms.get(name, 0.0) + value
         self.terms_count += 1
         return (loss.value, loss) if return_outputs else loss.value
 
+    def check_losses(self) -> None:
+        """Refuse losses that are not finite: on a CPU before their step is taken.
+
+        On a GPU before the next log, validation or checkpoint, whichever is first.
+
+        Raises:
+            NonFiniteLossError: naming the first such step and the terms of the loss.
+        """
+        unchecked, self.unchecked = self.unchecked, []
+        values = [loss.value for _, loss in unchecked]
+        if len(values) == 1:  # as on a CPU, where each microsecond is one of the step
+            finite = torch.isfinite(values[0])
+        else:
+            finite = not values or torch.isfinite(torch.stack(values)).all()
+        if finite:
+            return
+        step, loss = next(each for each in unchecked if not each[1].value.isfinite())
+        terms = ", ".join(f"{name} {value.item():g}" for name, value in loss.terms.items())
+        raise NonFiniteLossError(
+            f"the loss is {loss.value.item()} at step {step} ({terms}); "
+            f"a lower learning_rate or a smaller max_grad_norm may help"
+        )
+
+    def _prepare_input(self, data: Any) -> Any:
+        """A tensor on the device: the loader pins its memory, so that nothing waits for a copy."""
+        if isinstance(data, Tensor):
+            return data.to(self.args.device, non_blocking=True)
+        return super()._prepare_input(data)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, with the mean of each term of the objective since the last log."""
+        self.check_losses()
         if "loss" in logs and self.terms_count:
             logs |= {name: (v / self.terms_count).item() for name, v in self.terms.items()}
             self.terms, self.terms_count = {}, 0
@@ -246,6 +282,7 @@ class VAETrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Validate: every process evaluates all rows with the same noise, so all agree."""
+        self.check_losses()
         lagging = self.config.lagging is not None
         with unsharded(self.vae):
             metrics = validate(self.candidate, self.valid, self.config.validation_samples, lagging)
@@ -310,6 +347,7 @@ class VAETrainer(Trainer):
 
     def write_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write the files of transformers and the averaged weights, with their manifest."""
+        self.check_losses()
         with put_in_place(self.checkpoint(self.state.global_step)) as path:
             self.args.output_dir = str(path.parent)
             try:
