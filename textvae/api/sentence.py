@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textvae.api import control
 from textvae.api.base import Metrics, TrainedVAE, load_vae
 from textvae.api.features import EncoderModule, Kind, feature_sizes
 from textvae.api.generation import evaluate_generation
 from textvae.checkpoints import CheckpointError
+from textvae.control.plug_in import PlugIn
 from textvae.data.batching import Sentences
 from textvae.data.known_words import KnownWords
 from textvae.data.labels import numbered
@@ -256,6 +258,7 @@ class SentenceVAE(TrainedVAE):
         decoding: Decoding | None = None,
         seed: int | None = None,
         label: str | None = None,
+        plug_in: PlugIn | None = None,
     ) -> list[str]:
         """Sentences from the prior: z ~ p(z), then tokens drawn from p(x | z).
 
@@ -264,17 +267,29 @@ class SentenceVAE(TrainedVAE):
             decoding: how to choose tokens; by default, each is drawn from its whole distribution.
             seed: of z and tokens; None to draw from the global random state.
             label: class of all sentences, for a model trained with labels.
+            plug_in: of this model, from which z is drawn in place of p(z); greedy by default.
 
         Raises:
-            ValueError: count below 1, or an unknown label.
+            ValueError: count below 1, an unknown label, or a plug-in of another model.
         """
         if count < 1:
             raise ValueError(f"at least one sentence must be asked for (got {count})")
+        if plug_in is not None:
+            if label is not None:
+                raise ValueError("a label and a plug-in exclude each other")
+            return control.sample_plug_in(self, plug_in, count, decoding, seed)
         label_latent = None if label is None else self.label_latent(label, count)
         with seeded(seed), torch.no_grad():
             drawn = [value[0] for value in self.model.sample_prior(count, label_latent).values()]
             z = torch.cat(drawn, -1) if drawn else torch.zeros(count, 0)
             return self.decode(z.cpu(), decoding or Decoding(do_sample=True))
+
+    # Functions of the model as their first argument: control of it by its codes.
+    plug_in = control.plug_in
+    steer = control.steer
+    attribute_vector = control.attribute_vector
+    arithmetic = control.arithmetic
+    traverse = control.traverse
 
     def label_latent(self, label: str, count: int) -> dict[str, Tensor]:
         """The values, (1, count, C), of the latent that is observed as the label, by its name.

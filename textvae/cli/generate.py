@@ -1,5 +1,6 @@
 """Generation: samples of the prior, interpolations and reconstructions."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,6 +55,10 @@ def sample(
     label: Annotated[
         str | None, typer.Option("--label", help="Class, for models trained with labels.")
     ] = None,
+    plug_in: Annotated[
+        Path | None,
+        typer.Option("--plug-in", help="Folder of a plug-in of the model: sample its attribute."),
+    ] = None,
     out: ImageFile = None,
     seed: Seed = 0,
     device: Device = None,
@@ -61,14 +66,16 @@ def sample(
 ) -> None:
     """Sample sentences or images from the prior.
 
-    Images are the means of p(x | z), written to one PNG file.
+    Images are the means of p(x | z), written to one PNG file. With --plug-in, each sentence is the
+    most probable one of its z unless --temperature, --top-k or --top-p is given.
     """
     from textvae.graph.decoding import Decoding
 
     if num_beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
         raise ValueError("--num-beams goes without --temperature, --top-k and --top-p")
     decoding = Decoding(
-        do_sample=num_beams <= 1,
+        do_sample=num_beams <= 1
+        and (plug_in is None or (temperature, top_k, top_p) != (1.0, 0, 1.0)),
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
@@ -79,8 +86,12 @@ def sample(
     folder = located(model, named)
 
     def texts(vae: "SentenceVAE") -> Output:
-        sentences = vae.sample(count, decoding, seed, label)
+        from textvae.control.plug_in import load_plug_in
+
+        plug = None if plug_in is None else load_plug_in(plug_in)
+        sentences = vae.sample(count, decoding, seed, label, plug)
         chosen = {} if label is None else {"label": label}
+        chosen |= {} if plug_in is None else {"plug_in": str(plug_in)}
         return {"samples": sentences, "seed": seed, **chosen}, "\n".join(map(visible, sentences))
 
     def images(vae: "ImageVAE") -> Output:
@@ -95,6 +106,7 @@ def sample(
         "top_p": top_p != 1.0,
         "num_beams": num_beams != 1,
         "max_new_tokens": max_new_tokens != 128,
+        "plug_in": plug_in is not None,
     }
     given = {"out": out is not None}
     emit_output(by_modality(folder, device, texts, images, decoding_options, given), as_json)
