@@ -47,7 +47,7 @@ def plug_in(
         typer.Option("--not", callback=check_data, help="File of texts without the attribute."),
     ] = None,
     gamma: Annotated[float, typer.Option(help="Weight of the texts without the attribute.")] = 0.1,
-    steps: Annotated[int, typer.Option(min=1, max=10**7, help="Optimizer steps.")] = 10_000,
+    steps: Annotated[int, typer.Option(min=1, max=10**7, help="Optimizer steps.")] = 2000,
     text_column: TextColumn = "text",
     output: Annotated[
         Path | None,
@@ -86,9 +86,7 @@ def plug_in(
     shown_samples = "\n".join(map(visible, samples))
     emit(facts, as_json, f"{table(rows)}\nsamples:\n{shown_samples}\nsaved in {out}")
     if plug.holding is None:
-        say_note(
-            "without --not FILE it is not known whether the model's codes hold the attribute"
-        )
+        say_note("without --not FILE it is not known whether the model's codes hold the attribute")
     warn_of_holding(plug.holding)
 
 

@@ -102,12 +102,14 @@ def check_disjoint(texts: Sequence[str], others: Sequence[str]) -> None:
 
 
 def linear_probe() -> Any:
-    """Logistic regression on standardised codes, not fitted yet; classes count by their texts."""
+    """Logistic regression on standardised codes, not fitted yet; each class has equal weight."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000)
+    )
 
 
 def hold_attribute(
