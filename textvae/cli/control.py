@@ -34,7 +34,6 @@ LIMIT = 2000
 @command(
     "Train",
     "textvae plug-in positive.txt --not negative.txt --model runs/x",
-    "textvae sample runs/x --plug-in plug_ins/positive -n 20",
     name="plug-in",
 )
 def plug_in(

@@ -36,6 +36,7 @@ Output = tuple[Any, str]
     "Generate",
     "textvae sample",
     "textvae sample runs/x -n 5 --temperature 0.7",
+    "textvae sample runs/x --plug-in plug_ins/positive -n 20",
     "textvae sample runs/mnist -n 64 --out samples.png",
 )
 def sample(
