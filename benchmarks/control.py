@@ -146,10 +146,10 @@ def digest(run: Path) -> str:
     return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
 
 
-def jobs(bench: Bench) -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]:
+def jobs(bench: Bench, seeds: int) -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]:
     """The key of each row, and what computes it."""
     yield {"method": "facts"}, bench.facts
-    for seed in range(3):
+    for seed in range(seeds):
         for condition in LABELS:
             key = {"condition": condition, "seed": seed}
             rows: list[tuple[Any, dict[str, Any]]] = [
@@ -173,12 +173,13 @@ def main() -> None:
     for name in ("run", "labelled", "conditions", "out"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--count", type=int, default=500, help="outputs of each method")
+    parser.add_argument("--seeds", type=int, default=3, help="of each method")
     parser.add_argument("--seconds", type=float, help="begin no row after so long")
     given = parser.parse_args()
     known = given.out.read_text().splitlines() if given.out.exists() else []
     done = [json.loads(line)["key"] for line in known]
     bench, start = Bench(given.run, given.labelled, given.conditions, given.count), time.time()
-    for key, compute in jobs(bench):
+    for key, compute in jobs(bench, given.seeds):
         late = given.seconds is not None and time.time() - start > given.seconds
         if key not in done and not late:
             with given.out.open("a", encoding="utf-8") as file:

@@ -146,7 +146,7 @@ def steer(
     labels: Sequence[str],
     toward: str,
     count: int = 10,
-    strength: float = 1.0,
+    strength: float = 4.0,
     steps: int = 100,
     decoding: Decoding | None = None,
     seed: int = 0,

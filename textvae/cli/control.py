@@ -135,7 +135,9 @@ def steer(
     count: Annotated[
         int, typer.Option("-n", "--count", min=1, max=10**6, help="Number of sentences.")
     ] = 10,
-    strength: Annotated[float, typer.Option(help="Weight of the label; 0.5 is weak.")] = 1.0,
+    strength: Annotated[
+        float, typer.Option(help="Weight of the label; 1 is weak, 16 strong.")
+    ] = 4.0,
     steps: Annotated[
         int, typer.Option(min=1, max=10**6, help="Steps of the Langevin dynamics.")
     ] = 100,

@@ -9,8 +9,9 @@ import numpy as np
 
 from textvae.data.python_texts import text_list
 
-HELD = 0.75
-"""Accuracy of a linear probe from which codes count as holding an attribute."""
+HELD, FOLLOWED = 0.75, 0.65
+"""Accuracy of a linear probe from which codes count as holding an attribute, and on the codes of
+reconstructions, from which output counts as following them; see docs/results/control.md."""
 
 FEWEST = 10
 """Fewest different texts of a kind."""
@@ -38,8 +39,8 @@ class Holding:
 
     @property
     def holds(self) -> bool:
-        """Whether both are at least `HELD`."""
-        return min(self.probe, self.followed) >= HELD
+        """Whether the first is at least `HELD` and the second at least `FOLLOWED`."""
+        return self.probe >= HELD and self.followed >= FOLLOWED
 
     def result(self) -> dict[str, Any]:
         """The JSON output."""
@@ -50,17 +51,16 @@ class Holding:
         """What to expect of control where an attribute is not held; None where it is."""
         if self.holds:
             return None
-        need = f"below {percent(HELD)}; chance: 50 %"
         if self.probe < HELD:
-            return (
-                f"the model's codes do not hold the attribute: a linear probe finds it for "
-                f"{percent(self.probe)} of {self.texts} texts ({need}); expect outputs like "
-                "those of the model itself"
-            )
+            problem = "the model's codes do not hold the attribute"
+            share, least, where = self.probe, HELD, "texts"
+        else:
+            problem = "the model's output does not follow its codes"
+            share, least, where = self.followed, FOLLOWED, "reconstructions"
         return (
-            f"the model's output does not follow its codes: a linear probe finds the attribute in "
-            f"{percent(self.followed)} of {self.texts} reconstructions ({need}); expect "
-            "outputs like those of the model itself"
+            f"{problem}: a linear probe is right on {percent(share)} of {self.texts} {where} "
+            f"(chance: 50 %, needed: {percent(least)}); expect outputs like those of the model "
+            "itself"
         )
 
 
