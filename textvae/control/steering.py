@@ -1,4 +1,4 @@
-"""Steering: codes of a finished model with a label, by Langevin dynamics in its latent space."""
+"""Steering: codes of a finished model with a label, by Langevin dynamics on latents."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
