@@ -27,6 +27,7 @@ LAYERS = [
     {"priors", "encoders", "decoders", "objectives", "data"},
     {"graph"},
     {"evaluation", "recipes", "sizing", "schema"},
+    {"control"},
     {"api"},
     {"training"},
     {"analysis"},

@@ -1,4 +1,4 @@
-"""The commands and code of the README, docs/recipes.md and docs/metrics.md run."""
+"""The commands and code of the README and of the pages on recipes, metrics and control run."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ from textvae.recipes import check_model, load_recipe
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
     name: (ROOT / name).read_text(encoding="utf-8")
-    for name in ("README.md", "docs/recipes.md", "docs/metrics.md")
+    for name in ("README.md", "docs/recipes.md", "docs/metrics.md", "docs/control.md")
 }
 README = PAGES["README.md"]
 PURPOSES = [

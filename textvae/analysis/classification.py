@@ -264,6 +264,16 @@ def known_to(vae: ImageVAE, rows: Fields) -> tuple[np.ndarray, np.ndarray]:
     return images, vae.matched(column) if isinstance(column, Labels) else labels
 
 
+def text_classifier() -> Any:
+    """The classifier of texts that control accuracy is measured with, not fitted yet."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    words = TfidfVectorizer(token_pattern=WORD)
+    return make_pipeline(words, LogisticRegression(max_iter=1000))
+
+
 def text_control_accuracy(
     vae: SentenceVAE,
     train: Labelled,
@@ -287,16 +297,10 @@ def text_control_accuracy(
     """
     if not vae.predicts_labels:
         raise ValueError("the model was trained without labels: no label can be requested")
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
     numbers = numbered(train.labels, vae.labels)
     if missing := [name for n, name in enumerate(vae.labels) if n not in numbers]:
         raise ValueError(f"no real text has the label {', '.join(missing)}")
-    words = TfidfVectorizer(token_pattern=WORD)
-    classifier = make_pipeline(words, LogisticRegression(max_iter=1000))
-    classifier.fit(train.texts, numbers)
+    classifier = text_classifier().fit(train.texts, numbers)
     decoding = Decoding(do_sample=True, temperature=temperature, known_words=False)
     shares = [
         float((classifier.predict(vae.sample(count, decoding, seed, name)) == number).mean())

@@ -149,13 +149,7 @@ class LatentSpaceReport:
     def decoded(self, z: np.ndarray) -> np.ndarray:
         """Images of points projected to latents; of the first class for a model with labels."""
         labels = [0] * len(z) if self.vae.classes else None
-        parts = zip(
-            self.vae.model.latents.values(),
-            torch.from_numpy(z).split(self.vae.sizes, dim=-1),
-            strict=True,
-        )
-        latents = [cast(Family, family).project(part) for family, part in parts]
-        return self.vae.decode(torch.cat(latents, -1), labels)
+        return self.vae.decode(self.vae.projected(z), labels)
 
     def axis_name(self, axis: int) -> str:
         """The name of a dimension of z, with its share of the variance of the posterior means."""

@@ -235,6 +235,13 @@ class TrainedVAE:
         parts = latents.split(self.sizes, dim=-1) if self.sizes else ()
         return {name: part[None] for name, part in zip(self.model.latents, parts, strict=True)}
 
+    def projected(self, z: np.ndarray | Tensor) -> Tensor:
+        """The latents nearest to points, (N, D): the points, unless latents are not everywhere."""
+        parts = as_tensor(z).split(self.sizes, dim=-1)
+        families = self.model.latents.values()
+        pairs = zip(families, parts, strict=True)
+        return torch.cat([cast(Family, family).project(part) for family, part in pairs], -1)
+
     def moments(self, rows: Examples) -> tuple[np.ndarray, np.ndarray]:
         """Posterior point estimates and standard deviations, (N, D) each, latents side by side.
 

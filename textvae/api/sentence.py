@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textvae.api import control
 from textvae.api.base import load_vae
 from textvae.api.features import EncoderModule, Kind, feature_sizes
 from textvae.api.rows import Given, class_names_of, given_rows
@@ -164,6 +165,13 @@ class SentenceVAE(TextWriter):
         return self.decode(
             np.asarray(self.encode(texts)), decoding, given=self.conditions_of(texts)
         )
+
+    # Functions of the model as their first argument: control of it by its codes.
+    plug_in = control.plug_in
+    steer = control.steer
+    attribute_vector = control.attribute_vector
+    arithmetic = control.arithmetic
+    traverse = control.traverse
 
     def interpolate(
         self,

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textvae.api import control
 from textvae.api.base import TrainedVAE
 from textvae.api.rows import Given, class_names_of, given_rows, model_fields
 from textvae.api.writing import batch_of, different_rows, likeliest, written_ids, written_rows
+from textvae.control.plug_in import PlugIn
 from textvae.data.fields import Fields
 from textvae.data.known_words import KnownWords
 from textvae.data.tokenizers import TextTokenizer, decode_ids, tokenizer_kind
@@ -164,6 +166,7 @@ class TextWriter(TrainedVAE):
         seed: int | None = None,
         label: str | None = None,
         given: Given | None = None,
+        plug_in: PlugIn | None = None,
     ) -> list[str]:
         """Sentences from the prior: z ~ p(z), then tokens drawn from p(x | z).
 
@@ -174,10 +177,18 @@ class TextWriter(TrainedVAE):
             label: class of all sentences, for a model trained with labels.
             given: conditions by field: one, or N of each. Then N * count sentences come back, those
                 of one row together.
+            plug_in: of this model, from which z is drawn in place of p(z); greedy by default.
 
         Raises:
-            ValueError: count below 1, an unknown label, or see `given_conditions`.
+            ValueError: count below 1, an unknown label, a plug-in of another model, or see
+                `given_conditions`.
         """
+        if count < 1:
+            raise ValueError(f"at least one sentence must be asked for (got {count})")
+        if plug_in is not None:
+            if label is not None:
+                raise ValueError("a label and a plug-in exclude each other")
+            return control.sample_plug_in(self, plug_in, count, decoding, seed)
         target = self.model.field_of(self.target)
         return [row[target] for row in self.sample_rows(count, decoding, seed, label, given)]
 

@@ -46,6 +46,7 @@ Output = tuple[Any, str]
     "Generate",
     "textvae sample",
     "textvae sample runs/x -n 5 --temperature 0.7",
+    "textvae sample runs/x --plug-in plug_ins/positive -n 20",
     "textvae sample runs/mnist -n 64 --out samples.png",
     'textvae sample runs/replies --given context="how are you ?" -n 10',
 )
@@ -66,6 +67,10 @@ def sample(
     label: Annotated[
         str | None, typer.Option("--label", help="Class, for models trained with labels.")
     ] = None,
+    plug_in: Annotated[
+        Path | None,
+        typer.Option("--plug-in", help="Folder of a plug-in of the model: sample its attribute."),
+    ] = None,
     given: GivenOption = None,
     given_file: Annotated[
         str | None, typer.Option("--given-file", help="Table with a condition in each row.")
@@ -84,7 +89,8 @@ def sample(
     """Sample sentences or images from the prior.
 
     Under a condition, prints different sentences. Images are the means of p(x | z), written to one
-    PNG file.
+    PNG file. With --plug-in, each sentence is the most probable one of its z unless --temperature,
+    --top-k or --top-p is given.
     """
     from textvae.analysis.exports import check_out
     from textvae.graph.decoding import Decoding
@@ -92,7 +98,8 @@ def sample(
     if num_beams > 1 and (temperature, top_k, top_p) != (1.0, 0, 1.0):
         raise ValueError("--num-beams goes without --temperature, --top-k and --top-p")
     decoding = Decoding(
-        do_sample=num_beams <= 1,
+        do_sample=num_beams <= 1
+        and (plug_in is None or (temperature, top_k, top_p) != (1.0, 0, 1.0)),
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
@@ -108,6 +115,8 @@ def sample(
         raise ValueError("--likeliest goes without settings of sampling and beams")
 
     def texts(vae: "SentenceVAE") -> Output:
+        from textvae.control.plug_in import load_plug_in
+
         if out is not None:
             check_out(out, TABLES)
         conditions: dict[str, Any] | None
@@ -118,8 +127,13 @@ def sample(
         how = Decoding(max_new_tokens=max_new_tokens) if likeliest else decoding
         if conditions is not None:
             how = replace(how, allow_unknown=False)
-        rows = sampled_rows(vae, count, how, seed, label, conditions, likeliest)
+        if plug_in is None:
+            rows = sampled_rows(vae, count, how, seed, label, conditions, likeliest)
+        else:
+            plug = load_plug_in(plug_in)
+            rows = [{"text": text} for text in vae.sample(count, how, seed, label, plug_in=plug)]
         chosen = {} if label is None else {"label": label}
+        chosen |= {} if plug_in is None else {"plug_in": str(plug_in)}
         if vae.reads_rows or likeliest:
             result = {"samples": rows, "seed": seed, **chosen}
         else:
@@ -141,6 +155,7 @@ def sample(
         "top_p": top_p != 1.0,
         "num_beams": num_beams != 1,
         "max_new_tokens": max_new_tokens != 128,
+        "plug_in": plug_in is not None,
     }
     decoding_options |= {"given": bool(given), "given_file": given_file is not None}
     decoding_options |= {"likeliest": likeliest}

@@ -1,10 +1,12 @@
 """A model as files: its config and its weights, in one file or in shards, written and read."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -42,6 +44,17 @@ def write_model(
     # On a GPU the weights of an LSTM are parts of one tensor, which a file would hold once.
     apart = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
     save_torch_state_dict(apart, folder, max_shard_size=max_shard_size)
+
+
+def weights_sha(model: VAE) -> str:
+    """The SHA-256 of the names, types and values of a model's weights, wherever they are."""
+    sha = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        values = weight.detach().cpu().contiguous()
+        sha.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        # numpy has no bfloat16: the bytes are the same under any type.
+        sha.update(values.flatten().view(torch.uint8).numpy())
+    return sha.hexdigest()
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
