@@ -241,9 +241,12 @@ def reading_problems(node: Node, path: str) -> list[str]:
 
 def attending_problems(node: Node, path: str) -> list[str]:
     """The mistakes in what a decoder attends to, one line each; see `memory_problems`."""
-    if node.get("attend") is None:
-        return []
     kind = Decoder.named(node.get("kind"))
+    if node.get("attend") is None:
+        memory = None if kind is None else arguments(kind)[0].get("memory")
+        if memory is None or has_default(memory):
+            return []
+        return [f"{path}.attend: a {node['kind']} decoder points into an encoder's states: name it"]
     if kind is not None and "memory" not in arguments(kind)[0]:
         able = [name for name, each in Decoder.kinds.items() if "memory" in arguments(each)[0]]
         return [

@@ -58,3 +58,14 @@ def find_spans(parts: Tensor, wholes: Tensor) -> Spans:
     found = equal.any(1)
     start = equal.int().argmax(1)
     return Spans(found, start, torch.where(found, start + count - 1, 0))
+
+
+def word_positions(ids: Tensor, mask: Tensor) -> Tensor:
+    """True at the words of texts, (B, L), bool; at every token of a text that has none.
+
+    Args:
+        ids: token ids, (B, L), int64.
+        mask: True where a position holds a token, (B, L), bool.
+    """
+    words = is_word(ids) & mask
+    return torch.where(words.any(1, keepdim=True), words, mask)
