@@ -76,7 +76,7 @@ def test_pairs_are_trained_evaluated_and_written_to_a_table(textvae, tmp_path):
     assert metrics["prior_mean_perplexity"] > 1 and metrics["dimensions"] == 9
     assert "no bound" in metrics["notes"]["prior_mean_perplexity"]
     (tmp_path / "new.csv").write_text("paragraph\nAnn moved to Oslo.\nBob (Rome) has a cat.\n")
-    written = textvae("sample", "run", "3", "--given-file", "new.csv", "--out", "pairs.csv")
+    written = textvae("sample", "run", "-n", "3", "--given-file", "new.csv", "--out", "pairs.csv")
     assert not written.code, written.err
     with (tmp_path / "pairs.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -100,28 +100,36 @@ def test_a_token_sees_only_those_before_it(decoder):
         assert (after[position:] - before[position:]).abs().max() > 1e-5
 
 
-def test_greedy_search_and_beams_write_what_the_likelihood_prefers():
+def test_a_beam_that_holds_every_text_finds_the_most_probable_one():
     decoder, context, attended = make(), torch.randn(3, H), memory()
     how = Decoding(max_new_tokens=2, num_beams=VOCAB)
     found, scores = best_of_beam(decoder, context, how, None, attended)
-    every = [list(pair) for pair in itertools.product(range(3, VOCAB), range(2, VOCAB))]
-    texts = torch.tensor([[BOS, *pair] for pair in [*every, *[[EOS, PAD]]]])
+    pairs = [*itertools.product(range(3, VOCAB), range(2, VOCAB)), (EOS, PAD)]
+    texts = torch.tensor([[BOS, *pair] for pair in pairs])
+    for row in range(3):
+        whole = memory(slice(row, row + 1)).repeat_interleave(len(texts))
+        log_probs = stepped(decoder, texts, context[[row]].expand(len(texts), H), whole)
+        # Generation excludes begin and padding.
+        log_probs[..., [PAD, BOS]] = -torch.inf
+        each = log_probs.log_softmax(-1).gather(-1, texts[:, 1:, None])[..., 0]
+        total = each.masked_fill(texts[:, 1:] == PAD, 0.0).sum(-1)
+        assert found[row, 0].tolist() == texts[total.argmax(), 1:].tolist()
+        torch.testing.assert_close(scores[row, 0], total.max(), **ROUNDING)
+
+
+def test_a_text_is_searched_for_and_drawn_the_same_alone_and_among_others():
+    decoder, context, attended = make(), torch.randn(3, H), memory()
+    how = Decoding(num_beams=3, max_new_tokens=9)
+    together = beam_search(decoder, context, how, None, attended).tolist()
+    greedy = generate(decoder, context, Decoding(max_new_tokens=9), None, attended).tolist()
     for row in range(3):
         whole = memory(slice(row, row + 1))
-        each = decoder(context[None, [row]].expand(len(texts), 1, H), whole)
-        log_probs = torch.stack(
-            [each.token_log_probs(text[None])[number, 0].sum() for number, text in enumerate(texts)]
-        )
-        best = log_probs.argmax()
-        assert found[row, 0].tolist() == texts[best, 1:].tolist()
-        torch.testing.assert_close(scores[row, 0], log_probs[best], **ROUNDING)
-    one = beam_search(decoder, context, Decoding(num_beams=3), None, attended)
-    for row in range(3):
-        whole = memory(slice(row, row + 1))
-        alone = beam_search(decoder, context[[row]], Decoding(num_beams=3), None, whole)
-        assert alone[0].tolist() == [i for i in one[row].tolist() if i != PAD] or len(one[0]) == 64
+        (alone,) = beam_search(decoder, context[[row]], how, None, whole).tolist()
+        assert alone == together[row][: len(alone)]
+        (alone,) = generate(decoder, context[[row]], Decoding(max_new_tokens=9), None, whole)
+        assert alone.tolist() == greedy[row][: len(alone)]
     drawn = generate(decoder, context, Decoding(do_sample=True), None, attended)
-    assert drawn.shape[0] == 3 and not (drawn == BOS).any()
+    assert len(drawn) == 3 and not (drawn == BOS).any()
 
 
 def conditional(**changes):
