@@ -42,12 +42,11 @@ def place_of(text: str, whole: str) -> tuple[int, int] | None:
     >>> place_of("9", "1990 or 9")
     (8, 9)
     """
-    start = -1
     if match := re.search(rf"(?<!\w){re.escape(text)}(?!\w)", whole):
         start = match.start()
-    elif text:
+    else:
         start = whole.find(text)
-    return None if start < 0 else (start, start + len(text))
+    return None if start < 0 or not text else (start, start + len(text))
 
 
 def encoded_within(
