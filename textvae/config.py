@@ -126,16 +126,20 @@ class FieldConfig(Section):
         column: of the table; None for the name of the field.
         kind: "text", or "label": a class, which is missing where the cell is blank.
         otherwise: column that is read where the cell of a text is blank.
+        within: field of a text that this one is a part of, such as an answer's paragraph: its
+            tokens are then those that it has there. A cell may be [start, end) in its characters.
     """
 
     column: str | None = None
     kind: Literal["text", "label"] = "text"
     otherwise: str | None = None
+    within: str | None = None
 
     @model_validator(mode="after")
     def _labels_may_be_missing(self) -> Self:
-        if self.otherwise is not None and self.kind != "text":
-            raise ValueError("otherwise is for kind 'text'")
+        for key in ("otherwise", "within"):
+            if getattr(self, key) is not None and self.kind != "text":
+                raise ValueError(f"{key} is for kind 'text'")
         return self
 
 
@@ -192,6 +196,12 @@ class DataConfig(Section):
                 raise ValueError(f"the name of a field must be {allowed} (got {quoted(name)})")
         if all(field.kind != "text" for field in fields.values()):
             raise ValueError("at least one field of kind 'text' is needed")
+        for name, field in fields.items():
+            wholes = [n for n, other in fields.items() if other.kind == "text" and n != name]
+            if field.within is not None and field.within not in wholes:
+                raise ValueError(
+                    f"{name}.within: unknown {quoted(field.within)} {suggest(field.within, wholes)}"
+                )
         return fields
 
     @property

@@ -107,6 +107,11 @@ ROWS = {
         {"kind": "dirichlet", "dim": 2, "gradient": "rounded"},
         simplex(80.0, 16_000),
     ),
+    "gumbel": Row(
+        {"kind": "gumbel", "codes": 2, "size": 3},
+        {"kind": "gumbel", "codes": 1, "size": 4},
+        (torch.eye(4), 1.0),
+    ),
     "vmf": Row(
         {"kind": "vmf", "dim": 5, "kappa": 20.0},
         {"kind": "vmf", "dim": 2, "kappa": 20.0},

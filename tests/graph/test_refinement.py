@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from conftest import GRAPHS, TEXT, VOCAB, LinearGaussian, Z, fields_of, ids, normal, vae
+from conftest import GRAPHS, TEXT, VOCAB, LinearGaussian, fields_of, ids, normal, vae
+from support.families import sizes_of
 from torch.distributions import kl_divergence
 
 from textvae.evaluation.latent import information, posterior_moments
@@ -196,10 +197,11 @@ DRAWN = sorted(kind for kind, family in Family.kinds.items() if not family.enume
 
 @pytest.mark.parametrize("kind", DRAWN)
 def test_every_family_is_refined(kind):
-    model = vae([TEXT], [{**Z, "kind": kind, "dim": 4}], [{**TEXT, "given": ["z"]}])
+    latent = {"name": "z", "kind": kind, "given": ["text"], **sizes_of(kind)}
+    model = vae([TEXT], [latent], [{**TEXT, "given": ["z"]}])
     better = vae(
         [TEXT],
-        [{**Z, "kind": kind, "dim": 4}],
+        [latent],
         [{**TEXT, "given": ["z"]}],
         refinement={"steps": 20, "learning_rate": 0.05, "samples": 20},
     )

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import GRAPHS, Z, fields_of, ids, vae
+from support.families import sizes_of
 from support.graphs import saved_and_loaded, weights_of
 
 from textvae.evaluation.latent import fit_priors
@@ -43,7 +44,8 @@ def test_a_prior_without_a_density_to_learn_is_refused(kind):
 
 @pytest.mark.parametrize("kind", sorted(Family.kinds.keys() - UNLEARNABLE))
 def test_a_free_prior_of_every_other_family_learns(kind):
-    latent = {**Z, "kind": kind, "prior": {"given": []}}
+    latent = {"name": "z", "kind": kind, "given": ["text"], "prior": {"given": []}}
+    latent |= sizes_of(kind)
     model = vae(**GRAPHS["vae"] | {"latents": [latent]})
     model.objective = ELBO()
     model(0, **fields_of(model, 4, 6)).value.backward()

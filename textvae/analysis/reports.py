@@ -113,6 +113,10 @@ def perplexity_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str
     per_token = f"per token: {f['tokens']:,} tokens; compares only between models of one tokenizer"
     name = f"{unit}_perplexity"
     rows: list[tuple[str, str, Any, str]] = [(name, f"{unit} perplexity", f[name], per_unit)]
+    if (at_mean := f.get("prior_mean_perplexity")) is not None:
+        of = "z at the mean of the prior: no bound" if f["dimensions"] else "exact: no latent"
+        note = f"per {unit}: exp(-log p(x | z) / {unit}), {of}"
+        rows.append(("prior_mean_perplexity", "prior mean perplexity", at_mean, note))
     if unknown := f.get("unknown_tokens"):
         total = f["tokens"] - f["sentences"]
         note = f"{unknown:,} of {total:,} are <unk>: the nll does not count which word it was"

@@ -8,6 +8,7 @@ from textvae.data.batching import Sentences
 from textvae.data.fields import Column, Fields, Labels
 from textvae.data.labels import numbered
 from textvae.data.python_texts import text_list
+from textvae.data.spans import encoded_within
 from textvae.data.tokenizers import TextTokenizer
 from textvae.graph.config import VAEConfig
 from textvae.registry import suggest
@@ -73,6 +74,11 @@ def given_rows(
             raise ValueError(f"every field must have as many values (got {counts_of(lists)})")
         column = column_of(config, tokenizer, field, cells)
         columns[field] = column.select(np.zeros(count, np.int64)) if single else column
+    for field, cells in lists.items():
+        whole = (config.observed or {}).get(field, {}).get("within")
+        if whole in lists:
+            each = [cells * (count // len(cells)), lists[whole] * (count // len(lists[whole]))]
+            columns[field] = encoded_within(tokenizer, *each, field)[0]
     return Fields(columns)
 
 

@@ -16,7 +16,7 @@ from textvae.data.tokenizers import tokenizer_kind
 from textvae.data.words import count_characters, count_unknown, separated_by_blanks
 from textvae.evaluation.answers import AnswerSets
 from textvae.evaluation.labels import classification
-from textvae.evaluation.likelihood import perplexity
+from textvae.evaluation.likelihood import perplexity, prior_mean_losses
 from textvae.evaluation.positions import (
     WORTHLESS,
     PositionLosses,
@@ -36,6 +36,8 @@ class Evaluation(Metrics):
     Args:
         word_perplexity: exp(nll of all texts / words); None where blanks separate no words.
         token_perplexity: exp(nll of all texts / tokens); depends on the tokenizer.
+        prior_mean_perplexity: of a conditional model: exp(-log p(x | z) of all rows / words), or
+            characters as above, z at the mean of each row's prior; no bound of its perplexity.
         shuffled_z_gap: increase in loss, nats per text, when z comes from another text, one sample
             of each; None for a single text and where texts have no order.
         first_token_share: share of the gap at the first token; None also below 0.1 nats.
@@ -65,6 +67,7 @@ class Evaluation(Metrics):
     unknown_share: float = 0.0
     characters: int = 0
     character_perplexity: float | None = None
+    prior_mean_perplexity: float | None = None
     shuffled_z_gap: float | None = None
     first_token_share: float | None = None
     first_token_share_standard_error: float | None = None
@@ -103,11 +106,16 @@ def evaluate_texts(
         share, error = first_token_share(*pair) if total >= WORTHLESS else (None, None)
         metrics |= {"shuffled_z_gap": total, "first_token_share": share}
         metrics |= {"first_token_share_standard_error": error}
+    figures = text_metrics(vae, texts, vae.written_texts(rows), estimate.nll)
+    if vae.conditions:
+        losses = prior_mean_losses(vae.model, [b for _, b in rows.in_length_order(max_tokens)])
+        units = figures["characters" if figures["word_perplexity"] is None else "words"]
+        metrics["prior_mean_perplexity"] = perplexity(losses, units)
     if generation and vae.conditions:
         metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
     elif generation:
         metrics["generation"] = evaluate_generation(vae, texts, training, seed=seed)
-    return Evaluation(**metrics, **text_metrics(vae, texts, vae.written_texts(rows), estimate.nll))
+    return Evaluation(**metrics, **figures)
 
 
 def label_metrics(vae: "SentenceVAE", texts: "TextRows", labels: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Texts and labels that are written from latents, under what a model is given."""
+"""Texts, spans and labels that are written from latents, under what a model is given."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from torch import Tensor
 from textvae.data.fields import Fields
 from textvae.data.tokenizers import decode_ids, tokenizer_kind
 from textvae.decoders.label import LabelDistribution
+from textvae.decoders.span import SpanDecoder, SpanDistribution
 from textvae.decoders.text import TokenDecoder
 from textvae.graph.decoding import Decoding
 from textvae.graph.generation import best_of_beam, drawn, generate
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 ROWS = 256
 """Most sentences generated at once."""
+
+SPAN_ROWS = 32
+"""Most texts whose pairs of start and end are listed at once: L^2 of each."""
 
 ROUNDS = 10
 """Most times that as many rows are drawn as are asked for, to find different ones."""
@@ -110,6 +114,23 @@ def written_labels(
     return chosen.tolist()
 
 
+@torch.no_grad()
+def written_spans(
+    vae: "SentenceVAE", decoder: str, values: Values, count: int, given: Fields | None, sample: bool
+) -> list[list[int]]:
+    """Token ids of the span that a decoder points to for N rows: drawn, or the most probable."""
+    model, ids = vae.model, list[list[int]]()
+    for start in range(0, count, SPAN_ROWS):
+        chosen = slice(start, min(start + SPAN_ROWS, count))
+        part = {name: value[:, chosen] for name, value in values.items()}
+        features = model.encoder_features(batch_of(vae, given, chosen))
+        likelihood = model.likelihoods(part, features, chosen.stop - start, [decoder])[decoder]
+        assert isinstance(likelihood, SpanDistribution), "a decoder of spans"
+        pairs = likelihood.pairs[0]
+        ids += likelihood.ids_of(drawn(pairs) if sample else pairs.argmax(-1))
+    return ids
+
+
 def batch_of(vae: "SentenceVAE", given: Fields | None, rows: slice) -> dict[str, Tensor]:
     """Some of the rows that are given, as a batch on the model's device; empty for none."""
     if given is None:
@@ -121,13 +142,16 @@ def batch_of(vae: "SentenceVAE", given: Fields | None, rows: slice) -> dict[str,
 def written_rows(
     vae: "SentenceVAE", values: Values, count: int, given: Fields | None, how: Decoding
 ) -> list[dict[str, str]]:
-    """What every main decoder writes for N rows, by field: texts, and names of classes."""
+    """What every main decoder writes for N rows, by field: texts, spans, and names of classes."""
     columns: dict[str, Sequence[str]] = {}
     for name in vae.model.main_decoders:
         field = vae.model.field_of(name)
         if name in vae.model.text_decoders:
             ids = written_ids(vae, name, values, count, given, how)
             columns[field] = [decode_ids(vae.tokenizer, row) for row in ids]
+        elif isinstance(vae.model.decoders[name], SpanDecoder):
+            ids = written_spans(vae, name, values, count, given, how.do_sample)
+            columns[field] = [decode_ids(vae.tokenizer, row).strip() for row in ids]
         else:
             names = vae.class_names(field)
             labels = written_labels(vae, name, values, count, given, how.do_sample)

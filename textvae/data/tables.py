@@ -21,6 +21,7 @@ from textvae.data.readers import (
     split_parts,
     text_of,
 )
+from textvae.data.spans import text_inside
 from textvae.data.splits import format_of
 from textvae.data.texts import add_text
 
@@ -213,18 +214,34 @@ def part_rows(
     for number, cells in part.rows(wanted, notes):
         where = f"{part.name}: {part.unit} {number}"
         row = dict(zip(wanted, cells, strict=True))
-        yield {name: cell_of(row, columns[name], field, where) for name, field in fields.items()}
+        whole = {name: row[column] for name, column in columns.items()}
+        yield {
+            name: cell_of(row, columns[name], field, where, whole.get(field.within or ""))
+            for name, field in fields.items()
+        }
 
 
-def cell_of(row: Mapping[str, Any], column: str, field: FieldConfig, where: str) -> str:
+def cell_of(
+    row: Mapping[str, Any], column: str, field: FieldConfig, where: str, whole: Any = None
+) -> str:
     """The stripped cell of a field in a row of cells by column.
 
+    Args:
+        row: cells by column.
+        column: of the field.
+        field: to read.
+        where: of the row, for messages.
+        whole: cell of the text that this one is within.
+
     Raises:
-        DataError: it is no string, or no label.
+        DataError: it is no string, no label, or no part of the whole.
     """
+    cell = row[column]
     if not is_text(field):
-        return label_of(row[column], f"{where}: {column!r}")
-    text = text_of(row[column], f"{where}: {column!r}", MAX_CHARS)
+        return label_of(cell, f"{where}: {column!r}")
+    if field.within is not None and isinstance(cell, list | tuple):
+        cell = text_inside(whole, cell, f"{where}: {column!r}")
+    text = text_of(cell, f"{where}: {column!r}", MAX_CHARS)
     if not text and field.otherwise is not None:
         text = text_of(row[field.otherwise], f"{where}: {field.otherwise!r}", MAX_CHARS)
     return text

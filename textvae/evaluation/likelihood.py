@@ -142,6 +142,33 @@ def rows_of_gpu(memory: int, length: int) -> int:
     return max(CPU_ROWS, min(tokens // length, 16 * CPU_ROWS))
 
 
+@torch.no_grad()
+def prior_mean_losses(model: VAE, batches: Iterable[Mapping[str, Tensor]]) -> Tensor:
+    """-log p(x | z) of each row, (N,), nats, with every latent at the mean of its prior.
+
+    It is no bound of -log p(x): z is one point, however little of the prior lies near it. Without
+    a latent it is -log p(x). The model is left in evaluation mode.
+
+    Args:
+        model: whose prior may be given some of the fields.
+        batches: fields on any device.
+    """
+    model.eval()
+    losses = []
+    for batch in batches:
+        fields = {name: value.to(model.device) for name, value in batch.items()}
+        count = len(next(iter(fields.values())))
+        features = model.encoder_features(fields)
+        values = model.sample_prior(count, use_mean=True, **fields)
+        likelihoods = model.likelihoods(values, features, count)
+        each = [
+            likelihood.log_prob(fields[model.field_of(name)])[0]
+            for name, likelihood in likelihoods.items()
+        ]
+        losses.append(-torch.stack(each).sum(0).cpu())
+    return torch.cat(losses)
+
+
 def standard_error(values: Tensor) -> float | None:
     """The standard error of the mean of N values, (N,): s / sqrt(N); None for a single one."""
     if len(values) < 2:

@@ -44,6 +44,9 @@ class Family(Component, nn.Module):
     learnable: ClassVar[bool] = True
     """Whether a prior given nothing can be a member of the family that is learned."""
 
+    prior_omits: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that a prior of the family does without: they are of what `embed` shows."""
+
     @property
     def embedding_size(self) -> int:
         """Size E of what `embed` shows other nodes of a latent."""

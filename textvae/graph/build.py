@@ -76,7 +76,8 @@ def build_prior(node: Node, family: Family, features: int, classes: int | None) 
     if "fitted" in spec:
         spec = {"kind": "fitted"}
     if not spec and features:
-        return build_node("latents", node, features=features, classes=classes)
+        own = {key: value for key, value in node.items() if key not in family.prior_omits}
+        return build_node("latents", own, features=features, classes=classes)
     try:
         return Prior.build(spec or {"kind": "learned"}, features=features, family=family)
     except SpecError:

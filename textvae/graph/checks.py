@@ -233,14 +233,20 @@ def reading_problems(node: Node, path: str) -> list[str]:
         return [f"{path}.given: a {node['kind']} encoder reads no other encoders"]
     if not node.get("given") and reads is not None and not has_default(reads):
         return [f"{path}.given: a {node['kind']} encoder reads other encoders: name them"]
+    wanted = arguments(kind)[0].get("vocab_size")
+    if node.get("given") and "field" not in node and wanted is not None:
+        return [f"{path}.field: a {node['kind']} encoder reads a text beside encoders: name it"]
     return []
 
 
 def attending_problems(node: Node, path: str) -> list[str]:
     """The mistakes in what a decoder attends to, one line each; see `memory_problems`."""
-    if node.get("attend") is None:
-        return []
     kind = Decoder.named(node.get("kind"))
+    if node.get("attend") is None:
+        memory = None if kind is None else arguments(kind)[0].get("memory")
+        if memory is None or has_default(memory):
+            return []
+        return [f"{path}.attend: a {node['kind']} decoder points into an encoder's states: name it"]
     if kind is not None and "memory" not in arguments(kind)[0]:
         able = [name for name, each in Decoder.kinds.items() if "memory" in arguments(each)[0]]
         return [
@@ -251,16 +257,25 @@ def attending_problems(node: Node, path: str) -> list[str]:
 
 
 def memory_problems(config: VAEConfig) -> list[str]:
-    """The decoders that attend to what has no states, one line each."""
+    """The encoders and decoders that read states of what has none, one line each."""
     kinds = {
         node.get("name"): Encoder.named(node.get("kind"))
         for node in config.encoders or []
         if isinstance(node, dict) and isinstance(node.get("name"), str)
     }
     able = [str(name) for name, kind in kinds.items() if kind is not None and kind.has_states]  # type: ignore[attr-defined]
-    return [
+    known = ", ".join(able) or "none"
+    problems = [
+        f"encoders.{node['name']}.given: must name an encoder of token ids (got {quoted(given)}; "
+        f"known: {known})"
+        for node in config.encoders or []
+        if isinstance(node, dict) and getattr(kinds.get(node.get("name")), "reads_states", False)
+        for given in (node["given"] if is_list_of_names(node.get("given")) else [])
+        if given not in able
+    ]
+    return problems + [
         f"decoders.{node.get('name')}.attend: must name an encoder of token ids (got "
-        f"{quoted(node['attend'])}; known: {', '.join(able) or 'none'})"
+        f"{quoted(node['attend'])}; known: {known})"
         for node in config.decoders or []
         if isinstance(node, dict) and node.get("attend") is not None and node["attend"] not in able
     ]

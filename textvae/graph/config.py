@@ -47,7 +47,7 @@ class VAEConfig:
         observed: facts of each field that is no text, and, where a model has several fields, an
             empty mapping for each text: the `shape` of its values, [C, H, W] of an
             image (with how its `pixels` are read) or [D] of a vector; the number of `classes` of a
-            label.
+            label; for a text that is part of another, the field of that one, `within`.
         encoders: `{name, kind, field, given, ...}`; `field` is the name when not given. `given`
             names earlier encoders whose features it reads: in place of a field, or beside one that
             `field` names.

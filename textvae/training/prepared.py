@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from textvae.checkpoints import atomic_folder
-from textvae.config import DataConfig
+from textvae.config import DataConfig, FieldConfig
 from textvae.data.batching import Examples, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.corpora import AnyCorpus
@@ -17,6 +17,7 @@ from textvae.data.held_out import PURPOSE
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
 from textvae.data.readers import Corpus, DataError
+from textvae.data.spans import encoded_within
 from textvae.data.tables import Table, TableCorpus
 from textvae.data.texts import Texts
 from textvae.data.tokenizers import TextTokenizer, load_tokenizer
@@ -116,7 +117,8 @@ def prepared_table(
         if field.kind == "label"
     }
     train, valid = (
-        table_rows(tokenizer, table, names, note) for table in (corpus.train, corpus.valid)
+        table_rows(tokenizer, table, corpus.fields, names, note)
+        for table in (corpus.train, corpus.valid)
     )
     for column in text_columns(valid):
         if warning := mostly_unknown(count_unknown(column), column.targets - len(column)):
@@ -128,12 +130,14 @@ def prepared_table(
     left_out = len(train) - len(short)
     if left_out:
         train = train.select(short)
-    return Prepared(train, valid, tokenizer, train.facts, left_out)
+    parts = {name: {"within": f.within} for name, f in corpus.fields.items() if f.within}
+    return Prepared(train, valid, tokenizer, train.facts | parts, left_out)
 
 
 def table_rows(
     tokenizer: TextTokenizer,
     table: Table,
+    fields: Mapping[str, FieldConfig],
     names: Mapping[str, Sequence[str]],
     note: Callable[[str], None],
 ) -> Fields:
@@ -142,6 +146,7 @@ def table_rows(
     Args:
         tokenizer: of all texts.
         table: rows with labels by name.
+        fields: of the rows, by name.
         names: of the classes of each field that is a label.
         note: receives a sentence for the user.
 
@@ -153,6 +158,10 @@ def table_rows(
         if name in names:
             values = numbered(cells, names[name])
             columns[name] = Labels(values, len(names[name]), tuple(names[name]))
+        elif (whole := fields[name].within) is not None:
+            columns[name], missing = encoded_within(tokenizer, cells, table.columns[whole], name)
+            if missing:
+                note(f"{missing:,} of {len(cells):,} texts of {name!r} are not in their {whole!r}")
         else:
             columns[name] = replace(encoded_sentences(tokenizer, cells, note), field=name)
     return Fields(columns)
