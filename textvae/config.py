@@ -377,8 +377,8 @@ class TrainingConfig(Section):
         validation_samples: posterior samples of each validation text.
         workers: processes that put batches together; 0 for none. Changes no result.
         keep: the "best" model by validation, or the "last": where the loss is another.
-        select: what validation calls best: the "bound", the "coherence" of topics, or the
-            "accuracy" of labels.
+        select: what validation calls best: the "bound", the "coherence" of topics, the "accuracy"
+            of labels, or the "matching" of two latents.
         lagging: aggressive encoder updates before each step, not with several micro-batches; None
             for one update of all weights.
         averaging: a mean of the weights that is validated and kept; None for the weights alone.
@@ -408,7 +408,7 @@ class TrainingConfig(Section):
     validation_samples: Count = 5
     workers: Annotated[int, Field(ge=0, le=1_000)] = 0
     keep: Literal["best", "last"] = "best"
-    select: Literal["bound", "coherence", "accuracy"] = "bound"
+    select: Literal["bound", "coherence", "accuracy", "matching"] = "bound"
     lagging: LaggingConfig | None = None
     averaging: AveragingConfig | None = None
     report_to: ReportTo = Field(default_factory=lambda: ["tensorboard"])

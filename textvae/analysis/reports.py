@@ -33,9 +33,11 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
         loss = metrics["reconstruction_loss"]
         active = ("active_units", "active units", metrics["active_units"], active_note(metrics))
         reconstruction = ("reconstruction_loss", "reconstruction loss", loss, note)
-        return [reconstruction, active, *probe_rows(metrics)]
+        return [reconstruction, active, *probe_rows(metrics), *matching_rows(metrics)]
     rows = likelihood_rows(metrics, unit)
-    return rows if not metrics["dimensions"] else [*rows, *latent_rows(metrics, unit)]
+    if metrics["dimensions"]:
+        rows += latent_rows(metrics, unit)
+    return [*rows, *matching_rows(metrics)]
 
 
 def count_note(metrics: Mapping[str, Any], unit: str) -> str:
@@ -167,6 +169,20 @@ def probe_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     return [
         ("probe_accuracy", "accuracy from z", accuracy, note),
         ("probe_majority", "majority label", majority, "the same, always the most frequent label"),
+    ]
+
+
+def matching_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of the ranks of partners, where a model has some."""
+    found = metrics.get("matching")
+    if found is None:
+        return []
+    among = f"{found['candidates']:,.0f} different candidates in a pool of {found['pool']:,}"
+    note = f"mean of 1 / rank of the partner, {found['pairs']:,} rows, {among}"
+    return [
+        ("matching.mrr", "MRR", found["mrr"], note + error_note(found, "mrr")),
+        ("matching.recall_1", "R@1", percent(found["recall_1"]), "share with rank 1"),
+        ("matching.recall_5", "R@5", percent(found["recall_5"]), "share with rank 5 or better"),
     ]
 
 

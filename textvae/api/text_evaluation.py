@@ -17,6 +17,7 @@ from textvae.data.words import count_characters, count_unknown, separated_by_bla
 from textvae.evaluation.answers import AnswerSets
 from textvae.evaluation.labels import classification
 from textvae.evaluation.likelihood import perplexity
+from textvae.evaluation.matching import Matching, match_rows
 from textvae.evaluation.positions import (
     WORTHLESS,
     PositionLosses,
@@ -54,6 +55,8 @@ class Evaluation(Metrics):
             blanks separate no words, as in Chinese; else None.
         generation: metrics of generated text; None unless requested, and of a conditional model.
         answers: metrics of the texts that a conditional model writes; None unless requested.
+        matching: how well one text finds its partner; None for a model without two latents that
+            can be matched.
     """
 
     word_perplexity: float | None
@@ -73,6 +76,7 @@ class Evaluation(Metrics):
     labelled: int = 0
     generation: Generation | None = None
     answers: AnswerSets | None = None
+    matching: Matching | None = None
 
 
 def evaluate_texts(
@@ -103,6 +107,7 @@ def evaluate_texts(
         share, error = first_token_share(*pair) if total >= WORTHLESS else (None, None)
         metrics |= {"shuffled_z_gap": total, "first_token_share": share}
         metrics |= {"first_token_share_standard_error": error}
+    metrics["matching"] = match_rows(vae.model, rows, seed)
     if generation and vae.conditions:
         metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
     elif generation:

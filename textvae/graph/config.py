@@ -1,6 +1,7 @@
 """The graph of a model as data: lists of named nodes, as saved in config.json."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
@@ -126,17 +127,34 @@ class VAEConfig:
         They are those of the encoders that a main decoder or a prior is given, or attends to.
         """
         decoders = [node for node in self.nodes("decoders") if node.get("auxiliary") is None]
+        wanted = [name for node in decoders for name in (*node["given"], node.get("attend"))]
+        return self.fields_behind([name for name in wanted if name is not None], posterior=False)
+
+    def fields_read(self, latent: str) -> list[str]:
+        """The fields that the posterior of a latent is computed from, in that order."""
+        return self.fields_behind([latent], posterior=True)
+
+    def fields_behind(self, names: Iterable[str], posterior: bool) -> list[str]:
+        """The fields of the encoders that nodes are computed from, in the order of the encoders.
+
+        Args:
+            names: of encoders and latents.
+            posterior: whether latents come from their posteriors; else from their priors.
+        """
         latents = {node["name"]: node for node in self.nodes("latents")}
         encoders = {node["name"]: node for node in self.nodes("encoders")}
-        wanted = [name for node in decoders for name in (*node["given"], node.get("attend"))]
-        read, seen = set[str](), set[str]()
+        wanted, read, seen = list(names), set[str](), set[str]()
         while wanted:
             name = wanted.pop()
-            if name is None or name in seen:
+            if name in seen:
                 continue
             seen.add(name)
             if name in latents:
-                wanted += (latents[name].get("prior") or {}).get("given") or []
+                node = latents[name]
+                if posterior:
+                    wanted += node["given"]
+                if not posterior or node.get("relative"):
+                    wanted += (node.get("prior") or {}).get("given") or []
             elif name in encoders:
                 wanted += encoders[name]["given"]
                 read.add(name)

@@ -240,11 +240,16 @@ class VAE(nn.Module):
         return next((family.dim for family in families if family.enumerated), 1)
 
     def encode(self, **fields: Tensor) -> dict[str, Distribution]:
-        """The posterior of each latent, batch shape (B,); later latents see the earlier means."""
+        """The posterior of each latent, batch shape (B,); later latents see the earlier means.
+
+        A latent whose fields are not all there is left out.
+        """
         features = self.read(fields)
         values: dict[str, Tensor] = {}
         posteriors = {}
         for node in self.config.nodes("latents"):
+            if not fields.keys() >= set(self.config.fields_read(node["name"])):
+                continue
             family = cast(Family, self.latents[node["name"]])
             posterior = self.posterior(node, features, values, first=True)
             values[node["name"]] = family.point_estimate(posterior)[None]

@@ -10,6 +10,7 @@ from textvae.evaluation.latent import (
     posterior_means,
 )
 from textvae.evaluation.likelihood import likelihood
+from textvae.evaluation.matching import match_rows
 from textvae.evaluation.topics import npmi, topic_decoder
 from textvae.graph.model import VAE
 
@@ -71,6 +72,20 @@ def topics_and_texts(model: VAE, valid: Examples) -> tuple[TopicDecoder, Sentenc
     return decoder, texts
 
 
+def mean_reciprocal_rank(model: VAE, valid: Examples) -> float:
+    """The mean reciprocal rank of held-out partners, see `Matching`.
+
+    Raises:
+        ValueError: the model has no two latents that can be matched.
+    """
+    found = match_rows(model, valid)
+    if found is None:
+        raise ValueError(
+            "train.select: matching needs two latents of one size, each read from one field"
+        )
+    return found.mrr
+
+
 def has_labels(rows: Examples, field: str) -> bool:
     """Whether some of the rows have a label of this field."""
     column = getattr(rows, "columns", {}).get(field)
@@ -81,8 +96,11 @@ def check_selection(model: VAE, select: str, valid: Examples) -> None:
     """Refuse, before any training, a choice of the best model that validation cannot make.
 
     Raises:
-        ValueError: a model without topics or labels, or held-out rows without texts or labels.
+        ValueError: a model without topics, labels or latents that can be matched, or held-out rows
+            without texts or labels.
     """
+    if select == "matching":
+        mean_reciprocal_rank(model, valid)
     if select == "coherence":
         topics_and_texts(model, valid)
     latent_and_field = labelled_latent(model)
