@@ -91,11 +91,14 @@ class TokenizerConfig(Section):
         vocab_size: number of token ids, special tokens included; fewer on a small corpus. "auto"
             follows the number of words of the training texts.
         stop_words: words that a bag leaves out, "english" or None.
+        run: folder of a run whose tokenizer, of the same kind, is taken in place of training one,
+            so that ids stand for the same tokens as there.
     """
 
     kind: Literal["unigram", "bpe", "word", "bag"] = "unigram"
     vocab_size: Annotated[VocabSize | Literal["auto"], least_or_auto(5)] = 8000
     stop_words: Literal["english"] | None = None
+    run: str | None = None
 
     @model_validator(mode="after")
     def _only_bags_leave_words_out(self) -> Self:

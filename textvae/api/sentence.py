@@ -231,7 +231,8 @@ class SentenceVAE(TextWriter):
             samples: K of the importance-weighted bound; a language model needs only one.
             seed: of all samples.
             generation: whether to also evaluate reconstructions, samples and interpolations.
-            training: texts of the training, for `generation`; read more than once.
+            training: texts of the training, for `generation`; read more than once; a mapping of
+                lists where the model reads several fields.
             labels: of the texts, blank where there is none, for the accuracy. No other metric
                 depends on them.
             shuffled: `positions_with_shuffled_latents` of the texts, if already computed.

@@ -44,6 +44,8 @@ class Encoder(Component, nn.Module):
     """Size H of the pooled vector, and of the states where there are some."""
     has_states: ClassVar[bool] = False
     """Whether the features have a state for each position, which a decoder can attend to."""
+    reads_states: ClassVar[bool] = False
+    """Whether it reads the states of the encoders that it is given: these must have some."""
 
     def forward(self, *read: Any) -> Features:
         """The features of a batch of one field, then the features of the encoders it is given."""

@@ -145,8 +145,9 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
     given = node.get("given", [])
     if not is_list_of_names(given):
         return [*problems, f"{path}.given: must be a list of names (got {quoted(given)})"]
-    if node.get("auxiliary") is not None:
-        problems += check_value(PositiveFloat, node["auxiliary"], f"{path}.auxiliary")
+    for key in ("auxiliary", "prior_weight"):
+        if node.get(key) is not None:
+            problems += check_value(PositiveFloat, node[key], f"{path}.{key}")
     if group == "latents":
         problems += label_problems(node, path)
     if group == "latents" and not given:
@@ -199,7 +200,7 @@ def prior_problems(node: Node, path: str) -> list[str]:
 
 
 def names_given(prior: Any) -> list[str]:
-    """The names that a latent's prior is given; none where it is malformed."""
+    """The names that a latent's prior or a node is given; none where it is malformed."""
     names = prior.get("given", []) if isinstance(prior, Mapping) else []
     return list(names) if is_list_of_names(names) else []
 
@@ -251,16 +252,25 @@ def attending_problems(node: Node, path: str) -> list[str]:
 
 
 def memory_problems(config: VAEConfig) -> list[str]:
-    """The decoders that attend to what has no states, one line each."""
+    """The decoders and encoders that read states of what has none, one line each."""
     kinds = {
         node.get("name"): Encoder.named(node.get("kind"))
         for node in config.encoders or []
         if isinstance(node, dict) and isinstance(node.get("name"), str)
     }
     able = [str(name) for name, kind in kinds.items() if kind is not None and kind.has_states]  # type: ignore[attr-defined]
-    return [
+    known = ", ".join(able) or "none"
+    problems = [
+        f"encoders.{node['name']}.given: a {node['kind']} encoder reads encoders of token ids (got "
+        f"{quoted(name)}; known: {known})"
+        for node in config.encoders or []
+        if isinstance(node, dict) and getattr(kinds.get(node.get("name")), "reads_states", False)
+        for name in names_given(node)
+        if name in kinds and name not in able
+    ]
+    return problems + [
         f"decoders.{node.get('name')}.attend: must name an encoder of token ids (got "
-        f"{quoted(node['attend'])}; known: {', '.join(able) or 'none'})"
+        f"{quoted(node['attend'])}; known: {known})"
         for node in config.decoders or []
         if isinstance(node, dict) and node.get("attend") is not None and node["attend"] not in able
     ]

@@ -22,7 +22,7 @@ Node = dict[str, Any]
 GRAPH_KEYS = {
     "encoders": {"field", "given"},
     "latents": {"given", "prior", "field", "label_weight", "hidden", "relative"},
-    "decoders": {"field", "given", "auxiliary", "attend"},
+    "decoders": {"field", "given", "auxiliary", "attend", "prior_weight"},
 }
 PRIOR_KEYS = {"given", "hidden"}
 """Keys of a latent's `prior` that are the graph's; the others are of its kind."""
@@ -63,7 +63,8 @@ class VAEConfig:
             -w log q(label | x) to the training loss alone.
         decoders: `{name, kind, field, given, ...}`; `auxiliary: weight` makes it a term of the
             training loss alone, -weight E_q log p(x | z). `attend` names an encoder to whose
-            states it attends.
+            states it attends. `prior_weight: w` adds -w log p(x | z), z from the prior, to the
+            training loss (Sohn et al. 2015, section 4.2).
         init_range: every weight starts uniform in [-init_range, init_range]; when None, each kind
             of layer has its usual start.
         refinement: arguments of a `Refinement`: steps that improve each text's posterior, in
