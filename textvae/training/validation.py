@@ -10,7 +10,7 @@ from textvae.evaluation.latent import (
     posterior_means,
 )
 from textvae.evaluation.likelihood import likelihood
-from textvae.evaluation.matching import match_rows
+from textvae.evaluation.matching import match_rows, paired_latents
 from textvae.evaluation.topics import npmi, topic_decoder
 from textvae.graph.model import VAE
 
@@ -73,16 +73,9 @@ def topics_and_texts(model: VAE, valid: Examples) -> tuple[TopicDecoder, Sentenc
 
 
 def mean_reciprocal_rank(model: VAE, valid: Examples) -> float:
-    """The mean reciprocal rank of held-out partners, see `Matching`.
-
-    Raises:
-        ValueError: the model has no two latents that can be matched.
-    """
+    """The mean reciprocal rank of held-out partners, see `Matching`."""
     found = match_rows(model, valid)
-    if found is None:
-        raise ValueError(
-            "train.select: matching needs two latents of one size, each read from one field"
-        )
+    assert found is not None, "checked before training"
     return found.mrr
 
 
@@ -99,8 +92,10 @@ def check_selection(model: VAE, select: str, valid: Examples) -> None:
         ValueError: a model without topics, labels or latents that can be matched, or held-out rows
             without texts or labels.
     """
-    if select == "matching":
-        mean_reciprocal_rank(model, valid)
+    if select == "matching" and paired_latents(model.config) is None:
+        raise ValueError(
+            "train.select: matching needs two latents of one size, each read from one field"
+        )
     if select == "coherence":
         topics_and_texts(model, valid)
     latent_and_field = labelled_latent(model)
