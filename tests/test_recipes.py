@@ -64,7 +64,10 @@ def shrunk(name: str):
                 small = SMALL | (SMALL_IMAGE if node["kind"] == "mlp" else {"channels": [2, 3]})
                 node.update({key: size for key, size in small.items() if key in node})
     pretrain.get("train", {}).pop("epochs", None)
+    if pretrain.get("run"):  # which is not there: without its weights
+        document["pretrain"] = None
     if "tokenizer" in document:
+        document["tokenizer"]["run"] = None
         document["tokenizer"]["vocab_size"] = 300
         document["data"] |= {"labelled": None, "repeat_labelled": 1}
     document["train"] |= {"epochs": 1, "batch_size": 16, "validation_samples": 1}

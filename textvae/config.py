@@ -91,11 +91,14 @@ class TokenizerConfig(Section):
         vocab_size: number of token ids, special tokens included; fewer on a small corpus. "auto"
             follows the number of words of the training texts.
         stop_words: words that a bag leaves out, "english" or None.
+        run: folder of a run whose tokenizer, of the same kind, is taken in place of training one,
+            so that ids stand for the same tokens as there.
     """
 
     kind: Literal["unigram", "bpe", "word", "bag"] = "unigram"
     vocab_size: Annotated[VocabSize | Literal["auto"], least_or_auto(5)] = 8000
     stop_words: Literal["english"] | None = None
+    run: str | None = None
 
     @model_validator(mode="after")
     def _only_bags_leave_words_out(self) -> Self:
@@ -393,8 +396,8 @@ class TrainingConfig(Section):
         validation_samples: posterior samples of each validation text.
         workers: processes that put batches together; 0 for none. Changes no result.
         keep: the "best" model by validation, or the "last": where the loss is another.
-        select: what validation calls best: the "bound", the "coherence" of topics, or the
-            "accuracy" of labels.
+        select: what validation calls best: the "bound", the "coherence" of topics, the "accuracy"
+            of labels, or the "matching" of two latents.
         lagging: aggressive encoder updates before each step, not with several micro-batches; None
             for one update of all weights.
         averaging: a mean of the weights that is validated and kept; None for the weights alone.
@@ -426,7 +429,7 @@ class TrainingConfig(Section):
     validation_samples: Count = 5
     workers: Annotated[int, Field(ge=0, le=1_000)] = 0
     keep: Literal["best", "last"] = "best"
-    select: Literal["bound", "coherence", "accuracy"] = "bound"
+    select: Literal["bound", "coherence", "accuracy", "matching"] = "bound"
     lagging: LaggingConfig | None = None
     averaging: AveragingConfig | None = None
     report_to: ReportTo = Field(default_factory=lambda: ["tensorboard"])

@@ -477,6 +477,8 @@ class TrainingDisplay:
             parts.append(f"coherence {values['npmi']:.3f}")
         if "accuracy" in values:
             parts.append(f"accuracy {values['accuracy']:.3f}")
+        if "mrr" in values:
+            parts.append(f"MRR {values['mrr']:.3f}")
         if left := self.time.left():
             parts.append(f"{duration(left)} left")
         say("  ".join(parts))

@@ -37,7 +37,13 @@ NODE_KEYS: dict[str, Json] = {
         "label_weight": WEIGHT,
         "relative": {"type": "boolean"},
     },
-    "decoders": {"field": TEXT, "given": NAMES, "auxiliary": WEIGHT},
+    "decoders": {
+        "field": TEXT,
+        "given": NAMES,
+        "auxiliary": WEIGHT,
+        "attend": {"type": ["string", "null"]},
+        "prior_weight": WEIGHT,
+    },
 }
 """The keys of a node that are the graph's and no argument of its kind; `name` and `prior` apart."""
 

@@ -7,7 +7,10 @@ from conftest import output
 from textvae.objectives.schedules import Constant
 from textvae.objectives.terms import Term
 
-ROWS = {"posterior_kl": {"kind": "posterior_kl", "of": "a", "to": "z", "weight": 0.5}}
+ROWS = {
+    "posterior_kl": {"kind": "posterior_kl", "of": "a", "to": "z", "weight": 0.5},
+    "match": {"kind": "match", "first": "z", "second": "a", "weight": 0.5},
+}
 """A specification of each kind for latents z and a of one size."""
 
 
@@ -39,3 +42,40 @@ def test_a_number_is_a_constant_weight_of_a_term(spec):
 def test_term_of_a_latent_that_is_not_there_is_an_error(spec):
     with pytest.raises(ValueError, match="objective.terms: unknown"):
         Term.build(spec)(output(), 0)
+
+
+def matched(scale=1.0, **changes):
+    """The match of posteriors with the means 2 x a KL of each dimension, and these means."""
+    spec = {"kind": "match", "first": "z", "second": "a", "scale": scale, **changes}
+    out, kls = two_latents()
+    return Term.build(spec)(out, 0), [(2 * kl).sqrt() for kl in kls]
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_match_is_the_mean_cross_entropy_of_both_directions(scale):
+    value, (m, n) = matched(scale)
+    scores = scale * m @ n.T
+    forward = -(scores.diag() - scores.logsumexp(1)).mean()
+    backward = -(scores.diag() - scores.logsumexp(0)).mean()
+    assert not torch.allclose(forward, backward)
+    torch.testing.assert_close(value, (forward + backward) / 2)
+
+
+def test_match_does_not_depend_on_the_sample():
+    torch.manual_seed(1)
+    kls = [torch.rand(4, 3) for _ in range(2)]
+    spec = {"kind": "match", "first": "z", "second": "a"}
+    values = [Term.build(spec)(output(kls, samples=k), 0) for k in (1, 1, 3)]
+    assert values[0] == values[1] == values[2]
+
+
+@pytest.mark.parametrize(
+    ("kls", "line"),
+    [
+        ([torch.rand(4, 3), torch.rand(4, 2)], r"of one size to match \(got 3 and 2\)"),
+        ([torch.rand(1, 3), torch.rand(1, 3)], "at least two rows"),
+    ],
+)
+def test_what_cannot_be_matched_is_named(kls, line):
+    with pytest.raises(ValueError, match=line):
+        Term.build(ROWS["match"])(output(kls), 0)

@@ -8,6 +8,8 @@ import pytest
 import torch
 from support.runs import assert_equal, corpus, recipe, staged, weights
 
+from textvae.data.readers import Corpus
+from textvae.data.tokenizers import load_tokenizer
 from textvae.recipes import read_recipe
 from textvae.registry import SpecError
 from textvae.training.folders import (
@@ -127,3 +129,26 @@ def test_a_run_that_cannot_stand_in_is_refused(two_trainings, tmp_path):
         train_run(staged(run=str(other)), corpus(), tmp_path / "run2")
     with pytest.raises(SpecError, match=r"pretrain: .*needs an objective .* or a run"):
         staged(objective=None)
+
+
+def with_tokenizer_of(run, **tokenizer):
+    document = recipe(epochs=1).document()
+    document["tokenizer"] |= {"run": str(run), **tokenizer}
+    return read_recipe(document, "other")
+
+
+def test_a_run_takes_the_tokenizer_of_another(two_trainings, tmp_path):
+    texts = ["seven new words that no text there has"] * 32
+    other = Corpus(texts, texts[:4], [], "made by the test", [])
+    _, tokenizer = train_run(with_tokenizer_of(two_trainings), other, tmp_path / "run")
+    known = load_tokenizer(two_trainings).get_vocab()
+    assert tokenizer.get_vocab() == known == load_tokenizer(tmp_path / "run").get_vocab()
+    assert "seven" not in known
+    train_run(staged(run=str(tmp_path / "run")), corpus(), tmp_path / "again")
+
+
+def test_a_run_without_such_a_tokenizer_is_refused(two_trainings, tmp_path):
+    with pytest.raises(RunError, match=r"tokenizer.run: \S*none holds no finished model"):
+        train_run(with_tokenizer_of(tmp_path / "none"), corpus(), tmp_path / "run")
+    with pytest.raises(RunError, match=r"tokenizer.run: .* is of kind word \(the recipe: bpe\)"):
+        train_run(with_tokenizer_of(two_trainings, kind="bpe"), corpus(), tmp_path / "run")

@@ -12,6 +12,8 @@ def evaluation_text(metrics: Mapping[str, Any]) -> str:
     generation, found = metrics.get("generation"), metrics.get("answers")
     if found is not None:
         text = f"{text}\n\n{answers_text(found)}"
+    if metrics.get("rows") is not None:
+        text = f"{text}\n\n{table([row[1:] for row in row_rows(metrics['rows'])])}"
     return text if generation is None else f"{text}\n\n{generation_text(generation)}"
 
 
@@ -19,6 +21,8 @@ def metric_notes(metrics: Mapping[str, Any]) -> dict[str, str]:
     """The unit, estimator and denominator of each metric of an evaluation, by its name."""
     notes = {name: note for name, _, _, note in metric_rows(metrics) if name}
     generation = metrics.get("generation")
+    if metrics.get("rows") is not None:
+        notes |= {f"rows.{row[0]}": row[-1] for row in row_rows(metrics["rows"])}
     if generation is not None:
         notes |= {f"generation.{row[0]}": row[-1] for row in writing_rows(generation)}
         notes |= {f"generation.samples.{row[0]}": row[-1] for row in style_rows(generation)}
@@ -33,9 +37,11 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
         loss = metrics["reconstruction_loss"]
         active = ("active_units", "active units", metrics["active_units"], active_note(metrics))
         reconstruction = ("reconstruction_loss", "reconstruction loss", loss, note)
-        return [reconstruction, active, *probe_rows(metrics)]
+        return [reconstruction, active, *probe_rows(metrics), *matching_rows(metrics)]
     rows = likelihood_rows(metrics, unit)
-    return rows if not metrics["dimensions"] else [*rows, *latent_rows(metrics, unit)]
+    if metrics["dimensions"]:
+        rows += latent_rows(metrics, unit)
+    return [*rows, *matching_rows(metrics)]
 
 
 def count_note(metrics: Mapping[str, Any], unit: str) -> str:
@@ -174,6 +180,20 @@ def probe_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     ]
 
 
+def matching_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of the ranks of partners, where a model has some."""
+    found = metrics.get("matching")
+    if found is None:
+        return []
+    among = f"{found['candidates']:,.0f} different candidates in a pool of {found['pool']:,}"
+    note = f"mean of 1 / rank of the partner, {found['pairs']:,} rows, {among}"
+    return [
+        ("matching.mrr", "MRR", found["mrr"], note + error_note(found, "mrr")),
+        ("matching.recall_1", "R@1", percent(found["recall_1"]), "share with rank 1"),
+        ("matching.recall_5", "R@5", percent(found["recall_5"]), "share with rank 5 or better"),
+    ]
+
+
 def shuffled_z_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     """Name, label, value and note of the shuffled-z gap, where it was measured."""
     total, share = (metrics.get(name) for name in ("shuffled_z_gap", "first_token_share"))
@@ -230,6 +250,20 @@ def answers_text(found: Mapping[str, Any]) -> str:
     heading = {"sampled": "sampled", "greedy": "greedy from z ~ prior", "beam": f"beam of {each}"}
     header = [f"{sampled['conditions']:,} conditions", *(heading[way] for way in ways), ""]
     return table(rows, header)
+
+
+def row_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Name, label, value and note of each metric of the rows that a model writes."""
+    count = f"of {found['rows']:,} rows from the prior"
+    training = found["novel"] is not None
+    known = f"{found['known']:,} {'training' if training else 'held-out'} rows"
+    rows = [
+        ("valid", "valid rows", f"{count}: each two neighbouring fields as in one of {known}"),
+        ("unique", "different rows", count),
+        ("novel", "new rows", f"{count}: no training row"),
+        ("recall", "recall", f"of {found['held_out']:,} held-out rows, among the rows written"),
+    ]
+    return [(name, label, percent(found[name]), note) for name, label, note in rows]
 
 
 def writing_rows(generation: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:

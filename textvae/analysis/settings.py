@@ -13,7 +13,7 @@ from textvae.training.folders import read_state, saved_recipe
 from textvae.training.run_data import run_corpus, run_images
 
 ASIDE: Mapping[str, tuple[str, ...]] = {
-    "tokenizer": (),
+    "tokenizer": ("run",),
     "data": ("source", "text_column", "image_column"),
     "train": ("seed", "workers", "report_to"),
 }

@@ -10,6 +10,7 @@ import torch
 from textvae.data.python_texts import text_list
 from textvae.data.words import Unit, unit_of
 from textvae.evaluation.answers import AnswerSets, answers, grouped
+from textvae.evaluation.generated_rows import GeneratedRows, generated_rows, rows_of
 from textvae.evaluation.text import (
     Generation,
     Reconstruction,
@@ -28,6 +29,9 @@ LINE_STEPS = 8
 
 ANSWERS, CONDITIONS = 10, 500
 """Texts for each condition, and conditions that they are written for."""
+
+WRITTEN = 5000
+"""Rows of several fields that are written to be compared with held-out ones."""
 
 PLAIN = Decoding(known_words=False)
 """What is measured is the model itself, which may put pieces together to new words."""
@@ -110,6 +114,30 @@ def evaluate_answers(
         greedy=None if greedy is None else answers(parts(greedy, each), references, unit),
         beam=answers([[text for text, _ in beam] for beam in beams], references, unit),
     )
+
+
+def evaluate_rows(
+    vae: "SentenceVAE",
+    columns: Mapping[str, Sequence[str]],
+    training: Mapping[str, Sequence[str]] | None = None,
+    count: int = WRITTEN,
+    seed: int = 0,
+) -> GeneratedRows:
+    """Metrics of rows of several fields that a model writes from its prior.
+
+    Args:
+        vae: the model, which is given nothing.
+        columns: held-out rows, the values of each field.
+        training: rows that it was trained on, if known.
+        count: rows that are written.
+        seed: of the rows.
+    """
+    fields = [vae.model.field_of(name) for name in vae.model.main_decoders]
+    how = replace(PLAIN, allow_unknown=False, do_sample=True)
+    written = vae.sample_rows(count, how, seed)
+    cells = {field: [row[field] for row in written] for field in fields}
+    known = None if training is None else rows_of(training, fields)
+    return generated_rows(rows_of(cells, fields), rows_of(columns, fields), known)
 
 
 def parts(texts: Sequence[str], each: int) -> list[Sequence[str]]:

@@ -90,10 +90,14 @@ class SentenceVAE(TextWriter):
             raise ValueError(f"the model reads several fields: give a mapping with {names}")
         return Sentences.encoded(self.tokenizer, text_list(texts))
 
-    def rows(self, texts: TextRows) -> Examples:
+    def rows(self, texts: TextRows, latents: bool = False) -> Examples:
         """Texts as the model reads them: a list of them, or a list for each field.
 
         Labels may be left out.
+
+        Args:
+            texts: of the model.
+            latents: whether only latents are wanted: then the fields of one of them are enough.
 
         Raises:
             TypeError: see `sentences` and `given_rows`.
@@ -103,6 +107,9 @@ class SentenceVAE(TextWriter):
             return self.sentences(texts)  # type: ignore[arg-type]
         config = self.model.config
         needed = [field for field in self.fields if class_names_of(config, field) is None]
+        every = [config.fields_read(node["name"]) for node in config.nodes("latents")]
+        if latents and any(texts.keys() >= set(fields) for fields in every):
+            needed = []
         return given_rows(config, self.tokenizer, texts, needed, self.fields)
 
     def listed(self, texts: TextRows) -> TextRows:
@@ -121,13 +128,14 @@ class SentenceVAE(TextWriter):
 
         Args:
             texts: N sentences in the format of the training texts; a mapping of lists, one for
-                each field, where the model reads several.
+                each field, where the model reads several. Of some of the fields come the latents
+                that are computed from these alone.
             return_scales: whether to also return the posterior standard deviations, (N, D).
 
         Raises:
             ValueError: the model is a language model: it has no latent.
         """
-        means, scales = self.moments(self.rows(texts))
+        means, scales = self.moments(self.rows(texts, latents=True))
         return (means, scales) if return_scales else means
 
     def classify(self, texts: TextRows) -> np.ndarray:
@@ -231,7 +239,8 @@ class SentenceVAE(TextWriter):
             samples: K of the importance-weighted bound; a language model needs only one.
             seed: of all samples.
             generation: whether to also evaluate reconstructions, samples and interpolations.
-            training: texts of the training, for `generation`; read more than once.
+            training: texts of the training, for `generation`; read more than once; a mapping of
+                lists where the model reads several fields.
             labels: of the texts, blank where there is none, for the accuracy. No other metric
                 depends on them.
             shuffled: `positions_with_shuffled_latents` of the texts, if already computed.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from textvae.api.base import Metrics
-from textvae.api.generation import evaluate_answers, evaluate_generation
+from textvae.api.generation import evaluate_answers, evaluate_generation, evaluate_rows
 from textvae.data.batching import Sentences
 from textvae.data.labels import numbered
 from textvae.data.python_texts import text_list
@@ -15,8 +15,10 @@ from textvae.data.texts import Texts
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.data.words import count_characters, count_unknown, separated_by_blanks
 from textvae.evaluation.answers import AnswerSets
+from textvae.evaluation.generated_rows import GeneratedRows
 from textvae.evaluation.labels import classification
 from textvae.evaluation.likelihood import perplexity, prior_mean_losses
+from textvae.evaluation.matching import Matching, match_rows
 from textvae.evaluation.positions import (
     WORTHLESS,
     PositionLosses,
@@ -56,6 +58,10 @@ class Evaluation(Metrics):
             blanks separate no words, as in Chinese; else None.
         generation: metrics of generated text; None unless requested, and of a conditional model.
         answers: metrics of the texts that a conditional model writes; None unless requested.
+        rows: metrics of the rows that a model of several fields writes without conditions; None
+            unless requested.
+        matching: how well one text finds its partner; None for a model without two latents that
+            can be matched.
     """
 
     word_perplexity: float | None
@@ -76,6 +82,8 @@ class Evaluation(Metrics):
     labelled: int = 0
     generation: Generation | None = None
     answers: AnswerSets | None = None
+    rows: GeneratedRows | None = None
+    matching: Matching | None = None
 
 
 def evaluate_texts(
@@ -91,7 +99,7 @@ def evaluate_texts(
     """`SentenceVAE.evaluate`, which has the arguments."""
     texts = vae.listed(texts)
     rows = vae.rows(texts)
-    if training is not None and not isinstance(training, Texts):
+    if training is not None and not isinstance(training, Texts | Mapping):
         training = text_list(training, "training", most=None)
     if labels is not None and not vae.predicts_labels:
         raise ValueError("the model was trained without labels")
@@ -111,11 +119,32 @@ def evaluate_texts(
         losses = prior_mean_losses(vae.model, [b for _, b in rows.in_length_order(max_tokens)])
         units = figures["characters" if figures["word_perplexity"] is None else "words"]
         metrics["prior_mean_perplexity"] = perplexity(losses, units)
+    metrics["matching"] = match_rows(vae.model, rows, seed)
     if generation and vae.conditions:
         metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
+    elif generation and isinstance(texts, Mapping):
+        metrics["rows"] = evaluate_rows(vae, texts, training_rows(vae, training), seed=seed)
     elif generation:
         metrics["generation"] = evaluate_generation(vae, texts, training, seed=seed)
     return Evaluation(**metrics, **figures)
+
+
+def training_rows(
+    vae: "SentenceVAE", training: Iterable[str] | None
+) -> Mapping[str, Sequence[str]] | None:
+    """The training rows of a model that reads several fields; None where they are not known.
+
+    Raises:
+        TypeError: they are no mapping of lists.
+        ValueError: a field is missing.
+    """
+    if training is None:
+        return None
+    if not isinstance(training, Mapping):
+        raise TypeError(f"training: give a mapping of fields: {', '.join(vae.fields)}")
+    if missing := [field for field in vae.fields if field not in training]:
+        raise ValueError(f"training: {missing[0]!r} is missing")
+    return training
 
 
 def label_metrics(vae: "SentenceVAE", texts: "TextRows", labels: Sequence[str]) -> dict[str, Any]:

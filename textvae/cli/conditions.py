@@ -137,6 +137,16 @@ def rows_text(rows: Sequence[dict[str, Any]], given: dict[str, Any] | None) -> s
     return "\n".join(lines)
 
 
+def in_columns(folder: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows by the columns of the data of a run, so that they can be read as those are."""
+    from textvae.training.run_data import recipe_of
+
+    recipe = recipe_of(folder)
+    fields = {} if recipe is None else getattr(recipe.data, "fields", None) or {}
+    columns = {name: field.column or name for name, field in fields.items()}
+    return [{columns.get(name, name): cell for name, cell in row.items()} for row in rows]
+
+
 def write_rows(out: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows as csv or JSON lines, by the ending of the file."""
     import csv

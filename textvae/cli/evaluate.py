@@ -50,7 +50,8 @@ def evaluate(
         typer.Option(
             "--generation",
             help="Evaluate reconstructions, samples and interpolations too: BLEU, self-BLEU, "
-            "distinct-n, duplicates, copies, n-gram perplexity, smoothness.",
+            "distinct-n, duplicates, copies, n-gram perplexity, smoothness; of rows of several "
+            "fields, validity and recall.",
         ),
     ] = False,
     label_column: EvaluatedLabelColumn = None,
@@ -157,12 +158,16 @@ def row_metrics(
 ) -> dict[str, Any]:
     """Metrics of a model of rows of several fields on held-out rows."""
     from textvae.training.references import run_references
-    from textvae.training.run_data import column_subset, held_out_rows
+    from textvae.training.run_data import column_subset, held_out_rows, training_columns
 
     columns, notes = held_out_rows(folder, data)
     print_notes(notes)
     columns = column_subset({name: columns[name] for name in vae.fields}, limit, seed)
-    metrics = asdict(vae.evaluate(columns, samples, seed, generation))
+    training = None
+    if generation and not vae.conditions:
+        training, notes = training_columns(folder)
+        print_notes(notes)
+    metrics = asdict(vae.evaluate(columns, samples, seed, generation, training))
     return metrics | run_references(folder, vae, metrics, columns, say_note)
 
 

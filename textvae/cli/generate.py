@@ -12,6 +12,7 @@ from textvae.cli.conditions import (
     GivenOption,
     given_of,
     given_rows_of,
+    in_columns,
     rows_text,
     sampled_rows,
     write_rows,
@@ -140,7 +141,7 @@ def sample(
             result = {"samples": [*(row["text"] for row in rows)], "seed": seed, **chosen}
         if out is None:
             return result, rows_text(rows, conditions)
-        write_rows(out, rows)
+        write_rows(out, in_columns(folder, rows))
         return result, f"written to {out}: {len(rows):,} rows"
 
     def images(vae: "ImageVAE") -> Output:

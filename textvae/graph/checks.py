@@ -145,8 +145,9 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
     given = node.get("given", [])
     if not is_list_of_names(given):
         return [*problems, f"{path}.given: must be a list of names (got {quoted(given)})"]
-    if node.get("auxiliary") is not None:
-        problems += check_value(PositiveFloat, node["auxiliary"], f"{path}.auxiliary")
+    for key in ("auxiliary", "prior_weight"):
+        if node.get(key) is not None:
+            problems += check_value(PositiveFloat, node[key], f"{path}.{key}")
     if group == "latents":
         problems += label_problems(node, path)
     if group == "latents" and not given:
@@ -199,7 +200,7 @@ def prior_problems(node: Node, path: str) -> list[str]:
 
 
 def names_given(prior: Any) -> list[str]:
-    """The names that a latent's prior is given; none where it is malformed."""
+    """The names that a latent's prior or a node is given; none where it is malformed."""
     names = prior.get("given", []) if isinstance(prior, Mapping) else []
     return list(names) if is_list_of_names(names) else []
 

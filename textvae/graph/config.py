@@ -1,6 +1,7 @@
 """The graph of a model as data: lists of named nodes, as saved in config.json."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
@@ -21,7 +22,7 @@ Node = dict[str, Any]
 GRAPH_KEYS = {
     "encoders": {"field", "given"},
     "latents": {"given", "prior", "field", "label_weight", "hidden", "relative"},
-    "decoders": {"field", "given", "auxiliary", "attend"},
+    "decoders": {"field", "given", "auxiliary", "attend", "prior_weight"},
 }
 PRIOR_KEYS = {"given", "hidden"}
 """Keys of a latent's `prior` that are the graph's; the others are of its kind."""
@@ -62,7 +63,8 @@ class VAEConfig:
             -w log q(label | x) to the training loss alone.
         decoders: `{name, kind, field, given, ...}`; `auxiliary: weight` makes it a term of the
             training loss alone, -weight E_q log p(x | z). `attend` names an encoder to whose
-            states it attends.
+            states it attends. `prior_weight: w` adds -w log p(x | z), z from the prior, to the
+            training loss (Sohn et al. 2015, section 4.2).
         init_range: every weight starts uniform in [-init_range, init_range]; when None, each kind
             of layer has its usual start.
         refinement: arguments of a `Refinement`: steps that improve each text's posterior, in
@@ -126,17 +128,34 @@ class VAEConfig:
         They are those of the encoders that a main decoder or a prior is given, or attends to.
         """
         decoders = [node for node in self.nodes("decoders") if node.get("auxiliary") is None]
+        wanted = [name for node in decoders for name in (*node["given"], node.get("attend"))]
+        return self.fields_behind([name for name in wanted if name is not None], posterior=False)
+
+    def fields_read(self, latent: str) -> list[str]:
+        """The fields that the posterior of a latent is computed from, in that order."""
+        return self.fields_behind([latent], posterior=True)
+
+    def fields_behind(self, names: Iterable[str], posterior: bool) -> list[str]:
+        """The fields of the encoders that nodes are computed from, in the order of the encoders.
+
+        Args:
+            names: of encoders and latents.
+            posterior: whether latents come from their posteriors; else from their priors.
+        """
         latents = {node["name"]: node for node in self.nodes("latents")}
         encoders = {node["name"]: node for node in self.nodes("encoders")}
-        wanted = [name for node in decoders for name in (*node["given"], node.get("attend"))]
-        read, seen = set[str](), set[str]()
+        wanted, read, seen = list(names), set[str](), set[str]()
         while wanted:
             name = wanted.pop()
-            if name is None or name in seen:
+            if name in seen:
                 continue
             seen.add(name)
             if name in latents:
-                wanted += (latents[name].get("prior") or {}).get("given") or []
+                node = latents[name]
+                if posterior:
+                    wanted += node["given"]
+                if not posterior or node.get("relative"):
+                    wanted += (node.get("prior") or {}).get("given") or []
             elif name in encoders:
                 wanted += encoders[name]["given"]
                 read.add(name)

@@ -37,7 +37,7 @@ def training_loss(model: "VAE", objective: Any, step: int, fields: dict[str, Ten
     altered = getattr(objective, "altered", None)
     if altered is not None and (batches := altered(out, model.sample_means, step)):
         out = replace(out, others={name: infer(batch) for name, batch in batches.items()})
-    known = model.auxiliary | label_weights(model)
+    known = model.auxiliary | label_weights(model) | prior_weights(model)
     terms = {
         name: (known.get(name, 1.0), -out.expected(values))
         for name, values in out.auxiliary.items()
@@ -70,6 +70,32 @@ def label_log_probs(
             loss = F.cross_entropy(logits, labels, ignore_index=MISSING, reduction="none")
             log_probs[f"label_{node['name']}"] = -loss[None]
     return log_probs
+
+
+def prior_weights(model: "VAE") -> dict[str, float]:
+    """Weights of -log p(x | z) with z from the prior, by the name of the decoder and `_prior`."""
+    weights = {node["name"]: node.get("prior_weight") for node in model.config.nodes("decoders")}
+    return {f"{name}_prior": weight for name, weight in weights.items() if weight is not None}
+
+
+def prior_log_probs(
+    model: "VAE", features: Mapping[str, Features], fields: Mapping[str, Tensor], batch: int
+) -> dict[str, Tensor]:
+    """log p(x | z), (1, B), with one z of the prior for each row, as `prior_weights` names it.
+
+    It has gradients in the decoder and, where samples of the prior carry some, in the prior.
+
+    Source: Sohn et al. 2015, section 4.2, NeurIPS (the Gaussian stochastic network).
+    """
+    wanted = [name.removesuffix("_prior") for name in prior_weights(model)]
+    if not wanted:
+        return {}
+    values = model.prior_values(features, batch, reparameterize=True)
+    likelihoods = model.likelihoods(values, features, batch, wanted)
+    return {
+        f"{name}_prior": likelihood.log_prob(fields[model.field_of(name)])
+        for name, likelihood in likelihoods.items()
+    }
 
 
 def family_terms(model: "VAE", latents: Mapping[str, Latent]) -> dict[str, Tensor]:

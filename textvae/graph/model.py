@@ -17,7 +17,7 @@ from textvae.graph.checks import check_fields, check_graph
 from textvae.graph.config import Node, VAEConfig
 from textvae.graph.folders import local_folder
 from textvae.graph.initialization import initialize
-from textvae.graph.loss import family_terms, label_log_probs, training_loss
+from textvae.graph.loss import family_terms, label_log_probs, prior_log_probs, training_loss
 from textvae.graph.posteriors import refined
 from textvae.graph.refinement import Refinement
 from textvae.layers.attention import Memory
@@ -188,6 +188,7 @@ class VAE(nn.Module):
         if self.training:
             auxiliary |= label_log_probs(self, features, fields)
             auxiliary |= family_terms(self, latents)
+            auxiliary |= prior_log_probs(self, features, fields, batch)
         pooled = {name: each.pooled for name, each in features.items()}
         return VAEOutput(latents, log_probs, fields, auxiliary, pooled, likelihoods)
 
@@ -240,11 +241,16 @@ class VAE(nn.Module):
         return next((family.dim for family in families if family.enumerated), 1)
 
     def encode(self, **fields: Tensor) -> dict[str, Distribution]:
-        """The posterior of each latent, batch shape (B,); later latents see the earlier means."""
+        """The posterior of each latent, batch shape (B,); later latents see the earlier means.
+
+        A latent whose fields are not all there is left out.
+        """
         features = self.read(fields)
         values: dict[str, Tensor] = {}
         posteriors = {}
         for node in self.config.nodes("latents"):
+            if not fields.keys() >= set(self.config.fields_read(node["name"])):
+                continue
             family = cast(Family, self.latents[node["name"]])
             posterior = self.posterior(node, features, values, first=True)
             values[node["name"]] = family.point_estimate(posterior)[None]
@@ -266,21 +272,39 @@ class VAE(nn.Module):
             use_mean: the means of the priors in place of samples.
             **fields: for priors that are given encoders.
         """
-        features = self.encoder_features(fields)
+        return self.prior_values(self.encoder_features(fields), count, known, use_mean)
+
+    def prior_values(
+        self,
+        features: Mapping[str, Features],
+        count: int,
+        known: Mapping[str, Tensor] | None = None,
+        use_mean: bool = False,
+        reparameterize: bool = False,
+    ) -> dict[str, Tensor]:
+        """`sample_prior` of what encoders have read.
+
+        Args:
+            features: of the encoders that priors are given, by name.
+            count: of each latent.
+            known: values of some latents, (1, count, D), in place of samples.
+            use_mean: the means of the priors in place of samples.
+            reparameterize: whether samples carry gradients, where the prior's can.
+        """
         values: dict[str, Tensor] = {}
-        like = next(self.parameters())
+        like, shape = next(self.parameters()), torch.Size((1, count))
         for node in self.config.nodes("latents"):
             if known and node["name"] in known:
                 values[node["name"]] = known[node["name"]]
                 continue
-            shape = torch.Size((1, count))
-            prior = self.prior(node, features, values, shape, like)
-            family = cast(Family, self.latents[node["name"]])
+            prior = self.prior(node, features, values, shape, like).expand(shape)
             if use_mean:
-                values[node["name"]] = family.point_estimate(prior.expand(shape))
+                family = cast(Family, self.latents[node["name"]])
+                values[node["name"]] = family.point_estimate(prior)
                 continue
             with draws():
-                values[node["name"]] = prior.expand(shape).sample()
+                gradient = reparameterize and prior.has_rsample
+                values[node["name"]] = prior.rsample() if gradient else prior.sample()
         return values
 
     @torch.no_grad()

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
+from pydantic import PositiveFloat
 from torch import Tensor
 from torch.distributions import kl_divergence
+from torch.nn import functional as F
 
 from textvae.objectives.outputs import Latent, VAEOutput
 from textvae.objectives.schedules import Constant, Schedule, numbers_to_schedules
@@ -57,6 +60,49 @@ class PosteriorKL(Term, kind="posterior_kl"):
             raise ValueError(
                 f"objective.terms: no KL from {self.of!r} to {self.to!r} is known ({error})"
             ) from None
+
+
+@dataclass(frozen=True)
+class Match(Term, kind="match"):
+    """Cross-entropy of each row's own partner among the partners of its batch, in both directions.
+
+    With m and n the posterior means of the two latents, and scores s_ij = scale m_i . n_j:
+
+        -1/2 mean_i [log softmax_j(s_ij)_i + log softmax_j(s_ji)_i]
+
+    Args:
+        first: name of the latent of one text.
+        second: name of the latent of its partner, of the same size.
+        scale: factor of the dot products.
+        weight: factor in the loss.
+
+    Source: Yu et al. 2020, ACL (matching of the latents of a question and an answer, there by a
+    network over given negatives); Henderson et al. 2017, section 4, arXiv:1705.00652 (dot products,
+    the other partners of the batch as negatives; there in one direction).
+    """
+
+    first: str
+    second: str
+    scale: PositiveFloat = 1.0
+    weight: Schedule = Constant(1.0)
+
+    def __call__(self, out: VAEOutput, step: int) -> Tensor:
+        """The cross-entropy of a batch, (), nats.
+
+        Raises:
+            ValueError: a latent that is not there or of another size, or a batch of one row.
+        """
+        latents = [latent_named(out, name) for name in (self.first, self.second)]
+        m, n = (latent.posterior.mean.float().mean(0) for latent in latents)
+        if m.shape != n.shape:
+            raise ValueError(
+                f"objective.terms: {self.first!r} and {self.second!r} must be of one size to match "
+                f"(got {m.shape[-1]} and {n.shape[-1]})"
+            )
+        if len(m) < 2:
+            raise ValueError("objective.terms: match needs at least two rows in a (micro-)batch")
+        scores, own = self.scale * (m @ n.T), torch.arange(len(m), device=m.device)
+        return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
 
 
 def latent_named(out: VAEOutput, name: str) -> Latent:

@@ -15,7 +15,12 @@ LEARNING_RATE_SCHEDULES = {
     "cosine": "cosine",
     "plateau": "reduce_lr_on_plateau",
 }
-MONITORED = {"bound": "eval_loss", "coherence": "eval_npmi", "accuracy": "eval_accuracy"}
+MONITORED = {
+    "bound": "eval_loss",
+    "coherence": "eval_npmi",
+    "accuracy": "eval_accuracy",
+    "matching": "eval_mrr",
+}
 """The logged validation metric of each value of `train.select`."""
 
 

@@ -20,11 +20,11 @@ from textvae.data.readers import Corpus, DataError
 from textvae.data.spans import encoded_within
 from textvae.data.tables import Table, TableCorpus
 from textvae.data.texts import Texts
-from textvae.data.tokenizers import TextTokenizer, load_tokenizer
+from textvae.data.tokenizers import TextTokenizer, load_tokenizer, tokenizer_kind
 from textvae.data.words import count_unknown, mostly_unknown
 from textvae.likelihoods import Likelihood
 from textvae.recipes import Recipe
-from textvae.training.folders import TOKENIZER
+from textvae.training.folders import TOKENIZER, RunError
 from textvae.training.processes import process_rank
 
 
@@ -229,13 +229,36 @@ def run_tokenizer(
     resume: bool,
     note: Callable[[str], None],
 ) -> TextTokenizer:
-    """The run's tokenizer, trained on its training texts: equal texts give equal tokenizers."""
+    """The run's tokenizer, trained on its training texts: equal texts give equal tokenizers.
+
+    Raises:
+        RunError: `tokenizer.run` has none, or one of another kind.
+    """
     path = folder / TOKENIZER
     if resume and (path / "tokenizer.json").exists():
         return load_tokenizer(path)
     config = recipe.tokenizer
-    tokenizer = trained_tokenizer(config.kind, texts, config.planned_size, note, config.stop_words)
+    if config.run is not None:
+        tokenizer = tokenizer_of(config.run, config.kind)
+    else:
+        size = config.planned_size
+        tokenizer = trained_tokenizer(config.kind, texts, size, note, config.stop_words)
     if process_rank() == 0:
         with atomic_folder(path) as incoming:
             tokenizer.save_pretrained(incoming)
+    return tokenizer
+
+
+def tokenizer_of(run: str, kind: str) -> TextTokenizer:
+    """The tokenizer of another run, of a kind.
+
+    Raises:
+        RunError: it has none, or one of another kind.
+    """
+    if not (Path(run) / "tokenizer.json").exists():
+        raise RunError(f"tokenizer.run: {run} holds no finished model with a tokenizer")
+    tokenizer = load_tokenizer(Path(run))
+    if tokenizer_kind(tokenizer) != kind:
+        found = tokenizer_kind(tokenizer)
+        raise RunError(f"tokenizer.run: that of {run} is of kind {found} (the recipe: {kind})")
     return tokenizer

@@ -330,6 +330,14 @@ def training_texts(model: str) -> tuple[Texts | list[str] | None, list[str]]:
         return None, [f"copies are not counted, the training texts are not there: {error}"]
 
 
+def training_columns(model: str) -> tuple[Columns | None, list[str]]:
+    """`training_texts` of a run whose rows have several fields."""
+    try:
+        return run_table(model).train.columns, []
+    except (ValueError, OSError) as error:
+        return None, [f"generated rows are not looked up, the training rows are not there: {error}"]
+
+
 def column_subset(columns: Columns, limit: int | None, seed: int = 0) -> Columns:
     """At most `limit` of the rows, drawn with a seed, in their order."""
     count = len(next(iter(columns.values())))

@@ -45,7 +45,7 @@ from textvae.training.sharding import (
     set_optimizer,
     unsharded,
 )
-from textvae.training.validation import check_selection, coherence, validate
+from textvae.training.validation import check_selection, coherence, mean_reciprocal_rank, validate
 
 EVENTS = ("log", "validation")
 WEIGHTS, AVERAGED = "model.safetensors", "averaged.safetensors"
@@ -288,6 +288,8 @@ class VAETrainer(Trainer):
             metrics = validate(self.candidate, self.valid, self.config.validation_samples, lagging)
             if self.config.select == "coherence":
                 metrics["npmi"] = coherence(self.candidate, self.valid)
+            if self.config.select == "matching":
+                metrics["mrr"] = mean_reciprocal_rank(self.candidate, self.valid)
         if not math.isfinite(metrics["loss"]):
             terms = ", ".join(f"{name} {metrics[name]:g}" for name in ("reconstruction_loss", "kl"))
             raise NonFiniteLossError(

@@ -10,6 +10,7 @@ from textvae.evaluation.latent import (
     posterior_means,
 )
 from textvae.evaluation.likelihood import likelihood
+from textvae.evaluation.matching import match_rows, paired_latents
 from textvae.evaluation.topics import npmi, topic_decoder
 from textvae.graph.model import VAE
 
@@ -71,6 +72,13 @@ def topics_and_texts(model: VAE, valid: Examples) -> tuple[TopicDecoder, Sentenc
     return decoder, texts
 
 
+def mean_reciprocal_rank(model: VAE, valid: Examples) -> float:
+    """The mean reciprocal rank of held-out partners, see `Matching`."""
+    found = match_rows(model, valid)
+    assert found is not None, "checked before training"
+    return found.mrr
+
+
 def has_labels(rows: Examples, field: str) -> bool:
     """Whether some of the rows have a label of this field."""
     column = getattr(rows, "columns", {}).get(field)
@@ -81,8 +89,13 @@ def check_selection(model: VAE, select: str, valid: Examples) -> None:
     """Refuse, before any training, a choice of the best model that validation cannot make.
 
     Raises:
-        ValueError: a model without topics or labels, or held-out rows without texts or labels.
+        ValueError: a model without topics, labels or latents that can be matched, or held-out rows
+            without texts or labels.
     """
+    if select == "matching" and paired_latents(model.config) is None:
+        raise ValueError(
+            "train.select: matching needs two latents of one size, each read from one field"
+        )
     if select == "coherence":
         topics_and_texts(model, valid)
     latent_and_field = labelled_latent(model)
