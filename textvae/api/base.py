@@ -249,6 +249,31 @@ class TrainedVAE:
         )
         return means, scales
 
+    def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each dimension of the prior, (D,) both.
+
+        A prior that is given something counts as the default prior of the family.
+        """
+        means, deviations = torch.zeros(self.dim), torch.ones(self.dim)
+        parts = means.split(self.sizes), deviations.split(self.sizes)
+        for (name, family), mean, deviation in zip(self.model.latents.items(), *parts, strict=True):
+            prior = self.model.unconditional_prior(name)
+            if prior is None:
+                like = means.to(self.model.device)
+                prior = cast(Family, family).default_prior(torch.Size(), like)
+            mean.copy_(prior.mean.detach())
+            deviation.copy_(torch.as_tensor(self.model.prior_scale(name)))
+        return means.numpy(), deviations.numpy()
+
+    def project(self, z: np.ndarray) -> np.ndarray:
+        """The latents nearest to points, (N, D), float32: on the sphere, or proportions."""
+        if not self.sizes:
+            return z
+        families = [cast(Family, family) for family in self.model.latents.values()]
+        parts = torch.from_numpy(np.asarray(z, np.float32)).split(self.sizes, dim=-1)
+        placed = [family.project(part) for family, part in zip(families, parts, strict=True)]
+        return torch.cat(placed, -1).numpy()
+
     @torch.no_grad()
     def features_of(self, rows: Examples, kind: Kind = "mean", seed: int = 0) -> np.ndarray:
         """Features of rows for another model, (N, F), float32.

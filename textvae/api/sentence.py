@@ -35,6 +35,7 @@ from textvae.evaluation.positions import (
     recovery,
     shuffled_z_gap,
 )
+from textvae.evaluation.space import Neighbours
 from textvae.evaluation.text import Generation
 from textvae.evaluation.verdict import NEAR_PRIOR
 from textvae.graph.decoding import Decoding
@@ -270,11 +271,19 @@ class SentenceVAE(TrainedVAE):
         """
         if count < 1:
             raise ValueError(f"at least one sentence must be asked for (got {count})")
+        with seeded(seed):
+            z = self.sample_latents(count, label=label)
+            return self.decode(z, decoding or Decoding(do_sample=True))
+
+    @torch.no_grad()
+    def sample_latents(
+        self, count: int = 1, seed: int | None = None, label: str | None = None
+    ) -> np.ndarray:
+        """Samples of the prior, (N, D), all latents side by side; arguments as `sample`."""
         label_latent = None if label is None else self.label_latent(label, count)
-        with seeded(seed), torch.no_grad():
+        with seeded(seed):
             drawn = [value[0] for value in self.model.sample_prior(count, label_latent).values()]
-            z = torch.cat(drawn, -1) if drawn else torch.zeros(count, 0)
-            return self.decode(z.cpu(), decoding or Decoding(do_sample=True))
+        return (torch.cat(drawn, -1) if drawn else torch.zeros(count, 0)).cpu().numpy()
 
     def label_latent(self, label: str, count: int) -> dict[str, Tensor]:
         """The values, (1, count, C), of the latent that is observed as the label, by its name.
@@ -324,8 +333,8 @@ class SentenceVAE(TrainedVAE):
         """
         texts = text_list(texts)
         means = np.asarray(self.encode([checked_text(query, "query"), *texts]))
-        distance = np.linalg.norm(means[1:] - means[0], axis=1)
-        return [(texts[i], float(distance[i])) for i in np.argsort(distance)[:count]]
+        rows, distances = Neighbours(means[1:]).nearest(means[0], count)
+        return [(texts[i], float(d)) for i, d in zip(rows, distances, strict=True)]
 
     def evaluate(
         self,
