@@ -374,7 +374,9 @@ function drawMarks() {
   }
   if (here.z) {
     const [x, y] = placed(here.z);
-    ring(x, y, 8, warm, 2.5);
+    const covers = ["a", "b"].some((name) => ends[name] && Math.hypot(...placed(ends[name].z).map((at, n) => at - [x, y][n])) < 12);
+    ring(x, y, covers ? 14 : 8, warm, 2.5);
+    if (covers) return;
     context.beginPath();
     context.arc(x, y, 2.5, 0, 6.2832);
     context.fillStyle = warm;
@@ -418,10 +420,8 @@ const className = (column, number) =>
 
 function colourMenu() {
   const shares = plane.explained;
-  const rows = model.columns.map((column) => [column.name, `${short(column.name)} (${percent(shares[column.name])})`]);
-  const chosen = map.column < 0 ? "" : model.columns[map.column].name;
-  options($("colour"), [...rows, ["", "none"]], chosen);
-  $("explained").textContent = chosen === "" ? "" : `explains ${percent(shares[chosen])} of the map`;
+  const rows = model.columns.map((column) => [column.name, `${short(column.name, 20)}: explains ${percent(shares[column.name])}`]);
+  options($("colour"), [...rows, ["", "none"]], map.column < 0 ? "" : model.columns[map.column].name);
 }
 
 function chooseColour(name) {
@@ -963,7 +963,9 @@ function directionMenus() {
     : "There are no classes: --data and --label-column name some.";
   $("arithmetic").hidden = model.modality !== "text";
   if (!columns.length) return;
-  const chosen = (labels[0] || columns[0]).name;
+  const explains = (column) => plane.explained[column.name];
+  const named = labels.filter((column) => column.names.length > 1);
+  const chosen = (named.length ? named : columns).reduce((best, each) => (explains(each) > explains(best) ? each : best)).name;
   options($("direction-column"), columns.map((column) => [column.name, short(column.name)]), chosen);
   classMenus();
 }
@@ -1192,8 +1194,8 @@ async function start() {
   refreshColours();
   events();
   const z = recall();
-  directionMenus();
   await loadMap("pca");
+  directionMenus();
   legend();
   document.documentElement.dataset.ready = "true";
   if (z) restore(z);

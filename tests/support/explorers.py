@@ -1,0 +1,62 @@
+"""Explorers of tiny models, and a client of their server in memory."""
+
+import numpy as np
+import torch
+from conftest import IMAGE_DECODERS, IMAGE_ENCODERS, Z, vae
+from starlette.testclient import TestClient
+
+from support.models import sentence_vae, texts
+from textvae.api.image import ImageVAE
+from textvae.data.fields import Fields, Images, Labels
+from textvae.explore.answers import Explorer
+from textvae.explore.app import make_app
+from textvae.explore.held_out import HeldOutImages, HeldOutTexts, image_labels
+from textvae.explore.models import ExploredImages, ExploredTexts
+
+PORT, TOKEN = 8017, "secret"
+HOSTILE = "<img src=x onerror=alert(1)> \x1b[31mred\u202e </script>&amp;"
+LONG = "word " * 20_000
+FACTS = {"name": "tiny", "figures": [], "alarm": None, "notes": []}
+
+
+def text_explorer(given=None, labels=None, latents=(Z,), facts=FACTS, kls=None) -> Explorer:
+    """An untrained text model with some texts, the same every time."""
+    rows = texts() if given is None else given
+    model = sentence_vae(latents=latents)
+    held_out = HeldOutTexts(rows, labels or {}, len(rows), "texts.txt")
+    return Explorer(ExploredTexts(model, held_out), model, facts, kls)
+
+
+def image_explorer(conditional=False, count=30) -> Explorer:
+    """An untrained image model with random pictures of three classes."""
+    torch.manual_seed(0)
+    names = ("cat", "dog", "owl")
+    observed = {"image": {"shape": [1, 4, 4], "pixels": "grey"}}
+    encoders = [{"name": "image", **IMAGE_ENCODERS["mlp"]}]
+    given = []
+    if conditional:
+        observed["label"] = {"classes": 3, "names": list(names)}
+        encoders.append({"name": "label", "kind": "label"})
+        given = ["label"]
+    model = ImageVAE(
+        vae(
+            encoders,
+            [{**Z, "given": ["image", *given]}],
+            [{"name": "image", "given": ["z", *given], **IMAGE_DECODERS["mlp"]}],
+            vocab_size=0,
+            observed=observed,
+        )
+    )
+    draw = np.random.default_rng(0)
+    pixels = draw.integers(0, 256, (count, 1, 4, 4), np.uint8)
+    rows = Fields({"image": Images(pixels), "label": Labels(draw.integers(0, 3, count), 3, names)})
+    held_out = HeldOutImages(rows, image_labels(rows), count, "pictures")
+    return Explorer(ExploredImages(model, held_out), model, FACTS, None)
+
+
+def client(explorer: Explorer, entered: bool = True) -> TestClient:
+    """A client of the explorer's server, with the cookie if it has entered."""
+    made = TestClient(make_app(explorer, PORT, TOKEN), base_url=f"http://127.0.0.1:{PORT}")
+    if entered:
+        assert made.get(f"/?token={TOKEN}").status_code == 200
+    return made
