@@ -8,7 +8,6 @@ from importlib.resources import files
 import pytest
 from support.explorers import HOSTILE, PORT, TOKEN, client, text_explorer
 
-from textvae.explore.app import make_app
 from textvae.explore.guard import HEADERS, POLICY
 
 OWN = f"127.0.0.1:{PORT}"
@@ -158,6 +157,8 @@ def test_the_page_has_no_code_in_its_html_and_loads_nothing_from_elsewhere():
 
 def test_two_clients_at_once_get_their_own_answers(explorer):
     """Requests that come while another is computed wait, and none changes another's seed."""
+    from textvae.explore.app import make_app
+
     app = make_app(explorer, PORT, TOKEN)
 
     async def ask(seed):

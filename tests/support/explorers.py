@@ -1,17 +1,27 @@
 """Explorers of tiny models, and a client of their server in memory."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 from conftest import IMAGE_DECODERS, IMAGE_ENCODERS, Z, vae
-from starlette.testclient import TestClient
 
 from support.models import sentence_vae, texts
+from textvae.analysis.pictures import label_names
 from textvae.api.image import ImageVAE
 from textvae.data.fields import Fields, Images, Labels
 from textvae.explore.answers import Explorer
-from textvae.explore.app import make_app
-from textvae.explore.held_out import HeldOutImages, HeldOutTexts, image_labels
+from textvae.explore.held_out import HeldOutImages, HeldOutTexts
 from textvae.explore.models import ExploredImages, ExploredTexts
+from textvae.explore.serving import free_port, server_of
+
+# A test file that imports this one is skipped without them.
+client_module = pytest.importorskip("starlette.testclient", reason="pip install starlette")
+pytest.importorskip("uvicorn", reason="pip install uvicorn")
 
 PORT, TOKEN = 8017, "secret"
 HOSTILE = "<img src=x onerror=alert(1)> \x1b[31mred\u202e </script>&amp;"
@@ -50,13 +60,34 @@ def image_explorer(conditional=False, count=30) -> Explorer:
     draw = np.random.default_rng(0)
     pixels = draw.integers(0, 256, (count, 1, 4, 4), np.uint8)
     rows = Fields({"image": Images(pixels), "label": Labels(draw.integers(0, 3, count), 3, names)})
-    held_out = HeldOutImages(rows, image_labels(rows), count, "pictures")
+    held_out = HeldOutImages(rows, label_names(rows), count, "pictures")
     return Explorer(ExploredImages(model, held_out), model, FACTS, None)
 
 
-def client(explorer: Explorer, entered: bool = True) -> TestClient:
+def client(explorer: Explorer, entered: bool = True) -> Any:
     """A client of the explorer's server, with the cookie if it has entered."""
-    made = TestClient(make_app(explorer, PORT, TOKEN), base_url=f"http://127.0.0.1:{PORT}")
+    from textvae.explore.app import make_app
+
+    made = client_module.TestClient(
+        make_app(explorer, PORT, TOKEN), base_url=f"http://127.0.0.1:{PORT}"
+    )
     if entered:
         assert made.get(f"/?token={TOKEN}").status_code == 200
     return made
+
+
+@contextmanager
+def served(explorer: Explorer) -> Iterator[str]:
+    """The address of the explorer's server, in a thread."""
+    from textvae.explore.app import make_app
+
+    with free_port(20_000) as listening:
+        port = listening.getsockname()[1]
+        server = server_of(make_app(explorer, port, TOKEN))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{port}/?token={TOKEN}"
+        finally:
+            server.should_exit = True
+            thread.join(60)

@@ -1,5 +1,7 @@
 """Planes through a latent space, onto which points of it are projected."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from textvae.api.base import Metrics, TrainedVAE, load_vae
+from textvae.api.display import Interpolation
 from textvae.api.features import EncoderModule, Kind, feature_sizes
 from textvae.api.generation import evaluate_generation
 from textvae.checkpoints import CheckpointError
@@ -304,8 +305,10 @@ class SentenceVAE(TrainedVAE):
         steps: int = 8,
         spherical: bool = False,
         decoding: Decoding | None = None,
-    ) -> list[str]:
+    ) -> Interpolation:
         """Sentences between two posterior means; the ends are their reconstructions.
+
+        It is a list of them, which a notebook shows as a table.
 
         Args:
             first: sentence at the start.
@@ -322,7 +325,7 @@ class SentenceVAE(TrainedVAE):
         """
         pair = [checked_text(first, "first"), checked_text(second, "second")]
         ends = np.asarray(self.encode(pair))
-        return self.decode(self.between(ends, steps, spherical), decoding)
+        return Interpolation(self.decode(self.between(ends, steps, spherical), decoding), *pair)
 
     def nearest(self, query: str, texts: Sequence[str], count: int = 5) -> list[tuple[str, float]]:
         """The texts whose posterior means are nearest to the query's, with their distance.

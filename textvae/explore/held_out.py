@@ -5,10 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
+from textvae.analysis.pictures import label_names
 from textvae.data.errors import DataError
-from textvae.data.fields import Fields, Labels
+from textvae.data.fields import Fields
 from textvae.data.formats import read_rows
 from textvae.data.formats.txt import iter_lines
 from textvae.data.readers import label_of, label_table, path_of
@@ -146,13 +145,4 @@ def read_held_out_images(model: str, data: str | None, limit: int, seed: int) ->
     rows, notes = held_out_images(model, data)
     chosen = image_subset(rows, limit, seed)
     source = image_data_config(model, data).source or "8 x 8 digits"
-    return HeldOutImages(chosen, image_labels(chosen), len(rows), Path(source).name, notes)
-
-
-def image_labels(rows: Fields) -> dict[str, list[str]]:
-    """The label of each image by name, blank where there is none; empty without labels."""
-    column = rows.columns.get("label")
-    if not isinstance(column, Labels) or not (np.asarray(column.values) >= 0).any():
-        return {}
-    names = column.names or tuple(map(str, range(column.classes)))
-    return {"label": ["" if n < 0 else names[n] for n in column.values.tolist()]}
+    return HeldOutImages(chosen, label_names(chosen), len(rows), Path(source).name, notes)

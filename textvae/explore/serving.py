@@ -1,5 +1,7 @@
 """Serve the page on this machine until Ctrl-C."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib.util
 import os
@@ -8,9 +10,12 @@ import socket
 import sys
 import webbrowser
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textvae.console import Terminated, say, say_note
+
+if TYPE_CHECKING:
+    import uvicorn
 
 ADDRESS = "127.0.0.1"
 """The only one that is served; from another machine: ssh -L."""
@@ -53,20 +58,12 @@ def free_port(port: int) -> socket.socket:
     raise ValueError(f"--port: {port} to {last - 1} are taken; name another")
 
 
-def serve(make: Callable[[int, str], Any], listening: socket.socket, browser: bool) -> None:
-    """Serve an app until Ctrl-C.
-
-    Args:
-        make: the app, of the port and the token.
-        listening: at the port.
-        browser: whether to open the address.
-    """
+def server_of(app: Any) -> uvicorn.Server:
+    """The server of an app; it prints errors alone, and no answer names it."""
     import uvicorn
 
-    port, token = listening.getsockname()[1], secrets.token_urlsafe(16)
-    address = f"http://{ADDRESS}:{port}/?token={token}"
     config = uvicorn.Config(
-        make(port, token),
+        app,
         log_level="error",
         access_log=False,
         server_header=False,
@@ -76,13 +73,27 @@ def serve(make: Callable[[int, str], Any], listening: socket.socket, browser: bo
         lifespan="off",
         timeout_graceful_shutdown=1,
     )
+    return uvicorn.Server(config)
+
+
+def serve(make: Callable[[int, str], Any], listening: socket.socket, browser: bool) -> None:
+    """Serve an app until Ctrl-C.
+
+    Args:
+        make: the app, of the port and the token.
+        listening: at the port.
+        browser: whether to open the address.
+    """
+    port, token = listening.getsockname()[1], secrets.token_urlsafe(16)
+    address = f"http://{ADDRESS}:{port}/?token={token}"
+    server = server_of(make(port, token))
     say(address)
     say("Ctrl-C ends it")
     if browser and can_show():
         with contextlib.suppress(webbrowser.Error):
             webbrowser.open(address)
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
     except Terminated:
         raise
     except KeyboardInterrupt:

@@ -1197,7 +1197,7 @@ async function start() {
   await loadMap("pca");
   directionMenus();
   legend();
-  document.documentElement.dataset.ready = "true";
+  document.documentElement.dataset.ready = Math.round(performance.now());
   if (z) restore(z);
   else if (model.rows === 1) openPoint(0);
   for (let number = 0; number * BLOCK < Math.min(model.rows, 5000); number++) await block(number).ready.catch(() => {});
