@@ -1,5 +1,8 @@
 """Interpolations in a notebook."""
 
+import copy
+import json
+import pickle
 from html.parser import HTMLParser
 
 from support.models import sentence_vae
@@ -50,4 +53,6 @@ def test_interpolate_returns_a_list_that_keeps_its_ends():
     found = sentence_vae().interpolate("a dog", "the cat", steps=3)
     assert isinstance(found, list) and len(found) == 3
     assert (found.first, found.last) == ("a dog", "the cat")
-    assert found == [*found]
+    for copied in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        assert copied == found and (copied.first, copied.last) == (found.first, found.last)
+    assert json.loads(json.dumps(found)) == [*found]

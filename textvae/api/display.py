@@ -85,7 +85,8 @@ class Interpolation(list[str]):
     (True, True)
     """
 
-    def __init__(self, sentences: Iterable[str], first: str, last: str):
+    # A list is copied by its class and its items alone, as in dataclasses.asdict.
+    def __init__(self, sentences: Iterable[str] = (), first: str = "", last: str = ""):
         super().__init__(sentences)
         self.first, self.last = first, last
 
