@@ -1,4 +1,4 @@
-"""Who may ask the server what: host, origin, token, method and size of each request."""
+"""Checks of each request before it is answered: host, origin, token, method and size."""
 
 import secrets
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The latent space of held-out rows: distances, planes, dimensions, directions between classes."""
+"""The latent space of held-out rows: planes, distances, dimensions, directions."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
