@@ -53,6 +53,13 @@ def test_the_limit_draws_with_the_seed(runs, tmp_path):
     assert few.texts == sorted(few.texts, key=lambda text: int(text.split()[1]))
 
 
+def test_a_drawn_text_keeps_its_label(runs, tmp_path):
+    table = tmp_path / "mine.csv"
+    table.write_text("\n".join(["text,n", *(f"text {n},{n}" for n in range(50))]))
+    few = read(runs / "vae", table, ["n"], limit=10)
+    assert [text.split()[1] for text in few.texts] == few.labels["n"]
+
+
 def test_without_data_the_held_out_texts_of_the_run_are_read(runs):
     rows = read(runs / "vae")
     assert rows.source == "texts.txt" and set(rows.texts) <= set(

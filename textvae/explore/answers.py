@@ -130,7 +130,10 @@ class Explorer:
     def plane(self, axes: str) -> dict[str, Any]:
         """A plane, with which the page places z itself, and what columns explain of it."""
         plane = self.space.plane(axes)
+        # A collapsed latent is a dot beside the prior, and no cloud that fills the map.
+        least = 2 * float(self.space.prior[1].mean()) if plane.variance is not None else 0.0
         return {
+            "least": least,
             "centre": plane.centre.tolist(),
             "directions": plane.directions.tolist(),
             "axes": plane.axes,

@@ -232,7 +232,7 @@ function fit() {
     left = Math.min(left, map.x[i]); right = Math.max(right, map.x[i]);
     low = Math.min(low, map.y[i]); high = Math.max(high, map.y[i]);
   }
-  const wide = Math.max(right - left, 1e-6), tall = Math.max(high - low, 1e-6);
+  const wide = Math.max(right - left, plane.least, 1e-6), tall = Math.max(high - low, model.dim === 1 ? 1 : plane.least, 1e-6);
   const [w, h] = [Math.max(map.width - 48, 40), Math.max(map.height - 64, 40)];
   map.scale = w / wide;
   map.scaleY = h / tall;
@@ -470,7 +470,8 @@ function legend() {
 
 function caption() {
   const all = model.rows === model.total ? whole(model.rows) : `${whole(model.rows)} of ${whole(model.total)}`;
-  $("caption").textContent = `Posterior means of ${all} held-out ${model.modality}s (${model.source}); ${plane.note}.`;
+  $("caption").textContent = `Posterior means of ${all} held-out ${model.modality}s (${model.source}); ${plane.note}.` +
+    (model.apart ? "" : " They are all equal: the map is one dot.");
 }
 
 function zoom(factor, x = map.width / 2, y = map.height / 2) {
@@ -786,7 +787,7 @@ const setSentence = (() => {
 function setHereAs(name) {
   if (!here.z) return;
   const text = model.modality === "text" ? (here.original || here.decoded).text : "";
-  setEnd(name, { z: here.z.slice(), text, where: here.from, decoded: here.decoded, original: here.original });
+  setEnd(name, { z: here.z.slice(), text, where: here.from, decoded: here.decoded, original: here.original, drawn: !here.original });
 }
 
 function setEnd(name, end) {
@@ -796,7 +797,7 @@ function setEnd(name, end) {
   if (area) { area.value = end.text; grow(area); }
   const below = form.querySelector(".decoded");
   if (model.modality === "image") below.replaceChildren(...[end.original, end.decoded].filter(Boolean).map((each) => shown(each)));
-  else below.replaceChildren(end.decoded.text === end.text ? "decoded the same" : element("span", {}, "decoded: ", shown(end.decoded)),
+  else below.replaceChildren(end.drawn ? "" : end.decoded.text === end.text ? "decoded the same" : element("span", {}, "decoded: ", shown(end.decoded)),
     end.unknown ? element("span", { class: "warm" }, ` ${end.unknown}`) : "");
   openTab("between");
   if (ends.a && ends.b) line(); else drawMarks();
