@@ -31,6 +31,7 @@ LAYERS = [
     {"api"},
     {"training"},
     {"analysis"},
+    {"explore"},
     {"cli"},
     # The names of the package are imported when they are first used.
     {"__init__", "__main__", "sklearn"},

@@ -1,12 +1,23 @@
 """Pictures are files that open and show something."""
 
+import re
+from importlib.resources import files
+
 import matplotlib
 import matplotlib.image
 import numpy as np
 import pytest
 from PIL import Image
 
-from textvae.plots import group_style, plot_grid, plot_positions, plot_scatter, plot_values
+from textvae.plots import (
+    COLOURS,
+    REST,
+    SEQUENCE,
+    group_style,
+    plot_grid,
+    plot_positions,
+    plot_scatter,
+)
 
 
 def positions(loss, **further):
@@ -68,6 +79,21 @@ def test_groups_have_colours_of_their_own_and_the_rest_is_grey():
     assert [color for color, _ in styles].count(group_style(-1)["color"]) == 1
 
 
+def test_groups_in_order_span_the_sequence():
+    found = [group_style(number, 4)["color"] for number in range(4)]
+    assert [SEQUENCE.index(colour) for colour in found] == [0, 3, 5, 8]
+    assert group_style(-1, 4)["color"] == group_style(-1)["color"]
+
+
+def test_the_live_page_has_the_same_colours():
+    style = (files("textvae.explore") / "page/style.css").read_text("utf-8")
+    light = style[: style.index("@media")]
+    found = dict(re.findall(r"--([cs][0-9]|rest): (#[0-9a-f]{6});", light))
+    named = {f"c{n}": colour for n, colour in enumerate(COLOURS)}
+    named |= {f"s{n}": colour for n, colour in enumerate(SEQUENCE)}
+    assert found == named | {"rest": REST}
+
+
 @pytest.mark.parametrize("count", [1, 600])
 def test_points_are_drawn_by_group_and_by_value(count, tmp_path):
     draw = np.random.default_rng(0)
@@ -75,7 +101,8 @@ def test_points_are_drawn_by_group_and_by_value(count, tmp_path):
     axes = ("x", "y")
     plot_scatter(points, groups, {-1: "rest", 0: "zero"}, axes, "title", tmp_path / "groups.png")
     plot_scatter(points, groups, {}, axes, "title", tmp_path / "bare.png")
-    plot_values(points, draw.random(count), "words", axes, "title", tmp_path / "values.png")
+    names, numbers = {-1: "none", 0: "1", 1: "2 to 4"}, draw.integers(-1, 2, count)
+    plot_scatter(points, numbers, names, axes, "title", tmp_path / "ordered.png", "length", True)
     pictures = [matplotlib.image.imread(path) for path in sorted(tmp_path.iterdir())]
     assert all(pixels.std() > 0.01 for pixels in pictures)
     # The legend is drawn, and the colour bar.

@@ -95,6 +95,9 @@ EARLY = {
     "held-out data": (["evaluate", "--data", "missing.csv"], "missing.csv: no such file"),
     "evaluated model": (["evaluate", "nowhere"], "nowhere: no such folder"),
     "device": (["train", "--device", "tpu"], "--device must be cpu or cuda"),
+    "explored model": (["explore", "nowhere"], "nowhere: no such folder"),
+    "language model": (["explore", "{runs}/lm"], "is a language model"),
+    "port": (["explore", "--port", "80"], "--port"),
     "no run": (["sample"], "no trained run in runs/"),
 }
 

@@ -13,8 +13,21 @@ if TYPE_CHECKING:
 
 
 MEAN_OF_RUNS = "model, mean of the runs; bars: smallest to largest"
-COLOURS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9", "black")
-"""Of groups of points, without the grey of the rest; further groups have other markers."""
+COLOURS = (
+    *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"),
+    *("#56b4e9", "#8a7a00", "#882255", "#7f7fd5", "#222222"),
+)
+"""Of groups of points: those of Okabe and Ito 2008, then three more; the live page has the same.
+
+Further groups have other markers.
+"""
+SEQUENCE = (
+    *("#440154", "#472c7a", "#3b518b", "#2c718e", "#21908d"),
+    *("#27ad81", "#5cc863", "#90d743", "#c2c31c"),
+)
+"""Of groups that have an order: viridis."""
+REST = "#b9bdc1"
+"""Of points in none of the groups."""
 MARKERS = "o^sDv"
 TITLE = 80
 """Characters of a line of the title above points."""
@@ -154,10 +167,18 @@ def plot_rate_distortion(
     write_figure(figure, out, 150)
 
 
-def group_style(number: int) -> dict[str, Any]:
-    """Colour and marker of a group of points; -1 is grey."""
+def group_style(number: int, ordered: int = 0) -> dict[str, Any]:
+    """Colour and marker of a group of points; -1 is grey.
+
+    Args:
+        number: of the group.
+        ordered: number of groups, where they have an order.
+    """
     if number < 0:
-        return {"color": "0.75", "marker": "o"}
+        return {"color": REST, "marker": "o"}
+    if ordered:
+        place = round(number * (len(SEQUENCE) - 1) / max(1, ordered - 1))
+        return {"color": SEQUENCE[place], "marker": "o"}
     turn, colour = divmod(number, len(COLOURS))
     return {"color": COLOURS[colour], "marker": MARKERS[turn % len(MARKERS)]}
 
@@ -170,6 +191,7 @@ def plot_scatter(
     title: str,
     out: Path,
     legend: str = "label",
+    ordered: bool = False,
 ) -> None:
     """A PNG of points, (N, 2), coloured by group, (N,); group -1 is grey and lies below.
 
@@ -181,16 +203,18 @@ def plot_scatter(
         title: of the picture, one or more lines.
         out: file to write.
         legend: what the groups are.
+        ordered: whether the groups have an order.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 6.5), layout="constrained")
     axes = figure.subplots()
+    count = max(names, default=0) + 1 if ordered else 0
     size = 5.0 if len(points) <= 500 else 3.0
     for number in sorted(set(groups.tolist())):
         chosen = points[groups == number]
         label = f"{names.get(number, number)} ({len(chosen):,})"
-        style = group_style(number)
+        style = group_style(number, count)
         axes.plot(
             chosen[:, 0], chosen[:, 1], ls="", ms=size, alpha=0.7, mew=0, label=label, **style
         )
@@ -201,38 +225,6 @@ def plot_scatter(
         rest = [handles.pop(0)] if groups.min() < 0 else []
         settings: dict[str, Any] = {"fontsize": 8, "markerscale": 8 / size, "title": legend}
         figure.legend(handles=handles + rest, loc="outside right upper", **settings)
-    write_figure(figure, out, 150)
-
-
-def plot_values(
-    points: "np.ndarray",
-    values: "np.ndarray",
-    name: str,
-    axes_names: Sequence[str],
-    title: str,
-    out: Path,
-) -> None:
-    """A PNG of points, (N, 2), coloured by a number each, (N,), with a colour bar.
-
-    Args:
-        points: to draw.
-        values: of the points; the colours end at 98 % of them.
-        name: what the values are.
-        axes_names: of the two axes.
-        title: of the picture, one or more lines.
-        out: file to write.
-    """
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 6.5), layout="constrained")
-    axes = figure.subplots()
-    highest = np.quantile(values, 0.98)
-    dots = axes.scatter(
-        points[:, 0], points[:, 1], s=8, c=values, alpha=0.8, lw=0, vmax=highest, cmap="viridis"
-    )
-    figure.colorbar(dots, label=name, extend="max" if values.max() > highest else "neither")
-    finish_axes(axes, axes_names, title)
     write_figure(figure, out, 150)
 
 

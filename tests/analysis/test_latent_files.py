@@ -6,7 +6,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from textvae.analysis.exports import LatentBlock, text_blocks, write_latents
+from textvae.analysis.exports import (
+    LatentBlock,
+    text_blocks,
+    write_latents,
+    written_for_projector,
+)
+from textvae.analysis.planes import moments_of, principal_plane
 from textvae.data.readers import DataError, stream_split
 
 
@@ -73,7 +79,65 @@ def test_images_have_no_texts(tmp_path):
     means = np.ones((4, 2), np.float32)
     write_latents(tmp_path / "z.parquet", 4, [LatentBlock(None, means, means)])
     names = parquet.read_table(tmp_path / "z.parquet").column_names
-    assert names == ["mean_0", "mean_1", "scale_0", "scale_1"]
+    assert names == ["x", "y", "mean_0", "mean_1", "scale_0", "scale_1"]
+
+
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("most", [4, 100])
+def test_parquet_has_the_places_on_the_principal_axes(tmp_path, width, most):
+    from pyarrow import parquet
+
+    means = (500 + np.random.default_rng(0).normal(size=(50, width))).astype(np.float32)
+    blocks = [
+        LatentBlock(None, part, part) for part in np.array_split(means, -(-len(means) // most))
+    ]
+    write_latents(tmp_path / "z.parquet", 50, blocks)
+    table = parquet.read_table(tmp_path / "z.parquet")
+    expected = principal_plane(*moments_of(means)).place(means)
+    np.testing.assert_allclose(table["x"].to_numpy(), expected[:, 0], atol=1e-4)
+    second = expected[:, 1] if width > 1 else np.zeros(50)
+    np.testing.assert_allclose(table["y"].to_numpy(), second, atol=1e-4)
+
+
+def test_parquet_has_labels_beside_its_own_columns(tmp_path):
+    from pyarrow import parquet
+
+    labels = {"stars": [str(n) for n in range(9)], "x": ["b"] * 9, "text": ["c"] * 9}
+    blocks = text_blocks(Lengths(), sentences(9), 4, labels)
+    write_latents(tmp_path / "z.parquet", 9, blocks)
+    table = parquet.read_table(tmp_path / "z.parquet")
+    assert table.column_names[:6] == ["text", "stars", "label_x", "label_text", "x", "y"]
+    assert table["stars"].to_pylist() == labels["stars"]
+
+
+@pytest.mark.parametrize("labels", [{}, {"stars": [str(n) for n in range(9)]}])
+def test_the_projector_gets_two_tables(tmp_path, labels):
+    texts = [f"text\t{n}\nline" for n in range(9)]
+    blocks = text_blocks(Lengths(), iter(texts), 4, labels)
+    write_latents(tmp_path / "z.npy", 9, written_for_projector(blocks, tmp_path / "logs"))
+    logs = tmp_path / "logs"
+    tensors = np.loadtxt(logs / "tensors.tsv", delimiter="\t")
+    np.testing.assert_allclose(tensors, np.load(tmp_path / "z.npy"), rtol=1e-5)
+    rows = (logs / "metadata.tsv").read_text().splitlines()
+    assert len(rows) == 9 + bool(labels)
+    if labels:
+        assert rows[:2] == ["text\tstars", "text\\t0\\nline\t0"]
+    config = (logs / "projector_config.pbtxt").read_text()
+    assert 'tensor_path: "tensors.tsv"' in config and 'metadata_path: "metadata.tsv"' in config
+
+
+def test_encode_writes_labels_and_the_projector(runs, textvae, tmp_path):
+    from pyarrow import parquet
+
+    (tmp_path / "mine.csv").write_text("text,stars\nthe dog,5\n,3\na cat,\n")
+    given = ["encode", "mine.csv", "--model", runs / "vae", "--out", "z.parquet"]
+    answer = textvae(*given, "--label-column", "stars", "--projector", "logs", "--json")
+    assert answer.code == 0, answer.err
+    assert (answer.json["texts"], answer.json["projector"]) == (2, "logs")
+    table = parquet.read_table(tmp_path / "z.parquet")
+    assert table["text"].to_pylist() == ["the dog", "a cat"]
+    assert table["stars"].to_pylist() == ["5", ""]
+    assert (tmp_path / "logs/metadata.tsv").read_text() == "text\tstars\nthe dog\t5\na cat\t\n"
 
 
 def test_long_texts_make_smaller_blocks():

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from textvae.evaluation.space import bhattacharyya, hole_score, knn_accuracy, overlap
+from textvae.evaluation.space import (
+    Neighbours,
+    bhattacharyya,
+    explained_variance,
+    hole_score,
+    knn_accuracy,
+    overlap,
+)
 
 DRAW = np.random.default_rng(0)
 
@@ -68,3 +75,52 @@ def test_hole_score_rises_with_a_hole():
     assert hole_score(prior, ring) > 10
     with pytest.raises(ValueError, match="at least 4"):
         hole_score(prior, filled[:3])
+
+
+@pytest.mark.parametrize("shift", [0.0, 30.0])
+def test_neighbours_are_the_nearest_rows(shift):
+    points = (DRAW.normal(size=(500, 5)) + shift).astype(np.float32)
+    neighbours = Neighbours(points)
+    for point in (points[7], points[7] + 0.3, np.zeros(5, np.float32)):
+        expected = np.linalg.norm(points.astype(float) - point, axis=1)
+        rows, distances = neighbours.nearest(point, 6)
+        assert rows.tolist() == np.argsort(expected, kind="stable")[:6].tolist()
+        np.testing.assert_allclose(distances, np.sort(expected)[:6], rtol=1e-6, atol=1e-6)
+    rows, _ = neighbours.nearest(points[7], 499, without=7)
+    assert len(rows) == 499 and 7 not in rows
+    assert len(neighbours.nearest(points[7], 1000)[0]) == 500
+
+
+def test_distances_are_those_to_the_nearest_row():
+    points, others = DRAW.normal(size=(60, 3)), DRAW.normal(size=(9, 3))
+    expected = np.linalg.norm(others[:, None] - points[None], axis=-1).min(1)
+    np.testing.assert_allclose(Neighbours(points).distances(others), expected, rtol=1e-5)
+
+
+def test_the_usual_distance_is_the_median_and_leaves_copies_out():
+    points = DRAW.normal(size=(80, 3))
+    away = np.linalg.norm(points[:, None] - points[None], axis=-1) + 1e9 * np.eye(80)
+    expected = np.median(away.min(1))
+    assert Neighbours(points).usual == pytest.approx(expected, rel=1e-4)
+    assert Neighbours(np.repeat(points, 3, 0)).usual == pytest.approx(expected, rel=1e-4)
+    assert Neighbours(points[:1]).usual == Neighbours(np.ones((5, 3))).usual == 0.0
+
+
+def test_explained_variance_is_epsilon_squared():
+    groups = DRAW.integers(0, 4, 400)
+    points = DRAW.normal(size=(400, 2)) + groups[:, None]
+    means = np.stack([points[groups == g].mean(0) for g in range(4)])
+    total = ((points - points.mean(0)) ** 2).sum()
+    within = ((points - means[groups]) ** 2).sum()
+    expected = (total - within - 3 * within / 396) / total
+    assert explained_variance(points, groups) == pytest.approx(expected)
+    assert explained_variance(points, np.arange(400)) == 0.0
+    assert explained_variance(points, np.zeros(400)) == 0.0
+    assert explained_variance(np.ones((9, 2)), np.arange(9) % 2) == 0.0
+
+
+def test_groups_by_chance_explain_nothing_on_average():
+    points = DRAW.normal(size=(40, 2))
+    shares = [explained_variance(points, DRAW.integers(0, 12, 40)) for _ in range(200)]
+    # eta squared would be 11 / 39 = 0.28
+    assert np.mean(shares) < 0.05

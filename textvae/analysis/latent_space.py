@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from textvae.checkpoints import atomic_folder
 from textvae.data.fields import Fields, Labels
 from textvae.evaluation.latent import is_deterministic
 from textvae.evaluation.space import ROWS, hole_score, knn_accuracy, overlap
-from textvae.families import Family
 from textvae.plots import plot_ellipses, plot_scatter
 from textvae.vocabulary import MISSING
 
@@ -104,22 +103,10 @@ class LatentSpaceReport:
         return np.stack([mean[axis] + deviation[axis] * standard for axis in axes])
 
     def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each dimension of the prior, (D,) both.
-
-        A learned prior counts as the default prior of the family.
-        """
+        """Mean and standard deviation of each dimension of the prior, (D,) both."""
         if self.fitted:
             return self.codes.mean(0), self.codes.std(0)
-        means, deviations = torch.zeros(self.vae.dim), torch.ones(self.vae.dim)
-        parts = means.split(self.vae.sizes), deviations.split(self.vae.sizes)
-        model = self.vae.model
-        for (name, family), mean, deviation in zip(model.latents.items(), *parts, strict=True):
-            prior = model.unconditional_prior(name)
-            if prior is None:
-                prior = cast(Family, family).default_prior(torch.Size(), means.to(model.device))
-            mean.copy_(prior.mean.detach())
-            deviation.copy_(torch.as_tensor(model.prior_scale(name)))
-        return means.numpy(), deviations.numpy()
+        return self.vae.prior_moments()
 
     def manifold(self) -> np.ndarray:
         """Latents at a grid of prior quantiles, (SIDE^2, D) or (SIDE, D), the rest at its mean."""
@@ -149,7 +136,7 @@ class LatentSpaceReport:
     def decoded(self, z: np.ndarray) -> np.ndarray:
         """Images of points projected to latents; of the first class for a model with labels."""
         labels = [0] * len(z) if self.vae.classes else None
-        return self.vae.decode(self.vae.projected(z), labels)
+        return self.vae.decode(self.vae.project(z), labels)
 
     def axis_name(self, axis: int) -> str:
         """The name of a dimension of z, with its share of the variance of the posterior means."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from textvae.analysis.exports import PICTURE, check_out
+from textvae.analysis.exports import PICTURE, LatentBlock, check_out
 from textvae.api.image import ImageVAE
 from textvae.console import say
-from textvae.data.fields import Fields
+from textvae.data.fields import Fields, Labels
 from textvae.plots import plot_grid
 from textvae.training.run_data import held_out_images
 from textvae.vocabulary import MISSING
@@ -234,13 +234,20 @@ def names_text(names: Sequence[str]) -> str:
     return f"{'held-out image' if numbers else 'image'} {', '.join(shown)}"
 
 
-def latents_of_source(
-    vae: ImageVAE, folder: str, source: str
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Posterior means and scales, (N, D) each, of the images of a source, with notes."""
+def latents_of_source(vae: ImageVAE, folder: str, source: str) -> tuple[LatentBlock, list[str]]:
+    """The latents of the images of a source, with their labels, and notes."""
     rows, notes = held_out_images(folder, source)
     means, scales = vae.encode(vae.rows(rows), return_scales=True)
-    return means, scales, notes
+    return LatentBlock(None, np.asarray(means), scales, label_names(rows)), notes
+
+
+def label_names(rows: Fields) -> dict[str, list[str]]:
+    """The label of each image by name, blank where there is none; empty without labels."""
+    column = rows.columns.get("label")
+    if not isinstance(column, Labels) or not (np.asarray(column.values) >= 0).any():
+        return {}
+    names = column.names or tuple(map(str, range(column.classes)))
+    return {"label": ["" if n < 0 else names[n] for n in column.values.tolist()]}
 
 
 def picture_path(out: Path | None, folder: str, name: str) -> Path:

@@ -1,7 +1,6 @@
 """The latent space of a text model: posterior means of held-out texts as points in a plane."""
 
 import importlib.util
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from textvae.analysis.columns import Column, class_column, first_word_column, length_column
 from textvae.analysis.exports import write_json
+from textvae.analysis.planes import moments_of, principal_plane
 from textvae.api.sentence import SentenceVAE
 from textvae.checkpoints import atomic_folder
-from textvae.plots import plot_scatter, plot_values
+from textvae.plots import plot_scatter
 from textvae.vocabulary import MISSING
 
 Method = Literal["pca", "tsne", "umap"]
@@ -20,10 +21,6 @@ Colour = Literal["label", "length", "first-word"]
 
 POINTS = 2000
 """Texts that are drawn where no limit is given: t-SNE of so many takes seconds."""
-GROUPS = 20
-"""Most labels or first words with a colour of their own; the rest is grey."""
-FIRST_WORDS = 10
-"""Most first words with a colour of their own."""
 PERPLEXITY = 30.0
 """Of t-SNE; a third of the other texts where they are fewer than three times as many."""
 
@@ -45,21 +42,6 @@ class Projection:
     note: str
 
 
-@dataclass(frozen=True)
-class Groups:
-    """A group of each text, for its colour.
-
-    Args:
-        numbers: (N,), int64; -1 for the rest.
-        names: of the groups.
-        legend: what the groups are.
-    """
-
-    numbers: np.ndarray
-    names: dict[int, str]
-    legend: str
-
-
 def project(means: np.ndarray, method: Method, seed: int) -> Projection:
     """Posterior means, (N, D), in the plane.
 
@@ -79,28 +61,14 @@ def project(means: np.ndarray, method: Method, seed: int) -> Projection:
 
 
 def principal_components(means: np.ndarray) -> Projection:
-    """The two directions of largest variance; the sign of each makes its largest weight positive.
-
-    A direction of which one dimension has half the weight or more (squared) names it.
-    """
-    centred = (means - means.mean(0)).astype(np.float64)
-    if centred.shape[1] == 1:
-        centred = np.pad(centred, [(0, 0), (0, 1)])
-    _, values, directions = np.linalg.svd(centred, full_matrices=False)
-    largest = np.abs(directions[:2]).argmax(1)
-    directions = directions[:2] * np.sign(directions[[0, 1], largest])[:, None]
-    shares = values**2 / ((values**2).sum() or 1.0)
-    axes = []
-    for number in range(2):
-        mainly = directions[number, largest[number]] ** 2 >= 0.5 and shares[number] > 0
-        dimension = f", mainly dimension {largest[number]}" if mainly else ""
-        axes.append(
-            f"principal component {number + 1} ({shares[number]:.0%} of the variance{dimension})"
-        )
-    both = shares[:2].sum()
-    note = f"PCA of {means.shape[1]} dimensions, {both:.0%} of the variance"
-    variance = (float(shares[0]), float(shares[1]))
-    return Projection(centred @ directions.T, (axes[0], axes[1]), variance, note)
+    """The two directions of largest variance, see `principal_plane`; the second may have none."""
+    plane = principal_plane(*moments_of(means))
+    points, (first, *rest) = plane.place(means), plane.axes
+    if points.shape[1] == 1:
+        points = np.pad(points, [(0, 0), (0, 1)])
+    assert plane.variance is not None, "that of principal axes is known"
+    second = rest[0] if rest else "no second dimension"
+    return Projection(points, (first, second), (*plane.variance, 0.0)[:2], plane.note)
 
 
 def t_sne(means: np.ndarray, seed: int) -> Projection:
@@ -137,25 +105,6 @@ def umap(means: np.ndarray, seed: int) -> Projection:
     return Projection(embedding.fit_transform(means), ("UMAP 1", "UMAP 2"), None, note)
 
 
-def most_frequent(values: Sequence[str], most: int, rest: str, legend: str) -> Groups:
-    """The most frequent values as groups, the most frequent first; blank and other ones are -1."""
-    counts = Counter(value for value in values if value)
-    # Of equally frequent ones the first in the alphabet, so that the order of texts plays no part.
-    ordered = sorted(counts, key=lambda value: (-counts[value], value))
-    numbers = {value: number for number, value in enumerate(ordered[:most])}
-    others = len(ordered) - len(numbers)
-    names = {number: value for value, number in numbers.items()}
-    names[MISSING] = f"{others} other {rest}" if others else f"no {legend}"
-    chosen = np.array([numbers.get(value, MISSING) for value in values])
-    return Groups(chosen, names, legend)
-
-
-def first_words(texts: Sequence[str]) -> Groups:
-    """Texts by their first word."""
-    words = [(text.split() or [""])[0] for text in texts]
-    return most_frequent(words, FIRST_WORDS, "words", "first word")
-
-
 class TextLatents:
     """A picture of the posterior means of held-out texts.
 
@@ -182,17 +131,37 @@ class TextLatents:
         self.source, self.seed = source, seed
         self.means = np.asarray(vae.encode(self.texts))
 
-    def write(self, folder: Path, method: Method = "pca", colour: Colour = "length") -> dict:
+    def column(self, colour: Colour) -> Column:
+        """The classes of the texts that have a colour each."""
+        if colour == "label":
+            return class_column("label", self.labels or [])
+        return {"length": length_column, "first-word": first_word_column}[colour](self.texts)
+
+    def most_explaining(self) -> Colour:
+        """The colour that explains most of the variance on the principal axes."""
+        points = principal_components(self.means).points
+        colours = [each for each in get_args(Colour) if each != "label" or any(self.labels or [])]
+        return max(colours, key=lambda colour: self.column(colour).explained(points))
+
+    def write(
+        self, folder: Path, method: Method = "pca", colour: Colour | None = None
+    ) -> dict[str, Any]:
         """Write `METHOD-COLOUR.png`, with a JSON file beside it, into a folder; return the result.
+
+        Args:
+            folder: of both files.
+            method: of the projection.
+            colour: of the points; `most_explaining` when not given.
 
         Raises:
             ValueError: an unknown method or colour, labels that are not there, or too few texts.
         """
-        if colour not in get_args(Colour):
+        if colour is not None and colour not in get_args(Colour):
             raise ValueError(f"--colour must be {', '.join(get_args(Colour))} (got {colour!r})")
         if colour == "label" and not any(self.labels or []):
             raise ValueError("--colour label: the texts have none: name their --label-column")
         projection = project(self.means, method, self.seed)
+        colour = colour or self.most_explaining()
         name = f"{method}-{colour}"
         result = self.result(projection, method, colour) | {"picture": str(folder / f"{name}.png")}
         with atomic_folder(folder) as partial:
@@ -214,24 +183,15 @@ class TextLatents:
 
     def draw(self, projection: Projection, colour: Colour, out: Path) -> None:
         """Write the picture with its caption, axes and legend."""
+        column = self.column(colour)
+        rest = [f"{column.others} others"] if column.others else []
+        rest += [f"no {column.name}"] if column.counts[-1] else []
+        names = dict(enumerate(column.names)) | ({MISSING: ", ".join(rest)} if rest else {})
+        numbers = np.where(column.numbers < len(column.names), column.numbers, MISSING)
         title = self.title(projection, colour)
-        if colour == "length":
-            lengths = np.array([len(text.split()) for text in self.texts])
-            plot_values(projection.points, lengths, "words", projection.axes, title, out)
-            return
-        groups = (
-            most_frequent(self.labels or [], GROUPS, "labels", "label")
-            if colour == "label"
-            else first_words(self.texts)
-        )
+        legend, ordered = column.name, column.ordered
         plot_scatter(
-            projection.points,
-            groups.numbers,
-            groups.names,
-            projection.axes,
-            title,
-            out,
-            groups.legend,
+            projection.points, numbers, names, projection.axes, title, out, legend, ordered
         )
 
     def title(self, projection: Projection, colour: Colour) -> str:

@@ -235,13 +235,6 @@ class TrainedVAE:
         parts = latents.split(self.sizes, dim=-1) if self.sizes else ()
         return {name: part[None] for name, part in zip(self.model.latents, parts, strict=True)}
 
-    def projected(self, z: np.ndarray | Tensor) -> Tensor:
-        """The latents nearest to points, (N, D): the points, unless latents are not everywhere."""
-        parts = as_tensor(z).split(self.sizes, dim=-1)
-        families = self.model.latents.values()
-        pairs = zip(families, parts, strict=True)
-        return torch.cat([cast(Family, family).project(part) for family, part in pairs], -1)
-
     def moments(self, rows: Examples) -> tuple[np.ndarray, np.ndarray]:
         """Posterior point estimates and standard deviations, (N, D) each, latents side by side.
 
@@ -256,6 +249,35 @@ class TrainedVAE:
             torch.cat(parts, -1).numpy()[inverse] for parts in zip(*moments, strict=True)
         )
         return means, scales
+
+    def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each dimension of the prior, (D,) both.
+
+        A prior that is given something counts as the default prior of the family.
+        """
+        means, deviations = torch.zeros(self.dim), torch.ones(self.dim)
+        parts = means.split(self.sizes), deviations.split(self.sizes)
+        for (name, family), mean, deviation in zip(self.model.latents.items(), *parts, strict=True):
+            prior = self.model.unconditional_prior(name)
+            if prior is None:
+                like = means.to(self.model.device)
+                prior = cast(Family, family).default_prior(torch.Size(), like)
+            mean.copy_(prior.mean.detach())
+            deviation.copy_(torch.as_tensor(self.model.prior_scale(name)))
+        return means.numpy(), deviations.numpy()
+
+    def projected(self, z: np.ndarray | Tensor) -> Tensor:
+        """The latents nearest to points, (N, D): on the sphere, or proportions; else the points."""
+        points = as_tensor(z)
+        if not self.sizes:
+            return points
+        families = [cast(Family, family) for family in self.model.latents.values()]
+        parts = zip(families, points.split(self.sizes, dim=-1), strict=True)
+        return torch.cat([family.project(part) for family, part in parts], -1)
+
+    def project(self, z: np.ndarray) -> np.ndarray:
+        """`projected` as an array, float32."""
+        return self.projected(np.asarray(z, np.float32)).numpy()
 
     @torch.no_grad()
     def features_of(self, rows: Examples, kind: Kind = "mean", seed: int = 0) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""Models and metrics as a notebook shows them: one line, or a table in HTML."""
+"""Models, metrics and interpolations as a notebook shows them: one line, or a table in HTML."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from textvae.console import shown
+from textvae.data.differences import Run, compare_words
 from textvae.graph.model import VAE
 
 MOST = 8
@@ -67,3 +68,49 @@ def html_table(title: str, rows: Iterable[Sequence[str]]) -> str:
         lines.append(f"<tr>{''.join(cells)}</tr>")
     body = "".join(lines)
     return f"<table><caption>{escape(title)}</caption><tbody>{body}</tbody></table>"
+
+
+class Interpolation(list[str]):
+    """Sentences between two others, which a notebook shows as a table.
+
+    Words that the sentence above does not have are marked, and a repeated sentence is grey.
+
+    Args:
+        sentences: both ends included.
+        first: the text that was encoded at the start.
+        last: at the end.
+
+    >>> found = Interpolation(["a dog", "a cat"], "the dog", "a cat")
+    >>> found == ["a dog", "a cat"], "<mark>cat</mark>" in found._repr_html_()
+    (True, True)
+    """
+
+    # A list is copied by its class and its items alone, as in dataclasses.asdict.
+    def __init__(self, sentences: Iterable[str] = (), first: str = "", last: str = ""):
+        super().__init__(sentences)
+        self.first, self.last = first, last
+
+    def _repr_html_(self) -> str:
+        """A row for each sentence between those for the two texts."""
+        rows = [html_row("from", escape(self.first))]
+        for number, text in enumerate(self):
+            share = f"{number / max(1, len(self) - 1):.0%}"
+            above = self[number - 1] if number else text
+            if number and above == text:
+                rows.append(html_row(share, f"<span style='opacity: 0.5'>{escape(text)}</span>"))
+            else:
+                rows.append(html_row(share, marked(text, compare_words(above, text)[1])))
+        rows.append(html_row("to", escape(self.last)))
+        return f"<table><tbody>{''.join(rows)}</tbody></table>"
+
+
+def marked(text: str, runs: Iterable[Run]) -> str:
+    """A text in HTML, in which the words of runs that are not shared are marked."""
+    parts = [escape(r.text) if r.shared else f"<mark>{escape(r.text)}</mark>" for r in runs]
+    return (" " if " " in text else "").join(parts)
+
+
+def html_row(name: str, content: str) -> str:
+    """A row of a table with a name and content in HTML."""
+    style = "text-align: left"
+    return f"<tr><td style='{style}'>{escape(name)}</td><td style='{style}'>{content}</td></tr>"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from textvae.api import control
 from textvae.api.base import load_vae
+from textvae.api.display import Interpolation
 from textvae.api.features import EncoderModule, Kind, feature_sizes
 from textvae.api.rows import Given, class_names_of, given_rows
 from textvae.api.text_evaluation import Evaluation, evaluate_texts
@@ -29,6 +30,7 @@ from textvae.evaluation.positions import (
     position_losses,
     recovery,
 )
+from textvae.evaluation.space import Neighbours
 from textvae.evaluation.verdict import NEAR_PRIOR
 from textvae.graph.decoding import Decoding
 from textvae.vocabulary import PAD
@@ -189,8 +191,10 @@ class SentenceVAE(TextWriter):
         spherical: bool = False,
         decoding: Decoding | None = None,
         given: Given | None = None,
-    ) -> list[str]:
+    ) -> Interpolation:
         """Sentences between two posterior means; the ends are their reconstructions.
+
+        It is a list of them, which a notebook shows as a table.
 
         Args:
             first: sentence at the start.
@@ -208,7 +212,8 @@ class SentenceVAE(TextWriter):
         """
         pair = [checked_text(first, "first"), checked_text(second, "second")]
         ends = np.asarray(self.encode(self.with_conditions(pair, given)))
-        return self.decode(self.between(ends, steps, spherical), decoding, given=given)
+        line = self.between(ends, steps, spherical)
+        return Interpolation(self.decode(line, decoding, given=given), *pair)
 
     def nearest(self, query: str, texts: Sequence[str], count: int = 5) -> list[tuple[str, float]]:
         """The texts whose posterior means are nearest to the query's, with their distance.
@@ -219,8 +224,8 @@ class SentenceVAE(TextWriter):
         """
         texts = text_list(texts)
         means = np.asarray(self.encode([checked_text(query, "query"), *texts]))
-        distance = np.linalg.norm(means[1:] - means[0], axis=1)
-        return [(texts[i], float(distance[i])) for i in np.argsort(distance)[:count]]
+        rows, distances = Neighbours(means[1:]).nearest(means[0], count)
+        return [(texts[i], float(d)) for i, d in zip(rows, distances, strict=True)]
 
     def evaluate(
         self,

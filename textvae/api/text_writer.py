@@ -192,6 +192,21 @@ class TextWriter(TrainedVAE):
         target = self.model.field_of(self.target)
         return [row[target] for row in self.sample_rows(count, decoding, seed, label, given)]
 
+    @torch.no_grad()
+    def sample_latents(
+        self,
+        count: int = 1,
+        seed: int | None = None,
+        label: str | None = None,
+        given: Given | None = None,
+    ) -> np.ndarray:
+        """Samples of the prior, (N, D), all latents side by side; arguments as `sample`."""
+        known = None if label is None else self.label_latent(label, count)
+        fields = batch_of(self, self.given_conditions(given, count), slice(0, count))
+        with seeded(seed):
+            drawn = [v[0] for v in self.model.sample_prior(count, known, **fields).values()]
+        return (torch.cat(drawn, -1) if drawn else torch.zeros(count, 0)).cpu().numpy()
+
     def sample_rows(
         self,
         count: int = 1,

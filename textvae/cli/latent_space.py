@@ -35,6 +35,7 @@ from textvae.cli.sources import (
     print_notes,
     print_unknown_words,
     source_name,
+    texts_to_encode,
 )
 from textvae.console import TrainingDisplay, emit, table
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     "Latent space",
     "textvae encode reviews.txt --out z.npz",
     "textvae encode reviews.csv --text-column review --out z.parquet",
+    "textvae encode reviews.csv --label-column stars --projector logs",
 )
 def encode(
     file: Annotated[
@@ -59,10 +61,17 @@ def encode(
         Path,
         typer.Option(
             help=".npy: means (N, D); .npz: arrays `mean` and `scale`; .parquet: columns text, "
-            "mean_* and scale_*."
+            "labels, x, y (principal axes), mean_* and scale_*."
         ),
     ] = Path("z.npz"),
+    projector: Annotated[
+        Path | None, typer.Option(help="Folder to write for TensorBoard's projector, besides.")
+    ] = None,
     text_column: TextColumn = "text",
+    label_column: Annotated[
+        list[str] | None,
+        typer.Option("--label-column", help="Table column with labels to write too; repeatable."),
+    ] = None,
     model: Model = None,
     device: Device = None,
     as_json: Json = False,
@@ -71,30 +80,43 @@ def encode(
 
     The scales are standard deviations. Memory hardly grows with the number of texts.
     """
-    from textvae.analysis.exports import LATENTS, LatentBlock, check_out, text_blocks, write_latents
-    from textvae.data.readers import stream_split
+    from textvae.analysis.exports import (
+        LATENTS,
+        check_out,
+        text_blocks,
+        write_latents,
+        written_for_projector,
+    )
 
     check_out(out, LATENTS)
+    if projector is not None and projector.exists() and not projector.is_dir():
+        raise ValueError(f"--projector: {str(projector)!r} is no folder")
     folder = located(model)
+    columns = label_column or []
 
     def texts(vae: "SentenceVAE") -> tuple[Any, ...]:
-        rows, notes = stream_split(file, text_column=text_column)
+        rows, labels, notes = texts_to_encode(file, text_column, columns)
         # A skipped line moves the rows: they are numbered as the texts, not as the lines.
         print_notes(notes)
         print_unknown_words(vae, rows)
-        return "texts", len(rows), text_blocks(vae, rows)
+        return "texts", len(rows), text_blocks(vae, rows, labels=labels)
 
     def images(vae: "ImageVAE") -> tuple[Any, ...]:
         from textvae.analysis.pictures import latents_of_source
 
-        means, scales, notes = latents_of_source(vae, folder, file)
+        block, notes = latents_of_source(vae, folder, file)
         print_notes(notes)
-        return "images", len(means), [LatentBlock(None, means, scales)]
+        return "images", len(block.means), [block]
 
-    unit, N, blocks = by_modality(folder, device, texts, images)
+    only = {"label_column": bool(columns)}
+    unit, N, blocks = by_modality(folder, device, texts, images, only)
+    also = ""
+    if projector is not None:
+        blocks, also = written_for_projector(blocks, projector), f" and {projector}"
     D = write_latents(out, N, blocks)
     result = {unit: N, "dimensions": D, "out": str(out)}
-    emit(result, as_json, f"{N:,} {unit}, {D} dimensions -> {out}")
+    result |= {} if projector is None else {"projector": str(projector)}
+    emit(result, as_json, f"{N:,} {unit}, {D} dimensions -> {out}{also}")
 
 
 @command("Latent space", 'textvae nearest "the food was great ." --data reviews.txt -n 3')
@@ -139,7 +161,7 @@ def latent(
         typer.Option(
             "--colour",
             "--color",
-            help="Of texts: label (default, if there are some), length or first-word.",
+            help="Of texts: label, length or first-word; default: what explains most variance.",
         ),
     ] = None,
     limit: Annotated[
@@ -202,13 +224,13 @@ def plot_texts(
     column = own_label_column(folder, data) if label_column is None else label_column
     if colour in (None, "label") and column is not None:
         rows = list(zip(*held_out_with_labels(folder, data, text_column, column), strict=True))
-        colour = "label"
+        colour = colour if label_column is None else "label"
     else:
         rows = [(text, "") for text in held_out(folder, data, text_column)]
     drawn = subset(rows, limit or POINTS, seed)
     texts, labels = ([row[part] for row in drawn] for part in (0, 1))
     latents = TextLatents(vae, texts, labels, len(rows), source_name(folder, data), seed)
-    result = latents.write(out, method or "pca", colour or "length")
+    result = latents.write(out, method or "pca", colour)
     emit(result, as_json, text_latents_text(result))
     warn_meaningless(vae, folder, texts, "the picture is not meaningful: ")
 

@@ -46,6 +46,35 @@ def held_out_with_labels(
     return rows
 
 
+def texts_to_encode(
+    file: str, text_column: str, label_columns: Sequence[str]
+) -> "tuple[Texts | list[str], dict[str, list[str]], list[str]]":
+    """Texts of a file or split, their labels by column, and notes.
+
+    With labels all texts are kept in memory; without, they are streamed.
+
+    Raises:
+        DataError: they cannot be read, or there is no such column.
+    """
+    from textvae.data.readers import read_labelled, stream_split
+
+    if not label_columns:
+        rows, notes = stream_split(file, text_column=text_column)
+        return rows, {}, notes
+    labels: dict[str, list[str]] = {}
+    texts: list[str] = []
+    notes = []
+    for column in dict.fromkeys(label_columns):
+        notes = []
+        columns: dict[str, Any] = {"text_column": text_column, "label_column": column}
+        found = read_labelled(file, **columns, partly=True, notes=notes)
+        split = next(name for name in ("test", "valid", "train") if name in found)
+        texts, labels[column] = found[split]
+        if Path(file).expanduser().is_dir():
+            notes.insert(0, f"{file}: read the {split} split")
+    return texts, labels, notes
+
+
 def check_text_column(data: str | None, text_column: str) -> None:
     """Refuse a column without the data that contains it.
 

@@ -29,6 +29,9 @@ class Family(Component, nn.Module):
     spherical: ClassVar[bool] = False
     """Whether latents lie on a sphere: the way between two of them is then an arc."""
 
+    proportions: ClassVar[bool] = False
+    """Whether latents are proportions, which add up to 1."""
+
     deterministic: ClassVar[bool] = False
     """Whether a posterior is a single point, without a density: an autoencoder's code."""
 

@@ -1,6 +1,6 @@
 """Dirichlet: topic proportions themselves are the latent."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import PositiveFloat
@@ -34,6 +34,8 @@ class Dirichlet(Family, kind="dirichlet"):
     Source: Figurnov et al. 2018, arXiv:1805.08498 (implicit), by torch; Tian et al. 2020
     (rounded). Both papers' models differ in how alpha comes from the encoder.
     """
+
+    proportions: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""A live page over the latent space of a trained model."""
