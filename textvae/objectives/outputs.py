@@ -105,15 +105,16 @@ class VAEOutput:
     @property
     def total_log_likelihood(self) -> Tensor:
         """log p(x | z) of all fields, (K, B), nats."""
-        return torch.stack(list(self.log_likelihood.values())).sum(0)
+        first, *others = self.log_likelihood.values()
+        return torch.stack([first, *others]).sum(0) if others else first
 
     @property
     def kl(self) -> Tensor:
         """KL of all latents, (K, B), nats; zero for a model without latents."""
-        total = torch.zeros_like(self.total_log_likelihood)
-        for latent in self.latents.values():
-            total = total + latent.kl()
-        return total
+        if not self.latents:
+            return torch.zeros_like(self.total_log_likelihood)
+        first, *others = [latent.kl() for latent in self.latents.values()]
+        return sum(others, first)
 
     @property
     def log_weight(self) -> Tensor:
