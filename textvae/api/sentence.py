@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textvae.api.base import Metrics, TrainedVAE, load_vae
+from textvae.api.base import Metrics, TrainedVAE, drawn_rows, load_vae
 from textvae.api.features import EncoderModule, Kind, feature_sizes
 from textvae.api.generation import evaluate_generation
 from textvae.checkpoints import CheckpointError
@@ -371,7 +371,8 @@ class SentenceVAE(TrainedVAE):
             scores = classification(torch.from_numpy(self.classify(texts)), numbers)
             metrics |= asdict(scores)
         if self.dim and len(texts) > 1 and self.ordered:
-            pair = shuffled or self.positions_with_shuffled_latents(texts, seed)
+            compared = [texts[row] for row in drawn_rows(len(texts), seed).tolist()]
+            pair = shuffled or self.positions_with_shuffled_latents(compared, seed)
             total = shuffled_z_gap(*pair).sum().item()
             share, error = first_token_share(*pair) if total >= WORTHLESS else (None, None)
             metrics |= {"shuffled_z_gap": total, "first_token_share": share}

@@ -111,10 +111,10 @@ class VAEOutput:
     @property
     def kl(self) -> Tensor:
         """KL of all latents, (K, B), nats; zero for a model without latents."""
-        if not self.latents:
-            return torch.zeros_like(self.total_log_likelihood)
-        first, *others = [latent.kl() for latent in self.latents.values()]
-        return sum(others, first)
+        total = torch.zeros_like(self.total_log_likelihood)
+        for latent in self.latents.values():
+            total = total + latent.kl()
+        return total
 
     @property
     def log_weight(self) -> Tensor:
