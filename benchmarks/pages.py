@@ -2,7 +2,8 @@
 
 Run: python benchmarks/pages.py. Writes docs/systems.md, and the parts between
 `<!-- generated: NAME -->` and `<!-- end -->` in docs/results.md, docs/results/ and
-docs/architecture.md; and configs/recipe.schema.json, the schema of recipes.
+docs/architecture.md; and in configs/ recipe.schema.json, the schema of recipes, and index.json, the
+list of them.
 """
 
 import ast
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from textvae.analysis.pages import fill_blocks, generated_pages
 from textvae.console import json_text
+from textvae.recipe_index import INDEX, recipe_index
 from textvae.schema import FILE, recipe_schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,5 +51,6 @@ def first_line(path: Path) -> str:
 
 if __name__ == "__main__":
     schema = ROOT / "configs" / FILE, json_text(recipe_schema()) + "\n"
-    for page, text in [*generated_pages(ROOT / "docs"), architecture_page(), schema]:
+    index = ROOT / "configs" / INDEX, json_text(recipe_index()) + "\n"
+    for page, text in [*generated_pages(ROOT / "docs"), architecture_page(), schema, index]:
         page.write_text(text, encoding="utf-8")

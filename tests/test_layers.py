@@ -26,7 +26,7 @@ LAYERS = [
     {"config", "documents", "layers", "families", "likelihoods"},
     {"priors", "encoders", "decoders", "objectives", "data"},
     {"graph"},
-    {"evaluation", "recipes", "sizing", "schema"},
+    {"evaluation", "recipes", "recipe_index", "sizing", "schema"},
     {"control"},
     {"api"},
     {"training"},

@@ -14,7 +14,7 @@ from textvae.analysis.classification import Budget, train_classifier
 from textvae.api.sentence import SentenceVAE
 from textvae.graph.decoding import Decoding
 from textvae.graph.model import VAE, VAEConfig
-from textvae.randomness import draws, seeded
+from textvae.randomness import draws, seed_process, seeded
 
 WORKERS, CALLS = 8, 16
 
@@ -52,6 +52,14 @@ def test_seeded_draws_equal_those_after_manual_seed(name):
     assert torch.equal(torch.get_rng_state(), before), "the random state is not used"
     torch.manual_seed(3)
     assert torch.equal(drawn, DRAWN[name]())
+
+
+@pytest.mark.parametrize("seed", [0, 7 * 1_000_000_007 + 4096, -1])
+def test_seeding_the_process_equals_manual_seed(seed):
+    torch.manual_seed(seed)
+    expected = torch.rand(3)
+    seed_process(seed)
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_draw_keeps_a_generator_of_its_own():

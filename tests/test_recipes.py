@@ -13,8 +13,8 @@ from textvae.config import ImageDataConfig
 from textvae.data.images import ImageCorpus, read_image_corpus
 from textvae.data.readers import Corpus
 from textvae.objectives import Objective
+from textvae.recipe_index import PURPOSES, recipe_headers, shipped_recipes
 from textvae.recipes import (
-    PURPOSES,
     apply_override,
     check_model,
     find_recipe,
@@ -22,8 +22,6 @@ from textvae.recipes import (
     load_recipe,
     parse_yaml,
     read_recipe,
-    recipe_headers,
-    shipped_recipes,
 )
 from textvae.registry import SpecError
 from textvae.sizing import sized

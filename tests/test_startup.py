@@ -109,6 +109,12 @@ def test_mistakes_in_options_are_found_before_torch(arguments, message, command)
     assert not modules & BEFORE_TORCH
 
 
+def test_listing_recipes_reads_none_of_them(command):
+    code, errors, modules = command("recipes")
+    assert code == 0, errors
+    assert not modules & (BEFORE_TORCH | {"yaml", "pydantic", "textvae.recipes"})
+
+
 def test_mistakes_in_a_graph_are_found_before_the_trainer(command):
     code, errors, modules = command("train", "--set", "latents.z.dimm=3")
     assert code == 2 and "latents.z.dimm: unknown key" in errors

@@ -1,12 +1,10 @@
 """Recipes: YAML -> model, objective, data and training, checked as a whole."""
 
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -24,6 +22,8 @@ from textvae.config import (
 )
 from textvae.console import quoted
 from textvae.documents import parse_yaml
+from textvae.recipe_index import PURPOSES, shipped_recipes
+from textvae.recipe_index import shipped as shipped
 from textvae.registry import SpecError, suggest
 
 if TYPE_CHECKING:
@@ -39,19 +39,6 @@ IMAGE_SECTIONS: dict[str, type[Section]] = {"data": ImageDataConfig, "train": Tr
 """The sections of a recipe whose data section has `modality: image`."""
 HEAD = ("paper", "summary", "purpose", "baseline")
 KEYS = (*HEAD, "model", "pretrain", "objective", *SECTIONS, "claim")
-
-PURPOSES = {
-    "start": "start here",
-    "collapse": "against posterior collapse",
-    "latent": "what the latent encodes",
-    "labels": "few labels",
-    "topics": "topic models",
-    "conditional": "texts given other texts, pairs, rows of several fields",
-    "ptb": "sentence VAEs on the Penn Treebank",
-    "language": "language models, the baselines",
-    "images": "images",
-}
-"""The groups of `textvae recipes` and their titles, by the values of a recipe's `purpose`."""
 
 
 @dataclass(frozen=True)
@@ -148,17 +135,6 @@ class Recipe:
     def yaml(self) -> str:
         """The recipe as a YAML file that `load_recipe` reads back to an equal one."""
         return yaml.safe_dump(self.document(), sort_keys=False, allow_unicode=True, width=100)
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """The recipes that come with the package, by name."""
-    return {path.stem: path for path in sorted(shipped("configs").glob("*.yaml"))}
-
-
-def shipped(folder: str) -> Path:
-    """A folder that comes with the package: `configs` or `data`, in a checkout or a wheel."""
-    installed = Path(str(resources.files("textvae"))) / "shipped" / folder
-    return installed if installed.is_dir() else Path(__file__).resolve().parent.parent / folder
 
 
 def find_recipe(name: str) -> Path:
@@ -453,35 +429,3 @@ def enter(values: Any, key: str, path: str) -> Any:
         # A number stands for a schedule; `kl_weight.kind=linear` replaces it by a section.
         values[key] = {}
     return values[key]
-
-
-class Header(NamedTuple):
-    """What a list of recipes contains of one."""
-
-    name: str
-    paper: str
-    summary: str
-    purpose: str | None
-
-    @property
-    def short_paper(self) -> str:
-        """Author and year of the paper, the first of several.
-
-        >>> Header("x", "Bowman et al. 2016, Generating Sentences", "", None).short_paper
-        'Bowman et al. 2016'
-        """
-        year = re.search(r"\b(19|20)\d\d\b", self.paper)
-        return self.paper[: year.end()] if year else self.paper
-
-    def matches(self, words: str) -> bool:
-        """Whether its name, summary, paper or group contains the words, in any case."""
-        group = (self.purpose or "", PURPOSES.get(self.purpose or "", ""))
-        texts = (self.name, self.paper, self.summary, *group)
-        return any(words.casefold() in text.casefold() for text in texts)
-
-
-def recipe_headers() -> Iterator[Header]:
-    """The header of each shipped recipe."""
-    for name in shipped_recipes():
-        recipe = load_recipe(name)
-        yield Header(name, recipe.paper, recipe.summary, recipe.purpose)

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import pytest
 from support.commands import copy_run, trained_runs
-from support.evaluations import evaluation
+from support.evaluations import ACTIVE, evaluation
 
 from textvae.analysis.claims import metric_names
 from textvae.analysis.reports import decimal, evaluation_text, metric_notes, percent
@@ -60,6 +60,7 @@ def test_every_metric_has_a_note(runs, textvae):
                 "collapsed",
                 "deterministic",
                 "distinct",
+                "compared",
                 "signature",
                 "reference",
                 "reference_is_training",
@@ -176,3 +177,12 @@ def test_json_has_no_infinity():
     result = {"a": [1.5, math.inf, (math.nan,)], "b": {"c": -math.inf, "d": "inf"}, "e": 3}
     found = {"a": [1.5, None, [None]], "b": {"c": None, "d": "inf"}, "e": 3}
     assert json.loads(json_text(result)) == found
+
+
+def test_rows_that_are_not_compared_are_named():
+    metrics = asdict(replace(ACTIVE, sentences=50_000, compared=20_000, shuffled_z_gap=1.0))
+    text = evaluation_text(metrics)
+    assert "20,000 random posteriors, 10 samples of each" in text
+    assert "one sample of each; 20,000 random sentences" in text
+    text = evaluation_text(metrics | {"compared": 50_000})
+    assert "all 50,000 posteriors" in text and "random" not in text

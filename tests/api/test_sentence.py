@@ -8,12 +8,13 @@ import torch
 from conftest import Z
 from support.models import SIZES, WORDS, sentence_vae, texts
 
-from textvae.api.base import great_circle, line
+from textvae.api.base import drawn_rows, great_circle, line
 from textvae.api.generation import evaluate_generation, interpolations
 from textvae.api.sentence import SentenceVAE
 from textvae.data.tokenizers import count_words
 from textvae.evaluation.latent import information
 from textvae.evaluation.likelihood import likelihood
+from textvae.evaluation.positions import shuffled_z_gap
 from textvae.evaluation.text import reconstruction
 from textvae.graph.decoding import Decoding
 from textvae.vocabulary import UNK
@@ -251,6 +252,27 @@ def test_many_texts_need_fewer_samples_each(model, monkeypatch):
     monkeypatch.setattr("textvae.api.base.LATENT_SAMPLES", 100)
     assert model.evaluate(texts(40), samples=1).latent_samples == 2
     assert model.evaluate(texts(400), samples=1).latent_samples == 1
+
+
+def test_latents_of_many_texts_are_those_of_some(model, monkeypatch):
+    many = texts(40)
+    whole = model.evaluate(many, samples=3, seed=2)
+    assert whole.compared == 40
+    monkeypatch.setattr("textvae.api.base.COMPARED", 30)
+    metrics = model.evaluate(many, samples=3, seed=2)
+    assert metrics.compared == 30 and metrics.mutual_information_ceiling == math.log(30)
+    assert (metrics.nll, metrics.kl, metrics.words) == (whole.nll, whole.kl, whole.words)
+    batches = [batch for _, batch in model.sentences(many).in_length_order()]
+    features = likelihood(model.model, batches, 1).features
+    chosen = drawn_rows(40, 2)
+    assert len(set(chosen.tolist())) == 30
+    some = {name: pooled[chosen] for name, pooled in features.items()}
+    found = information(model.model, some, metrics.latent_samples, seed=2)
+    assert metrics.mutual_information == pytest.approx(found.mutual_information, abs=1e-5)
+    assert metrics.variances == pytest.approx(found.variances, rel=1e-4)
+    compared = [many[row] for row in chosen]
+    gap = shuffled_z_gap(*model.positions_with_shuffled_latents(compared, 2))
+    assert metrics.shuffled_z_gap == gap.sum().item()
 
 
 def test_generation_is_evaluated_on_request(model):

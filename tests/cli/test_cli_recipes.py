@@ -77,3 +77,8 @@ def test_make_corpus_leaves_other_texts_alone(refused, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/test.txt").write_text("mine .\n")
     assert "holds a test.txt of yours; name another folder" in refused("make-corpus")
+
+
+def test_the_whole_list_is_that_of_the_parser(textvae):
+    answer = textvae("recipes")
+    assert answer.code == 0 and answer.out == textvae("recipes", "").out

@@ -245,3 +245,23 @@ def test_fields_hold_texts_and_labels_in_the_same_rows():
     assert len(batches) == 2 and len({n for batch in batches for n in batch}) == 4
     with pytest.raises(DataError, match="as many rows"):
         Fields({"label": Labels(labels, 2), "other": Labels(labels[:3], 2)})
+
+
+@pytest.mark.parametrize("pixels", ["grey", "dequantized", "dynamic"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_batch_equals_its_collated_rows(pixels, dtype):
+    draw = np.random.default_rng(0)
+    values = draw.integers(0, 256, (9, 1, 3, 2)).astype(dtype)
+    texts = Sentences(np.arange(18, dtype=np.int32), np.arange(0, 19, 2), 9)
+    columns = {
+        "image": Images(values if dtype == np.uint8 else values / np.float32(255), pixels),
+        "label": Labels(draw.integers(-1, 4, 9), 4),
+        "text": texts,
+    }
+    rows, chosen = Fields(columns), [7, 0, 3, 3]
+    batch, collated = rows.batch(chosen), rows.collate([rows[index] for index in chosen])
+    assert batch.keys() == collated.keys() == columns.keys()
+    for name, tensor in batch.items():
+        assert tensor.dtype == collated[name].dtype and torch.equal(tensor, collated[name])
+    batch["image"].zero_()  # a batch is a copy
+    assert rows.columns["image"].values.any()

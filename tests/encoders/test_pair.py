@@ -94,6 +94,6 @@ def test_a_model_reads_pairs_and_needs_the_condition_alone_to_sample():
 
 def test_a_pair_of_what_has_no_states_is_refused():
     encoders = [*ENCODERS, {"name": "top", "kind": "pair", "given": ["xy", "event"]}]
-    line = r"encoders.top.given: a pair encoder reads encoders of token ids \(got 'xy'"
+    line = r"encoders.top.given: must name an encoder of token ids \(got 'xy'"
     with pytest.raises(SpecError, match=line):
         vae(encoders, LATENTS, DECODERS)

@@ -121,7 +121,7 @@ def test_a_handler_around_the_command_is_left_alone(textvae, monkeypatch):
     before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     try:
         monkeypatch.setattr(
-            "textvae.recipes.recipe_headers", lambda: signal.raise_signal(signal.SIGTERM) or []
+            "textvae.recipe_index.recipe_headers", lambda: signal.raise_signal(signal.SIGTERM) or []
         )
         assert textvae("recipes").code == 2
     finally:

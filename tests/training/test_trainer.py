@@ -126,3 +126,25 @@ def test_non_finite_loss_names_the_step_and_keeps_checkpoints(tmp_path):
     finally:
         runs.build_model = built
     assert checkpoints(tmp_path / "run" / "checkpoints")
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.1])
+def test_the_log_has_the_norm_of_the_gradients(limit, monkeypatch, tmp_path):
+    norms, logged = [], {}
+
+    class Norms(TrainerCallback):
+        def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+            gradients = [p.grad for p in model.parameters() if p.grad is not None]
+            norms.append(torch.nn.utils.get_total_norm(gradients).item())
+
+    def report(event, values):
+        if event == "log":
+            logged[values["step"]] = values["grad_norm"]
+
+    monkeypatch.setattr(runs, "trackers", lambda *given: [*trackers(*given), Norms()])
+    train_run(recipe(epochs=7, max_grad_norm=limit), corpus(), tmp_path / "run", report=report)
+    assert len(norms) == 56 and list(logged) == [50]
+    if limit:  # the norm before clipping is logged, and the callback sees it clipped
+        assert norms[49] == pytest.approx(limit, rel=1e-4) and logged[50] > limit
+    else:
+        assert logged[50] == pytest.approx(norms[49], rel=1e-5)

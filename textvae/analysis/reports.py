@@ -146,7 +146,7 @@ def latent_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, A
     """Name, label, value and note of each metric of the bound and of the latent."""
     f = metrics
     mean = f"nats per {unit}, {f['samples']} samples"
-    posteriors = f"all {f[f'{unit}s']:,} posteriors, {f['latent_samples']} samples of each"
+    posteriors = f"{compared_text(f, unit)} posteriors, {f['latent_samples']} samples of each"
     ceiling = f"of at most {f['mutual_information_ceiling']:.2f} = ln N nats"
     notes = {
         "elbo": ("elbo", mean),
@@ -163,6 +163,13 @@ def latent_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, A
         (name, label, f[name], note) for name, (label, note) in notes.items() if f[name] is not None
     ]
     return [*rows, *shuffled_z_rows(f), *probe_rows(f)]
+
+
+def compared_text(metrics: Mapping[str, Any], unit: str) -> str:
+    """Of how many rows the metrics of the latent are: `all 3,761`, or `20,000 random`."""
+    total = metrics[f"{unit}s"]
+    compared = metrics.get("compared") or total
+    return f"all {total:,}" if compared == total else f"{compared:,} random"
 
 
 def probe_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
@@ -200,6 +207,8 @@ def shuffled_z_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str
     if total is None:
         return []
     note = "nats per sentence, increase in loss under another sentence's z, one sample of each"
+    if (metrics.get("compared") or metrics["sentences"]) < metrics["sentences"]:
+        note += f"; {compared_text(metrics, 'sentence')} sentences"
     rows = [("shuffled_z_gap", "shuffled-z gap", total, note)]
     if share is not None:
         note = f"share of the gap{error_note(metrics, 'first_token_share')}"

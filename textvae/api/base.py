@@ -33,6 +33,9 @@ from textvae.graph.saving import load_model
 from textvae.randomness import seeded
 from textvae.registry import suggest
 
+COMPARED = 20_000
+"""Most rows whose latents are compared with each other, in a time that is the square of their
+number; of more rows, so many are drawn."""
 LATENT_SAMPLES = 20_000
 """Posterior samples of the estimate of mutual information: 1 to 10 of each text."""
 
@@ -46,11 +49,13 @@ class Metrics:
         elbo: evidence lower bound, nats per row.
         reconstruction_loss: -E_q log p(x | z), nats per row.
         kl: KL(q(z | x) || p(z)), nats per row.
-        mutual_information: I(x; z) over all N rows under q, nats; see `Information`.
+        mutual_information: I(x; z) over the N rows that are compared, nats; see `Information`.
         mutual_information_ceiling: ln N, which no estimate from N rows exceeds.
         marginal_kl: KL(q(z) || p(z)), nats: KL less mutual information, from the same samples; None
             where each row has a prior of its own.
         latent_samples: samples of each posterior for these two.
+        compared: N, the number of rows for all metrics of the latent and the shuffled-z gap: all,
+            or `COMPARED` random ones.
         active_units: dimensions whose posterior mean varies over the rows (variance > 0.01).
         dimensions: of all latents.
         variances: of each dimension's posterior mean over the rows.
@@ -81,6 +86,7 @@ class Metrics:
     samples: int
     deterministic: bool = False
     distinct: int | None = None
+    compared: int | None = None
     nll_standard_error: float | None = None
     mutual_information_standard_error: float | None = None
 
@@ -337,9 +343,12 @@ class TrainedVAE:
             seed: of all samples.
             max_tokens: of a batch.
         """
-        batches = [batch for _, batch in rows.in_length_order(max_tokens)]
-        estimate = likelihood(self.model, batches, samples=samples, seed=seed)
-        each = min(10, max(1, LATENT_SAMPLES // len(rows)))
+        batches = (batch for _, batch in rows.in_length_order(max_tokens))
+        kept, compared = None, min(len(rows), COMPARED)
+        if compared < len(rows):
+            kept = np.isin(np.arange(len(rows)), drawn_rows(len(rows), seed))
+        estimate = likelihood(self.model, batches, samples=samples, seed=seed, kept=kept)
+        each = min(10, max(1, LATENT_SAMPLES // compared))
         latent = information(self.model, estimate.features, each, seed)
         metrics = {
             "nll": estimate.nll.mean().item(),
@@ -347,7 +356,7 @@ class TrainedVAE:
             "reconstruction_loss": estimate.reconstruction_loss.mean().item(),
             "kl": estimate.kl.mean().item(),
             "mutual_information": latent.mutual_information,
-            "mutual_information_ceiling": math.log(len(rows)),
+            "mutual_information_ceiling": math.log(compared),
             "marginal_kl": latent.marginal_kl,
             "latent_samples": latent.samples,
             "active_units": sum(variance > ACTIVE for variance in latent.variances),
@@ -357,10 +366,18 @@ class TrainedVAE:
             "samples": estimate.samples,
             "deterministic": is_deterministic(self.model),
             "distinct": distinct_rows(rows),
+            "compared": compared,
             "nll_standard_error": standard_error(estimate.nll),
             "mutual_information_standard_error": latent.standard_error,
         }
         return metrics | {"collapsed": collapse_of(metrics) is not None}, estimate
+
+
+def drawn_rows(count: int, seed: int) -> np.ndarray:
+    """The indices of `COMPARED` random rows of more, or of all, in their order."""
+    if count <= COMPARED:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, COMPARED, replace=False))
 
 
 def load_vae(folder: str | PathLike[str]) -> tuple[VAE, Path]:

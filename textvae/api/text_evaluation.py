@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from textvae.api.base import Metrics
+from textvae.api.base import Metrics, drawn_rows
 from textvae.api.generation import evaluate_answers, evaluate_generation, evaluate_rows
 from textvae.data.batching import Sentences
 from textvae.data.labels import numbered
@@ -109,7 +109,9 @@ def evaluate_texts(
     if labels is not None:
         metrics |= label_metrics(vae, texts, labels)
     if vae.dim and len(rows) > 1 and vae.ordered and len(vae.model.text_decoders) == 1:
-        pair = shuffled or vae.positions_with_shuffled_latents(texts, seed)
+        pair = shuffled or vae.positions_with_shuffled_latents(
+            some_of(texts, len(rows), seed), seed
+        )
         total = shuffled_z_gap(*pair).sum().item()
         share, error = first_token_share(*pair) if total >= WORTHLESS else (None, None)
         metrics |= {"shuffled_z_gap": total, "first_token_share": share}
@@ -127,6 +129,14 @@ def evaluate_texts(
     elif generation:
         metrics["generation"] = evaluate_generation(vae, texts, training, seed=seed)
     return Evaluation(**metrics, **figures)
+
+
+def some_of(texts: "TextRows", count: int, seed: int) -> "TextRows":
+    """The texts whose latents are compared with each other, of all fields."""
+    chosen = drawn_rows(count, seed).tolist()
+    if isinstance(texts, Mapping):
+        return {name: [cells[row] for row in chosen] for name, cells in texts.items()}
+    return [texts[row] for row in chosen]
 
 
 def training_rows(

@@ -34,8 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     with terminable() as received:
         try:
-            # Without arguments click raises its help as an error.
-            code = app(args=given or ["--help"], prog_name="textvae", standalone_mode=False)
+            code = run(given)
             if code == INTERRUPTED:
                 # typer returns this code after Ctrl-C.
                 say("stopped")
@@ -50,6 +49,17 @@ def main(arguments: list[str] | None = None) -> None:
     if received and code == INTERRUPTED:
         code = TERMINATED
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def run(given: list[str]) -> Any:
+    """Run a command; the result is its exit code, or None."""
+    if given == ["recipes"]:
+        # typer 0.29 imports pydantic to read options: that takes as long as listing the recipes.
+        from textvae.cli.recipes import recipes
+
+        return recipes()
+    # Without arguments click raises its help as an error.
+    return app(args=given or ["--help"], prog_name="textvae", standalone_mode=False)
 
 
 @contextmanager

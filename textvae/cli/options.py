@@ -37,7 +37,7 @@ def check_data(source: str | None) -> str | None:
 
 def shipped_names(incomplete: str) -> list[str]:
     """The shipped recipes whose name begins with what is typed, for the shell."""
-    from textvae.recipes import shipped_recipes
+    from textvae.recipe_index import shipped_recipes
 
     return [name for name in shipped_recipes() if name.startswith(incomplete)]
 

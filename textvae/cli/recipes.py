@@ -20,7 +20,7 @@ from textvae.cli.options import (
 from textvae.console import TrainingDisplay, emit
 
 if TYPE_CHECKING:
-    from textvae.recipes import Header
+    from textvae.recipe_index import Header
 
 
 @command("Recipes", "textvae recipes", "textvae recipes collapse", "textvae recipes --json")
@@ -38,7 +38,7 @@ def recipes(
     ),
 ) -> None:
     """List the shipped recipes by purpose, with their papers."""
-    from textvae.recipes import PURPOSES, recipe_headers
+    from textvae.recipe_index import PURPOSES, recipe_headers
 
     if markdown is not None:
         from textvae.analysis.pages import systems_page
@@ -55,7 +55,7 @@ def recipes(
 
 def listed(headers: "Sequence[Header]") -> str:
     """Recipes as a table for each purpose."""
-    from textvae.recipes import PURPOSES
+    from textvae.recipe_index import PURPOSES
 
     width = max(len(header.name) for header in headers)
     parts = []
@@ -77,7 +77,8 @@ def show(recipe: Recipe, set_: Set = None, as_json: Json = False) -> None:
 
     The recipe is checked, and the defaults of its sections are filled in.
     """
-    from textvae.recipes import check_model, load_recipe, shipped_recipes
+    from textvae.recipe_index import shipped_recipes
+    from textvae.recipes import check_model, load_recipe
 
     loaded = load_recipe(recipe, set_ or [])
     if set_ or recipe not in shipped_recipes():

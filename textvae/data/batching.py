@@ -52,6 +52,10 @@ class Examples(Protocol):
         """One batch of rows."""
         ...
 
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """`collate` of the rows at these indices."""
+        ...
+
     def drawn(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """A batch with the random part of its data drawn, such as binarised pixels."""
         ...
@@ -148,6 +152,10 @@ class Sentences:
             padded[number, : len(row)] = row
         return torch.from_numpy(padded)
 
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """The padded batch of the texts at these indices, {field: (B, T)}, int64."""
+        return self.collate([self[index] for index in indices])
+
     def drawn(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """The same batch: no part of it is random."""
         return batch
@@ -159,7 +167,7 @@ class Sentences:
             max_tokens: most tokens of a batch, padding included; a longer text is alone.
         """
         for chosen in batches_by_length(self.lengths, max_tokens):
-            yield chosen, self.collate([self[index] for index in chosen])
+            yield chosen, self.batch(chosen)
 
 
 def joined(parts: Sequence[Sentences]) -> Sentences:

@@ -71,6 +71,10 @@ class Labels:
         """Labels, (B,), int64."""
         return torch.as_tensor(np.asarray(rows, np.int64))
 
+    def take(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        """The labels of the rows at these indices, (B,), int64."""
+        return torch.from_numpy(self.values[indices])
+
     @property
     def facts(self) -> dict[str, Any]:
         """Sizes and names of the field, from which a model is built."""
@@ -108,8 +112,11 @@ class Images:
 
     def stack(self, rows: Sequence[np.ndarray]) -> Tensor:
         """Images, (B, C, H, W), float32; bytes become values in [0, 1]."""
-        values = torch.from_numpy(np.stack(rows))
-        return values.float() / 255 if values.dtype == torch.uint8 else values.float()
+        return as_pixels(np.stack(rows))
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        """`stack` of the images at these indices, without an array for each."""
+        return as_pixels(self.values[indices])
 
     def drawn(self, values: Tensor, generator: torch.Generator | None) -> Tensor:
         """Images, (B, C, H, W), with bits or noise drawn where `pixels` has them."""
@@ -124,6 +131,12 @@ class Images:
     def facts(self) -> dict[str, Any]:
         """Sizes and names of the field, from which a model is built."""
         return {"shape": list(self.values.shape[1:]), "pixels": self.pixels, **self.read_as}
+
+
+def as_pixels(values: np.ndarray) -> Tensor:
+    """Images as float32, of the same shape; bytes become values in [0, 1]."""
+    pixels = torch.from_numpy(values)
+    return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels.float()
 
 
 def binarized(values: np.ndarray, seed: int) -> np.ndarray:
@@ -190,6 +203,15 @@ class Fields:
             name: column.stack([row[name] for row in rows]) for name, column in self.columns.items()
         }
 
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """`collate` of the rows at these indices; images and labels are indexed all at once."""
+        return {
+            name: column.take(indices)  # type: ignore[attr-defined]
+            if hasattr(column, "take")
+            else column.stack([column[index] for index in indices])
+            for name, column in self.columns.items()
+        }
+
     def drawn(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """A batch with the bits or the noise of its images drawn."""
         return {
@@ -202,17 +224,18 @@ class Fields:
         """Batches for evaluation with equal draws each time, and the indices of their rows."""
         generator = torch.Generator().manual_seed(0)
         for chosen in batches_by_length(self.lengths, max_tokens):
-            batch = self.collate([self[index] for index in chosen])
-            yield chosen, self.drawn(batch, generator)
+            yield chosen, self.drawn(self.batch(chosen), generator)
 
     def select(self, indices: np.ndarray) -> "Fields":
         """The rows at these indices."""
         return Fields({name: column.select(indices) for name, column in self.columns.items()})
 
 
-def padded_batch(rows: Examples, multiple: int, chosen: Sequence[Any]) -> Batch:
-    """A batch of some rows whose texts are padded to a multiple of a number of tokens."""
-    batch = rows.collate(chosen)
+def padded_batch(rows: Examples, multiple: int, indices: Sequence[int]) -> Batch:
+    """The batch of the rows at these indices, texts padded to a multiple of a number of tokens."""
+    batch = rows.batch(indices)
+    if multiple == 1:
+        return batch
     columns = rows.columns if isinstance(rows, Fields) else dict.fromkeys(batch, rows)
     for name, column in columns.items():
         if isinstance(column, Sentences):

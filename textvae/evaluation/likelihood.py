@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,8 @@ class LikelihoodEstimate:
         reconstruction_loss: -E_q log p(x | z).
         kl: KL(q(z | x) || p(z)).
         samples: K.
-        features: the pooled vector of each text, (N, H), by encoder, for further metrics.
+        features: the pooled vector of each text that is kept, (N, H), by encoder, for further
+            metrics.
 
     Source: Burda et al. 2016, eq. 8, arXiv:1509.00519.
     """
@@ -84,6 +86,7 @@ def likelihood(
     samples: int = 500,
     seed: int = 0,
     max_rows: int | None = None,
+    kept: np.ndarray | None = None,
 ) -> LikelihoodEstimate:
     """The likelihood of every text of the batches, in their order.
 
@@ -96,6 +99,7 @@ def likelihood(
         seed: of the posterior samples.
         max_rows: most sequences decoded at once, which bounds memory; None for `CPU_ROWS`, and on
             a GPU as many as `rows_of_gpu` has for each batch.
+        kept: whether the features of each text are kept, (N,), bool; None to keep all.
 
     Raises:
         ValueError: samples below 1, or no batch.
@@ -103,12 +107,19 @@ def likelihood(
     if samples < 1:
         raise ValueError(f"samples must be at least 1 (got {samples})")
     model.eval()
-    parts = []
+    parts: list[LikelihoodEstimate] = []
+    start = 0
     with seeded(seed):
         for fields in batches:
             on_device = {name: value.to(model.device) for name, value in fields.items()}
             rows = rows_at_once(model.device, on_device) if max_rows is None else max_rows
-            parts.append(batch_likelihood(model, on_device, samples, rows))
+            part = batch_likelihood(model, on_device, samples, rows)
+            if kept is not None:
+                chosen = torch.from_numpy(kept[start : start + len(part.nll)]).to(model.device)
+                features = {name: pooled[chosen] for name, pooled in part.features.items()}
+                part = replace(part, features=features)
+                start += len(part.nll)
+            parts.append(part)
     if not parts:
         raise ValueError("there is no text to evaluate")
     names = ("nll", "elbo", "reconstruction_loss", "kl")

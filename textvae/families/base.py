@@ -129,6 +129,10 @@ class Family(Component, nn.Module):
 
 def in_float32(head: nn.Module, context: Tensor) -> Tensor:
     """The head's output computed in float32, also under bfloat16 autocast or with such weights."""
+    device = context.device.type
+    in_float = all(each.dtype == torch.float32 for each in (context, *head.parameters()))
+    if in_float and not torch.is_autocast_enabled(device):
+        return head(context)
     weights = {name: weight.float() for name, weight in head.named_parameters()}
-    with torch.autocast(context.device.type, enabled=False):
+    with torch.autocast(device, enabled=False):
         return functional_call(head, weights, context.float())

@@ -131,6 +131,8 @@ class VAE(nn.Module):
         Their dropout and noise are off, and running averages of batch normalisation do not move.
         """
         super().train(mode)
+        if not self.frozen:
+            return self
         parts = tuple(f"{part}." for part in self.frozen)
         for name, module in self.named_modules():
             if f"{name}.".startswith(parts):

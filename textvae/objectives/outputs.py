@@ -105,7 +105,8 @@ class VAEOutput:
     @property
     def total_log_likelihood(self) -> Tensor:
         """log p(x | z) of all fields, (K, B), nats."""
-        return torch.stack(list(self.log_likelihood.values())).sum(0)
+        first, *others = self.log_likelihood.values()
+        return torch.stack([first, *others]).sum(0) if others else first
 
     @property
     def kl(self) -> Tensor:

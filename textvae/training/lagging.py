@@ -8,11 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from textvae.config import LaggingConfig
 from textvae.graph.model import VAE
+from textvae.randomness import seed_process
 
 MUTUAL_INFORMATION = "eval_mutual_information"
 
@@ -83,4 +83,4 @@ def similar_texts(
 
 def seed_noise(*parts: int) -> None:
     """Seed torch by several numbers."""
-    torch.manual_seed(int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1))
+    seed_process(int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1))

@@ -1,7 +1,6 @@
 """Training on transformers.Trainer: our batches, our losses, resumable to the same bits."""
 
 import math
-from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -11,20 +10,21 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainerCallback
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from textvae.checkpoints import CheckpointError, checkpoints, damage, discard, put_in_place
 from textvae.config import LaggingConfig, TrainingConfig
-from textvae.data.batching import Examples, ShuffledBatches
+from textvae.data.batching import Batch, Examples, ShuffledBatches
 from textvae.data.fields import padded_batch
 from textvae.evaluation.latent import distinct_rows, is_deterministic
 from textvae.evaluation.verdict import FORESEEABLE
 from textvae.graph.model import VAE, VAEConfig
 from textvae.graph.refinement import held
 from textvae.objectives.outputs import Loss
+from textvae.randomness import seed_process
 from textvae.training.arguments import training_arguments
 from textvae.training.averaging import AverageWeights, averaged
 from textvae.training.callbacks import OrderOfEpoch, Patience, Report
@@ -54,6 +54,32 @@ WEIGHTS, AVERAGED = "model.safetensors", "averaged.safetensors"
 
 class NonFiniteLossError(ArithmeticError):
     """The loss became NaN or infinite; training stopped before the step was taken."""
+
+
+class WholeBatches(Dataset):
+    """Rows of which a loader gets whole batches, not one row after the other.
+
+    Args:
+        rows: all of them.
+        multiple: of tokens, to which the texts of a batch are padded.
+    """
+
+    def __init__(self, rows: Examples, multiple: int = 1):
+        self.rows = rows
+        self.multiple = multiple
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """The batch of the rows at these indices."""
+        return padded_batch(self.rows, self.multiple, indices)
+
+
+def as_it_is(batch: Batch) -> Batch:
+    """The batch: nothing is left to collate."""
+    return batch
 
 
 class VAETrainer(Trainer):
@@ -109,14 +135,14 @@ class VAETrainer(Trainer):
         self.terms_count = 0
         check_selection(model, config.select, valid)
         stops = [Patience(config.patience, config.select)] if config.patience else []
-        multiple = config.planned_multiple
+        self.whole_batches = WholeBatches(train, config.planned_multiple)
         self.by_length = np.argsort(train.lengths, kind="stable") if config.lagging else None
         super().__init__(
             model=model,
             args=arguments,
             train_dataset=train,  # type: ignore[arg-type]  # a map-style sequence is enough
             eval_dataset=valid,  # type: ignore[arg-type]
-            data_collator=partial(padded_batch, train, multiple) if multiple > 1 else train.collate,
+            data_collator=train.collate,
             callbacks=[OrderOfEpoch(self.batches), *stops, *(callbacks or [])],
         )
         # Reading a loss empties the queue of a GPU, which then stands still.
@@ -147,12 +173,18 @@ class VAETrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader:
         """Our batches as they are; accelerate would shard them a second time."""
         return DataLoader(
-            self.train_dataset,  # type: ignore[arg-type]
+            self.whole_batches,
             batch_sampler=self.batches,
-            collate_fn=self.data_collator,
+            collate_fn=as_it_is,
             num_workers=self.args.dataloader_num_workers,
             pin_memory=torch.cuda.is_available() and self.args.device.type == "cuda",
         )
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """The norm of the gradients for the log; where none are clipped, in logged steps alone."""
+        if grad_norm is None and (self.state.global_step + 1) % self.args.logging_steps:
+            return None
+        return super()._get_grad_norm(model, grad_norm)
 
     def training_step(
         self,
@@ -172,7 +204,7 @@ class VAETrainer(Trainer):
         self.micro_step = (self.micro_step + 1) % self.args.gradient_accumulation_steps
         number = self.state.global_step * self.batches.accumulation + self.micro_step
         seed = self.config.seed * 1_000_000_007 + number * 4096 + self.batches.rank
-        torch.manual_seed(seed)
+        seed_process(seed)
         drawn = self.train_rows.drawn(self._prepare_inputs(inputs))
         loss = super().training_step(model, drawn, num_items_in_batch)
         if lagging is not None:
@@ -197,9 +229,9 @@ class VAETrainer(Trainer):
             chosen = similar_texts(
                 self.by_length, batches.batch_size, seed, batches.rank, batches.world
             )
-            rows = [self.train_dataset[index] for index in chosen]  # type: ignore[index]
             seed_noise(*seed, batches.rank)
-            inputs = self.train_rows.drawn(self._prepare_inputs(self.data_collator(rows)))
+            batch = self.whole_batches.__getitems__(chosen)
+            inputs = self.train_rows.drawn(self._prepare_inputs(batch))
             with held(others if batches.world == 1 else []):  # several wait for every gradient
                 with self.compute_loss_context_manager():
                     loss = model(step=step, **inputs).value
