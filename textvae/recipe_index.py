@@ -17,6 +17,7 @@ PURPOSES = {
     "latent": "what the latent encodes",
     "labels": "few labels",
     "topics": "topic models",
+    "conditional": "texts given other texts, pairs, rows of several fields",
     "ptb": "sentence VAEs on the Penn Treebank",
     "language": "language models, the baselines",
     "images": "images",
