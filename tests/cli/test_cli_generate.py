@@ -21,10 +21,10 @@ ASKING = {
 
 
 def test_ctrl_c_elsewhere_stops(runs, textvae, monkeypatch):
-    def interrupt(*arguments):
+    def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(SentenceVAE, "sample", interrupt)
+    monkeypatch.setattr(SentenceVAE, "sample_rows", interrupt)
     assert textvae("sample", runs / "lm") == Answer(130, "", "stopped\n")
 
 

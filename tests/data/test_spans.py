@@ -6,8 +6,8 @@ import pytest
 
 from textvae.config import DataConfig
 from textvae.data.errors import DataError
-from textvae.data.spans import encoded_within, place_of, text_inside
-from textvae.data.tables import read_table_corpus
+from textvae.data.spans import encoded_within, place_of
+from textvae.data.tables import read_table_corpus, text_inside
 from textvae.data.tokenizers import decode_ids, encode_texts, train_tokenizer
 
 WHOLE = "In 1870 the club (FC) met, in 18 towns."

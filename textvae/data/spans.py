@@ -5,35 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
 from textvae.data.batching import Sentences
-from textvae.data.errors import DataError
 from textvae.data.tokenizers import TextTokenizer, count_words, encode_texts, no_panic
 from textvae.vocabulary import BOS, EOS
-
-
-def text_inside(whole: Any, span: Sequence[Any], where: str) -> str:
-    """The text between two characters of another text.
-
-    Args:
-        whole: cell of the text that it stands in.
-        span: the first character, and the one after the last.
-        where: of the row, for the message.
-
-    Raises:
-        DataError: they are no characters of the text.
-    """
-    count = len(whole) if isinstance(whole, str) else 0
-    whole_numbers = all(type(end) is int for end in span)
-    if len(span) != 2 or not whole_numbers or not 0 <= span[0] < span[1] <= count:
-        raise DataError(
-            f"{where}: a span must be its text, or [start, end) in the {count:,} characters of the "
-            f"text that it is within (got {list(span)})"
-        )
-    return str(whole)[span[0] : span[1]]
 
 
 def place_of(text: str, whole: str) -> tuple[int, int] | None:

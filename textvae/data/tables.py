@@ -21,7 +21,6 @@ from textvae.data.readers import (
     split_parts,
     text_of,
 )
-from textvae.data.spans import text_inside
 from textvae.data.splits import format_of
 from textvae.data.texts import add_text
 
@@ -245,3 +244,24 @@ def cell_of(
     if not text and field.otherwise is not None:
         text = text_of(row[field.otherwise], f"{where}: {field.otherwise!r}", MAX_CHARS)
     return text
+
+
+def text_inside(whole: Any, span: Sequence[Any], where: str) -> str:
+    """The text between two characters of another text.
+
+    Args:
+        whole: cell of the text that it stands in.
+        span: the first character, and the one after the last.
+        where: of the row, for the message.
+
+    Raises:
+        DataError: they are no characters of the text.
+    """
+    count = len(whole) if isinstance(whole, str) else 0
+    whole_numbers = all(type(end) is int for end in span)
+    if len(span) != 2 or not whole_numbers or not 0 <= span[0] < span[1] <= count:
+        raise DataError(
+            f"{where}: a span must be its text, or [start, end) in the {count:,} characters of the "
+            f"text that it is within (got {list(span)})"
+        )
+    return str(whole)[span[0] : span[1]]
