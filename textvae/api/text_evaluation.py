@@ -112,12 +112,12 @@ def evaluate_texts(
         metrics |= {"shuffled_z_gap": total, "first_token_share": share}
         metrics |= {"first_token_share_standard_error": error}
     metrics["matching"] = match_rows(vae.model, rows, seed)
-    if generation and vae.conditions:
-        metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
-    elif generation and isinstance(texts, Mapping):
-        metrics["rows"] = evaluate_rows(vae, texts, training_rows(vae, training), seed=seed)
-    elif generation:
+    if generation and not isinstance(texts, Mapping):
         metrics["generation"] = evaluate_generation(vae, texts, training, seed=seed)
+    elif generation and vae.conditions:
+        metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
+    elif generation:
+        metrics["rows"] = evaluate_rows(vae, texts, training_rows(vae, training), seed=seed)
     return Evaluation(**metrics, **text_metrics(vae, texts, vae.written_texts(rows), estimate.nll))
 
 
