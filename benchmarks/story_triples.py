@@ -49,7 +49,7 @@ def documents(path: Path) -> Iterator[str]:
 
 def main() -> None:
     """Write the triples of the documents that the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("documents", type=Path)
     parser.add_argument("folder", type=Path)
     given = parser.parse_args()

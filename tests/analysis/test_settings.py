@@ -40,6 +40,18 @@ def test_a_run_that_began_with_a_run_is_of_the_recipe_that_trains_both(runs, tmp
         is_run_of(read_recipe(document | {"pretrain": moved}, "moved"), whole)
 
 
+def test_a_recipe_that_begins_with_a_run_of_another_needs_no_folder():
+    first = load_recipe("lstm_lm_ptb")
+    began = {"run": "nowhere/lstm_lm_ptb", "transfer": ["decoders"]}
+    recipe = read_recipe(first.document() | {"pretrain": began}, "second")
+    stored = settings_of(first) | {"pretrain": settings_of(first)}
+    assert other_settings(stored, recipe) is None
+    stored["pretrain"] = {"train": {"epochs": 1}}
+    assert other_settings(stored, recipe) == (
+        f"other settings: pretrain.train.epochs 1 (recipe: {first.train.epochs})"
+    )
+
+
 def test_training_data_are_those_of_both_trainings(runs):
     assert len(trained_on(str(runs / "vae"))) == 1
     assert trained_on(str(runs / "vae")) == trained_on(str(runs / "lm"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from textvae.config import TrainingConfig
-from textvae.recipes import Recipe, first_stage
+from textvae.recipes import Recipe, first_stage, load_recipe, shipped_recipes
 from textvae.sizing import AUTO, count_words, leaves_open, sized
 from textvae.training.folders import read_state, saved_recipe
 from textvae.training.run_data import run_corpus, run_images
@@ -108,9 +108,18 @@ def differences(settings: Mapping[str, Any], recipe: Recipe) -> list[str]:
         ]
     if "pretrain" in settings and recipe.pretrain is not None:
         run = recipe.pretrain.run
-        first = first_stage(recipe) if run is None else saved_recipe(Path(run))
+        first = first_stage(recipe) if run is None else recipe_of_run(run)
         lines += [f"pretrain.{line}" for line in differences(settings["pretrain"], first)]
     return lines
+
+
+def recipe_of_run(run: str) -> Recipe:
+    """The recipe that a recipe's `pretrain.run` is of.
+
+    A folder that is called like a shipped recipe is one of its runs, also where it is not there.
+    """
+    name = Path(run).name
+    return load_recipe(name) if name in shipped_recipes() else saved_recipe(Path(run))
 
 
 def trained_on(model: str) -> list[str]:

@@ -122,12 +122,12 @@ def evaluate_texts(
         units = figures["characters" if figures["word_perplexity"] is None else "words"]
         metrics["prior_mean_perplexity"] = perplexity(losses, units)
     metrics["matching"] = match_rows(vae.model, rows, seed)
-    if generation and vae.conditions:
-        metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
-    elif generation and isinstance(texts, Mapping):
-        metrics["rows"] = evaluate_rows(vae, texts, training_rows(vae, training), seed=seed)
-    elif generation:
+    if generation and not isinstance(texts, Mapping):
         metrics["generation"] = evaluate_generation(vae, texts, training, seed=seed)
+    elif generation and vae.conditions:
+        metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
+    elif generation:
+        metrics["rows"] = evaluate_rows(vae, texts, training_rows(vae, training), seed=seed)
     return Evaluation(**metrics, **figures)
 
 
