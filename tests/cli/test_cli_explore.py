@@ -69,6 +69,11 @@ def test_it_serves_until_a_signal(number, code, runs):
         assert process.wait(60) == code
 
 
+def test_quiet_prints_the_address_alone(runs):
+    with served(runs / "vae", "--quiet") as (_, lines, address):
+        assert lines.splitlines() == [address]
+
+
 def test_a_taken_port_gives_the_next_one(capsys):
     with taken_port() as taken:
         port = taken.getsockname()[1]

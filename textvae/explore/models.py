@@ -180,7 +180,7 @@ class ExploredTexts(ExploredModel):
         rows = self.vae.generated(z, decoding, seed)
         texts = [{"text": decode_ids(self.vae.tokenizer, row)} for row in rows]
         return [
-            text if EOS in row else text | {"cut": True}
+            text if EOS in row or not self.vae.ordered else text | {"cut": True}
             for text, row in zip(texts, rows, strict=True)
         ]
 

@@ -12,7 +12,7 @@ import webbrowser
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from textvae.console import Terminated, say, say_note
+from textvae.console import Terminated, print_encoded, say, say_note
 
 if TYPE_CHECKING:
     import uvicorn
@@ -87,7 +87,8 @@ def serve(make: Callable[[int, str], Any], listening: socket.socket, browser: bo
     port, token = listening.getsockname()[1], secrets.token_urlsafe(16)
     address = f"http://{ADDRESS}:{port}/?token={token}"
     server = server_of(make(port, token))
-    say(address)
+    # The result, also under --quiet.
+    print_encoded(address, sys.stderr)
     say("Ctrl-C ends it")
     if browser and can_show():
         with contextlib.suppress(webbrowser.Error):

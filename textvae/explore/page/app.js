@@ -43,7 +43,7 @@ async function ask(path, body) {
 // At most one call at a time; of those that come meanwhile the newest alone is made.
 function newest(work) {
   let busy = false, next = null;
-  return async (...given) => {
+  const call = async (...given) => {
     next = given;
     if (busy) return;
     busy = true;
@@ -54,6 +54,8 @@ function newest(work) {
     }
     busy = false;
   };
+  call.waiting = () => next !== null;
+  return call;
 }
 
 async function guarded(work) {
@@ -627,21 +629,24 @@ const drawZ = newest(async () => {
   arrive(answer, model.deterministic ? "a draw from a Gaussian fitted to the codes" : "a draw from the prior");
 });
 
-// Slider, direction and step: z moves, its base stays.
+// Sliders and steps move z; where `keep` is given, its base stays.
 const moveTo = newest(async (z, from, keep) => {
   const answer = await ask("/api/decode", { z, condition: here.condition });
-  arrive(answer, from, null, keep);
+  // A step is shown at once: an answer that comes after the next step would bring the last one back.
+  if (!keep && moveTo.waiting()) return;
+  arrive(answer, from, null, keep, keep === "dimensions" && here.z !== z ? here.z : null);
 });
 
-function arrive(answer, from, row = null, keep = false) {
-  Object.assign(here, { z: answer.z, from, row, original: answer.original, compared: answer.compared, decoded: answer.decoded, near: answer.near, far: answer.far });
+// `newer` is where the sliders have gone since the request.
+function arrive(answer, from, row = null, keep = false, newer = null) {
+  Object.assign(here, { z: newer || answer.z, from, row, original: answer.original, compared: answer.compared, decoded: answer.decoded, near: answer.near, far: answer.far });
   if (!keep) {
     here.base = answer.z.slice();
     $("unknown").hidden = true;
     resetDirection();
   }
   renderHere();
-  sliders(keep !== "dimensions");
+  if (!newer) sliders(keep !== "dimensions");
   remember();
   drawMarks();
   samplesSoon();
@@ -913,7 +918,7 @@ function slider(each, most) {
     moveTo(z, `dimension ${d} at ${z[d].toFixed(2)}`, "dimensions");
   });
   sliderOf.set(d, { update: (z, base) => {
-    if (document.activeElement !== input || Math.abs(Number(input.value) - z[d]) > (high - low) / 50) input.value = z[d];
+    input.value = z[d];
     value.textContent = z[d].toFixed(2);
     // The thumb's middle moves between half of its width from either end.
     const place = Math.min(1, Math.max(0, (base[d] - low) / (high - low)));
@@ -949,7 +954,7 @@ const walkAlong = newest(async (d, list) => {
   list.classList.toggle("images", model.modality === "image");
   list.replaceChildren(...answer.shown.map((value, n) =>
     row(answer.values[n].toFixed(1), value, n ? answer.shown[n - 1] : null,
-      () => moveTo(answer.z[n], `dimension ${d} at ${answer.values[n].toFixed(2)}`, "dimensions"), answer.rows[n].runs)));
+      () => { here.z = answer.z[n]; moveTo(here.z, `dimension ${d} at ${answer.values[n].toFixed(2)}`, "dimensions"); }, answer.rows[n].runs)));
 });
 
 // ---------------------------------------------------------------- direction
