@@ -99,7 +99,7 @@ def test_files_give_the_same_plug_in(tmp_path):
     plug_in, _ = train_plug_in(*groups(), SHORT)
     plug_in.base, plug_in.facts = "sha", {"seed": 0}
     for _ in range(2):  # the second replaces the first
-        plug_in.save_pretrained(tmp_path / "plug")
+        plug_in.save_pretrained(str(tmp_path / "plug"))
     loaded = load_plug_in(tmp_path / "plug")
     assert np.array_equal(loaded.sample(3, 0), plug_in.sample(3, 0))
     assert (loaded.base, loaded.facts, loaded.holding) == ("sha", {"seed": 0}, None)

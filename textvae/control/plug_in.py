@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -123,16 +124,17 @@ class PlugIn(nn.Module):
             v = torch.randn(count, self.bottleneck)
         return (self.loc + self.scale * self.decoder(v)).numpy()
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write weights and facts into a folder, see `load_plug_in`.
 
         Raises:
             ValueError: the folder holds something else.
             OSError: it cannot be written.
         """
-        check_folder(folder)
+        place = Path(folder)
+        check_folder(place)
         facts = {"dim": self.dim, "bottleneck": self.bottleneck, "base": self.base}
-        with atomic_folder(folder) as partial:
+        with atomic_folder(place) as partial:
             write_file(partial / WEIGHTS, serialized(self.state_dict()))
             write_file(partial / FACTS, json.dumps({**facts, "facts": self.facts}, indent=1))
 
@@ -157,22 +159,23 @@ def check_folder(folder: Path) -> None:
         raise ValueError(f"{folder} holds other files: name a new folder for the plug-in")
 
 
-def load_plug_in(folder: Path) -> PlugIn:
+def load_plug_in(folder: str | PathLike[str]) -> PlugIn:
     """The plug-in in a folder.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    if not (folder / FACTS).is_file():
+    place = Path(folder)
+    if not (place / FACTS).is_file():
         raise CheckpointError(f"{folder} holds no plug-in: {FACTS} is missing")
-    if problem := damage(folder):
+    if problem := damage(place):
         raise CheckpointError(f"{folder} holds no sound plug-in: {problem} (see {MANIFEST})")
     try:
-        facts = read_object(folder / FACTS)
+        facts = read_object(place / FACTS)
         plug_in = PlugIn(
             int(facts["dim"]), int(facts["bottleneck"]), str(facts["base"]), facts["facts"]
         )
-        plug_in.load_state_dict(load_file(folder / WEIGHTS))
+        plug_in.load_state_dict(load_file(place / WEIGHTS))
     except CheckpointError:
         raise
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
