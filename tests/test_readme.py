@@ -26,6 +26,7 @@ PURPOSES = [
     "most information",
     "best likelihood",
     "few labels",
+    "answers",
     "topics",
     "images",
 ]
