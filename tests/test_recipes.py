@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from textvae.api.image import open_model
-from textvae.config import ImageDataConfig
+from textvae.config import FieldConfig, ImageDataConfig
 from textvae.data.images import ImageCorpus, read_image_corpus
 from textvae.data.readers import Corpus
+from textvae.data.tables import Table, TableCorpus
 from textvae.objectives import Objective
 from textvae.recipe_index import PURPOSES, recipe_headers, shipped_recipes
 from textvae.recipes import (
@@ -43,6 +44,21 @@ def corpus(labelled: bool = False) -> Corpus:
     labels = {"train": ["odd", "even", ""] * 16, "valid": ["odd", "even", ""] * 4}
     known = labels if labelled else None
     return Corpus(texts[:48], texts[48:], [], "made by the test", [], known)
+
+
+def rows(fields: dict[str, FieldConfig]) -> TableCorpus:
+    """Rows of several fields; what is within another text is one of its words."""
+    texts = corpus(True)
+    columns: dict[str, list[str]] = {}
+    for number, (name, field) in enumerate(fields.items()):
+        texts_of_field = texts.train[number:] + texts.train[:number]
+        columns[name] = texts_of_field if field.kind == "text" else ["odd", "even"] * 24
+    for name, field in fields.items():
+        if field.within is not None:
+            columns[name] = [text.split()[1] for text in columns[field.within]]
+    train = Table(columns)
+    few = train.select(range(12))
+    return TableCorpus(train, few, few, fields, "made by the test", [])
 
 
 def images(config: ImageDataConfig) -> ImageCorpus:
@@ -149,10 +165,12 @@ def test_recipe_trains_three_steps_and_reloads_equal(name, tmp_path):
     folder = tmp_path / "run"
     of_images = isinstance(recipe.data, ImageDataConfig)
     labelled = getattr(recipe.data, "label_column", None) is not None
-    data = images(recipe.data) if of_images else corpus(labelled)
+    fields = getattr(recipe.data, "fields", None)
+    data = images(recipe.data) if of_images else rows(fields) if fields else corpus(labelled)
     model, tokenizer = train_run(recipe, data, folder, report=report, device="cpu")
     assert steps == [1, 2, 3] * (2 if recipe.pretrain else 1)
     facts = {"label": {"classes": 2, "names": ["even", "odd"]}} if labelled else None
+    facts = model.config.observed if fields else facts
     known = (0, data.facts) if of_images else (len(tokenizer), facts)
     start = build_model(recipe, *known).state_dict()
     start = {key: value for key, value in start.items() if not key.startswith("objective.")}
@@ -166,7 +184,8 @@ def test_recipe_trains_three_steps_and_reloads_equal(name, tmp_path):
         labels = [1, 2, 3] if loaded.classes else None
         assert loaded.sample(3, seed=0, labels=labels).shape == (3, 1, 8, 8)
     else:
-        assert len(loaded.sample(3, seed=0)) == 3
+        given = {name: data.train.columns[name][0] for name in loaded.conditions}
+        assert len(loaded.sample_rows(3, seed=0, given=given)) == 3
 
 
 TEXT_READER = {"name": "text", "kind": "lstm", "hidden": 4}

@@ -256,6 +256,18 @@ def test_free_bits_pull_only_what_is_above_them(per):
     assert (kl.grad > 0).tolist() == pulled[per]
 
 
+def test_free_bits_per_dimension_are_of_each_text_under_its_own_prior():
+    model = vae(**GRAPHS["learned prior"])
+    out = model.infer(2, **fields_of(model, 4, 0, 6))
+    latent = out.latents["z"]
+    each = kl_divergence(latent.posterior.base_dist, latent.prior.base_dist)
+    free = each.median().item()
+    assert len({tuple(row) for row in (each[0] > free).tolist()}) > 1
+    expected = -out.total_log_likelihood.mean() + each.clamp(min=free).sum(-1).mean()
+    found = ELBO(free_bits=free, free_bits_per="dimension")(out, 0)
+    torch.testing.assert_close(found.value, expected)
+
+
 @pytest.mark.parametrize("per", PER)
 def test_free_bits_do_not_fail_without_latents(per):
     free = ELBO(free_bits=2.0, free_bits_per=per)(output(reconstruction=-3.0, batch=4), 0)
