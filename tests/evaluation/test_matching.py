@@ -70,12 +70,12 @@ def sentences(texts, field):
 
 def test_rows_are_matched_by_the_means_of_their_posteriors():
     model = vae(**SAME_SIZE, observed={"question": {}, "answer": {}})
-    question, answer = ids(3, 9, 1, 5), ids(7, 2, 8, 4)
+    question, answer = ids(3, 9, 1, 5), ids(7, 2, 8, 4)[[0, 1, 2, 0]]
     columns = {"question": sentences(question, "question"), "answer": sentences(answer, "answer")}
     posteriors = model.encode(question=question, answer=answer)
     first, second = (posteriors[name].mean for name in ("zq", "za"))
-    scores = first @ second.T
-    ranks = 1 + (scores > scores.diag()[:, None]).sum(1)
+    scores, own = first @ second[:3].T, torch.tensor([0, 1, 2, 0])
+    ranks = (scores >= scores.gather(1, own[:, None])).sum(1)
     found = match_rows(model, Fields(columns))
     assert found.mrr == pytest.approx((1 / ranks.double()).mean().item())
     assert match_rows(vae(**GRAPHS["vae"]), columns["question"]) is None
