@@ -68,7 +68,8 @@ def principal_components(means: np.ndarray) -> Projection:
         points = np.pad(points, [(0, 0), (0, 1)])
     assert plane.variance is not None, "that of principal axes is known"
     second = rest[0] if rest else "no second dimension"
-    return Projection(points, (first, second), (*plane.variance, 0.0)[:2], plane.note)
+    shares = (*plane.variance, 0.0)
+    return Projection(points, (first, second), (shares[0], shares[1]), plane.note)
 
 
 def t_sne(means: np.ndarray, seed: int) -> Projection:
@@ -140,7 +141,8 @@ class TextLatents:
     def most_explaining(self) -> Colour:
         """The colour that explains most of the variance on the principal axes."""
         points = principal_components(self.means).points
-        colours = [each for each in get_args(Colour) if each != "label" or any(self.labels or [])]
+        colours: list[Colour] = ["length", "first-word"]
+        colours += ["label"] if any(self.labels or []) else []
         return max(colours, key=lambda colour: self.column(colour).explained(points))
 
     def write(
