@@ -26,8 +26,8 @@ from generation import decoder_of
 from gpu_check import ROOT, UNITS, Check, Metrics, Row, read_texts
 from likelihood import MODELS
 from models import flops
-from timing import cost, shown
-from training import timed
+from timing import Cost, cost, shown
+from training import Loop
 from transformers import TrainerCallback
 
 from textvae.checkpoints import quiet_transformers
@@ -172,6 +172,12 @@ def step_cost(
         "first_seconds": first.wall,
         "peak_memory": check.peak_memory(),
     }
+
+
+def timed(loop: Loop, steps: int) -> tuple[Cost, int]:
+    """The cost of some steps, and the tokens they predicted."""
+    tokens: list[int] = []
+    return cost(lambda: tokens.extend(loop.step() for _ in range(steps))), sum(tokens)
 
 
 def nll(check: Check) -> None:

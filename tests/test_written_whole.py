@@ -22,7 +22,9 @@ ALLOWED = {
     "checkpoints.py sync": "opens a written file to wait for the disk",
     "analysis/exports.py write_npy": "writes at the path of write_latents, from atomic_file",
     "analysis/exports.py write_npz": "writes at the path of write_latents, from atomic_file",
-    "analysis/exports.py write_parquet": "writes at the path of write_latents, from atomic_file",
+    "analysis/exports.py write_tables": "writes at the path of its callers, from atomic_file",
+    "analysis/exports.py written_for_projector": "writes at paths of an atomic_folder",
+    "explore/pictures.py png": "writes to memory",
     "graph/saving.py write_model": "safetensors in a folder that is renamed as a whole",
     "training/trainer.py _save_optimizer_and_scheduler": "torch in a checkpoint that is renamed",
 }

@@ -126,10 +126,10 @@ def test_a_full_disk_leaves_no_half_file(runs, refused, monkeypatch):
 
 
 def test_mistakes_of_ours_are_not_hidden(runs, monkeypatch, tmp_path):
-    def wrong(*arguments):
+    def wrong(*arguments, **options):
         raise ZeroDivisionError
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(SentenceVAE, "sample", wrong)
+    monkeypatch.setattr(SentenceVAE, "sample_rows", wrong)
     with pytest.raises(ZeroDivisionError):
         main(["sample", str(runs / "lm")])

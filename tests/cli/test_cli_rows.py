@@ -42,7 +42,7 @@ def test_a_table_of_conditions_becomes_a_table_of_answers(place, capsys, tmp_pat
         rows = list(csv.DictReader(out.open(encoding="utf-8")))
     else:
         rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    assert [row["event"] for row in rows] == [event for event in EVENTS for _ in range(2)]
+    assert [row["source"] for row in rows] == [event for event in EVENTS for _ in range(2)]
     assert all(isinstance(row["reply"], str) for row in rows) and any(row["reply"] for row in rows)
 
 

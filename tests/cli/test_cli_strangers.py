@@ -50,7 +50,8 @@ def test_arguments_are_escaped_in_errors(refused, runs, tmp_path, arguments):
 def generating(monkeypatch):
     """Models that generate texts of a stranger."""
     vae = "textvae.api.sentence.SentenceVAE"
-    monkeypatch.setattr(f"{vae}.sample", lambda *arguments: list(GENERATED))
+    rows = [{"text": text} for text in GENERATED]
+    monkeypatch.setattr(f"{vae}.sample_rows", lambda *arguments, **options: rows)
     monkeypatch.setattr(f"{vae}.interpolate", lambda *arguments: list(GENERATED))
     monkeypatch.setattr(f"{vae}.reconstruct", lambda self, texts, *more: GENERATED[: len(texts)])
 
@@ -70,7 +71,9 @@ def test_a_generated_line_end_splits_no_line(textvae, runs, generating):
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_samples_are_printed_in_any_encoding(runs, monkeypatch, encoding, more):
     samples = ["老师", "naïve \ufffd", "🙂"]
-    monkeypatch.setattr("textvae.api.sentence.SentenceVAE.sample", lambda *arguments: samples)
+    rows = [{"text": text} for text in samples]
+    sample = "textvae.api.sentence.SentenceVAE.sample_rows"
+    monkeypatch.setattr(sample, lambda *arguments, **options: rows)
     out = io.TextIOWrapper(io.BytesIO(), encoding)
     monkeypatch.setattr(sys, "stdout", out)
     assert run_quietly("sample", runs / "vae", *more) == 0

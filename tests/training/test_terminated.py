@@ -94,24 +94,24 @@ def test_a_training_is_stopped_at_any_moment(texts, textvae, monkeypatch, number
 
 @pytest.mark.parametrize(("number", "code"), CODES.items())
 def test_other_commands_are_stopped_too(runs, textvae, monkeypatch, number, code):
-    def stop(*arguments):
+    def stop(*arguments, **options):
         signal.raise_signal(number)
         raise AssertionError("goes on")
 
-    monkeypatch.setattr("textvae.api.sentence.SentenceVAE.sample", stop)
+    monkeypatch.setattr("textvae.api.sentence.SentenceVAE.sample_rows", stop)
     answer = textvae("sample", runs / "vae")
     assert (answer.code, answer.out, answer.err.split()) == (code, "", ["stopped"])
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_an_error_that_a_library_makes_of_the_signal_is_no_traceback(textvae, runs, monkeypatch):
-    def stop(*arguments):
+    def stop(*arguments, **options):
         try:
             signal.raise_signal(signal.SIGTERM)
         except KeyboardInterrupt:
             raise ImportError("cannot import name") from None
 
-    monkeypatch.setattr("textvae.api.sentence.SentenceVAE.sample", stop)
+    monkeypatch.setattr("textvae.api.sentence.SentenceVAE.sample_rows", stop)
     answer = textvae("sample", runs / "vae")
     assert (answer.code, answer.err.split()) == (143, ["stopped"])
 

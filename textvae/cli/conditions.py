@@ -1,4 +1,4 @@
-"""What a conditional model is given on the command line, and the rows that it writes."""
+"""Conditions on the command line, and the rows that are written under them."""
 
 from collections.abc import Sequence
 from pathlib import Path

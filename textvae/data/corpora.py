@@ -1,4 +1,4 @@
-"""What a data section can name: texts, images, or rows of several fields."""
+"""The kinds of data that a data section names: texts, images, rows of several fields."""
 
 from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus

@@ -20,6 +20,7 @@ class LabelDecoder(Decoder, kind="label"):
         hidden: width of the layer; None for none.
         dropout: rate before the projection.
 
+    >>> import torch
     >>> decoder = LabelDecoder(classes=3, features=2)
     >>> decoder(torch.zeros(5, 2, 2)).log_prob(torch.tensor([1, -1])).shape
     torch.Size([5, 2])

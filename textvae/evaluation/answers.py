@@ -1,4 +1,4 @@
-"""Metrics of the texts that a model writes under conditions, beside the texts that are known."""
+"""Metrics of texts that were written under conditions, beside the known ones."""
 
 import functools
 from collections.abc import Callable, Sequence

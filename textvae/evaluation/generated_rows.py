@@ -1,4 +1,4 @@
-"""Metrics of rows of several fields that a model writes from its prior."""
+"""Metrics of rows of several fields that were sampled from the prior."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -270,7 +270,9 @@ def memory_problems(config: VAEConfig) -> list[str]:
         f"encoders.{node['name']}.given: must name an encoder of token ids (got {quoted(given)}; "
         f"known: {known})"
         for node in config.encoders or []
-        if isinstance(node, dict) and getattr(kinds.get(node.get("name")), "reads_states", False)
+        if isinstance(node, dict)
+        and isinstance(node.get("name"), str)
+        and getattr(kinds.get(node["name"]), "reads_states", False)
         for given in (node["given"] if is_list_of_names(node.get("given")) else [])
         if given not in able
     ]

@@ -369,12 +369,11 @@ class VAE(nn.Module):
     ) -> dict[str, tuple[Memory, ...]]:
         """What each of these decoders attends to, by its name: one memory, or nothing."""
         attended = {node["name"]: node.get("attend") for node in self.config.nodes("decoders")}
-        return {
-            name: ()
-            if (encoder := attended[name]) is None
-            else (Memory(features[encoder].states, features[encoder].mask, features[encoder].ids),)
-            for name in wanted
-        }
+        memories: dict[str, tuple[Memory, ...]] = {}
+        for name in wanted:
+            read = features.get(attended[name])
+            memories[name] = () if read is None else (Memory(read.states, read.mask, read.ids),)
+        return memories
 
     @property
     def auxiliary(self) -> dict[str, float]:
