@@ -3,8 +3,8 @@
 Run: python benchmarks/fingerprints.py ptb=FOLDER mnist=FOLDER ag=FOLDER 20ng_bow=FOLDER. What is
 not named keeps its entry; the data that come with the package are always read. `ptb` has
 ptb.{train,valid,test}.txt, `mnist` the four idx files, `20ng_bow` {train,test}.feat; `ag` is what
-`python benchmarks/labelled_data.py ag` writes; `event2mind` has
-{train,valid,test}.csv of the intents. docs/results/data.md has the sources.
+`python benchmarks/labelled_data.py ag` writes; `event2mind`, `wordnet_senses`,
+`squad_pairs`, `kvret` and `xquad_spans` have {train,valid,test} tables: of intents, and of triples. docs/results/data.md has the sources.
 """
 
 import sys
@@ -34,6 +34,10 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "20ng_bow": ("20ng_bow", ("figurnov2018_dirichlet",)),
     "ag": ("ag", ("kingma2014_m2_bag", "gururangan2019_vampire")),
     "event2mind intent": ("event2mind", ("zhao2017_cvae",)),
+    "wordnet_senses": ("wordnet_senses", ("reid2020_vcdm",)),
+    "squad_pairs": ("squad_pairs", ("yu2020_cross",)),
+    "kvret triples": ("kvret", ("textvae_triples",)),
+    "xquad_spans": ("xquad_spans", ("lee2020_infohcvae",)),
     "mnist": ("mnist", ("kingma2014_image",)),
     "mnist, binarised": ("mnist", ("burda2016_vae", "he2016_resnet_image")),
 }

@@ -8,7 +8,7 @@ from support.commands import sentences
 
 from textvae.data.batching import Sentences
 from textvae.data.tokenizers import train_tokenizer
-from textvae.evaluation.ngrams import KneserNey, numbered_words, word_sentences
+from textvae.evaluation.ngrams import KneserNey, in_parts, numbered_words, word_sentences
 
 TEXTS = ["a dog sees a cat", "a cat sees", "", "the dog", "a dog sees a cat"]
 WORDS = ["a", "the", "dog", "cat", "sees", "cow", "bird"]
@@ -102,3 +102,16 @@ def test_token_ids_of_a_word_tokenizer_are_its_words():
     assert ids.nll(Sentences.encoded(tokenizer, texts[60:])) == pytest.approx(
         whole.nll(word_sentences(texts[60:], numbers))
     )
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 40, 10_000])
+def test_texts_in_parts_have_the_same_probabilities(tokens):
+    many = sentences()[:60]
+    numbers = numbered_words(many)
+    model = KneserNey(word_sentences(many[:30], numbers), len(numbers) + 1)
+    whole = word_sentences(many, numbers)
+    parts = list(in_parts(whole, tokens))
+    assert np.array_equal(np.concatenate([part.ids for part in parts]), whole.ids)
+    assert all(len(part) == 1 or len(part.ids) <= tokens for part in parts)
+    found = -np.concatenate([model.log_probabilities(part) for part in parts])
+    assert np.array_equal(found, model.nll(whole)) and len(found) == 60

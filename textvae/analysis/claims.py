@@ -377,7 +377,7 @@ def measured(
     if config.fields is not None:
         columns, _ = held_out_rows(model, data)
         columns = {name: columns[name] for name in vae.fields}
-        asked = any(claim.metric.startswith("answers.") for claim in recipe.claim)
+        asked = any(claim.metric.startswith(("answers.", "rows.")) for claim in recipe.claim)
         metrics = asdict(vae.evaluate(columns, samples, 0, asked))
         labels = [name for name in columns if config.fields[name].kind == "label"]
         return metrics, table_fingerprint(Table(columns), labels, source, training_sums)

@@ -107,7 +107,7 @@ def likelihood(
     if samples < 1:
         raise ValueError(f"samples must be at least 1 (got {samples})")
     model.eval()
-    parts: list[LikelihoodEstimate] = []
+    parts = []
     start = 0
     with seeded(seed):
         for fields in batches:

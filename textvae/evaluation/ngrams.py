@@ -1,6 +1,6 @@
 """An n-gram language model, interpolated Kneser-Ney: the probability of texts given others."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -10,6 +10,8 @@ from textvae.data.batching import Sentences
 from textvae.vocabulary import BOS, EOS, SPECIAL_TOKENS
 
 DISCOUNT = 0.75
+TOKENS = 2**18
+"""Tokens whose probabilities are computed at once: some 30 MB."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,27 @@ class KneserNey:
 
     def nll(self, sentences: Sentences) -> np.ndarray:
         """-log p of each text, (S,), nats, its end included."""
-        return -np.add.reduceat(np.log(self.probabilities(sentences)), sentences.offsets[:-1])
+        parts = map(self.log_probabilities, in_parts(sentences, TOKENS))
+        return -np.concatenate(list(parts))
+
+    def log_probabilities(self, sentences: Sentences) -> np.ndarray:
+        """log p of each text, (S,), nats, all of them at once."""
+        return np.add.reduceat(np.log(self.probabilities(sentences)), sentences.offsets[:-1])
 
     def perplexity(self, sentences: Sentences) -> float:
         """exp(-log p of all texts / tokens), one end of sentence counted for each text."""
         return float(np.exp(self.nll(sentences).sum() / sentences.targets))
+
+
+def in_parts(sentences: Sentences, tokens: int) -> Iterator[Sentences]:
+    """The texts in order, in parts of at most so many tokens, or of one text; without words."""
+    offsets, start = sentences.offsets, 0
+    while start < len(sentences):
+        within = int(np.searchsorted(offsets, offsets[start] + tokens, "right")) - 1
+        stop = max(start + 1, within)
+        ids = sentences.ids[offsets[start] : offsets[stop]]
+        yield Sentences(ids, offsets[start : stop + 1] - offsets[start], words=0)
+        start = stop
 
 
 def ngrams_of(keys: np.ndarray, ends: np.ndarray) -> NGrams:
