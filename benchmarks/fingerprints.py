@@ -3,8 +3,9 @@
 Run: python benchmarks/fingerprints.py ptb=FOLDER mnist=FOLDER ag=FOLDER 20ng_bow=FOLDER. What is
 not named keeps its entry; the data that come with the package are always read. `ptb` has
 ptb.{train,valid,test}.txt, `mnist` the four idx files, `20ng_bow` {train,test}.feat; `ag` is what
-`python benchmarks/labelled_data.py ag` writes; `event2mind`, `wordnet_senses`,
-`squad_pairs`, `kvret` and `xquad_spans` have {train,valid,test} tables: of intents, and of triples. docs/results/data.md has the sources.
+`python benchmarks/labelled_data.py ag` writes. `event2mind`, `wordnet_senses`, `squad_pairs`,
+`kvret` and `xquad_spans` have tables {train,valid,test}: of intents, and of triples.
+docs/results/data.md has the sources.
 """
 
 import sys
