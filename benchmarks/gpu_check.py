@@ -225,7 +225,9 @@ class Check:
 
     def loop(self, model: VAE, batch_size: int, precision: str, kind: str = "none") -> Loop:
         """The training loop of `training.py` for a model, compiled as `train.compile` has it."""
+        # Adam for all models, as `textvae train` has it: "transformer" chooses the optimizer alone.
         settings = {"device": self.device, "precision": precision, "compile": False}
+        settings["model"] = "transformer"
         loop = ours(model, self.texts.train, argparse.Namespace(batch_size=batch_size, **settings))
         if kind != "none":
             compiled = self.compiled(model.train(), kind)

@@ -76,7 +76,10 @@ def shrunk(name: str):
         for group in ("encoders", "latents", "decoders"):
             for node in model.get(group) or []:
                 small = SMALL | (SMALL_IMAGE if node["kind"] == "mlp" else {"channels": [2, 3]})
-                node.update({key: size for key, size in small.items() if key in node})
+                sizes = {key: size for key, size in small.items() if key in node}
+                if isinstance(node.get("hidden"), list):  # layers before a head
+                    sizes["hidden"] = [8]
+                node.update(sizes)
     pretrain.get("train", {}).pop("epochs", None)
     if pretrain.get("run"):  # which is not there: without its weights
         document["pretrain"] = None

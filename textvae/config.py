@@ -112,7 +112,7 @@ class TokenizerConfig(Section):
         return number(self.vocab_size, "tokenizer.vocab_size")
 
 
-RESERVED_FIELDS = ("step", "samples", "count", "known", "use_mean")
+RESERVED_FIELDS = ("step", "samples", "count", "known")
 """Names that are arguments of a model beside its fields."""
 
 

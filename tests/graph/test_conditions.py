@@ -123,8 +123,8 @@ def test_the_mean_of_the_prior_is_that_of_its_network():
     vae = conditional_vae()
     fields = {"event": batch(vae.model, vae)["event"]}
     with torch.no_grad():
-        values = vae.model.sample_prior(8, use_mean=True, **fields)
         features = vae.model.encoder_features(fields)
+        values = vae.model.prior_values(features, 8, use_mean=True)
         (node,) = vae.model.config.nodes("latents")
         prior = vae.model.prior(node, features, {}, torch.Size((1, 8)), values["z"])
     assert torch.equal(values["z"], prior.mean)

@@ -142,7 +142,8 @@ class TextLatents:
         """The colour that explains most of the variance on the principal axes."""
         points = principal_components(self.means).points
         colours: list[Colour] = ["length", "first-word"]
-        colours += ["label"] if any(self.labels or []) else []
+        if any(self.labels or []):
+            colours.append("label")
         return max(colours, key=lambda colour: self.column(colour).explained(points))
 
     def write(

@@ -77,8 +77,9 @@ def given_rows(
     for field, cells in lists.items():
         whole = (config.observed or {}).get(field, {}).get("within")
         if whole in lists:
-            each = [cells * (count // len(cells)), lists[whole] * (count // len(lists[whole]))]
-            columns[field] = encoded_within(tokenizer, *each, field)[0]
+            part = cells * (count // len(cells))
+            others = lists[whole] * (count // len(lists[whole]))
+            columns[field] = encoded_within(tokenizer, part, others, field)[0]
     return Fields(columns)
 
 

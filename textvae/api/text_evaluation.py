@@ -124,10 +124,11 @@ def evaluate_texts(
     metrics["matching"] = match_rows(vae.model, rows, seed)
     if generation and not isinstance(texts, Mapping):
         metrics["generation"] = evaluate_generation(vae, texts, training, seed=seed)
-    elif generation and vae.conditions:
-        metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
-    elif generation:
-        metrics["rows"] = evaluate_rows(vae, texts, training_rows(vae, training), seed=seed)
+    if generation and isinstance(texts, Mapping):
+        if vae.conditions:
+            metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
+        else:
+            metrics["rows"] = evaluate_rows(vae, texts, training_rows(vae, training), seed=seed)
     return Evaluation(**metrics, **figures)
 
 
@@ -135,8 +136,9 @@ def some_of(texts: "TextRows", count: int, seed: int) -> "TextRows":
     """The texts whose latents are compared with each other, of all fields."""
     chosen = drawn_rows(count, seed).tolist()
     if isinstance(texts, Mapping):
-        return {name: [cells[row] for row in chosen] for name, cells in texts.items()}
-    return [texts[row] for row in chosen]
+        columns: Mapping[str, Sequence[str]] = texts
+        return {name: [cells[row] for row in chosen] for name, cells in columns.items()}
+    return [str(texts[row]) for row in chosen]
 
 
 def training_rows(

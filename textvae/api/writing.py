@@ -18,7 +18,7 @@ from textvae.graph.generation import best_of_beam, drawn, generate
 
 if TYPE_CHECKING:
     from textvae.api.rows import Given
-    from textvae.api.sentence import SentenceVAE
+    from textvae.api.text_writer import TextWriter
 
 ROWS = 256
 """Most sentences generated at once."""
@@ -35,7 +35,7 @@ Values = Mapping[str, Tensor]
 
 @torch.no_grad()
 def written_ids(
-    vae: "SentenceVAE",
+    vae: "TextWriter",
     decoder: str,
     values: Values,
     count: int,
@@ -71,7 +71,7 @@ def written_ids(
 
 @torch.no_grad()
 def likeliest(
-    vae: "SentenceVAE", given: Fields | None, count: int, how: Decoding
+    vae: "TextWriter", given: Fields | None, count: int, how: Decoding
 ) -> list[list[tuple[str, float]]]:
     """The best texts of a beam at the mean of the prior, with their -log p(x | z), nats.
 
@@ -89,8 +89,8 @@ def likeliest(
     for start in range(0, total, max(1, ROWS // count)):
         chosen = slice(start, min(start + max(1, ROWS // count), total))
         size, fields = chosen.stop - start, batch_of(vae, given, chosen)
-        values = model.sample_prior(size, use_mean=True, **fields)
         features = model.encoder_features(fields)
+        values = model.prior_values(features, size, use_mean=True)
         context = model.contexts(values, features, size, [target])[target]
         memory = model.memories(features, [target])[target]
         ids, scores = best_of_beam(network, context[0], how, known, *memory)
@@ -103,7 +103,7 @@ def likeliest(
 
 @torch.no_grad()
 def written_labels(
-    vae: "SentenceVAE", decoder: str, values: Values, count: int, given: Fields | None, sample: bool
+    vae: "TextWriter", decoder: str, values: Values, count: int, given: Fields | None, sample: bool
 ) -> list[int]:
     """The class that a label decoder gives N rows: drawn, or the most probable one."""
     model = vae.model
@@ -116,7 +116,7 @@ def written_labels(
 
 @torch.no_grad()
 def written_spans(
-    vae: "SentenceVAE", decoder: str, values: Values, count: int, given: Fields | None, sample: bool
+    vae: "TextWriter", decoder: str, values: Values, count: int, given: Fields | None, sample: bool
 ) -> list[list[int]]:
     """Token ids of the span that a decoder points to for N rows: drawn, or the most probable."""
     model, ids = vae.model, list[list[int]]()
@@ -131,7 +131,7 @@ def written_spans(
     return ids
 
 
-def batch_of(vae: "SentenceVAE", given: Fields | None, rows: slice) -> dict[str, Tensor]:
+def batch_of(vae: "TextWriter", given: Fields | None, rows: slice) -> dict[str, Tensor]:
     """Some of the rows that are given, as a batch on the model's device; empty for none."""
     if given is None:
         return {}
@@ -140,7 +140,7 @@ def batch_of(vae: "SentenceVAE", given: Fields | None, rows: slice) -> dict[str,
 
 
 def written_rows(
-    vae: "SentenceVAE", values: Values, count: int, given: Fields | None, how: Decoding
+    vae: "TextWriter", values: Values, count: int, given: Fields | None, how: Decoding
 ) -> list[dict[str, str]]:
     """What every main decoder writes for N rows, by field: texts, spans, and names of classes."""
     columns: dict[str, Sequence[str]] = {}
@@ -160,7 +160,7 @@ def written_rows(
 
 
 def different_rows(
-    vae: "SentenceVAE", count: int, how: Decoding | None, given: "Given | None"
+    vae: "TextWriter", count: int, how: Decoding | None, given: "Given | None"
 ) -> list[list[dict[str, str]]]:
     """`SentenceVAE.different_rows`, drawn from the random state of the caller."""
     total = 1 if (rows := vae.given_conditions(given)) is None else len(rows)

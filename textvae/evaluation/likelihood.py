@@ -170,7 +170,7 @@ def prior_mean_losses(model: VAE, batches: Iterable[Mapping[str, Tensor]]) -> Te
         fields = {name: value.to(model.device) for name, value in batch.items()}
         count = len(next(iter(fields.values())))
         features = model.encoder_features(fields)
-        values = model.sample_prior(count, use_mean=True, **fields)
+        values = model.prior_values(features, count, use_mean=True)
         likelihoods = model.likelihoods(values, features, count)
         each = [
             likelihood.log_prob(fields[model.field_of(name)])[0]

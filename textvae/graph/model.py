@@ -263,7 +263,6 @@ class VAE(nn.Module):
         self,
         count: int,
         known: Mapping[str, Tensor] | None = None,
-        use_mean: bool = False,
         **fields: Tensor,
     ) -> dict[str, Tensor]:
         """Samples of each latent from its prior, (1, count, D).
@@ -271,10 +270,9 @@ class VAE(nn.Module):
         Args:
             count: of each latent.
             known: values of some latents, (1, count, D), in place of samples.
-            use_mean: the means of the priors in place of samples.
             **fields: for priors that are given encoders.
         """
-        return self.prior_values(self.encoder_features(fields), count, known, use_mean)
+        return self.prior_values(self.encoder_features(fields), count, known)
 
     def prior_values(
         self,
@@ -371,8 +369,10 @@ class VAE(nn.Module):
         attended = {node["name"]: node.get("attend") for node in self.config.nodes("decoders")}
         memories: dict[str, tuple[Memory, ...]] = {}
         for name in wanted:
-            read = features.get(attended[name])
-            memories[name] = () if read is None else (Memory(read.states, read.mask, read.ids),)
+            encoder, memories[name] = attended[name], ()
+            if encoder is not None:
+                read = features[encoder]
+                memories[name] = (Memory(read.states, read.mask, read.ids),)
         return memories
 
     @property

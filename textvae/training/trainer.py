@@ -175,7 +175,7 @@ class VAETrainer(Trainer):
         return DataLoader(
             self.whole_batches,
             batch_sampler=self.batches,
-            collate_fn=as_it_is,
+            collate_fn=as_it_is,  # type: ignore[arg-type]  # a whole batch
             num_workers=self.args.dataloader_num_workers,
             pin_memory=torch.cuda.is_available() and self.args.device.type == "cuda",
         )
