@@ -265,14 +265,13 @@ class TrainedVAE:
             deviation.copy_(torch.as_tensor(self.model.prior_scale(name)))
         return means.numpy(), deviations.numpy()
 
-    def project(self, z: np.ndarray) -> np.ndarray:
+    def project(self, z: np.ndarray) -> Tensor:
         """The latents nearest to points, (N, D), float32: on the sphere, or proportions."""
-        if not self.sizes:
-            return z
+        self.require_latent()
         families = [cast(Family, family) for family in self.model.latents.values()]
         parts = torch.from_numpy(np.asarray(z, np.float32)).split(self.sizes, dim=-1)
         placed = [family.project(part) for family, part in zip(families, parts, strict=True)]
-        return torch.cat(placed, -1).numpy()
+        return torch.cat(placed, -1)
 
     @torch.no_grad()
     def features_of(self, rows: Examples, kind: Kind = "mean", seed: int = 0) -> np.ndarray:
