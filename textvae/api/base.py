@@ -281,9 +281,14 @@ class TrainedVAE:
         parts = zip(families, points.split(self.sizes, dim=-1), strict=True)
         return torch.cat([family.project(part) for family, part in parts], -1)
 
-    def project(self, z: np.ndarray) -> np.ndarray:
-        """`projected` as an array, float32."""
-        return self.projected(np.asarray(z, np.float32)).numpy()
+    def project(self, z: np.ndarray) -> Tensor:
+        """`projected` of points in float32.
+
+        Raises:
+            ValueError: the model has no latent.
+        """
+        self.require_latent()
+        return self.projected(np.asarray(z, np.float32))
 
     @torch.no_grad()
     def features_of(self, rows: Examples, kind: Kind = "mean", seed: int = 0) -> np.ndarray:

@@ -63,7 +63,7 @@ class Explorer:
         """Whether z from anywhere in the prior decodes to one and the same."""
         conditions = self.explored.checked_condition(None)
         z = np.stack([self.explored.draw(seed, conditions) for seed in range(DRAWS)])
-        decoded = self.explored.decode(self.vae.project(z), conditions)
+        decoded = self.explored.decode(self.project(z), conditions)
         return all(each == decoded[0] for each in decoded)
 
     def model(self) -> dict[str, Any]:
@@ -209,9 +209,13 @@ class Explorer:
             "far": far,
         }
 
+    def project(self, z: np.ndarray) -> np.ndarray:
+        """The latents nearest to points, (N, D), float32."""
+        return self.vae.project(z).numpy()
+
     def placed(self, body: Mapping[str, Any], name: str = "z") -> np.ndarray:
         """The latent nearest to what a request contains, (D,)."""
-        return self.vae.project(vector(body, name, self.explored.dim)[None])[0]
+        return self.project(vector(body, name, self.explored.dim)[None])[0]
 
     def encode(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A text of the user's: its posterior, and what its mean decodes to."""
@@ -241,7 +245,7 @@ class Explorer:
         only(body, "seed", "condition")
         condition = self.explored.checked_condition(body.get("condition"))
         seed = whole(body, "seed", 0, MOST_SEED, None)
-        z = self.vae.project(self.explored.draw(seed, condition)[None])[0]
+        z = self.project(self.explored.draw(seed, condition)[None])[0]
         return self.here(z, condition)
 
     def line(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -251,7 +255,7 @@ class Explorer:
         condition = self.explored.checked_condition(body.get("condition"))
         steps = whole(body, "steps", 2, STEPS, STEPS)
         spherical = truth(body, "spherical")
-        z = self.vae.project(self.vae.between(ends, steps, spherical).numpy())
+        z = self.project(self.vae.between(ends, steps, spherical).numpy())
         return self.many(z, condition, max(1, (steps - 1) // ROWS))
 
     def many(self, z: np.ndarray, condition: Mapping[str, str], every: int = 1) -> dict[str, Any]:
@@ -277,7 +281,7 @@ class Explorer:
         values = [float(mean + deviation * place) for place in WALK]
         along = np.repeat(z[None], len(values), 0)
         along[:, axis] = values
-        return self.many(self.vae.project(along), condition) | {"values": values}
+        return self.many(self.project(along), condition) | {"values": values}
 
     def find(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The numbers of the rows that contain some words."""
@@ -292,7 +296,7 @@ class Explorer:
             return self.arithmetic(body, condition)
         column, first, second = (name_of(body, key) for key in ("column", "from", "to"))
         found = self.space.direction(column, first, second)
-        moved = self.vae.project((self.explored.means[found.rows] + found.step).astype(np.float32))
+        moved = self.project((self.explored.means[found.rows] + found.step).astype(np.float32))
         again = self.explored.carried(moved, condition)
         distances = np.linalg.norm(again[:, None] - found.centres[None], axis=-1)
         length = float(np.linalg.norm(found.step))
@@ -315,5 +319,5 @@ class Explorer:
             raise BadRequestError("plus: write at least one text")
         total = sum(self.explored.encode_text(text)[0] for text in plus)
         total = total - sum(self.explored.encode_text(text)[0] for text in minus)
-        z = self.vae.project(np.asarray(total, np.float32)[None])[0]
+        z = self.project(np.asarray(total, np.float32)[None])[0]
         return self.here(np.clip(z, -50, 50), condition)
