@@ -45,6 +45,7 @@ from textvae.training.run_data import (
     held_out_labels,
     held_out_rows,
     held_out_texts,
+    training_columns,
     training_texts,
 )
 
@@ -378,7 +379,8 @@ def measured(
         columns, _ = held_out_rows(model, data)
         columns = {name: columns[name] for name in vae.fields}
         asked = any(claim.metric.startswith(("answers.", "rows.")) for claim in recipe.claim)
-        metrics = asdict(vae.evaluate(columns, samples, 0, asked))
+        seen = training_columns(model)[0] if asked and not vae.conditions else None
+        metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen))
         labels = [name for name in columns if config.fields[name].kind == "label"]
         return metrics, table_fingerprint(Table(columns), labels, source, training_sums)
     text_column, column = text_column or config.text_column, config.label_column
