@@ -67,11 +67,11 @@ def values_of_schema(schema: dict[str, Any]) -> st.SearchStrategy:
 @st.composite
 def specs(draw, base: type[Component], supplied: tuple[str, ...] = ()) -> dict[str, Any]:
     """A specification of a component of any kind, some of its arguments given."""
-    # Of one text: what asks for the shape of an image, classes or other encoders needs more.
+    # Of one text: the shape of an image, classes, other encoders and what is attended to need more.
     kinds = [
         kind
         for kind, cls in base.kinds.items()
-        if not {"shape", "classes", "given_features"}
+        if not {"shape", "classes", "given_features", "memory"}
         & {n for n, p in arguments(cls)[0].items() if p.default is p.empty or n == "shape"}
     ]
     kind = draw(st.sampled_from(sorted(kinds)))
