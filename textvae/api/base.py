@@ -14,6 +14,7 @@ from torch import Tensor
 from textvae.api.cards import card_files
 from textvae.api.display import flat, html_table, metric_text, model_facts, value_text
 from textvae.api.features import Kind, latent_features
+from textvae.api.rows import class_names_of
 from textvae.checkpoints import MANIFEST, CheckpointError, atomic_folder, damage, write_file
 from textvae.data.batching import Examples
 from textvae.evaluation.labels import labelled_latent
@@ -195,9 +196,10 @@ class TrainedVAE:
         fields = [
             node.get("field") for name in ("encoders", "latents") for node in config.nodes(name)
         ]
-        for field, facts in (config.observed or {}).items():
-            if "classes" in facts and field in fields:
-                return list(facts.get("names") or map(str, range(facts["classes"])))
+        for field in config.observed or {}:
+            names = class_names_of(config, field)
+            if names is not None and field in fields:
+                return names
         return []
 
     def label_number(self, label: str) -> int:

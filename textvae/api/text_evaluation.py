@@ -118,7 +118,7 @@ def evaluate_texts(
         metrics |= {"first_token_share_standard_error": error}
     figures = text_metrics(vae, texts, vae.written_texts(rows), estimate.nll)
     if vae.conditions:
-        losses = prior_mean_losses(vae.model, [b for _, b in rows.in_length_order(max_tokens)])
+        losses = prior_mean_losses(vae.model, (b for _, b in rows.in_length_order(max_tokens)))
         units = figures["characters" if figures["word_perplexity"] is None else "words"]
         metrics["prior_mean_perplexity"] = perplexity(losses, units)
     metrics["matching"] = match_rows(vae.model, rows, seed)

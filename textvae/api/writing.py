@@ -62,10 +62,9 @@ def written_ids(
         chosen = slice(start, min(start + ROWS, count))
         part = {name: value[:, chosen] for name, value in values.items()}
         features = model.encoder_features(batch_of(vae, given, chosen))
-        context = model.contexts(part, features, chosen.stop - start, [decoder])[decoder]
-        memory = model.memories(features, [decoder])[decoder]
+        context, memory = model.writing(decoder, part, features, chosen.stop - start)
         network = cast(TokenDecoder, model.decoders[decoder])
-        ids += generate(network, context[0], how, known, *memory).tolist()
+        ids += generate(network, context, how, known, memory).tolist()
     return ids
 
 
@@ -91,9 +90,8 @@ def likeliest(
         size, fields = chosen.stop - start, batch_of(vae, given, chosen)
         features = model.encoder_features(fields)
         values = model.prior_values(features, size, use_mean=True)
-        context = model.contexts(values, features, size, [target])[target]
-        memory = model.memories(features, [target])[target]
-        ids, scores = best_of_beam(network, context[0], how, known, *memory)
+        context, memory = model.writing(target, values, features, size)
+        ids, scores = best_of_beam(network, context, how, known, memory)
         for rows, each in zip(ids.tolist(), scores.tolist(), strict=True):
             # A beam that is wider than there are texts has impossible candidates.
             pairs = [(r, s) for r, s in zip(rows, each, strict=True) if s > -math.inf]

@@ -375,6 +375,21 @@ class VAE(nn.Module):
                 memories[name] = (Memory(read.states, read.mask, read.ids),)
         return memories
 
+    def writing(
+        self,
+        decoder: str,
+        values: Mapping[str, Tensor],
+        features: Mapping[str, Features],
+        batch: int,
+    ) -> tuple[Tensor, Memory | None]:
+        """What a decoder writes from: its context under the first sample, (B, H), and its memory.
+
+        Arguments as `contexts`.
+        """
+        context = self.contexts(values, features, batch, [decoder])[decoder]
+        (memory,) = self.memories(features, [decoder])[decoder] or (None,)
+        return context[0], memory
+
     @property
     def auxiliary(self) -> dict[str, float]:
         """Weights of the auxiliary decoders, by name."""

@@ -78,13 +78,12 @@ class TextPreview:
         """The texts of `count` latents; one that was cut ends with an ellipsis."""
         (name,) = model.text_decoders
         features = model.encoder_features(self.conditions(model, count))
-        context = model.contexts(values, features, count, [name])[name]
-        memory = model.memories(features, [name])[name]
+        context, memory = model.writing(name, values, features, count)
         decoder = model.decoders[name]
         assert isinstance(decoder, TokenDecoder), "see `preview_of`"
         limits = {"max_new_tokens": self.max_tokens, "allow_unknown": self.allow_unknown}
         how = Decoding(**limits, **settings)
-        rows = generate(decoder, context[0], how, None, *memory).tolist()
+        rows = generate(decoder, context, how, None, memory).tolist()
         return [decode_ids(self.tokenizer, row) + ("" if EOS in row else " ...") for row in rows]
 
     def conditions(self, model: VAE, count: int) -> dict[str, Tensor]:
