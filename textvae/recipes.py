@@ -302,7 +302,7 @@ def check_model(recipe: Recipe) -> None:
 
     recipe = sized(recipe, *PLACEHOLDER)
     problems = check_graph(VAEConfig(**recipe.model))
-    problems += Objective.check(recipe.objective, ("sizes",), "objective")
+    problems += Objective.check(recipe.objective, Objective.CONTEXT, "objective")
     if isinstance(recipe.data, ImageDataConfig):
         problems += pixel_problems(recipe.model, recipe.data.pixels)
     elif not problems and recipe.data.fields is not None:

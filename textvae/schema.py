@@ -59,7 +59,7 @@ def recipe_schema() -> Json:
     sections["data"] = either(sections["data"], section_schema(ImageDataConfig, definitions))
     model = model_schema(definitions)
     terms = {"type": "array", "items": component(Term, definitions)}
-    objective = component(Objective, definitions, {"sizes"}, {"terms": terms})
+    objective = component(Objective, definitions, {*Objective.CONTEXT}, {"terms": terms})
     # A number stands for a constant schedule.
     definitions[Schedule.__name__]["anyOf"].append({"type": "number", "minimum": 0})
     pretraining = section_schema(PretrainingConfig, definitions)

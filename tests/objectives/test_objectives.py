@@ -43,13 +43,21 @@ ROWS = {
     "adversarial": {"kind": "adversarial", "hidden": 8, "samples": 3},
     "mutual_information": {"kind": "mutual_information", "hidden": 8, "samples": 3},
     "mutual_information, dv": {"kind": "mutual_information", "hidden": 8, "bound": "dv"},
+    "decomposition": {"kind": "decomposition", "total_correlation": 6.0, "samples": 3},
+    "factor": {"kind": "factor", "hidden": 8, "samples": 3},
 }
-SUMS = {name: spec for name, spec in ROWS.items() if "mmd" not in name and "hidden" not in spec}
+BATCHES = ("mmd", "decomposition")
+"""Objectives without a critic that are no means over texts."""
+SUMS = {
+    name: spec
+    for name, spec in ROWS.items()
+    if spec["kind"] not in BATCHES and "hidden" not in spec
+}
 """Objectives that judge each text by itself, or only the mean over texts."""
 
 
 def build(spec):
-    return Objective.build(spec, sizes={"z": D, "text": D})
+    return Objective.build(spec, sizes={"z": D, "text": D}, rows=10 * B)
 
 
 def test_every_kind_has_a_row():
@@ -110,7 +118,7 @@ def test_terms_name_what_they_are(objective, model):
 @pytest.mark.parametrize("spec", ROWS.values(), ids=ROWS)
 def test_every_parameter_learns_those_of_the_objective_too(spec):
     model = vae(**GRAPHS["vae"])
-    model.objective = Objective.build(spec, sizes=model.sizes)
+    model.objective = Objective.build(spec, sizes=model.sizes, rows=10 * B)
     model(step=5, **fields_of(model, 4, 0, 2)).value.backward()
     for name, parameter in model.named_parameters():
         # What is added to all of the critic's numbers alike cancels in the second bound.
@@ -122,7 +130,7 @@ def test_every_parameter_learns_those_of_the_objective_too(spec):
 def test_a_model_loads_without_what_its_objective_has_learnt(spec, tmp_path):
     """Checkpoints hold it, so that training can go on."""
     model = vae(**GRAPHS["vae"])
-    model.objective = Objective.build(spec, sizes=model.sizes)
+    model.objective = Objective.build(spec, sizes=model.sizes, rows=10 * B)
     model.save_pretrained(tmp_path)
     saved = load_file(tmp_path / "model.safetensors")
     assert saved.keys() == model.state_dict().keys()

@@ -111,7 +111,7 @@ def documents(draw) -> dict[str, Any]:
             "decoders": decoders,
             "init_range": draw(st.sampled_from([None, 0.1, 1.0])),
         },
-        "objective": draw(specs(Objective, ("sizes",))),
+        "objective": draw(specs(Objective, Objective.CONTEXT)),
         "train": {"epochs": draw(st.integers(1, 3)), "seed": draw(st.integers(0, 9))},
     }
 

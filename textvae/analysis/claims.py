@@ -7,6 +7,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
 
+from textvae.analysis.factors import image_factors
 from textvae.analysis.fingerprints import (
     claimed_data,
     data_problems,
@@ -371,14 +372,17 @@ def measured(
     source = source_name(data or config.source, isinstance(vae, ImageVAE))
     if isinstance(vae, ImageVAE):
         rows, _ = held_out_images(model, data)
-        return asdict(vae.evaluate(rows, samples, 0)), image_fingerprint(
-            rows, source, training_sums
-        )
+        metrics = asdict(vae.evaluate(rows, samples, 0))
+        if any(claim.metric.startswith("factors.") for claim in recipe.claim):
+            metrics["factors"] = asdict(image_factors(vae, model, data))
+        return metrics, image_fingerprint(rows, source, training_sums)
     assert isinstance(config, DataConfig), "the model is one of texts"
     if config.fields is not None:
         columns, _ = held_out_rows(model, data)
         columns = {name: columns[name] for name in vae.fields}
-        asked = any(claim.metric.startswith(("answers.", "rows.")) for claim in recipe.claim)
+        asked = recipe.baseline or any(
+            claim.metric.startswith(("answers.", "rows.")) for claim in recipe.claim
+        )
         seen = training_columns(model)[0] if asked and not vae.conditions else None
         metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen))
         labels = [name for name in columns if config.fields[name].kind == "label"]

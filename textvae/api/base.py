@@ -1,6 +1,7 @@
 """Base class of the interfaces: latents, metrics, loading."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -17,6 +18,7 @@ from textvae.api.features import Kind, latent_features
 from textvae.api.rows import class_names_of
 from textvae.checkpoints import MANIFEST, CheckpointError, atomic_folder, damage, write_file
 from textvae.data.batching import Examples
+from textvae.evaluation.factors import FactorMetrics, factor_metrics
 from textvae.evaluation.labels import labelled_latent
 from textvae.evaluation.latent import (
     ACTIVE,
@@ -257,6 +259,39 @@ class TrainedVAE:
             torch.cat(parts, -1).numpy()[inverse] for parts in zip(*moments, strict=True)
         )
         return means, scales
+
+    def factors_of(
+        self,
+        rows: Examples,
+        factors: np.ndarray | None = None,
+        names: Sequence[str] = (),
+        samples: int = 1,
+        seed: int = 0,
+    ) -> FactorMetrics:
+        """The parts of the KL over all rows, and which dimension has which factor.
+
+        Args:
+            rows: N of them; time grows with N squared.
+            factors: the value of each factor of each row, (N, F), where they are known.
+            names: of the factors.
+            samples: of each posterior.
+            seed: of the samples.
+
+        Raises:
+            ValueError: the posterior is no diagonal Gaussian of each row alone, or its prior is
+                not N(0, I).
+        """
+        self.require_latent()
+        for node in self.model.config.nodes("latents"):
+            family = cast(Family, self.model.latents[node["name"]])
+            given = [name for name in node.get("given", ()) if name in self.model.latents]
+            if not family.fittable or node.get("prior") is not None or given:
+                raise ValueError(
+                    "the parts of a KL are known of Gaussian latents under N(0, I), each given "
+                    f"encoders alone (not of {node['name']!r})"
+                )
+        means, scales = (torch.from_numpy(part) for part in self.moments(rows))
+        return factor_metrics(means, scales, factors, names, samples, seed)
 
     def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each dimension of the prior, (D,) both.

@@ -27,6 +27,7 @@ from textvae.data.images import (
 from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
+from textvae.evaluation.factors import FactorMetrics
 from textvae.graph.folders import is_image_model
 from textvae.graph.model import VAE
 from textvae.likelihoods import Likelihood
@@ -58,6 +59,8 @@ class ImageEvaluation(Metrics):
         pixels: description of the pixels, which a likelihood depends on.
         likelihood: kind of the likelihood of a pixel.
         trained_likelihood: kind that the model was trained with.
+        factors: parts of the KL over all images and the mutual information gap, where a claim asks
+            for them; `textvae factors` prints them.
     """
 
     bits_per_dimension: float
@@ -65,6 +68,7 @@ class ImageEvaluation(Metrics):
     pixels: str
     likelihood: str
     trained_likelihood: str
+    factors: FactorMetrics | None = None
 
 
 class ImageVAE(TrainedVAE):

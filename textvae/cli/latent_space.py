@@ -261,6 +261,65 @@ def plot_images(
 
 @command(
     "Latent space",
+    "textvae factors runs/chen2018_tcvae --data sprites.npz",
+    "textvae factors runs/x --data reviews.csv --label-column topic --label-column tense",
+)
+def factors(
+    model: ModelArgument = None,
+    named: Model = None,
+    data: Data = None,
+    text_column: TextColumn = "text",
+    label_column: Annotated[
+        list[str] | None,
+        typer.Option("--label-column", help="Of texts: column with a factor; repeatable."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=2, help="Use so many texts at most; of images all are used.")
+    ] = 5000,
+    seed: Seed = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Measure which dimensions have which factors of the data.
+
+    Splits the KL into mutual information, total correlation and marginal KL. With known factors
+    (array `factors` of an npz file, label columns of texts) it has the mutual information gap.
+    """
+    from dataclasses import asdict
+
+    folder = located(model, named)
+    columns = label_column or []
+    if columns and data is None:
+        raise ValueError("--label-column goes with --data: the table that has the column")
+
+    def texts(vae: "SentenceVAE") -> Any:
+        from textvae.analysis.factors import text_factors
+        from textvae.training.run_data import subset
+
+        if data is None:
+            rows, labels = held_out(folder, data, text_column), dict[str, list[str]]()
+        else:
+            rows, labels, notes = texts_to_encode(data, text_column, columns)
+            print_notes(notes)
+        chosen = subset(list(range(len(rows))), limit, seed)
+        every = list(rows)
+        picked = {name: [values[row] for row in chosen] for name, values in labels.items()}
+        return text_factors(vae, [every[row] for row in chosen], picked, seed)
+
+    def images(vae: "ImageVAE") -> Any:
+        from textvae.analysis.factors import image_factors
+
+        return image_factors(vae, folder, data, seed)
+
+    only = {"label_column": bool(columns), "text_column": text_column != "text"}
+    result = asdict(by_modality(folder, device, texts, images, only))
+    from textvae.analysis.factors import factors_text
+
+    emit(result, as_json, factors_text(result))
+
+
+@command(
+    "Latent space",
     "textvae reduce",
     "textvae reduce --data mnist --dim 2 --dim 20 --autoencoders",
 )

@@ -68,6 +68,35 @@ def splits_of_arrays(path: Path, file: np.lib.npyio.NpzFile, notes: list[str]) -
     return splits
 
 
+FACTORS = ("factors", "latents_classes")
+"""Names of an array of the factors that images were drawn from; the second is that of dSprites."""
+
+
+def npz_factors(path: Path) -> tuple[np.ndarray, tuple[str, ...]] | None:
+    """The factors of all images of an npz file of one split, (N, F), and their names; None without.
+
+    The names are those of an array `factor_names`, which may be left out.
+
+    Raises:
+        DataError: the file cannot be read, or the factors are no table.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            name = next((name for name in FACTORS if name in file.files), None)
+            if name is None:
+                return None
+            values = file[name]
+            names = file["factor_names"] if "factor_names" in file.files else np.array([], str)
+    except (ValueError, KeyError, OSError, AttributeError) as error:
+        raise DataError(f"{path}: is no readable .npz file ({first_line(error)})") from None
+    if values.ndim != 2 or values.dtype.kind == "f":
+        raise DataError(
+            f"{path}: {name} must be (N, F) of whole numbers or names "
+            f"(got {values.shape} of {values.dtype})"
+        )
+    return values, tuple(map(str, names.ravel().tolist()))
+
+
 def is_array(file: np.lib.npyio.NpzFile, name: str) -> bool:
     """Whether an entry of an npz file is an array, by its name in the zip."""
     return f"{name}.npy" in file.zip.namelist()  # type: ignore[union-attr]

@@ -20,8 +20,11 @@ class Objective(Component):
 
     A frozen dataclass; a `torch.nn.Module` only when it has parameters of its own. Those train
     with the model and stand in its checkpoints, but not in the finished model. A constructor may
-    ask for `sizes`: of each encoder's features and of each latent, by name.
+    ask for what `CONTEXT` names: `sizes` of each encoder's features and of each latent, by name,
+    and the number of training `rows`.
     """
+
+    CONTEXT: ClassVar[tuple[str, ...]] = ("sizes", "rows")
 
     samples: int = 1
     """Samples K of each latent that the model draws for it."""

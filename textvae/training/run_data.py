@@ -11,9 +11,11 @@ from textvae.checkpoints import CheckpointError, read_object
 from textvae.config import OLD_METRICS, DataConfig, FieldConfig, ImageDataConfig
 from textvae.corpus.files import entropy_in
 from textvae.data.corpora import AnyCorpus
+from textvae.data.errors import DataError
 from textvae.data.fields import Fields
 from textvae.data.held_out import PURPOSE, ByContent
-from textvae.data.images import ImageCorpus, read_image_corpus, read_image_split
+from textvae.data.images import ImageCorpus, read_image_corpus, read_image_split, read_source
+from textvae.data.npz_files import npz_factors
 from textvae.data.readers import Corpus, Labelled, Rows, read_corpus, read_labelled, read_split
 from textvae.data.tables import (
     Columns,
@@ -312,6 +314,31 @@ def held_out_images(model: str, data: str | None = None) -> tuple[Fields, list[s
     split = "validation" if corpus.test is None else "test"
     notes = [f"{corpus.source}: the {split} images", *corpus.notes]
     return corpus.test or corpus.valid, notes
+
+
+def images_with_factors(
+    model: str, data: str | None = None
+) -> tuple[np.ndarray, tuple[np.ndarray, tuple[str, ...]] | None]:
+    """All images of `data` or of a run's own data, of every split, with the factors of an npz file.
+
+    Returns:
+        The images, (N, C, H, W), uint8, and the factors, (N, F), with their names, or None.
+
+    Raises:
+        DataError: the images cannot be read, or their factors do not belong to them.
+        RunError: the model's folder is no run of images.
+    """
+    config = image_data_config(model, data)
+    source = read_source(config)
+    images = np.concatenate([images for images, _ in source.splits.values()])
+    path = Path(config.source or "").expanduser()
+    found = npz_factors(path) if path.is_file() and path.suffix == ".npz" else None
+    if found is not None and (len(found[0]) != len(images) or len(source.splits) > 1):
+        raise DataError(
+            f"{path}: {len(found[0]):,} rows of factors for {len(images):,} images of "
+            f"{', '.join(source.splits)} (factors are those of a single split)"
+        )
+    return images, found
 
 
 def image_subset(rows: Fields, limit: int | None, seed: int = 0) -> Fields:

@@ -40,7 +40,10 @@ from textvae.training.trainer import VAETrainer
 
 
 def build_model(
-    recipe: Recipe, vocab_size: int = 0, observed: dict[str, dict[str, Any]] | None = None
+    recipe: Recipe,
+    vocab_size: int = 0,
+    observed: dict[str, dict[str, Any]] | None = None,
+    rows: int = 0,
 ) -> VAE:
     """The recipe's model with its objective; initial weights depend on the recipe's seed alone.
 
@@ -48,6 +51,7 @@ def build_model(
         recipe: that describes it.
         vocab_size: number of token ids V of text fields.
         observed: properties of other fields, see `VAEConfig`.
+        rows: number of training rows.
 
     Raises:
         SpecError: a node or the objective cannot be built; every mistake is named.
@@ -55,7 +59,7 @@ def build_model(
     with seeded(recipe.train.seed), draws():
         facts = {"vocab_size": vocab_size, "observed": observed, "recipe": recipe.name}
         model = VAE(VAEConfig(**facts, **recipe.model))
-        model.objective = Objective.build(recipe.objective, sizes=model.sizes)
+        model.objective = Objective.build(recipe.objective, sizes=model.sizes, rows=rows)
     return model
 
 
@@ -162,7 +166,7 @@ def initial_model(
     device: str | None,
 ) -> VAE:
     """The model that training begins with, pretrained where the recipe has `pretrain`."""
-    facts = (rows.vocab_size, rows.observed)
+    facts = (rows.vocab_size, rows.observed, len(rows.train))
     model = build_model(recipe, *facts)
     for name, decoder in model.decoders.items():
         texts = sentences_of(rows.train, model.field_of(name))
