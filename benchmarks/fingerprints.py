@@ -3,8 +3,9 @@
 Run: python benchmarks/fingerprints.py ptb=FOLDER mnist=FOLDER ag=FOLDER 20ng_bow=FOLDER. What is
 not named keeps its entry; the data that come with the package are always read. `ptb` has
 ptb.{train,valid,test}.txt, `mnist` the four idx files, `20ng_bow` {train,test}.feat; `ag` is what
-`python benchmarks/labelled_data.py ag` writes. `sprites` is one file, sprites32.npz. `event2mind`, `wordnet_senses`, `squad_pairs`,
-`kvret` and `xquad_spans` have tables {train,valid,test}: of intents, and of triples.
+`python benchmarks/labelled_data.py ag` writes. `sprites` is one file, sprites32.npz. `event2mind`,
+`wordnet_senses`, `squad_pairs`, `kvret` and `xquad_spans` have tables {train,valid,test}: of
+intents, and of triples.
 docs/results/data.md has the sources.
 """
 
@@ -40,6 +41,7 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "kvret triples": ("kvret", ("textvae_triples",)),
     "xquad_spans": ("xquad_spans", ("lee2020_infohcvae",)),
     "mnist": ("mnist", ("kingma2014_image",)),
+    "mnist, 14 x 14": ("mnist", ("kingma2014_small",)),
     "sprites32": ("sprites", ("kingma2014_sprites",)),
     "mnist, binarised": ("mnist", ("burda2016_vae", "he2016_resnet_image")),
 }

@@ -136,3 +136,9 @@ def in_float32(head: nn.Module, context: Tensor) -> Tensor:
     weights = {name: weight.float() for name, weight in head.named_parameters()}
     with torch.autocast(device, enabled=False):
         return functional_call(head, weights, context.float())
+
+
+def after_hidden(component: nn.Module, context: Tensor) -> Tensor:
+    """What a head takes, (..., H), of a context, after its layers if it has some; float32 there."""
+    layers = dict(component.named_children()).get("hidden")
+    return context if layers is None else in_float32(layers, context)

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from textvae.families import Family
-from textvae.families.base import in_float32
 from textvae.graph.config import BASES, GRAPH_KEYS, PRIOR_KEYS, Node
 from textvae.layers.convolution import perceptron
 from textvae.priors import Prior
@@ -39,7 +38,7 @@ def add_latent(model: "VAE", node: Node) -> None:
         above = size_of(model, prior.get("given", []))
         hidden = prior.get("hidden") or []
         size = hidden[-1] if hidden else above
-        model.priors[name] = build_prior(node, family, size, classes)
+        model.priors[name] = build_prior(node, family, size, classes, features)
         add_hidden(model.priors[name], [above, *hidden])
     model.sizes[name] = family.dim
     model.shown[name] = family.embedding_size
@@ -60,7 +59,9 @@ def size_of(model: "VAE", given: Iterable[str]) -> int:
     return sum(model.shown[name] for name in given)
 
 
-def build_prior(node: Node, family: Family, features: int, classes: int | None) -> nn.Module:
+def build_prior(
+    node: Node, family: Family, features: int, classes: int | None, posterior_features: int
+) -> nn.Module:
     """A latent's prior: of its `kind`, else a network of the latent's family, else learned.
 
     Args:
@@ -68,6 +69,7 @@ def build_prior(node: Node, family: Family, features: int, classes: int | None) 
         family: of the latent.
         features: size H of what the prior is given, after its layers; 0 for nothing.
         classes: of the latent's label, if there is one.
+        posterior_features: size H of what the latent itself is given.
 
     Raises:
         SpecError: its arguments do not fit together.
@@ -79,7 +81,12 @@ def build_prior(node: Node, family: Family, features: int, classes: int | None) 
         own = {key: value for key, value in node.items() if key not in family.prior_omits}
         return build_node("latents", own, features=features, classes=classes)
     try:
-        return Prior.build(spec or {"kind": "learned"}, features=features, family=family)
+        return Prior.build(
+            spec or {"kind": "learned"},
+            features=features,
+            family=family,
+            posterior_features=posterior_features,
+        )
     except SpecError:
         raise
     except ValueError as error:
@@ -110,9 +117,3 @@ def add_hidden(component: nn.Module, sizes: Sequence[int]) -> None:
     """
     if len(sizes) > 1:
         component.add_module("hidden", perceptron(sizes, "relu"))
-
-
-def after_hidden(component: nn.Module, context: Tensor) -> Tensor:
-    """What a head takes, (..., H), of a context, after its layers if it has some; float32 there."""
-    layers = dict(component.named_children()).get("hidden")
-    return context if layers is None else in_float32(layers, context)

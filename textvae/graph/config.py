@@ -31,7 +31,7 @@ SUPPLIED = {
     "encoders": {"vocab_size", "shape", "classes", "given_features"},
     "latents": {"features", "classes"},
     "decoders": {"vocab_size", "shape", "classes", "features", "memory"},
-    "priors": {"features", "family"},
+    "priors": {"features", "family", "posterior_features"},
 }
 """Arguments of components that the graph supplies."""
 MODALITIES = {"shape": "image", "classes": "label"}

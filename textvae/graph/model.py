@@ -12,7 +12,8 @@ from torch.distributions import Distribution
 from textvae.decoders.text import TokenDecoder
 from textvae.encoders import Features, pooled_only
 from textvae.families import Family
-from textvae.graph.build import add_decoder, add_encoder, add_latent, after_hidden
+from textvae.families.base import after_hidden
+from textvae.graph.build import add_decoder, add_encoder, add_latent
 from textvae.graph.checks import check_fields, check_graph
 from textvae.graph.config import Node, VAEConfig
 from textvae.graph.folders import local_folder

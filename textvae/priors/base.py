@@ -15,8 +15,9 @@ class Prior(Component, nn.Module):
     """p(z) of a latent, or p(z | context), where it is not the family's own.
 
     A constructor must take `features`, the size H of the context, 0 when the prior is given
-    nothing, and `family`, the latent's family; its other arguments are keys of `prior` in a recipe.
-    The family is a part of the model elsewhere, so keep it with `refer`.
+    nothing, and `family`, the latent's family; it may take `posterior_features`, the size of what
+    the latent itself is given. Its other arguments are keys of `prior` in a recipe. The family is a
+    part of the model elsewhere, so keep it with `refer`.
     """
 
     fits: ClassVar[bool] = False
