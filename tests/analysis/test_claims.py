@@ -242,6 +242,27 @@ def test_a_trained_recipe_is_measured_with_the_samples_of_its_claim(verify, comp
     assert verify(comparison())[1] == out
 
 
+def test_several_seeds_are_compared_by_their_means(verify, comparison, tiny):
+    options = ("--seeds", 2, "--record", "r.json")
+    code, out, err = verify(comparison("nll"), options=options, model=None)
+    assert code == 0 and err.count("training on 78 texts") == 2 and "+-" in out
+    entry = json.loads(Path("r.json").read_text())["tiny"]
+    first, second = entry["seeds"]["nll"]
+    assert entry["metrics"]["nll"] == pytest.approx((first + second) / 2) and first != second
+    assert entry["seeds"].keys() & {"sentences", "samples", "variances"} == set()
+    assert entry["metrics"]["sentences"] == tiny["sentences"]
+    seeds = [
+        yaml.safe_load(path.read_text())["train"]["seed"]
+        for path in sorted(Path("runs").glob("*/recipe.yaml"))
+    ]
+    assert seeds == [0, 1]
+
+
+def test_several_seeds_of_a_finished_run_are_refused(verify, comparison):
+    code, _, err = verify(comparison(), options=("--seeds", 2))
+    assert code == 2 and "--model names a run of one seed" in err
+
+
 def test_open_sizes_are_those_of_the_training_texts(verify, comparison):
     """A small vocabulary is none of a recipe whose vocabulary follows the corpus."""
     code, out, _ = verify(comparison(), tokenizer={"vocab_size": "auto"})

@@ -19,6 +19,7 @@ from textvae.analysis.fingerprints import (
     text_fingerprint,
 )
 from textvae.analysis.reports import percent, unknown_share
+from textvae.analysis.seeds import averaged, by_seed, error_over_seeds
 from textvae.analysis.settings import (
     graph_of,
     is_run_of,
@@ -63,7 +64,8 @@ class Checked:
         ours: our figure; None where it was not measured.
         bound: what ours is compared with; None where the other recipe has no such figure.
         holds: whether it stands; None where that cannot be decided.
-        error: the standard error of ours; None where it is not known.
+        error: the standard error of ours, of several trainings that of their mean; None where it
+            is not known.
     """
 
     claim: Claim
@@ -190,7 +192,12 @@ def decide(recipe: Recipe, entry: Mapping[str, Any], stored: Mapping[str, Any]) 
         if ours is None or bound is None:
             whose = recipe.name if ours is None else claim.over
             undecided.append(f"{claim.metric} of {whose} was not measured")
-        error = standard_error_of(entry["metrics"], claim.metric)
+        seeds = entry.get("seeds", {}).get(claim.metric)
+        error = (
+            standard_error_of(entry["metrics"], claim.metric)
+            if seeds is None
+            else error_over_seeds(seeds)
+        )
         holds = None
         if not undecided:
             assert ours is not None and bound is not None, "measured"
@@ -314,8 +321,11 @@ def verify_recipe(
     text_column: str | None,
     report: Report,
     device: str | None = None,
+    seeds: int = 1,
 ) -> Verdict:
     """Train what is missing, measure on the test texts, compare with the claim.
+
+    Of several trainings, the means of their metrics are compared.
 
     Args:
         name: of the recipe, or its path.
@@ -326,36 +336,66 @@ def verify_recipe(
         text_column: column of a table that holds the texts; None for the recipe's.
         report: called with each event of a training.
         device: "cpu" to stay off a GPU that is there.
+        seeds: number of trainings, with `train.seed` 0, 1 and so on.
 
     Raises:
-        ValueError: the recipe has no claim and nothing is recorded, the model is of another
-            recipe, a stored result that decides was changed, or see `train`.
+        ValueError: several seeds for a finished run, the recipe has no claim and nothing is
+            recorded, the model is of another recipe, a stored result that decides was changed, or
+            see `train`.
     """
     recipe = load_recipe(name)
+    if model is not None and seeds > 1:
+        raise ValueError(f"--model names a run of one seed (got --seeds {seeds})")
     if not recipe.claim and record is None:
         why = "is a baseline without a claim" if recipe.baseline else "carries no claim"
         raise ValueError(f"the recipe {recipe.name!r} {why}; --record stores its metrics anyhow")
     yardsticks = {claim.over for claim in recipe.claim if claim.over is not None}
     stored = read_results(record or STORED, yardsticks)
     check_measurable(recipe.claim, stored)
-    if model is None:
-        finished = training.train(name, [], data, text_column, None, report, summarize_run, device)
-        assert finished is not None, "one process trains here"
-        model = str(finished.folder)
-    trained, asked = saved_recipe(Path(model)), recipe_for(recipe, model)
-    if not is_run_of(trained, asked):
-        raise RunError(f"{model} is a run of another model or objective than {recipe.name!r}")
     if samples is None:
         samples = recipe.claim[0].samples if recipe.claim else SAMPLES
-    metrics, fingerprint = measured(model, recipe, data, samples, text_column, device)
-    settings = settings_of(trained) | {"graph": graph_of(asked)}
-    entry = {"metrics": metrics, "data": fingerprint.model_dump(), **settings}
+    folders = (
+        [model]
+        if model is not None
+        else [
+            trained(name, changes, data, text_column, report, device)
+            for changes in (
+                [[f"train.seed={seed}"] for seed in range(seeds)] if seeds > 1 else [[]]
+            )
+        ]
+    )
+    runs = []
+    for folder in folders:
+        if not is_run_of(saved_recipe(Path(folder)), recipe_for(recipe, folder)):
+            raise RunError(f"{folder} is a run of another model or objective than {recipe.name!r}")
+        runs.append(measured(folder, recipe, data, samples, text_column, device))
+    measurements, fingerprint = [metrics for metrics, _ in runs], runs[0][1]
+    asked = recipe_for(recipe, folders[0])
+    settings = settings_of(saved_recipe(Path(folders[0]))) | {"graph": graph_of(asked)}
+    entry = {"metrics": averaged(measurements), "data": fingerprint.model_dump(), **settings}
+    if len(runs) > 1:
+        entry["seeds"] = by_seed(measurements)
     verdict = decide(asked, entry, stored)
     if record is not None:
         decided = {"holds": verdict.holds, "reasons": verdict.reasons, "samples": samples}
         graph = {"graph": graph_of(recipe)}
         add_result(record, recipe.name, entry | decided | graph | {"machine": machine(device)})
     return verdict
+
+
+def trained(
+    name: str,
+    changes: list[str],
+    data: str | None,
+    text_column: str | None,
+    report: Report,
+    device: str | None,
+) -> str:
+    """The folder of a training of a recipe."""
+    arguments = (name, changes, data, text_column, None, report, summarize_run, device)
+    finished = training.train(*arguments)
+    assert finished is not None, "one process trains here"
+    return str(finished.folder)
 
 
 def measured(
@@ -370,6 +410,9 @@ def measured(
     vae = open_model(model, device or "cpu")
     config, training_sums = saved_recipe(Path(model)).data, trained_on(model)
     source = source_name(data or config.source, isinstance(vae, ImageVAE))
+    if data is not None and is_source(data, config.source):
+        # Of a file without splits, the rows that the run has held out.
+        data = None
     if isinstance(vae, ImageVAE):
         rows, _ = held_out_images(model, data)
         metrics = asdict(vae.evaluate(rows, samples, 0))
@@ -397,6 +440,15 @@ def measured(
     metrics = asdict(vae.evaluate(texts, samples, 0, generation, seen, labels))
     fingerprint = text_fingerprint(texts, labels, source, training_sums)
     return metrics | entropy_of(model, data), fingerprint
+
+
+def is_source(data: str, source: str | None) -> bool:
+    """Whether data are those that a run was trained on, by their place or hub name."""
+    if source is None:
+        return False
+    return (
+        data == source or Path(data).expanduser().resolve() == Path(source).expanduser().resolve()
+    )
 
 
 def machine(device: str | None) -> str:

@@ -1,12 +1,13 @@
 """Generated pages: docs/systems.md and the tables of docs/results.md."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from textvae.analysis.claims import Checked, Verdict, decide, limit_of, metric_of
+from textvae.analysis.seeds import error_over_seeds
 from textvae.analysis.stored_results import read_results
 from textvae.config import Fingerprint
 from textvae.console import markdown_table
@@ -43,10 +44,19 @@ class Metric:
         values = (metric_of(metrics, name) for name in self.names)
         return next((value - self.offset for value in values if value is not None), None)
 
-    def cell(self, metrics: Mapping[str, Any]) -> str:
-        """The formatted value; empty where there is none."""
+    def cell(
+        self, metrics: Mapping[str, Any], seeds: Mapping[str, Sequence[float]] | None = None
+    ) -> str:
+        """The formatted value, of several seeds with its standard error; empty without a value."""
         value = self.value(metrics)
-        return "" if value is None else f"{value:{self.style}}".replace("%", " %")
+        if value is None:
+            return ""
+        text = f"{value:{self.style}}"
+        for name in self.names:
+            if seeds and name in seeds and not self.style.endswith(".0f"):
+                text += f" ± {error_over_seeds(seeds[name]):{self.style}}"
+                break
+        return text.replace("%", " %")
 
 
 METRICS = {
@@ -66,6 +76,23 @@ METRICS = {
     "accuracy": Metric("accuracy", ("accuracy",), ".1%"),
     "macro_f1": Metric("macro-F1", ("macro_f1",), ".1%"),
     "samples": Metric("samples", ("samples",), ".0f"),
+    "mrr": Metric("MRR", ("matching.mrr",), ".3f"),
+    "recall_at_1": Metric("R@1", ("matching.recall_1",), ".3f"),
+    "recall_at_5": Metric("R@5", ("matching.recall_5",), ".3f"),
+    "different": Metric("different of 10, greedy", ("answers.greedy.different",)),
+    "different_sampled": Metric("sampled", ("answers.sampled.different",)),
+    "recall": Metric("recall, greedy", ("answers.greedy.recall",), ".3f"),
+    "recall_sampled": Metric("recall, sampled", ("answers.sampled.recall",), ".3f"),
+    "best_bleu": Metric("best BLEU of 10, sampled", ("answers.sampled.best_bleu",)),
+    "prior_mean": Metric("perplexity at the prior's mean", ("prior_mean_perplexity",)),
+    "valid": Metric("valid", ("rows.valid",), ".3f"),
+    "row_recall": Metric("recall", ("rows.recall",), ".4f"),
+    "unique": Metric("unique", ("rows.unique",), ".3f"),
+    "novel": Metric("novel", ("rows.novel",), ".3f"),
+    "total_correlation": Metric("total correlation", ("factors.total_correlation",)),
+    "factor_information": Metric("mutual information, all", ("factors.mutual_information",)),
+    "factor_marginal": Metric("marginal KL, all", ("factors.marginal_kl",)),
+    "information_gap": Metric("MIG", ("factors.mutual_information_gap",), ".3f"),
 }
 
 LATENT = ("kl", "mutual_information", "active_units")
@@ -112,8 +139,8 @@ class Section:
         header = ["recipe", *(METRICS[key].title for key in self.columns), "targets met"]
         rows = []
         for name in self.select(stored):
-            metrics = stored[name]["metrics"]
-            cells = [METRICS[key].cell(metrics) for key in self.columns]
+            metrics, seeds = stored[name]["metrics"], stored[name].get("seeds")
+            cells = [METRICS[key].cell(metrics, seeds) for key in self.columns]
             rows.append([f"[{name}]({configs}/{name}.yaml)", *cells, targets_met(name, stored)])
         return markdown_table(header, rows)
 
@@ -131,8 +158,44 @@ SECTIONS = {
         ("20ng_bow",), ("word_perplexity", "unknown", "nll", *LATENT), "word_perplexity"
     ),
     "images": Section(MNIST, ("nll", "elbo", *LATENT, "samples")),
+    "answers": Section(
+        ("event2mind intent",),
+        (
+            "nll",
+            "word_perplexity",
+            "kl",
+            "different",
+            "different_sampled",
+            "recall",
+            "recall_sampled",
+        ),
+    ),
+    "definitions": Section(("wordnet_senses",), ("prior_mean", "nll", "kl", "best_bleu"), "nll"),
+    "matching": Section(
+        ("squad_pairs",),
+        ("mrr", "recall_at_1", "recall_at_5", "nll", "kl"),
+        "mrr",
+        highest_first=True,
+    ),
+    "question_answers": Section(
+        ("xquad_spans",), ("nll", "kl", "different_sampled", "recall_sampled")
+    ),
+    "triples": Section(("kvret triples",), ("nll", "kl", "valid", "row_recall", "unique", "novel")),
+    "sprites": Section(
+        ("sprites32",),
+        (
+            "reconstruction",
+            "kl",
+            "factor_information",
+            "total_correlation",
+            "factor_marginal",
+            "information_gap",
+        ),
+        "total_correlation",
+    ),
+    "small_images": Section(("mnist, 14 x 14",), ("nll", "elbo", *LATENT)),
 }
-"""Tables of docs/results.md: each stored recipe is in one of them."""
+"""Tables of docs/results.md and docs/results/: each stored recipe is in one of them."""
 
 DETAILS = {
     "shipped_corpus_details": Section(

@@ -96,14 +96,17 @@ def verify(
     ] = None,
     samples: ClaimSamples = None,
     record: Annotated[Path | None, typer.Option(help="JSON file to add the results to.")] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=100, help="Train so often, with seeds 0, 1, ...; take means.")
+    ] = 1,
     text_column: RecipeTextColumn = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Verify the claim of a recipe.
 
-    Prints each result with the published one. The exit code is 1 when the claim fails or is not
-    decided: other data, settings or samples than the claim's.
+    Prints each result, with its standard error, and the published one. The exit code is 1 when the
+    claim fails or is not decided: other data, settings or samples than the claim's.
     """
     from textvae.analysis.claims import verify_recipe
     from textvae.analysis.wording import training_warning
@@ -111,7 +114,9 @@ def verify(
     check_device(device)
     display = TrainingDisplay(warning=training_warning)
     try:
-        verdict = verify_recipe(recipe, data, model, samples, record, text_column, display, device)
+        verdict = verify_recipe(
+            recipe, data, model, samples, record, text_column, display, device, seeds
+        )
     finally:
         display.close()
     emit(verdict.result(), as_json, verdict.text())
