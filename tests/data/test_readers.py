@@ -354,6 +354,8 @@ BAD_FILES = {
     "cut utf-16": ("t.txt", "a\nb".encode("utf-16")[:-1], "line 2: invalid UTF-16, truncated"),
     "invalid utf-8": ("t.txt", b"ok\nab\xff", "line 2: invalid UTF-8, byte 0xff at position 2"),
     "latin-1 in csv": ("t.csv", b"text\na\n\xe9t\xe9\n", "line 3: invalid UTF-8, byte 0xe9"),
+    "windows-1252": ("t.txt", b"a caf\xe9 here\n", "if 'café' is right, convert it: iconv -f"),
+    "no windows-1252": ("t.txt", b"a caf\x81 here\n", "byte 0x81 at position 5$"),
     "long line": ("t.txt", "a\n" + "b" * 100_001, "line 2: 100001 characters, at most 100000"),
     "long cell": ("t.jsonl", json.dumps({"text": "b" * 100_001}), "line 1: 100001 characters"),
     "csv column": ("t.csv", "id,body\n1,a\n", r"no column 'text' \(known: id, body\)"),

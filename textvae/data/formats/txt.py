@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import shlex
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -62,7 +63,27 @@ def utf8_lines(path: Path, file: Any, most: int) -> Iterator[tuple[int, str]]:
             yield number, raw.decode()
         except UnicodeDecodeError as error:
             byte = f"byte 0x{error.object[error.start]:02x} at position {error.start}"
-            raise DataError(f"{path}: line {number}: invalid UTF-8, {byte}") from error
+            raise DataError(
+                f"{path}: line {number}: invalid UTF-8, {byte}{conversion(path, raw, error.start)}"
+            ) from error
+
+
+def conversion(path: Path, line: bytes, position: int) -> str:
+    """How to convert a file that may be in Windows-1252, by the word that has an invalid byte.
+
+    The word shows whether it is: another encoding of one byte makes other letters of it.
+    """
+    before, after = line[:position].split(), line[position:].split()
+    joined = position and not line[position - 1 : position].isspace()
+    word = (before[-1] if joined and before else b"")[-20:] + after[0][:20]
+    if path.name.lower().endswith(".gz"):
+        return ""
+    try:
+        text = word.decode("cp1252")
+    except UnicodeDecodeError:
+        return ""
+    name = shlex.quote(path.name)
+    return f"; if {text!r} is right, convert it: iconv -f WINDOWS-1252 -t UTF-8 {name} > NEW"
 
 
 def utf16_lines(path: Path, file: Any, most: int) -> Iterator[tuple[int, str]]:
