@@ -127,22 +127,28 @@ class FieldConfig(Section):
 
     Args:
         column: of the table; None for the name of the field.
-        kind: "text", or "label": a class, which is missing where the cell is blank.
+        kind: "text", "label": a class, or "labels": a set of labels. A label or a set is missing
+            where the cell is blank.
         otherwise: column that is read where the cell of a text is blank.
         within: field of a text that this one is a part of, such as an answer's paragraph: its
             tokens are then those that it has there. A cell may be [start, end) in its characters.
+        separator: between the labels of a set in a text; a cell may also be a list, where `[]` is
+            a set without labels.
     """
 
     column: str | None = None
-    kind: Literal["text", "label"] = "text"
+    kind: Literal["text", "label", "labels"] = "text"
     otherwise: str | None = None
     within: str | None = None
+    separator: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _labels_may_be_missing(self) -> Self:
         for key in ("otherwise", "within"):
             if getattr(self, key) is not None and self.kind != "text":
                 raise ValueError(f"{key} is for kind 'text'")
+        if self.separator is not None and self.kind != "labels":
+            raise ValueError("separator is for kind 'labels'")
         return self
 
 

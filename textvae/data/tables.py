@@ -1,4 +1,4 @@
-"""Tables whose rows have several fields: texts and labels from files, folders and the hub."""
+"""Tables whose rows have several fields, such as texts and labels, from files, folders, the hub."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from textvae.config import DataConfig, FieldConfig
+from textvae.data.cells import SEPARATOR, LabelSet, cell_text, label_set_of
 from textvae.data.errors import DataError, note_once
 from textvae.data.held_out import ByContent, HoldOut
 from textvae.data.readers import (
@@ -24,8 +25,9 @@ from textvae.data.readers import (
 from textvae.data.splits import format_of
 from textvae.data.texts import add_text
 
-Columns = dict[str, list[str]]
-"""Cells by field, one for each row; a missing label is an empty string."""
+Columns = dict[str, list[Any]]
+"""Cells by field, one for each row: strings; tuples of labels for sets of them. A missing label is
+an empty string, a missing set None."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def sha_of_tables(tables: Iterable[Table]) -> str:
         for name, cells in table.columns.items():
             add_text(sha, f"{name} {len(cells)}")
             for cell in cells:
-                add_text(sha, cell)
+                add_text(sha, cell_text(cell))
     return sha.hexdigest()
 
 
@@ -121,7 +123,7 @@ def read_table_corpus(config: DataConfig, held_out: ByContent | None = None) -> 
         raise DataError(f"{config.source}: has no train split (found: {', '.join(splits)})")
     rule = HoldOut(config.valid_fraction, config.test_fraction, config.split_by, 0, held_out)
     first = next(iter(fields))
-    keys = {split: table.columns[first] for split, table in splits.items()}
+    keys = {split: [*map(cell_text, table.columns[first])] for split, table in splits.items()}
     rows, facts = divided(config.source, keys, rule, notes, "rows")
     train = splits["train"]
     splits |= {split: train.select(chosen) for split, chosen in rows.items()}
@@ -184,7 +186,7 @@ def read_table(parts: Sequence[Part], fields: Mapping[str, FieldConfig], notes: 
     for part in parts:
         skipped = dict[str, int]()
         for cells in part_rows(part, fields, notes):
-            blank = next((n for n, cell in cells.items() if not cell and is_text(fields[n])), None)
+            blank = next((n for n, cell in cells.items() if is_text(fields[n]) and not cell), None)
             if blank is not None:
                 skipped[blank] = skipped.get(blank, 0) + 1
                 continue
@@ -205,7 +207,7 @@ def is_text(field: FieldConfig) -> bool:
 
 def part_rows(
     part: Part, fields: Mapping[str, FieldConfig], notes: list[str]
-) -> Iterator[dict[str, str]]:
+) -> Iterator[dict[str, Any]]:
     """The cell of each field of each row, stripped."""
     columns = {name: field.column or name for name, field in fields.items()}
     others = [field.otherwise for field in fields.values() if field.otherwise is not None]
@@ -222,7 +224,7 @@ def part_rows(
 
 def cell_of(
     row: Mapping[str, Any], column: str, field: FieldConfig, where: str, whole: Any = None
-) -> str:
+) -> str | LabelSet | None:
     """The stripped cell of a field in a row of cells by column.
 
     Args:
@@ -233,9 +235,12 @@ def cell_of(
         whole: cell of the text that this one is within.
 
     Raises:
-        DataError: it is no string, no label, or no part of the whole.
+        DataError: it is no string, no label or set of labels, or no part of the whole.
     """
     cell = row[column]
+    if field.kind == "labels":
+        separator = field.separator or SEPARATOR
+        return label_set_of(cell, f"{where}: {column!r}", separator)
     if not is_text(field):
         return label_of(cell, f"{where}: {column!r}")
     if field.within is not None and isinstance(cell, list | tuple):

@@ -12,7 +12,8 @@ from textvae.config import DataConfig, FieldConfig
 from textvae.data.batching import Examples, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.corpora import AnyCorpus
-from textvae.data.fields import Column, Fields, Labels, text_columns
+from textvae.data.field_kinds import column_of_facts, learned_facts
+from textvae.data.fields import Column, Fields, text_columns
 from textvae.data.held_out import PURPOSE
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
@@ -103,21 +104,21 @@ def prepared_table(
     """The rows of several fields, whose texts share one tokenizer.
 
     Raises:
-        DataError: every row has a text that is too long, or a label has fewer than two classes, or
-            one that no training row has.
+        DataError: every row has a text that is too long, a label has fewer than two classes, or a
+            row has one that no training row has.
     """
     assert isinstance(recipe.data, DataConfig), "rows come from a data section for texts"
     if unused := [name for name in corpus.fields if name not in recipe.fields]:
         note(f"{recipe.name} does not use the fields {', '.join(unused)}")
     every = [text for name in corpus.texts for text in corpus.train.columns[name]]
     tokenizer = run_tokenizer(recipe, every, folder, resume, note)
-    names = {
-        name: class_names(corpus.train.columns[name])
+    facts = {
+        name: learned_facts(field, corpus.train.columns[name], name)
         for name, field in corpus.fields.items()
-        if field.kind == "label"
+        if field.kind != "text"
     }
     train, valid = (
-        table_rows(tokenizer, table, corpus.fields, names, note)
+        table_rows(tokenizer, table, corpus.fields, facts, note)
         for table in (corpus.train, corpus.valid)
     )
     for column in text_columns(valid):
@@ -138,7 +139,7 @@ def table_rows(
     tokenizer: TextTokenizer,
     table: Table,
     fields: Mapping[str, FieldConfig],
-    names: Mapping[str, Sequence[str]],
+    facts: Mapping[str, Mapping[str, Any]],
     note: Callable[[str], None],
 ) -> Fields:
     """The rows of a table as a model reads them.
@@ -147,7 +148,7 @@ def table_rows(
         tokenizer: of all texts.
         table: rows with labels by name.
         fields: of the rows, by name.
-        names: of the classes of each field that is a label.
+        facts: of each field that is no text, see `learned_facts`.
         note: receives a sentence for the user.
 
     Raises:
@@ -155,9 +156,8 @@ def table_rows(
     """
     columns = dict[str, Column]()
     for name, cells in table.columns.items():
-        if name in names:
-            values = numbered(cells, names[name])
-            columns[name] = Labels(values, len(names[name]), tuple(names[name]))
+        if name in facts:
+            columns[name] = column_of_facts(facts[name], cells, name)
         elif (whole := fields[name].within) is not None:
             columns[name], missing = encoded_within(tokenizer, cells, table.columns[whole], name)
             if missing:
