@@ -307,6 +307,7 @@ def check_model(recipe: Recipe) -> None:
         problems += pixel_problems(recipe.model, recipe.data.pixels)
     elif not problems and recipe.data.fields is not None:
         problems += field_problems(VAEConfig(**recipe.model), recipe.data.fields)
+        problems += value_problems(VAEConfig(**recipe.model), recipe.data.fields)
     elif not problems:
         problems += reading_problems(VAEConfig(**recipe.model))
     if recipe.pretrain is not None and recipe.pretrain.run is None:
@@ -358,6 +359,27 @@ def field_problems(config: "VAEConfig", fields: Mapping[str, FieldConfig]) -> li
         for field in config.conditions()
         if field in decoded
     ]
+
+
+def value_problems(config: "VAEConfig", fields: Mapping[str, FieldConfig]) -> list[str]:
+    """The likelihoods of vectors that have no density for their values, one line each."""
+    from textvae.likelihoods import Likelihood
+
+    problems = []
+    for node in config.nodes("decoders"):
+        field, spec = fields.get(node["field"]), node.get("likelihood")
+        kind = Likelihood.named(spec.get("kind")) if isinstance(spec, dict) else None
+        if field is None or field.kind != "vector" or kind is None:
+            continue
+        values = field.values or "real"
+        if values not in kind.values:  # type: ignore[attr-defined]
+            able = [name for name, each in Likelihood.kinds.items() if values in each.values]  # type: ignore[attr-defined]
+            problems.append(
+                f"decoders.{node['name']}.likelihood: {spec['kind']} is no density of {values} "
+                f"values (allowed: {', '.join(sorted(able))}; data.fields.{node['field']}.values "
+                "says what they are)"
+            )
+    return problems
 
 
 def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:

@@ -78,7 +78,11 @@ def table_fingerprint(
     others = Table({name: cells for name, cells in columns.items() if name in labels})
     values = {
         "sentences": len(table),
-        "words": sum(1 + len(text.split()) for cells in texts.columns.values() for text in cells),
+        "words": sum(
+            1 + (len(cell.split()) if isinstance(cell, str) else 0)
+            for cells in texts.columns.values()
+            for cell in cells
+        ),
         "sha256": sha_of_tables([texts]),
         "labels": sha_of_tables([others]) if others.columns else None,
         "training": list(training),

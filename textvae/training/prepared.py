@@ -111,7 +111,7 @@ def prepared_table(
     if unused := [name for name in corpus.fields if name not in recipe.fields]:
         note(f"{recipe.name} does not use the fields {', '.join(unused)}")
     every = [text for name in corpus.texts for text in corpus.train.columns[name]]
-    tokenizer = run_tokenizer(recipe, every, folder, resume, note)
+    tokenizer = run_tokenizer(recipe, every, folder, resume, note) if corpus.texts else None
     facts = {
         name: learned_facts(field, corpus.train.columns[name], name)
         for name, field in corpus.fields.items()
@@ -124,19 +124,24 @@ def prepared_table(
     for column in text_columns(valid):
         if warning := mostly_unknown(count_unknown(column), column.targets - len(column)):
             note(f"{column.field}: {warning}")
-    longest = np.max([column.lengths for column in text_columns(train)], 0)
+    lengths = [column.lengths for column in text_columns(train)]
+    longest = np.max(lengths, 0) if lengths else np.zeros(len(train), np.int64)
     short = np.flatnonzero(longest <= recipe.data.max_tokens)
     if not len(short):
         raise none_is_short(recipe.data.max_tokens, int(longest.min()))
     left_out = len(train) - len(short)
     if left_out:
         train = train.select(short)
-    parts = {name: {"within": f.within} for name, f in corpus.fields.items() if f.within}
-    return Prepared(train, valid, tokenizer, train.facts | parts, left_out)
+    # Every text is named, also one that is called `text`: the model reads rows of fields.
+    observed = {
+        name: {"within": field.within} if field.within else train.facts.get(name, {})
+        for name, field in corpus.fields.items()
+    }
+    return Prepared(train, valid, tokenizer, observed, left_out)
 
 
 def table_rows(
-    tokenizer: TextTokenizer,
+    tokenizer: TextTokenizer | None,
     table: Table,
     fields: Mapping[str, FieldConfig],
     facts: Mapping[str, Mapping[str, Any]],
@@ -145,7 +150,7 @@ def table_rows(
     """The rows of a table as a model reads them.
 
     Args:
-        tokenizer: of all texts.
+        tokenizer: of all texts; None where there are none.
         table: rows with labels by name.
         fields: of the rows, by name.
         facts: of each field that is no text, see `learned_facts`.
@@ -158,7 +163,9 @@ def table_rows(
     for name, cells in table.columns.items():
         if name in facts:
             columns[name] = column_of_facts(facts[name], cells, name)
-        elif (whole := fields[name].within) is not None:
+            continue
+        assert tokenizer is not None, "there are texts"
+        if (whole := fields[name].within) is not None:
             columns[name], missing = encoded_within(tokenizer, cells, table.columns[whole], name)
             if missing:
                 note(f"{missing:,} of {len(cells):,} texts of {name!r} are not in their {whole!r}")
