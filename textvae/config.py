@@ -177,7 +177,8 @@ class DataConfig(Section):
         label_column: column of a table that holds their labels, the field `label` of a model;
             where it is blank, a text has none. Without it there are no labels.
         labelled: training texts whose label is kept, as many of each class as there can be, drawn
-            with `train.seed`; None for all.
+            with `train.seed`; None for all. Of fields, it is of the label or the set of labels that
+            fixes a latent.
         repeat_labelled: times that a training text with a label is read in an epoch: where few
             have one, batches without any would say nothing of labels.
         valid_fraction: share of the training texts held out where there is no validation file;
@@ -241,11 +242,12 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _labels_stand_in_a_column(self) -> Self:
-        if self.label_column is None:
+        kinds = {field.kind for field in (self.fields or {}).values()}
+        if self.label_column is None and kinds.isdisjoint(("label", "labels")):
             if self.labelled is not None:
-                raise ValueError("labelled needs label_column")
+                raise ValueError("labelled needs label_column, or a field of labels")
             if self.repeat_labelled > 1:
-                raise ValueError("repeat_labelled needs label_column")
+                raise ValueError("repeat_labelled needs label_column, or a field of labels")
         return self
 
 

@@ -392,9 +392,10 @@ def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:
         kind = Likelihood.named(spec.get("kind")) if isinstance(spec, dict) else None
         allowed = getattr(kind, "pixels", (pixels,))
         if pixels not in allowed:
+            needs = f"needs data.pixels: {' or '.join(allowed)} (got {pixels})"
             problems.append(
-                f"decoders.{node.get('name')}.likelihood: {spec['kind']} needs data.pixels: "
-                f"{' or '.join(allowed)} (got {pixels})"
+                f"decoders.{node.get('name')}.likelihood: {spec['kind']} "
+                f"{needs if allowed else 'is no density of pixels'}"
             )
     return problems
 

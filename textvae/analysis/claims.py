@@ -11,6 +11,7 @@ from textvae.analysis.fingerprints import (
     claimed_data,
     data_problems,
     image_fingerprint,
+    label_fields,
     other_data,
     same_rows,
     source_name,
@@ -390,7 +391,7 @@ def measured(
         else:
             metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen))
         metrics |= sets
-        labels = [name for name in columns if config.fields[name].kind in ("label", "labels")]
+        labels = label_fields({name: config.fields[name] for name in columns})
         return metrics, table_fingerprint(Table(columns), labels, source, training_sums)
     text_column, column = text_column or config.text_column, config.label_column
     if column is None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from textvae.config import Claim, Fingerprint, read_section
+from textvae.config import Claim, FieldConfig, Fingerprint, read_section
 from textvae.data.fields import Fields
 from textvae.data.images import sha_of_images
 from textvae.data.tables import Table, sha_of_tables
@@ -67,6 +67,11 @@ def text_fingerprint(
         "training": list(training),
     }
     return named(Fingerprint(name=source, **values))
+
+
+def label_fields(fields: Mapping[str, FieldConfig]) -> list[str]:
+    """The names of the fields that are labels or sets of them."""
+    return [name for name, field in fields.items() if field.kind in ("label", "labels")]
 
 
 def table_fingerprint(
