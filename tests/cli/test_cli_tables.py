@@ -58,17 +58,12 @@ def test_a_sampled_table_has_the_columns_and_the_units_of_the_data(place, capsys
     assert run_quietly(*command, "--set", "train.epochs=1") == 0
 
 
-def test_held_out_rows_are_evaluated_with_their_label_sets(place, capsys):
+def test_held_out_rows_are_evaluated(place, capsys):
     code, out, err = answer(capsys, "evaluate", str(place / "run"), "--samples", "3")
     assert code == 0 and "people.csv: the test rows" in err
-    for words in (
-        "of x (2 standardised numbers), city (2 classes), tags (a set of 2 labels)",
-        "100 draws of a probit's noise",
-        "micro-F1",
-        "exact match",
-        "validation rows",
-    ):
-        assert words in out
+    written = "of x (2 standardised numbers), city (2 classes), tags (a set of 2 labels)"
+    assert written in out and "100 draws of a probit's noise" in out
+    assert "micro-F1" not in out  # nothing is given that could predict the tags
     options = ["--data", str(place / "people.csv"), "--limit", "20", "--samples", "2", "--json"]
     code, out, _ = answer(capsys, "evaluate", str(place / "run"), *options)
     assert code == 0 and json.loads(out)["table_rows"] == 20
@@ -95,14 +90,14 @@ def test_samples_follow_their_seed_and_a_saved_copy(place, tmp_path):
     assert TableVAE.from_pretrained(tmp_path / "copy").sample(3, seed=1) == rows
 
 
-@pytest.mark.parametrize("command", [["positions"], ["nearest", "a"], ["interpolate", "a", "b"]])
+@pytest.mark.parametrize("command", [["nearest", "a"], ["interpolate", "a", "b"]])
 def test_commands_of_texts_say_that_the_model_is_of_tables(place, capsys, command):
-    name = [] if command == ["positions"] else ["--model"]
-    code, _, err = answer(capsys, *command, *name, str(place / "run"))
+    code, _, err = answer(capsys, *command, "--model", str(place / "run"))
     assert code == 2 and "is a model of tables" in err
 
 
 def test_a_likelihood_that_does_not_fit_the_values_is_refused(place, capsys):
-    changes = ["--set", "data.fields.x.values=counts", "--set", "decoders.x.likelihood.kind=beta"]
+    beta = ["--set", "decoders.x.likelihood={kind: beta}"]
+    changes = ["--set", "data.fields.x.values=counts", *beta]
     code, _, err = answer(capsys, "show", str(place / "people.yaml"), *changes)
     assert code == 2 and "beta is no density of counts values (allowed: gaussian, poisson" in err

@@ -48,7 +48,8 @@ def may_be_missing(config: VAEConfig, field: str) -> bool:
 
 def is_single(value: Any) -> bool:
     """Whether a value is one for all rows: a string, or the numbers of one vector."""
-    return isinstance(value, str) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    one_vector = isinstance(value, array) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    return isinstance(value, str) or one_vector
 
 
 def cells_given(value: Any, field: str, facts: Mapping[str, Any]) -> list[Any]:

@@ -39,6 +39,9 @@ from textvae.randomness import draws, seeded
 ROWS = 4096
 """Most rows sampled at once."""
 
+DIGITS = 6
+"""Significant digits of real numbers that are sampled: float32 has no more than seven."""
+
 TableRows = Mapping[str, Sequence[Any]]
 """Values by field: texts, labels, sets of labels, vectors; one for each row."""
 
@@ -241,7 +244,10 @@ class TableVAE(TrainedVAE):
             sample = likelihood.sample()[0].cpu().numpy()
         if isinstance(likelihood, LabelSetDistribution):
             return [[names[label] for label in np.flatnonzero(row)] for row in sample]
-        return as_in_table(sample, facts).tolist()
+        rows = as_in_table(sample, facts).tolist()
+        if facts["values"] != "real":
+            return rows
+        return [[float(f"{value:.{DIGITS}g}") for value in row] for row in rows]
 
 
 def probabilities_of(model: VAE, rows: Examples, seed: int = 0) -> np.ndarray:
