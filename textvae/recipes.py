@@ -307,6 +307,7 @@ def check_model(recipe: Recipe) -> None:
         problems += pixel_problems(recipe.model, recipe.data.pixels)
     elif not problems and recipe.data.fields is not None:
         problems += field_problems(VAEConfig(**recipe.model), recipe.data.fields)
+        problems += value_problems(VAEConfig(**recipe.model), recipe.data.fields)
     elif not problems:
         problems += reading_problems(VAEConfig(**recipe.model))
     if recipe.pretrain is not None and recipe.pretrain.run is None:
@@ -360,6 +361,27 @@ def field_problems(config: "VAEConfig", fields: Mapping[str, FieldConfig]) -> li
     ]
 
 
+def value_problems(config: "VAEConfig", fields: Mapping[str, FieldConfig]) -> list[str]:
+    """The likelihoods of vectors that have no density for their values, one line each."""
+    from textvae.likelihoods import Likelihood
+
+    problems = []
+    for node in config.nodes("decoders"):
+        field, spec = fields.get(node["field"]), node.get("likelihood")
+        kind = Likelihood.named(spec.get("kind")) if isinstance(spec, dict) else None
+        if field is None or field.kind != "vector" or kind is None:
+            continue
+        values = field.values or "real"
+        if values not in kind.values:  # type: ignore[attr-defined]
+            able = [name for name, each in Likelihood.kinds.items() if values in each.values]  # type: ignore[attr-defined]
+            problems.append(
+                f"decoders.{node['name']}.likelihood: {spec['kind']} is no density of {values} "
+                f"values (allowed: {', '.join(sorted(able))}; data.fields.{node['field']}.values "
+                "says what they are)"
+            )
+    return problems
+
+
 def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:
     """The likelihoods of a model that have no density for such pixels, one line each."""
     from textvae.likelihoods import Likelihood
@@ -370,9 +392,10 @@ def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:
         kind = Likelihood.named(spec.get("kind")) if isinstance(spec, dict) else None
         allowed = getattr(kind, "pixels", (pixels,))
         if pixels not in allowed:
+            needs = f"needs data.pixels: {' or '.join(allowed)} (got {pixels})"
             problems.append(
-                f"decoders.{node.get('name')}.likelihood: {spec['kind']} needs data.pixels: "
-                f"{' or '.join(allowed)} (got {pixels})"
+                f"decoders.{node.get('name')}.likelihood: {spec['kind']} "
+                f"{needs if allowed else 'is no density of pixels'}"
             )
     return problems
 

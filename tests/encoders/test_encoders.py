@@ -17,7 +17,9 @@ ROUNDING = {"atol": 1e-5, "rtol": 1e-5}
 
 def test_every_kind_has_a_row():
     rows = [*ENCODERS.values(), *IMAGE_ENCODERS.values()]
-    assert {"label", "pair", "span", *(spec["kind"] for spec in rows)} == set(Encoder.kinds)
+    assert {"label", "labels", "pair", "span", *(spec["kind"] for spec in rows)} == set(
+        Encoder.kinds
+    )
 
 
 @pytest.fixture(params=ENCODERS.values(), ids=ENCODERS)

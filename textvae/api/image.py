@@ -15,6 +15,7 @@ from torch import Tensor
 from textvae.api.base import Metrics, TrainedVAE, as_tensor, load_vae
 from textvae.api.features import Kind
 from textvae.api.sentence import SentenceVAE
+from textvae.api.table import TableVAE
 from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.images import (
     View,
@@ -28,7 +29,7 @@ from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
 from textvae.evaluation.factors import FactorMetrics
-from textvae.graph.folders import is_image_model
+from textvae.graph.folders import is_image_model, is_table_model
 from textvae.graph.model import VAE
 from textvae.likelihoods import Likelihood
 from textvae.randomness import seeded
@@ -420,7 +421,7 @@ class ImageVAE(TrainedVAE):
 
 def open_model(
     folder: str | PathLike[str], device: str | torch.device = "cpu"
-) -> SentenceVAE | ImageVAE:
+) -> SentenceVAE | ImageVAE | TableVAE:
     """The model in a folder or under a hub name, with the interface of its modality.
 
     Raises:
@@ -428,4 +429,6 @@ def open_model(
     """
     if is_image_model(folder):
         return ImageVAE.from_pretrained(folder, device)
+    if is_table_model(folder):
+        return TableVAE.from_pretrained(folder, device)
     return SentenceVAE.from_pretrained(folder, device)

@@ -1,4 +1,4 @@
-"""Rows of several fields: images, labels and texts."""
+"""Rows of several fields: images, labels, sets of labels and texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -80,6 +80,99 @@ class Labels:
         """Sizes and names of the field, from which a model is built."""
         named = {"names": list(self.names)} if self.names else {}
         return {"classes": self.classes, **named}
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """A set of labels of each row.
+
+    Args:
+        values: (N, C), int8: 1 for a label that the row has, 0 for one that it does not; -1 in a
+            row whose set is missing.
+        names: of the labels, C.
+    """
+
+    values: np.ndarray
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """The labels of one row, (C,)."""
+        return self.values[index]
+
+    def select(self, indices: np.ndarray) -> "LabelSets":
+        """The sets at these indices."""
+        return replace(self, values=self.values[indices])
+
+    def stack(self, rows: Sequence[np.ndarray]) -> Tensor:
+        """Sets, (B, C), float32."""
+        return torch.from_numpy(np.stack(rows)).float()
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        """The sets of the rows at these indices, (B, C), float32."""
+        return torch.from_numpy(self.values[indices]).float()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Size and names of the field, from which a model is built."""
+        return {"label_set": len(self.names), "names": list(self.names)}
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Numbers of each row.
+
+    Args:
+        values: (N, D), float32, as a model reads them: real numbers less their mean, over their
+            standard deviation in the training rows.
+        facts: `shape` [D] and `values`; `columns`, the name of each number; of real numbers
+            `centre` and `scale`.
+    """
+
+    values: np.ndarray
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def standardised(cls, values: np.ndarray, facts: Mapping[str, Any]) -> "Vectors":
+        """Numbers, (N, D), as they stand in a table, under the facts of the training rows."""
+        if "centre" in facts:
+            values = (values - np.asarray(facts["centre"])) / np.asarray(facts["scale"])
+        return cls(values.astype(np.float32), facts)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """The numbers of one row, (D,)."""
+        return self.values[index]
+
+    def select(self, indices: np.ndarray) -> "Vectors":
+        """The vectors at these indices."""
+        return replace(self, values=self.values[indices])
+
+    def stack(self, rows: Sequence[np.ndarray]) -> Tensor:
+        """Vectors, (B, D), float32."""
+        return torch.from_numpy(np.stack(rows))
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        """The vectors of the rows at these indices, (B, D), float32."""
+        return torch.from_numpy(self.values[indices])
+
+
+def as_in_table(values: np.ndarray, facts: Mapping[str, Any]) -> np.ndarray:
+    """Vectors as a model has them, (N, D), as they stand in a table; the inverse of standardising.
+
+    Args:
+        values: (N, D).
+        facts: of the field.
+    """
+    if "centre" in facts:
+        return values * np.asarray(facts["scale"]) + np.asarray(facts["centre"])
+    return values if facts["values"] == "real" else values.round().astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,18 @@
-"""Tables whose rows have several fields: texts and labels from files, folders and the hub."""
+"""Tables whose rows have several fields, such as texts and labels, from files, folders, the hub."""
 
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from textvae.config import DataConfig, FieldConfig
+from textvae.data.cells import SEPARATOR, LabelSet, cell_text, label_set_of, vector_of
 from textvae.data.errors import DataError, note_once
+from textvae.data.formats.base import suffix_of
 from textvae.data.held_out import ByContent, HoldOut
 from textvae.data.readers import (
     MAX_CHARS,
@@ -18,14 +21,17 @@ from textvae.data.readers import (
     blank_rows,
     divided,
     label_of,
+    path_of,
     split_parts,
     text_of,
 )
 from textvae.data.splits import format_of
 from textvae.data.texts import add_text
+from textvae.data.vectors import with_columns
 
-Columns = dict[str, list[str]]
-"""Cells by field, one for each row; a missing label is an empty string."""
+Columns = dict[str, list[Any]]
+"""Cells by field, one for each row: strings; tuples of labels for sets of them; arrays of numbers.
+A missing label is an empty string, a missing set None."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def sha_of_tables(tables: Iterable[Table]) -> str:
         for name, cells in table.columns.items():
             add_text(sha, f"{name} {len(cells)}")
             for cell in cells:
-                add_text(sha, cell)
+                add_text(sha, cell_text(cell))
     return sha.hexdigest()
 
 
@@ -113,15 +119,12 @@ def read_table_corpus(config: DataConfig, held_out: ByContent | None = None) -> 
         columns = ", ".join(config.columns.values())
         raise DataError(f"name the data: --data, a table with the columns {columns}")
     notes: list[str] = []
-    splits = {
-        split: read_table(parts, fields, notes)
-        for split, parts in table_parts(config.source, config.columns, notes).items()
-    }
+    fields, splits = read_tables(config.source, fields, notes)
     if "train" not in splits:
         raise DataError(f"{config.source}: has no train split (found: {', '.join(splits)})")
     rule = HoldOut(config.valid_fraction, config.test_fraction, config.split_by, 0, held_out)
     first = next(iter(fields))
-    keys = {split: table.columns[first] for split, table in splits.items()}
+    keys = {split: [*map(cell_text, table.columns[first])] for split, table in splits.items()}
     rows, facts = divided(config.source, keys, rule, notes, "rows")
     train = splits["train"]
     splits |= {split: train.select(chosen) for split, chosen in rows.items()}
@@ -130,6 +133,64 @@ def read_table_corpus(config: DataConfig, held_out: ByContent | None = None) -> 
     empty = Table({name: [] for name in fields})
     tables = {split: splits.get(split, empty) for split in SPLITS}
     return TableCorpus(**tables, fields=fields, source=config.source, notes=notes, held_out=facts)
+
+
+def read_tables(
+    source: str, fields: Mapping[str, FieldConfig], notes: list[str]
+) -> tuple[Mapping[str, FieldConfig], dict[str, Table]]:
+    """The fields, with the columns of each vector, and the rows of each split of a source.
+
+    Raises:
+        DataError: as `read_table_corpus`.
+    """
+    if suffix_of(source) == ".npz" and path_of(source).is_file():
+        from textvae.data.npz_tables import npz_columns
+
+        columns = npz_columns(path_of(source), fields, notes)
+        return fields, {
+            split: complete_rows(cells, fields, f"{source}: {split}", notes)
+            for split, cells in columns.items()
+        }
+    parts = table_parts(source, fields, notes)
+    known = parts.get("train") or next(iter(parts.values()))
+    fields = with_columns(fields, known, notes)
+    return fields, {split: read_table(each, fields, notes) for split, each in parts.items()}
+
+
+def complete_rows(
+    columns: Columns, fields: Mapping[str, FieldConfig], where: str, notes: list[str]
+) -> Table:
+    """Rows as a table, without those that lack a text or a number; a note has their number."""
+    table = Table(columns)
+    rows = [
+        row
+        for row in range(len(table))
+        if not any(is_blank(columns[name][row], field) for name, field in fields.items())
+    ]
+    if not rows:
+        raise DataError(f"{where}: holds no row with all of {', '.join(fields)}")
+    check_sizes({n: [columns[n][row] for row in rows] for n in columns}, fields, where)
+    if skipped := len(table) - len(rows):
+        notes.append(f"{where}: skipped {blank_rows(skipped, 'row')}")
+        return table.select(rows)
+    return table
+
+
+def is_blank(cell: Any, field: FieldConfig) -> bool:
+    """Whether a cell lacks what a row cannot be without: a text, or a number."""
+    return (field.kind == "text" and not cell) or (field.kind == "vector" and cell is None)
+
+
+def check_sizes(columns: Columns, fields: Mapping[str, FieldConfig], where: str) -> None:
+    """Refuse vectors of one field that differ in size.
+
+    Raises:
+        DataError: naming the sizes.
+    """
+    for name, field in fields.items():
+        sizes = sorted({len(cell) for cell in columns[name]}) if field.kind == "vector" else []
+        if len(sizes) > 1:
+            raise DataError(f"{where}: {name!r} has rows of {sizes[0]} and of {sizes[-1]} numbers")
 
 
 def read_table_split(
@@ -146,17 +207,18 @@ def read_table_split(
         DataError: as there, or a split that does not exist.
     """
     notes: list[str] = []
-    columns = {name: field.column or name for name, field in fields.items()}
-    parts = table_parts(source, columns, notes)
-    chosen = split or next(name for name in ("test", "valid", "train") if name in parts)
-    if chosen not in parts:
-        raise DataError(f"{source}: has no {chosen} split (found: {', '.join(parts)})")
-    if len(parts) > 1 or not Path(source).is_file():
+    _, splits = read_tables(source, fields, notes)
+    chosen = split or next(name for name in ("test", "valid", "train") if name in splits)
+    if chosen not in splits:
+        raise DataError(f"{source}: has no {chosen} split (found: {', '.join(splits)})")
+    if len(splits) > 1 or not Path(source).is_file():
         notes.insert(0, f"{source}: read the {chosen} split")
-    return read_table(parts[chosen], fields, notes), notes
+    return splits[chosen], notes
 
 
-def table_parts(source: str, columns: Mapping[str, str], notes: list[str]) -> dict[str, list[Part]]:
+def table_parts(
+    source: str, fields: Mapping[str, FieldConfig], notes: list[str]
+) -> dict[str, list[Part]]:
     """`split_parts` of a source whose files all have columns.
 
     Raises:
@@ -166,7 +228,7 @@ def table_parts(source: str, columns: Mapping[str, str], notes: list[str]) -> di
     for part in (part for each in parts.values() for part in each):
         format = format_of(part.name)
         if format is not None and not format.labelled:
-            wanted = ", ".join(columns.values())
+            wanted = ", ".join(c for name, f in fields.items() for c in f.columns_read(name))
             raise DataError(
                 f"{part.name}: a {format.name} file has no columns (needed: {wanted}; allowed: a "
                 "csv, tsv, json, jsonl or parquet table)"
@@ -184,18 +246,26 @@ def read_table(parts: Sequence[Part], fields: Mapping[str, FieldConfig], notes: 
     for part in parts:
         skipped = dict[str, int]()
         for cells in part_rows(part, fields, notes):
-            blank = next((n for n, cell in cells.items() if not cell and is_text(fields[n])), None)
+            blank = next((n for n, cell in cells.items() if is_blank(cell, fields[n])), None)
             if blank is not None:
                 skipped[blank] = skipped.get(blank, 0) + 1
                 continue
             for name, cell in cells.items():
                 columns[name].append(cell)
         for name, count in skipped.items():
-            note_once(notes, f"{part.name}: skipped {blank_rows(count, part.unit)}: no {name!r}")
+            note_once(notes, f"{part.name}: skipped {skipped_rows(count, part.unit, name, fields)}")
     if not any(columns.values()):
         names = ", ".join(part.name for part in parts)
         raise DataError(f"{names}: holds no row with all of {', '.join(fields)}")
+    check_sizes(columns, fields, parts[0].name)
     return Table(columns)
+
+
+def skipped_rows(count: int, unit: str, name: str, fields: Mapping[str, FieldConfig]) -> str:
+    """A number of rows that lack a field, in words."""
+    if fields[name].kind == "vector":
+        return f"{blank_rows(count, unit).replace('blank ', '')}: a number of {name!r} is missing"
+    return f"{blank_rows(count, unit)}: no {name!r}"
 
 
 def is_text(field: FieldConfig) -> bool:
@@ -205,37 +275,49 @@ def is_text(field: FieldConfig) -> bool:
 
 def part_rows(
     part: Part, fields: Mapping[str, FieldConfig], notes: list[str]
-) -> Iterator[dict[str, str]]:
+) -> Iterator[dict[str, Any]]:
     """The cell of each field of each row, stripped."""
-    columns = {name: field.column or name for name, field in fields.items()}
-    others = [field.otherwise for field in fields.values() if field.otherwise is not None]
-    wanted = list(dict.fromkeys([*columns.values(), *others]))
+    every = (column for name, field in fields.items() for column in field.columns_read(name))
+    wanted = list(dict.fromkeys(every))
     for number, cells in part.rows(wanted, notes):
         where = f"{part.name}: {part.unit} {number}"
         row = dict(zip(wanted, cells, strict=True))
-        whole = {name: row[column] for name, column in columns.items()}
         yield {
-            name: cell_of(row, columns[name], field, where, whole.get(field.within or ""))
+            name: cell_of(row, name, field, where, whole_of(row, field, fields))
             for name, field in fields.items()
         }
 
 
+def whole_of(row: Mapping[str, Any], field: FieldConfig, fields: Mapping[str, FieldConfig]) -> Any:
+    """The cell of the text that a field is within; None of a field that is within none."""
+    whole = field.within
+    return None if whole is None else row[fields[whole].columns_read(whole)[0]]
+
+
 def cell_of(
-    row: Mapping[str, Any], column: str, field: FieldConfig, where: str, whole: Any = None
-) -> str:
-    """The stripped cell of a field in a row of cells by column.
+    row: Mapping[str, Any], name: str, field: FieldConfig, where: str, whole: Any = None
+) -> str | LabelSet | array | None:
+    """The cell of a field in a row of cells by column; a text or a label is stripped.
 
     Args:
         row: cells by column.
-        column: of the field.
+        name: of the field.
         field: to read.
         where: of the row, for messages.
         whole: cell of the text that this one is within.
 
     Raises:
-        DataError: it is no string, no label, or no part of the whole.
+        DataError: it is no string, no label or set of labels, no number, or no part of the whole.
     """
+    columns = field.columns_read(name)
+    if field.kind == "vector":
+        cells = [row[column] for column in columns]
+        return vector_of(cells, columns, where, field.values or "real")
+    column = columns[0]
     cell = row[column]
+    if field.kind == "labels":
+        separator = field.separator or SEPARATOR
+        return label_set_of(cell, f"{where}: {column!r}", separator)
     if not is_text(field):
         return label_of(cell, f"{where}: {column!r}")
     if field.within is not None and isinstance(cell, list | tuple):

@@ -12,7 +12,8 @@ from textvae.config import DataConfig, FieldConfig
 from textvae.data.batching import Examples, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.corpora import AnyCorpus
-from textvae.data.fields import Column, Fields, Labels, text_columns
+from textvae.data.field_kinds import column_of_facts, learned_facts
+from textvae.data.fields import Column, Fields, LabelSets, text_columns
 from textvae.data.held_out import PURPOSE
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
@@ -26,6 +27,7 @@ from textvae.likelihoods import Likelihood
 from textvae.recipes import Recipe
 from textvae.training.folders import TOKENIZER, RunError
 from textvae.training.processes import process_rank
+from textvae.vocabulary import MISSING
 
 
 @dataclass(frozen=True)
@@ -103,51 +105,90 @@ def prepared_table(
     """The rows of several fields, whose texts share one tokenizer.
 
     Raises:
-        DataError: every row has a text that is too long, or a label has fewer than two classes, or
-            one that no training row has.
+        DataError: every row has a text that is too long, a label has fewer than two classes, or a
+            row has one that no training row has.
     """
     assert isinstance(recipe.data, DataConfig), "rows come from a data section for texts"
     if unused := [name for name in corpus.fields if name not in recipe.fields]:
         note(f"{recipe.name} does not use the fields {', '.join(unused)}")
     every = [text for name in corpus.texts for text in corpus.train.columns[name]]
-    tokenizer = run_tokenizer(recipe, every, folder, resume, note)
-    names = {
-        name: class_names(corpus.train.columns[name])
+    tokenizer = run_tokenizer(recipe, every, folder, resume, note) if corpus.texts else None
+    facts = {
+        name: learned_facts(field, corpus.train.columns[name], name)
         for name, field in corpus.fields.items()
-        if field.kind == "label"
+        if field.kind != "text"
     }
     train, valid = (
-        table_rows(tokenizer, table, corpus.fields, names, note)
+        table_rows(tokenizer, table, corpus.fields, facts, note)
         for table in (corpus.train, corpus.valid)
     )
     for column in text_columns(valid):
         if warning := mostly_unknown(count_unknown(column), column.targets - len(column)):
             note(f"{column.field}: {warning}")
-    longest = np.max([column.lengths for column in text_columns(train)], 0)
+    lengths = [column.lengths for column in text_columns(train)]
+    longest = np.max(lengths, 0) if lengths else np.zeros(len(train), np.int64)
     short = np.flatnonzero(longest <= recipe.data.max_tokens)
     if not len(short):
         raise none_is_short(recipe.data.max_tokens, int(longest.min()))
     left_out = len(train) - len(short)
     if left_out:
         train = train.select(short)
-    parts = {name: {"within": f.within} for name, f in corpus.fields.items() if f.within}
-    return Prepared(train, valid, tokenizer, train.facts | parts, left_out)
+    once = len(train)
+    train = with_few_labels(recipe, train, note)
+    # Every text is named, also one that is called `text`: the model reads rows of fields.
+    observed = {
+        name: {"within": field.within} if field.within else train.facts.get(name, {})
+        for name, field in corpus.fields.items()
+    }
+    return Prepared(train, valid, tokenizer, observed, left_out, len(train) - once)
+
+
+def with_few_labels(recipe: Recipe, rows: Fields, note: Callable[[str], None]) -> Fields:
+    """Training rows of which as many keep their label as the recipe's data section has it.
+
+    Those that do are repeated at the end, as `repeat_labelled` has it.
+
+    Raises:
+        RunError: no latent is fixed by a label, or there are fewer labels.
+    """
+    config = recipe.data
+    assert isinstance(config, DataConfig), "rows come from a data section for texts"
+    if config.labelled is None and config.repeat_labelled == 1:
+        return rows
+    fixed = [node.get("field") for node in recipe.model.get("latents") or []]
+    name = next((field for field in fixed if field in rows.columns), None)
+    if name is None:
+        raise RunError("data.labelled: no latent of the model has the field of a label")
+    column: Any = rows.columns[name]
+    known = column.values >= 0 if column.values.ndim == 1 else (column.values >= 0).all(1)
+    if config.labelled is not None:
+        # Sets are drawn as if they were one class.
+        in_sets = isinstance(column, LabelSets)
+        number = np.where(known, 0, MISSING) if in_sets else column.values
+        left = kept(number, config.labelled, recipe.train.seed) >= 0
+        note(f"{name}: {left.sum():,} of {known.sum():,} rows keep their labels")
+        values = column.values.copy()
+        values[~left] = MISSING
+        rows = Fields({**rows.columns, name: replace(column, values=values)})
+        known = left
+    again = np.tile(np.flatnonzero(known), config.repeat_labelled - 1)
+    return rows.select(np.concatenate([np.arange(len(rows)), again]))
 
 
 def table_rows(
-    tokenizer: TextTokenizer,
+    tokenizer: TextTokenizer | None,
     table: Table,
     fields: Mapping[str, FieldConfig],
-    names: Mapping[str, Sequence[str]],
+    facts: Mapping[str, Mapping[str, Any]],
     note: Callable[[str], None],
 ) -> Fields:
     """The rows of a table as a model reads them.
 
     Args:
-        tokenizer: of all texts.
+        tokenizer: of all texts; None where there are none.
         table: rows with labels by name.
         fields: of the rows, by name.
-        names: of the classes of each field that is a label.
+        facts: of each field that is no text, see `learned_facts`.
         note: receives a sentence for the user.
 
     Raises:
@@ -155,10 +196,11 @@ def table_rows(
     """
     columns = dict[str, Column]()
     for name, cells in table.columns.items():
-        if name in names:
-            values = numbered(cells, names[name])
-            columns[name] = Labels(values, len(names[name]), tuple(names[name]))
-        elif (whole := fields[name].within) is not None:
+        if name in facts:
+            columns[name] = column_of_facts(facts[name], cells, name)
+            continue
+        assert tokenizer is not None, "there are texts"
+        if (whole := fields[name].within) is not None:
             columns[name], missing = encoded_within(tokenizer, cells, table.columns[whole], name)
             if missing:
                 note(f"{missing:,} of {len(cells):,} texts of {name!r} are not in their {whole!r}")
