@@ -80,7 +80,7 @@ def likelihood_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, st
     if unit == "sentence":
         rows += perplexity_rows(f)
     if f.get("accuracy") is not None:
-        share = f"share of {f['labelled']:,} labelled sentences"
+        share = f"share of {f['labelled']:,} labelled {unit}s"
         rows += [
             ("accuracy", "accuracy", f["accuracy"], share),
             ("macro_f1", "macro-F1", f["macro_f1"], "mean over the classes"),
