@@ -17,7 +17,7 @@ import torch
 
 from textvae.api.image import ImageVAE
 from textvae.data.images import ImageCorpus
-from textvae.recipes import apply_override, load_recipe, read_recipe
+from textvae.recipes import load_recipe
 from textvae.training.run_data import corpus_of
 from textvae.training.runs import train_run
 
@@ -32,12 +32,9 @@ def user_seconds() -> float:
 def measured(asked: str, data: str, samples: int, corpora: dict[str, Any]) -> dict[str, Any]:
     """The metrics of a recipe with a seed on the test images of the data."""
     name, seed, *sets = asked.split(":", 2)
-    document = load_recipe(name).document()
-    for override in [f"train.seed={seed}", *(sets[0].split(";") if sets else [])]:
-        apply_override(document, override)
-    document["data"]["source"] = data
-    recipe = read_recipe(document, name)
-    key = json.dumps(document["data"], sort_keys=True)
+    overrides = [f"train.seed={seed}", f"data.source={data}", *";".join(sets).split(";")]
+    recipe = load_recipe(name, [override for override in overrides if override])
+    key = recipe.data.model_dump_json()
     corpus: ImageCorpus = corpora.get(key) or corpora.setdefault(key, corpus_of(recipe.data))
     assert corpus.test is not None, "the data have test images"
     with tempfile.TemporaryDirectory() as folder:
@@ -46,6 +43,7 @@ def measured(asked: str, data: str, samples: int, corpora: dict[str, Any]) -> di
         seconds = user_seconds() - start
     metrics = asdict(ImageVAE(model).evaluate(corpus.test, samples, 0))
     numbers = {name: metrics[name] for name in SHOWN if metrics.get(name) is not None}
+    numbers |= metrics.get("codes") or {}
     return {"recipe": name, "seed": int(seed), "set": sets, **numbers, "seconds": seconds}
 
 

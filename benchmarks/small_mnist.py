@@ -1,9 +1,10 @@
-"""MNIST at 14 x 14 in three npz files: digits, and even against odd with few known positives.
+"""MNIST at 14 x 14 in npz files: digits, and even against odd with few known positives.
 
 Run: python benchmarks/small_mnist.py MNIST OUT. MNIST holds the four idx files; OUT gets
 
 - digits.npz: 12,000 training, 1,000 validation and 3,000 test images, the first of the official
   splits, with the digit as label;
+- parity.npz: the same with labels 1 for even, 0 for odd;
 - positives.npz: the same images; 1,000 even training images and 83 of validation are labelled 1,
   the others have no label, -1; the test images are labelled 1 for even, 0 for odd;
 - negatives.npz: as positives.npz, with 0 in place of -1: what is not known counts as odd.
@@ -48,10 +49,14 @@ def main() -> None:
             arrays[f"{letter}_{split}"] = values[:, 0] if letter == "x" else values
     arguments.out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(arguments.out / "digits.npz", **arrays)  # type: ignore[arg-type]
+    even_digits = {f"y_{s}": (arrays[f"y_{s}"] % 2 == 0).astype(np.int64) for s in counts}
+    test = (arrays["y_test"] % 2 == 0).astype(np.int64)
+    parity = arrays | even_digits | {"y_test": test}
+    np.savez_compressed(arguments.out / "parity.npz", **parity)  # type: ignore[arg-type]
     for split, count in (("train", POSITIVES), ("valid", POSITIVES * VALID // TRAIN)):
         even = arrays[f"y_{split}"] % 2 == 0
         arrays[f"y_{split}"] = known_positives(even, count, seed=0)
-    arrays["y_test"] = (arrays["y_test"] % 2 == 0).astype(np.int64)
+    arrays["y_test"] = test
     np.savez_compressed(arguments.out / "positives.npz", **arrays)  # type: ignore[arg-type]
     for split in ("train", "valid"):
         arrays[f"y_{split}"] = np.maximum(arrays[f"y_{split}"], 0)

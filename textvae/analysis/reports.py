@@ -41,7 +41,25 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     rows = likelihood_rows(metrics, unit)
     if metrics["dimensions"]:
         rows += latent_rows(metrics, unit)
-    return [*rows, *matching_rows(metrics)]
+    return [*rows, *code_rows(metrics), *matching_rows(metrics)]
+
+
+def code_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of the classes of a categorical latent; none without one."""
+    codes = metrics.get("codes")
+    if codes is None:
+        return []
+    used = "classes with at least 1% of the aggregate posterior"
+    rows: list[tuple[str, str, Any, str]] = [("codes.used", "codes in use", codes["used"], used)]
+    for rule in ("softmax", "evidential", "sparsemax", "top_p"):
+        kept, missed = codes[f"{rule}_kept"], codes[f"{rule}_missed"]
+        note = (
+            f"between prior and aggregate posterior; {kept:.1f} codes kept, {missed:.1f} of "
+            f"{codes['modes']:.1f} modes missed, means over conditions"
+        )
+        label = f"TV, {rule.replace('_', '-')}"
+        rows.append((f"codes.{rule}_variation", label, codes[f"{rule}_variation"], note))
+    return rows
 
 
 def count_note(metrics: Mapping[str, Any], unit: str) -> str:

@@ -27,6 +27,7 @@ from textvae.data.images import (
 from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
+from textvae.evaluation.codes import Codes, code_metrics
 from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
 from textvae.graph.folders import is_image_model
 from textvae.graph.model import VAE
@@ -62,6 +63,7 @@ class ImageEvaluation(Metrics):
         accuracy: share of labelled images whose label is predicted; None without labels.
         macro_f1: mean of the classes' F1; None without labels.
         labelled: number of images with a label.
+        codes: classes of a categorical latent with a prior of its own; None without one.
     """
 
     bits_per_dimension: float
@@ -72,6 +74,7 @@ class ImageEvaluation(Metrics):
     accuracy: float | None = None
     macro_f1: float | None = None
     labelled: int = 0
+    codes: Codes | None = None
 
 
 class ImageVAE(TrainedVAE):
@@ -414,6 +417,7 @@ class ImageVAE(TrainedVAE):
         return ImageEvaluation(
             **metrics,
             **scored.label_metrics(rows),
+            codes=code_metrics(scored.model, (batch for _, batch in rows.in_length_order())),
             bits_per_dimension=metrics["nll"] / (math.prod(self.shape) * math.log(2)),
             images=len(rows),
             pixels=PIXELS[self.pixels],
