@@ -96,6 +96,14 @@ def test_it_trains_every_parameter_and_the_weight_is_that_of_the_step(fields):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
+def test_classes_that_labels_rule_out_have_a_gradient(fields):
+    net = model()
+    net.objective = Interpolated()
+    known = {"x": fields["x"], "label": torch.zeros(6).long()}
+    net.train()(step=0, **known).value.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
+
+
 def test_what_it_cannot_be_used_on_is_refused(fields):
     objective = Interpolated()
     texts = vae(**GRAPHS["classes"])

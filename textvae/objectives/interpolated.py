@@ -76,8 +76,9 @@ class Interpolated(Objective, kind="interpolated"):
         share, partner = mixed.fields[SHARE], mixed.fields[PARTNER]
         label = enumerated_latent(out, self.kind)[0]
         wanted = mix(class_probabilities(out.latents[label]), share, partner).detach()
-        given = class_probabilities(mixed.latents[label])
-        label_kl = torch.special.xlogy(wanted, wanted / given.clamp(min=1e-12)).sum(-1).mean()
+        log_given = mixed.latents[label].posterior.logits[0]  # type: ignore[attr-defined]
+        # No quotient: its gradient is not a number where what is wanted is 0.
+        label_kl = (torch.xlogy(wanted, wanted) - wanted * log_given).sum(-1).mean()
         targets = [mix(each, share, partner).detach() for each in moments(out, self.latent)]
         latent_kl = kl_divergence(gaussian(*targets), gaussian(*moments(mixed, self.latent))).mean()
         weight, kl_weight = self.weight(step), self.kl_weight(step)
