@@ -4,7 +4,8 @@ Run: python benchmarks/fingerprints.py ptb=FOLDER mnist=FOLDER ag=FOLDER 20ng_bo
 not named keeps its entry; the data that come with the package are always read. `ptb` has
 ptb.{train,valid,test}.txt, `mnist` the four idx files, `20ng_bow` {train,test}.feat; `ag` is what
 `python benchmarks/labelled_data.py ag` writes. `event2mind`, `wordnet_senses`, `squad_pairs`,
-`kvret` and `xquad_spans` have tables {train,valid,test}: of intents, and of triples.
+`kvret` and `xquad_spans` have tables {train,valid,test}: of intents, and of triples. `digits`,
+`parity`, `positives` and `negatives` are the npz files of `benchmarks/small_mnist.py`.
 docs/results/data.md has the sources.
 """
 
@@ -40,6 +41,11 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "kvret triples": ("kvret", ("textvae_triples",)),
     "xquad_spans": ("xquad_spans", ("lee2020_infohcvae",)),
     "mnist": ("mnist", ("kingma2014_image",)),
+    "mnist 14 x 14": ("digits", ("kingma2014_m2_image",)),
+    "mnist 14 x 14, binarised": ("digits", ("lorberbom2019_direct",)),
+    "mnist parity": ("parity", ("itkina2020_evidential",)),
+    "mnist positives": ("positives", ("chen2020_vpu",)),
+    "mnist negatives": ("negatives", ("chen2020_naive",)),
     "mnist, binarised": ("mnist", ("burda2016_vae", "he2016_resnet_image")),
 }
 """The folder of each data set, and recipes that read it: with labels and without, for example."""
