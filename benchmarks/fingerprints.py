@@ -3,7 +3,8 @@
 Run: python benchmarks/fingerprints.py ptb=FOLDER mnist=FOLDER ag=FOLDER 20ng_bow=FOLDER. What is
 not named keeps its entry; the data that come with the package are always read. `ptb` has
 ptb.{train,valid,test}.txt, `mnist` the four idx files, `20ng_bow` {train,test}.feat; `ag` is what
-`python benchmarks/labelled_data.py ag` writes. `sprites`, `bnetflix` and `yeast` are npz files.
+`python benchmarks/labelled_data.py ag` writes. `sprites`, `bnetflix` and `yeast` are npz files, as
+are `digits`, `parity`, `positives` and `negatives`, which `benchmarks/small_mnist.py` writes.
 `event2mind`, `wordnet_senses`, `squad_pairs`, `kvret` and `xquad_spans` have tables
 {train,valid,test}: of intents, and of triples; `kvret_turns` is what
 `python benchmarks/kvret_turns.py` writes.
@@ -48,6 +49,11 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "mnist": ("mnist", ("kingma2014_image",)),
     "mnist, 14 x 14": ("mnist", ("kingma2014_small",)),
     "sprites32": ("sprites", ("kingma2014_sprites",)),
+    "small mnist": ("digits", ("kingma2014_m2_image",)),
+    "small mnist, binarised": ("digits", ("lorberbom2019_direct",)),
+    "mnist parity": ("parity", ("itkina2020_evidential",)),
+    "mnist positives": ("positives", ("chen2020_vpu",)),
+    "mnist negatives": ("negatives", ("chen2020_naive",)),
     "mnist, binarised": ("mnist", ("burda2016_vae", "he2016_resnet_image")),
 }
 """The folder of each data set, and recipes that read it: with labels and without, for example."""

@@ -94,7 +94,7 @@ def shrunk(name: str):
     if "tokenizer" in document:
         document["tokenizer"]["run"] = None
         document["tokenizer"]["vocab_size"] = 300
-        document["data"] |= {"labelled": None, "repeat_labelled": 1}
+    document["data"] |= {"labelled": None, "repeat_labelled": 1}
     document["train"] |= {"epochs": 1, "batch_size": 16, "validation_samples": 1}
     return sized(read_recipe(document, name), 100, 1000)
 

@@ -288,6 +288,9 @@ class ImageDataConfig(Section):
         source: folder, file or `datasets` name; None for scikit-learn's 8 x 8 digits.
         image_column: column of a hub data set that holds the images.
         label_column: column that holds their labels; without it there are none.
+        labelled: training images whose label is kept, as many of each class as there can be, drawn
+            with `train.seed`; None for all.
+        repeat_labelled: times that a training image with a label is read in an epoch, as for texts.
         valid_fraction: share of the training images held out where there are no others; None as
             for texts.
         test_fraction: the same, to test on; 0 for no test images.
@@ -304,6 +307,8 @@ class ImageDataConfig(Section):
     source: str | None = None
     image_column: str = "image"
     label_column: str = "label"
+    labelled: PositiveInt | None = None
+    repeat_labelled: PositiveInt = 1
     valid_fraction: ValidFraction = None
     test_fraction: TestFraction = None
     split_by: Literal["content", "row"] = "content"

@@ -32,8 +32,10 @@ NODE_KEYS: dict[str, Json] = {
     "encoders": {"field": {"type": ["string", "null"]}, "given": NAMES},
     "latents": {
         "field": TEXT,
+        "fixed": {"type": "boolean"},
         "given": {**NAMES, "minItems": 1},
         "hidden": SIZES,
+        "label_smoothing": {"type": ["number", "null"], "minimum": 0, "exclusiveMaximum": 1},
         "label_weight": WEIGHT,
         "relative": {"type": "boolean"},
     },

@@ -88,7 +88,7 @@ def test_kept_labels_are_even_among_classes_and_seeded():
     assert np.array_equal(left, kept(values, 24, seed=3))
     assert not np.array_equal(left, kept(values, 24, seed=4))
     assert np.array_equal(kept(values, 85, seed=0), values)
-    with pytest.raises(DataError, match="labelled is 86, and 85 texts have a label"):
+    with pytest.raises(DataError, match="labelled is 86, and 85 rows have a label"):
         kept(values, 86, seed=0)
 
 

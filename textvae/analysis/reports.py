@@ -42,7 +42,7 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     rows = likelihood_rows(metrics, unit)
     if metrics["dimensions"]:
         rows += latent_rows(metrics, unit)
-    return [*rows, *matching_rows(metrics), *label_set_rows(metrics)]
+    return [*rows, *code_rows(metrics), *matching_rows(metrics), *label_set_rows(metrics)]
 
 
 def unit_of(metrics: Mapping[str, Any]) -> str:
@@ -53,6 +53,24 @@ def unit_of(metrics: Mapping[str, Any]) -> str:
 def count_of(metrics: Mapping[str, Any]) -> int:
     """Number of held-out images, rows or sentences."""
     return metrics.get("images") or metrics.get("table_rows") or metrics["sentences"]
+
+
+def code_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of the classes of a categorical latent; none without one."""
+    codes = metrics.get("codes")
+    if codes is None:
+        return []
+    used = "classes with at least 1% of the aggregate posterior"
+    rows: list[tuple[str, str, Any, str]] = [("codes.used", "codes in use", codes["used"], used)]
+    for rule in ("softmax", "evidential", "sparsemax", "top_p"):
+        kept, missed = codes[f"{rule}_kept"], codes[f"{rule}_missed"]
+        note = (
+            f"between prior and aggregate posterior; {kept:.1f} codes kept, {missed:.1f} of "
+            f"{codes['modes']:.1f} modes missed, means over conditions"
+        )
+        label = f"TV, {rule.replace('_', '-')}"
+        rows.append((f"codes.{rule}_variation", label, codes[f"{rule}_variation"], note))
+    return rows
 
 
 def count_note(metrics: Mapping[str, Any], unit: str) -> str:
@@ -94,7 +112,7 @@ def likelihood_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, st
     if unit == "sentence":
         rows += perplexity_rows(f)
     if f.get("accuracy") is not None:
-        share = f"share of {f['labelled']:,} labelled sentences"
+        share = f"share of {f['labelled']:,} labelled {unit}s"
         rows += [
             ("accuracy", "accuracy", f["accuracy"], share),
             ("macro_f1", "macro-F1", f["macro_f1"], "mean over the classes"),

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ from textvae.data.images import (
 from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
+from textvae.evaluation.codes import Codes, code_metrics
 from textvae.evaluation.factors import FactorMetrics
+from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
 from textvae.graph.folders import is_image_model, is_table_model
 from textvae.graph.model import VAE
 from textvae.likelihoods import Likelihood
@@ -62,6 +64,10 @@ class ImageEvaluation(Metrics):
         trained_likelihood: kind that the model was trained with.
         factors: parts of the KL over all images and the mutual information gap, where a claim asks
             for them; `textvae factors` prints them.
+        accuracy: share of labelled images whose label is predicted; None without labels.
+        macro_f1: mean of the classes' F1; None without labels.
+        labelled: number of images with a label.
+        codes: classes of a categorical latent with a prior of its own; None without one.
     """
 
     bits_per_dimension: float
@@ -70,6 +76,10 @@ class ImageEvaluation(Metrics):
     likelihood: str
     trained_likelihood: str
     factors: FactorMetrics | None = None
+    accuracy: float | None = None
+    macro_f1: float | None = None
+    labelled: int = 0
+    codes: Codes | None = None
 
 
 class ImageVAE(TrainedVAE):
@@ -411,12 +421,37 @@ class ImageVAE(TrainedVAE):
         metrics, _ = scored.metrics(rows, samples, seed)
         return ImageEvaluation(
             **metrics,
+            **scored.label_metrics(rows),
+            codes=code_metrics(scored.model, (batch for _, batch in rows.in_length_order())),
             bits_per_dimension=metrics["nll"] / (math.prod(self.shape) * math.log(2)),
             images=len(rows),
             pixels=PIXELS[self.pixels],
             likelihood=scored.decoder.likelihood.kind,
             trained_likelihood=self.decoder.likelihood.kind,
         )
+
+    def classify(self, images: np.ndarray | Fields) -> np.ndarray:
+        """q(label | x) of images, (N, C), float32; the classes are `labels`, in that order.
+
+        Raises:
+            ValueError: the model was trained without labels, or see `rows`.
+        """
+        rows = self.rows(images)
+        order, batches = zip(*rows.in_length_order(), strict=True)
+        probabilities = class_probabilities(self.model, batches).numpy()
+        return probabilities[np.argsort(np.concatenate(order))]
+
+    def label_metrics(self, rows: Fields) -> dict[str, Any]:
+        """The accuracy of the label that a model predicts; empty where it predicts none.
+
+        Rows without labels have none either.
+        """
+        label = labelled_latent(self.model)
+        column = None if label is None else rows.columns.get(label[1])
+        if not isinstance(column, Labels) or not (column.values >= 0).any():
+            return {}
+        truth = torch.from_numpy(self.matched(column))
+        return asdict(classification(torch.from_numpy(self.classify(rows)), truth))
 
 
 def open_model(

@@ -76,6 +76,11 @@ class Labels:
         return torch.from_numpy(self.values[indices])
 
     @property
+    def class_names(self) -> list[str]:
+        """Names of the classes; their numbers where they have none."""
+        return list(self.names) or [str(number) for number in range(self.classes)]
+
+    @property
     def facts(self) -> dict[str, Any]:
         """Sizes and names of the field, from which a model is built."""
         named = {"names": list(self.names)} if self.names else {}

@@ -68,7 +68,7 @@ def kept(values: np.ndarray, count: int, seed: int) -> np.ndarray:
     order = draw.permutation(len(values))
     order = order[values[order] != MISSING]
     if count > len(order):
-        raise DataError(f"data.labelled is {count}, and {len(order)} texts have a label")
+        raise DataError(f"data.labelled is {count}, and {len(order)} rows have a label")
     # Round-robin: the first of each class, then the second of each class, and so on.
     rounds = np.empty(len(order), np.int64)
     for label in np.unique(values):
@@ -80,13 +80,16 @@ def kept(values: np.ndarray, count: int, seed: int) -> np.ndarray:
     return labels
 
 
-def labels_note(values: np.ndarray, given: np.ndarray, names: Sequence[str]) -> str:
+def labels_note(
+    values: np.ndarray, given: np.ndarray, names: Sequence[str], unit: str = "texts"
+) -> str:
     """A sentence on the labels that training uses, of each class.
 
     Args:
         values: labels that are left, (N,); -1 for none.
         given: all labels, (N,).
         names: of the classes.
+        unit: what the rows are, in the plural.
     """
     left, all_of_them = ((part >= 0).sum() for part in (values, given))
     few = left < all_of_them
@@ -96,7 +99,7 @@ def labels_note(values: np.ndarray, given: np.ndarray, names: Sequence[str]) -> 
         classes.append(f"{name} {(values == number).sum():,}{total}")
     more = f", ... ({len(names)} classes)" if len(names) > SHOWN_CLASSES else ""
     start = (
-        f"{left:,} of {all_of_them:,} labels are kept" if few else f"{left:,} texts have a label"
+        f"{left:,} of {all_of_them:,} labels are kept" if few else f"{left:,} {unit} have a label"
     )
     return f"{start}: {', '.join(classes)}{more}"
 

@@ -110,12 +110,15 @@ class Family(Component, nn.Module):
         """
         raise NotImplementedError
 
-    def label_log_prob(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
+    def label_log_prob(
+        self, variational_parameters: Tensor, labels: Tensor, smoothing: float = 0.0
+    ) -> Tensor:
         """log q(label | x), (B,), nats, of given labels, (B,) or (B, C); 0 for a missing one.
 
         Args:
             variational_parameters: of the posterior, (B, P).
             labels: as those of `observed`.
+            smoothing: s; it is then (1 - s) log q(label | x) + s mean_c log q(c | x).
 
         Raises:
             NotImplementedError: a label is no value of the latent.

@@ -62,9 +62,11 @@ class Categorical(Family, kind="categorical"):
         certain = torch.where(classes == labels[:, None], 0.0, IMPOSSIBLE)
         return torch.where(labels[:, None] >= 0, certain, variational_parameters)
 
-    def label_log_prob(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
+    def label_log_prob(
+        self, variational_parameters: Tensor, labels: Tensor, smoothing: float = 0.0
+    ) -> Tensor:
         """log q(label | x), (B,), of labels, (B,): the cross-entropy, negated."""
-        return class_log_prob(variational_parameters, labels)
+        return class_log_prob(variational_parameters, labels, smoothing)
 
     def enumerate_support(self, samples: int, batch: int, like: Tensor) -> Tensor:
         """The classes in turn, (K, B, C); K is a multiple of C."""
@@ -72,6 +74,8 @@ class Categorical(Family, kind="categorical"):
         return one_hot[torch.arange(samples) % self.dim, None].expand(-1, batch, -1)
 
 
-def class_log_prob(logits: Tensor, labels: Tensor) -> Tensor:
+def class_log_prob(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """The log-probability of a class, (B,), under logits, (B, C); 0 where it is missing (-1)."""
-    return -F.cross_entropy(logits, labels, ignore_index=MISSING, reduction="none")
+    return -F.cross_entropy(
+        logits, labels, ignore_index=MISSING, reduction="none", label_smoothing=smoothing
+    )

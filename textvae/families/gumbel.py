@@ -95,9 +95,11 @@ class Gumbel(Family, kind="gumbel"):
         certain = torch.where(classes == labels[:, None], 0.0, IMPOSSIBLE)
         return torch.where(labels[:, None] >= 0, certain, variational_parameters)
 
-    def label_log_prob(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
+    def label_log_prob(
+        self, variational_parameters: Tensor, labels: Tensor, smoothing: float = 0.0
+    ) -> Tensor:
         """log q(label | x), (B,), of labels, (B,): the cross-entropy, negated."""
-        return class_log_prob(variational_parameters, labels)
+        return class_log_prob(variational_parameters, labels, smoothing)
 
     def embed(self, value: Tensor) -> Tensor:
         """The vector of each code's class, side by side, (..., M E), or the one-hot vectors."""

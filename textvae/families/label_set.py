@@ -78,9 +78,11 @@ class LabelSet(Family, kind="label_set"):
         certain = torch.where(labels > 0, -IMPOSSIBLE, IMPOSSIBLE)
         return torch.where(labels >= 0, certain, variational_parameters)
 
-    def label_log_prob(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
+    def label_log_prob(
+        self, variational_parameters: Tensor, labels: Tensor, smoothing: float = 0.0
+    ) -> Tensor:
         """log q(labels | x), (B,): the binary cross-entropy of the known labels, negated."""
-        known = labels.clamp(min=0)
+        known = labels.clamp(min=0) * (1 - smoothing) + smoothing / 2
         loss = F.binary_cross_entropy_with_logits(variational_parameters, known, reduction="none")
         return -(loss * (labels >= 0)).sum(-1)
 

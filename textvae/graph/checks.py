@@ -23,7 +23,7 @@ from textvae.graph.config import (
 )
 from textvae.graph.refinement import Refinement
 from textvae.priors import Prior
-from textvae.registry import Count, arguments, check_value, suggest
+from textvae.registry import Count, Rate, arguments, check_value, suggest
 
 
 def check_graph(config: VAEConfig) -> list[str]:
@@ -300,6 +300,14 @@ def label_problems(node: Node, path: str) -> list[str]:
             problems.append(f"{path}.field: a {node['kind']} latent takes no label")
         elif not isinstance(node["field"], str):
             problems.append(f"{path}.field: must be a name (got {quoted(node['field'])})")
+    if not isinstance(node.get("fixed", True), bool):
+        problems.append(f"{path}.fixed: must be true or false (got {quoted(node['fixed'])})")
+    if node.get("label_smoothing") is not None:
+        problems += check_value(Rate, node["label_smoothing"], f"{path}.label_smoothing")
+        if node.get("label_weight") is None:
+            problems.append(f"{path}.label_smoothing: needs label_weight")
+    if "fixed" in node and "field" not in node:
+        problems.append(f"{path}.fixed: needs the field of the label")
     if node.get("label_weight") is not None:
         problems += check_value(PositiveFloat, node["label_weight"], f"{path}.label_weight")
         if "field" not in node:

@@ -21,7 +21,16 @@ from textvae.registry import Component
 Node = dict[str, Any]
 GRAPH_KEYS = {
     "encoders": {"field", "given"},
-    "latents": {"given", "prior", "field", "label_weight", "hidden", "relative"},
+    "latents": {
+        "given",
+        "prior",
+        "field",
+        "fixed",
+        "label_weight",
+        "label_smoothing",
+        "hidden",
+        "relative",
+    },
     "decoders": {"field", "given", "auxiliary", "attend", "prior_weight"},
 }
 PRIOR_KEYS = {"given", "hidden"}
@@ -61,7 +70,9 @@ class VAEConfig:
             `prior: {kind: K, given: [...], ...}` a `Prior` of that kind. `relative: true` measures
             the posterior from the prior, see `Family.relative`. `field` names the label that fixes
             the latent in training where it is not missing; `label_weight: w` adds
-            -w log q(label | x) to the training loss alone.
+            -w log q(label | x) to the training loss alone. `fixed: false` leaves the latent free
+            where the label is there: it then names what the latent predicts. `label_smoothing: s`
+            takes s of that term's weight from the label and spreads it over all classes.
         decoders: `{name, kind, field, given, ...}`; `auxiliary: weight` makes it a term of the
             training loss alone, -weight E_q log p(x | z). `attend` names an encoder to whose
             states it attends. `prior_weight: w` adds -w log p(x | z), z from the prior, to the

@@ -11,6 +11,7 @@ from textvae.decoders.text import State, TokenDecoder
 from textvae.graph.decoding import Decoding
 from textvae.layers.attention import Memory
 from textvae.layers.sampling import invert
+from textvae.layers.sparsification import beyond_top_p
 from textvae.randomness import draws
 from textvae.vocabulary import BOS, EOS, PAD, UNK
 
@@ -116,10 +117,7 @@ def warped(logits: Tensor, decoding: Decoding) -> Tensor:
         least = logits.topk(min(decoding.top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < least, -torch.inf)
     if decoding.top_p < 1.0:
-        ascending, order = logits.sort()
-        below = ascending.softmax(-1).cumsum(-1) <= 1 - decoding.top_p
-        below[:, -1] = False  # the most probable token stays
-        logits = logits.masked_fill(below.scatter(1, order, below), -torch.inf)
+        logits = logits.masked_fill(beyond_top_p(logits, decoding.top_p), -torch.inf)
     return logits
 
 

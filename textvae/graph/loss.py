@@ -59,14 +59,17 @@ def label_weights(model: "VAE") -> dict[str, float]:
 def label_log_probs(
     model: "VAE", features: Mapping[str, Features], fields: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """log q(label | x), (1, B), as `label_weights` names it; 0 where the label is missing."""
+    """log q(label | x), (1, B), as `label_weights` names it; 0 where the label is missing.
+
+    With `label_smoothing` s it is (1 - s) log q(label | x) + s mean_c log q(c | x).
+    """
     log_probs = {}
     for node in model.config.nodes("latents"):
         if node.get("label_weight") is not None and node["field"] in fields:
             family = cast(Family, model.latents[node["name"]])
-            log_prob = family.label_log_prob(
-                model.head(node, features, {})[0], fields[node["field"]]
-            )
+            parameters, labels = model.head(node, features, {})[0], fields[node["field"]]
+            smoothing = node.get("label_smoothing") or 0.0
+            log_prob = family.label_log_prob(parameters, labels, smoothing)
             log_probs[f"label_{node['name']}"] = log_prob[None]
     return log_probs
 

@@ -444,7 +444,7 @@ class VAE(nn.Module):
                 )
             )
             for node in self.config.nodes("latents")
-            if node.get("field") in fields
+            if node.get("field") in fields and node.get("fixed", True)
         }
 
     def encoder_features(self, fields: Mapping[str, Tensor]) -> dict[str, Features]:

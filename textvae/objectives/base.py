@@ -147,6 +147,22 @@ def reparameterized(out: VAEOutput, name: str) -> Latent:
     return latent
 
 
+def enumerated_latent(out: VAEOutput, objective: str) -> tuple[str, Latent]:
+    """The latent whose values are enumerated, with its name.
+
+    Raises:
+        ValueError: there is none, or its posterior is given another latent.
+    """
+    found = [(name, latent) for name, latent in out.latents.items() if latent.enumerated]
+    if not found:
+        known = ", ".join(out.latents) or "none"
+        raise ValueError(f"objective: {objective} needs a categorical latent (known: {known})")
+    name, latent = found[0]
+    if latent.posterior.batch_shape[0] != 1:
+        raise ValueError(f"objective: {objective} needs {name!r} given encoders, no latents")
+    return name, latent
+
+
 def prior_like(latent: Latent) -> Tensor:
     """Samples of a latent's prior, constants, as many as it has of its posterior, (K, B, D)."""
     return latent.prior.expand(latent.value.shape[:2]).sample()

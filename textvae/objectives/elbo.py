@@ -9,7 +9,7 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from textvae.objectives.base import Objective, parts
+from textvae.objectives.base import Objective, enumerated_latent, parts
 from textvae.objectives.outputs import Loss, VAEOutput, scalar
 from textvae.objectives.schedules import Constant, Schedule
 from textvae.registry import Count, suggest
@@ -30,6 +30,8 @@ class ELBO(Objective, kind="elbo"):
             halves is not the same as the whole.
         samples: samples K of each latent.
         latent_weights: what multiplies the KL of a latent, by its name; 1 for those not named.
+        usage: weight of the entropy of the batch's mean posterior of a categorical latent, which is
+            subtracted, as a function of the optimizer step: at first it brings all classes in use.
 
     Source: Bowman et al. 2016, section 3.1, arXiv:1511.06349 (weight); Kingma et al. 2016,
     appendix C.8, arXiv:1606.04934, and Li et al. 2019, section 3, arXiv:1909.00868 (free bits).
@@ -42,12 +44,14 @@ class ELBO(Objective, kind="elbo"):
     free_bits_per: Per = "sentence"
     samples: Count = 1
     latent_weights: dict[str, NonNegativeFloat] = field(default_factory=dict)
+    usage: Schedule = Constant(0.0)
 
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch at an optimizer step: the mean over samples and texts.
 
         Raises:
-            ValueError: `latent_weights` names a latent that is not there.
+            ValueError: `latent_weights` names a latent that is not there, or there is no
+                categorical latent whose `usage` has a weight.
         """
         reconstruction_loss, kl, terms = parts(out)
         rate = kl
@@ -55,10 +59,14 @@ class ELBO(Objective, kind="elbo"):
             each = weighted_kl(out, self.latent_weights)
             rate = out.expected(self.beyond_free_bits(out, each)).mean()
         weight = self.kl_weight(step)
-        return Loss(
+        value, terms = (
             reconstruction_loss + weight * rate,
             terms | {"kl_weight": scalar(weight, kl)},
         )
+        if self.usage != Constant(0.0):
+            entropy = usage_entropy(out)
+            value, terms = value - self.usage(step) * entropy, terms | {"usage": entropy.detach()}
+        return Loss(value, terms)
 
     def beyond_free_bits(self, out: VAEOutput, kl: Tensor) -> Tensor:
         """The KL with what is free replaced by a constant, (K, B), nats."""
@@ -95,6 +103,17 @@ class ImportanceWeighted(Objective, kind="importance_weighted"):
         _, _, terms = parts(out)
         bound = importance_weighted_bound(out.log_weight).mean()
         return Loss(-bound, terms | {"bound": bound.detach()})
+
+
+def usage_entropy(out: VAEOutput) -> Tensor:
+    """Entropy of the batch's mean posterior of the categorical latent, (), nats; ln C at most.
+
+    Raises:
+        ValueError: there is no such latent, or it is given another latent.
+    """
+    _, latent = enumerated_latent(out, "usage")
+    mean = latent.posterior.mean[0].mean(0)
+    return -torch.xlogy(mean, mean).sum()
 
 
 def weighted_kl(out: VAEOutput, weights: Mapping[str, float]) -> Tensor:

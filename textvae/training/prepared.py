@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from textvae.checkpoints import atomic_folder
-from textvae.config import DataConfig, FieldConfig
+from textvae.config import DataConfig, FieldConfig, ImageDataConfig
 from textvae.data.batching import Examples, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.corpora import AnyCorpus
 from textvae.data.field_kinds import column_of_facts, learned_facts
-from textvae.data.fields import Column, Fields, LabelSets, text_columns
+from textvae.data.fields import Column, Fields, Labels, LabelSets, text_columns
 from textvae.data.held_out import PURPOSE
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
@@ -40,7 +40,7 @@ class Prepared:
         tokenizer: of the texts; None for images.
         observed: properties of each field that is not text, see `VAEConfig`.
         left_out: number of training texts that are too long, see `DataConfig`.
-        repeated: number of rows of `train`, its last ones, that repeat a labelled text.
+        repeated: number of rows of `train`, its last ones, that repeat a labelled one.
     """
 
     train: Examples
@@ -66,7 +66,9 @@ def prepared(
     """The rows of a corpus as a model reads them."""
     if isinstance(corpus, ImageCorpus):
         check_range(recipe, corpus)
-        return Prepared(corpus.train, corpus.valid, None, corpus.facts)
+        train = labelled_images(recipe, corpus, note)
+        repeated = len(train) - len(corpus.train)
+        return Prepared(train, corpus.valid, None, corpus.facts, repeated=repeated)
     if isinstance(corpus, TableCorpus):
         return prepared_table(recipe, corpus, folder, resume, note)
     assert isinstance(recipe.data, DataConfig), "texts come from a data section for texts"
@@ -209,6 +211,49 @@ def table_rows(
     return Fields(columns)
 
 
+def labelled_images(recipe: Recipe, corpus: ImageCorpus, note: Callable[[str], None]) -> Fields:
+    """The training images with the labels that the data section keeps; its last rows repeat some.
+
+    Raises:
+        DataError: there are no labels, or fewer than are to be kept.
+    """
+    config, column = recipe.data, corpus.train.columns.get("label")
+    assert isinstance(config, ImageDataConfig), "images come from a data section for images"
+    if config.labelled is None and config.repeat_labelled == 1:
+        return corpus.train
+    if not isinstance(column, Labels) or not (column.values >= 0).any():
+        key = "labelled" if config.labelled is not None else "repeat_labelled"
+        raise DataError(f"data.{key}: {corpus.source} has no labels")
+    values, repeats = kept_labels(recipe, column.values, column.class_names, note)
+    rows = np.concatenate([np.arange(len(values)), repeats])
+    columns = dict(corpus.train.columns) | {"label": replace(column, values=values)}
+    return Fields(columns).select(rows)
+
+
+def kept_labels(
+    recipe: Recipe, given: np.ndarray, names: Sequence[str], note: Callable[[str], None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The labels that the data section keeps, (N,), -1 for none, and the rows to read again.
+
+    Args:
+        recipe: with the data section and the seed.
+        given: all labels, (N,).
+        names: of the classes.
+        note: receives the number of labels of each class.
+
+    Raises:
+        DataError: there are fewer than are to be kept.
+    """
+    config, values = recipe.data, given
+    if config.labelled is not None:
+        values = kept(given, config.labelled, recipe.train.seed)
+    labelled = np.flatnonzero(values >= 0)
+    how = how_to_keep_all(config) if len(labelled) < (given >= 0).sum() else ""
+    unit = "images" if isinstance(config, ImageDataConfig) else "texts"
+    note(labels_note(values, given, names, unit) + how)
+    return values, np.tile(labelled, config.repeat_labelled - 1)
+
+
 def labelled_texts(
     recipe: Recipe,
     corpus: Corpus,
@@ -226,18 +271,14 @@ def labelled_texts(
     short = np.flatnonzero(lengths <= config.max_tokens)
     if not len(short):
         raise none_is_short(config.max_tokens, int(lengths.min()))
-    given = values = numbered(corpus.labels["train"], names)[short]
-    if config.labelled is not None:
-        values = kept(given, config.labelled, recipe.train.seed)
-    labelled = np.flatnonzero(values >= 0)
-    how = how_to_keep_all(config) if len(labelled) < (given >= 0).sum() else ""
-    note(labels_note(values, given, names) + how)
-    rows = np.concatenate([np.arange(len(values)), np.tile(labelled, config.repeat_labelled - 1)])
+    given = numbered(corpus.labels["train"], names)[short]
+    values, repeats = kept_labels(recipe, given, names, note)
+    rows = np.concatenate([np.arange(len(values)), repeats])
     texts = list(corpus.train)
     return [texts[short[row]] for row in rows], values[rows], len(short)
 
 
-def how_to_keep_all(config: DataConfig) -> str:
+def how_to_keep_all(config: DataConfig | ImageDataConfig) -> str:
     """The settings with which training uses every label once."""
     repeat = " --set data.repeat_labelled=1" if config.repeat_labelled > 1 else ""
     return f"; all of them: --set data.labelled=null{repeat}"

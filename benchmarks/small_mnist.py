@@ -1,0 +1,67 @@
+"""MNIST at 14 x 14 in npz files: digits, and even against odd with few known positives.
+
+Run: python benchmarks/small_mnist.py MNIST OUT. MNIST holds the four idx files; OUT gets
+
+- digits.npz: 12,000 training, 1,000 validation and 3,000 test images, the first of the official
+  splits, with the digit as label;
+- parity.npz: the same with labels 1 for even, 0 for odd;
+- positives.npz: the same images; 1,000 even training images and 83 of validation are labelled 1,
+  the others have no label, -1; the test images are labelled 1 for even, 0 for odd;
+- negatives.npz: as positives.npz, with 0 in place of -1: what is not known counts as odd.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from textvae.config import ImageDataConfig
+from textvae.data.images import read_image_corpus
+
+TRAIN, VALID, TEST = 12_000, 1_000, 3_000
+POSITIVES = 1_000
+SIZE = 14
+
+
+def known_positives(even: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Labels, (N,), int64: 1 for so many of the even digits, drawn with a seed, else -1."""
+    chosen = np.random.default_rng(seed).choice(np.flatnonzero(even), count, replace=False)
+    labels = np.full(len(even), -1, np.int64)
+    labels[chosen] = 1
+    return labels
+
+
+def main() -> None:
+    """Write the files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("mnist", help="folder of the four idx files")
+    parser.add_argument("out", type=Path)
+    arguments = parser.parse_args()
+    config = ImageDataConfig(modality="image", source=arguments.mnist, size=[SIZE, SIZE])
+    # Rows that are held out of train here are not read: the first ones are the same each time.
+    corpus = read_image_corpus(config.model_copy(update={"valid_fraction": 0.01}))
+    assert corpus.test is not None, "MNIST has test images"
+    counts = {"train": (corpus.train, 0, TRAIN), "valid": (corpus.train, TRAIN, VALID)}
+    arrays: dict[str, np.ndarray] = {}
+    for split, (rows, start, count) in (counts | {"test": (corpus.test, 0, TEST)}).items():
+        for letter, field in (("x", "image"), ("y", "label")):
+            values = rows.columns[field].values[start : start + count]  # type: ignore[attr-defined]
+            arrays[f"{letter}_{split}"] = values[:, 0] if letter == "x" else values
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(arguments.out / "digits.npz", **arrays)  # type: ignore[arg-type]
+    even_digits = {f"y_{s}": (arrays[f"y_{s}"] % 2 == 0).astype(np.int64) for s in counts}
+    test = (arrays["y_test"] % 2 == 0).astype(np.int64)
+    parity = arrays | even_digits | {"y_test": test}
+    np.savez_compressed(arguments.out / "parity.npz", **parity)  # type: ignore[arg-type]
+    for split, count in (("train", POSITIVES), ("valid", POSITIVES * VALID // TRAIN)):
+        even = arrays[f"y_{split}"] % 2 == 0
+        arrays[f"y_{split}"] = known_positives(even, count, seed=0)
+    arrays["y_test"] = test
+    np.savez_compressed(arguments.out / "positives.npz", **arrays)  # type: ignore[arg-type]
+    for split in ("train", "valid"):
+        arrays[f"y_{split}"] = np.maximum(arrays[f"y_{split}"], 0)
+    np.savez_compressed(arguments.out / "negatives.npz", **arrays)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()
