@@ -241,8 +241,9 @@ def fingerprint_of(entry: Mapping[str, Any]) -> Fingerprint | None:
 
 
 def is_exact(metrics: Mapping[str, Any]) -> bool:
-    """Whether the nll is no estimate: of a model without a latent, or with a point for one."""
-    return metrics.get("dimensions") == 0 or bool(metrics.get("deterministic"))
+    """Whether the nll needs no samples: without a latent, with a point for one, or with codes."""
+    known = bool(metrics.get("deterministic")) or bool(metrics.get("certain"))
+    return known or metrics.get("dimensions") == 0
 
 
 def standard_error_of(metrics: Mapping[str, Any], metric: str) -> float | None:

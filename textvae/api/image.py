@@ -58,6 +58,8 @@ class ImageEvaluation(Metrics):
         pixels: description of the pixels, which a likelihood depends on.
         likelihood: kind of the likelihood of a pixel.
         trained_likelihood: kind that the model was trained with.
+        squared_error: of the mean image at the posterior mean, summed over pixels in [0, 1], mean
+            over the images.
     """
 
     bits_per_dimension: float
@@ -65,6 +67,7 @@ class ImageEvaluation(Metrics):
     pixels: str
     likelihood: str
     trained_likelihood: str
+    squared_error: float | None = None
 
 
 class ImageVAE(TrainedVAE):
@@ -411,7 +414,18 @@ class ImageVAE(TrainedVAE):
             pixels=PIXELS[self.pixels],
             likelihood=scored.decoder.likelihood.kind,
             trained_likelihood=self.decoder.likelihood.kind,
+            squared_error=scored.squared_error(rows),
         )
+
+    def squared_error(self, rows: Fields) -> float:
+        """The squared error of reconstructions, summed over pixels, mean over the rows."""
+        column, total = rows.columns[self.field], 0.0
+        for start in range(0, len(rows), ROWS):
+            part = np.arange(start, min(start + ROWS, len(rows)))
+            images = column.stack([column[index] for index in part])
+            decoded = self.reconstruct(rows.select(part))
+            total += (torch.from_numpy(decoded) - images).double().square().sum().item()
+        return total / len(rows)
 
 
 def open_model(

@@ -100,6 +100,7 @@ class BatchNormalizer(nn.Module):
     Args:
         dim: D.
         gamma: fixed.
+        shift: whether beta is learned; else it is 0.
 
     Source: Zhu et al. 2020, arXiv:2004.12585. We add no epsilon to the variance: an encoder that
     shrinks its means below it evades the bound.
@@ -108,14 +109,18 @@ class BatchNormalizer(nn.Module):
     MOMENTUM = 0.02
     """Weight of a batch in the averages: a larger one is noisy, since a batch has about one length;
     a smaller one lags behind the encoder."""
+    bias: Tensor
     mean: Tensor
     scale: Tensor
     batches: Tensor
 
-    def __init__(self, dim: int, gamma: float):
+    def __init__(self, dim: int, gamma: float, shift: bool = True):
         super().__init__()
         self.gamma = gamma
-        self.bias = nn.Parameter(torch.zeros(dim))
+        if shift:
+            self.bias = nn.Parameter(torch.zeros(dim))
+        else:
+            self.register_buffer("bias", torch.zeros(dim))
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
         self.register_buffer("batches", torch.tensor(0))
