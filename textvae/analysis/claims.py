@@ -226,7 +226,7 @@ def yardstick_problems(
     data = fingerprint_of(entry), fingerprint_of(other)
     if data[0] is None or data[1] is None or not same_rows(data[0], data[1]):
         yield f"{over} was measured on other data"
-    if not is_exact(other["metrics"]):
+    if not is_exact(other["metrics"]) and not entry["metrics"].get("certain"):
         counts = entry["metrics"].get("samples"), other["metrics"].get("samples")
         if counts[0] != counts[1]:
             yield f"{over} was measured with {counts[1]} samples of each row, not {counts[0]}"

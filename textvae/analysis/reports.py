@@ -262,7 +262,7 @@ def generation_text(generation: Mapping[str, Any]) -> str:
 
 def answers_text(found: Mapping[str, Any]) -> str:
     """Metrics of the texts that a model writes under conditions, one column for each way."""
-    ways = {way: values for way, values in found.items() if values is not None}
+    ways = {way: values for way, values in found.items() if isinstance(values, Mapping)}
     sampled = ways["sampled"]
     each = sampled["each"]
     notes = {
@@ -278,8 +278,13 @@ def answers_text(found: Mapping[str, Any]) -> str:
         for name, (label, note) in notes.items()
     ]
     heading = {"sampled": "sampled", "greedy": "greedy from z ~ prior", "beam": f"beam of {each}"}
+    heading["codes"] = f"{each} likeliest codes"
     header = [f"{sampled['conditions']:,} conditions", *(heading[way] for way in ways), ""]
-    return table(rows, header)
+    if found.get("word_share") is None:
+        return table(rows, header)
+    shares = (percent(found[name]) for name in ("word_share", "random_word_share"))
+    words = "the word of a code stands in its text: {}, that of a random class: {}".format(*shares)
+    return f"{table(rows, header)}\n{words}"
 
 
 def row_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:

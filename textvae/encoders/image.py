@@ -127,6 +127,7 @@ class ConvolutionalEncoder(ImageEncoder, kind="conv"):
             layers.append(activation_layer(activation))
         self.features = hidden or channels[-1] * height * width
         if hidden is None:
+            self.places = height * width
             layers.append(PlacesOfGrid())
         else:
             layers += [

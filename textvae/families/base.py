@@ -142,6 +142,13 @@ class Family(Component, nn.Module):
         return value
 
 
+class AlikeError(ValueError):
+    """The most probable codes are asked for, and none is likelier than another."""
+
+    def __init__(self) -> None:
+        super().__init__("every code is equally probable under the prior of this model: sample it")
+
+
 class CodeDistribution(Distribution):
     """A distribution over codes, whose most probable values can be listed."""
 
@@ -153,6 +160,9 @@ class CodeDistribution(Distribution):
 
         Returns:
             Values, (..., count, D), and log-probabilities, (..., count), nats.
+
+        Raises:
+            AlikeError: no value is likelier than another.
         """
         raise NotImplementedError
 

@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
-from textvae.families.base import CodeDistribution, Family, in_float32
+from textvae.families.base import AlikeError, CodeDistribution, Family, in_float32
 from textvae.families.gaussian import BatchNormalizer
 from textvae.layers.codes import SAME, nearest
 from textvae.registry import Count, Probability
@@ -29,7 +29,7 @@ class VQ(Family, kind="vq"):
 
     Args:
         features: size H of the context.
-        codes: number of codes M.
+        codes: number of codes M; None for one, or where the head is shared for one at each place.
         size: number of vectors K of the codebook.
         code_dim: size E of a vector.
         commitment: weight of the squared distance of inputs to their codes.
@@ -39,6 +39,7 @@ class VQ(Family, kind="vq"):
         batch_norm: whether inputs h are batch-normalised, without scale and shift that are learned.
         start: the codebook's first vectors: inputs of the first batch, or `random`.
         replace_after: batches without use after which a code is put on an input; 0 for never.
+        places: number of places of the encoder that the latent is given.
 
     >>> family = VQ(features=3, codes=2, size=8, code_dim=4)
     >>> family(torch.zeros(2, 5, 3)).event_shape
@@ -64,7 +65,7 @@ class VQ(Family, kind="vq"):
     def __init__(
         self,
         features: int,
-        codes: Count = 1,
+        codes: Count | None = None,
         size: Annotated[int, Field(ge=2, le=1_000_000)] = 64,
         code_dim: Count = 16,
         commitment: NonNegativeFloat = 0.25,
@@ -73,17 +74,19 @@ class VQ(Family, kind="vq"):
         batch_norm: bool = True,
         start: Literal["data", "random"] = "data",
         replace_after: Annotated[int, Field(ge=0, le=1_000_000)] = 50,
+        places: int = 1,
     ):
         super().__init__()
+        codes = codes or (places if shared else 1)
         if shared and features % codes:
             raise ValueError(
                 f"shared: a context of {features} is not {codes} places of equal size: give the "
-                f"latent one encoder of places, such as conv with hidden: null, and their number"
+                f"latent one encoder of places, such as conv with hidden: null"
             )
         self.codes, self.size, self.code_dim = codes, size, code_dim
         self.dim = codes * code_dim
         self.commitment, self.decay, self.shared = commitment, decay, shared
-        self.replace_after = replace_after
+        self.start, self.replace_after = start, replace_after
         inputs, outputs = (features // codes, code_dim) if shared else (features, self.dim)
         self.head = nn.Linear(inputs, outputs)
         self.normalizer = BatchNormalizer(outputs, 1.0, shift=False) if batch_norm else None
@@ -91,7 +94,7 @@ class VQ(Family, kind="vq"):
         self.register_buffer("sums", self.codebook.clone())
         self.register_buffer("counts", torch.ones(size))
         self.register_buffer("unused", torch.zeros(size, dtype=torch.int64))
-        self.register_buffer("begun", torch.tensor(start == "random"))
+        self.register_buffer("begun", torch.tensor(False))
 
     def variational_parameters(self, context: Tensor) -> Tensor:
         """The inputs h of each context, (..., M E), float32, before codes take their place."""
@@ -112,6 +115,17 @@ class VQ(Family, kind="vq"):
     def default_prior(self, batch_shape: Size, like: Tensor) -> Distribution:
         """Every code alike."""
         return UniformCodes(batch_shape, self.codebook.clone().float(), self.codes)
+
+    def point_estimate(self, posterior: Distribution) -> Tensor:
+        """The codes of a posterior, (..., M E), or the most probable ones of a prior.
+
+        Of a uniform prior, those nearest to the mean of the codebook.
+        """
+        if isinstance(posterior, UniformCodes):
+            return self.project(posterior.mean)
+        if isinstance(posterior, CodebookDistribution):
+            return posterior.likeliest(1)[0].squeeze(-2)
+        return posterior.mean
 
     def project(self, value: Tensor) -> Tensor:
         """The codes nearest to points, (..., M E)."""
@@ -140,10 +154,16 @@ class VQ(Family, kind="vq"):
 
     @torch.no_grad()
     def begin(self, points: Tensor) -> None:
-        """Put the codebook on some of the points, (N, E), unless it has begun."""
-        chosen = self.some_of(points)
-        self.codebook.copy_(torch.where(self.begun, self.codebook, chosen))
-        self.sums.copy_(torch.where(self.begun, self.sums, chosen))
+        """Put the codebook on some of the points, (N, E), unless it has begun or is random.
+
+        Codes that are more than the points are placed on those of the next batches.
+        """
+        if self.start == "data":
+            chosen, count = self.some_of(points)
+            self.codebook.copy_(torch.where(self.begun, self.codebook, chosen))
+            self.sums.copy_(torch.where(self.begun, self.sums, chosen))
+            late = ~self.begun & (torch.arange(self.size, device=count.device) >= count)
+            self.unused.masked_fill_(late, self.replace_after)
         self.begun.fill_(True)
 
     @torch.no_grad()
@@ -164,20 +184,35 @@ class VQ(Family, kind="vq"):
         self.sums += share * (total - self.sums)
         self.unused.copy_(torch.where(used > 0, 0, self.unused + 1))
         if self.replace_after:
-            stale = self.unused >= self.replace_after
-            self.sums.copy_(torch.where(stale[:, None], self.some_of(points), self.sums))
-            self.counts.masked_fill_(stale, 1.0)
-            self.unused.masked_fill_(stale, 0)
+            self.replace(points)
         # A code that is not used keeps its place: both averages shrink alike, and at last vanish.
         moved = self.sums / self.counts.clamp(min=LEAST)[:, None]
         self.codebook.copy_(torch.where(self.counts[:, None] > LEAST, moved, self.codebook))
 
-    def some_of(self, points: Tensor) -> Tensor:
-        """K of the points, (N, E), drawn; those of the first of several processes."""
-        chosen = points[torch.randint(len(points), (self.size,), device=points.device)].contiguous()
+    def replace(self, points: Tensor) -> None:
+        """Place codes that are long without use on points, (N, E): each on one of its own."""
+        chosen, count = self.some_of(points)
+        stale = self.unused >= self.replace_after
+        rank = stale.cumsum(0) - 1
+        stale &= rank < count
+        placed = chosen[rank.clamp(min=0)]
+        self.sums.copy_(torch.where(stale[:, None], placed, self.sums))
+        self.counts.masked_fill_(stale, 1.0)
+        self.unused.masked_fill_(stale, 0)
+
+    def some_of(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """K of the points, (N, E), in random order, and the number of different ones among them.
+
+        Of several processes those of the first.
+        """
+        order = torch.randperm(len(points), device=points.device)
+        rows = torch.arange(self.size, device=points.device) % len(points)
+        chosen = points[order[rows]].to(self.codebook.dtype)
+        count = torch.full((), min(len(points), self.size), device=points.device)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.broadcast(chosen, 0)
-        return chosen.to(self.codebook.dtype)
+            torch.distributed.broadcast(count, 0)
+        return chosen, count
 
 
 class Quantized(Distribution):
@@ -222,9 +257,9 @@ class Quantized(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """0 where a value, (..., M E), is at the codes, else -inf: (...)."""
-        parts = value.unflatten(-1, (-1, self.codebook.shape[-1]))
-        numbers, distance = nearest(parts, self.codebook)
-        same = ((numbers == self.numbers) & (distance < SAME)).all(-1)
+        apart = value.detach() - self.codebook[self.numbers].flatten(-2)
+        distance = apart.unflatten(-1, (-1, self.codebook.shape[-1])).norm(dim=-1)
+        same = (distance < SAME).all(-1)
         return torch.where(same, 0.0, -torch.inf) + 0.0 * self.inputs.detach().sum(-1)
 
 
@@ -301,6 +336,6 @@ class UniformCodes(CodebookDistribution):
         """Refused: no code is more probable than another.
 
         Raises:
-            ValueError: always.
+            AlikeError: always.
         """
-        raise ValueError("under a uniform prior no code is likelier: use prior: {kind: codes}")
+        raise AlikeError

@@ -1,10 +1,11 @@
 """The component of each node, built from its specification and added to a model."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
+from textvae.encoders import Encoder
 from textvae.families import Family
 from textvae.families.base import in_float32
 from textvae.graph.config import BASES, GRAPH_KEYS, PRIOR_KEYS, Node
@@ -31,7 +32,8 @@ def add_latent(model: "VAE", node: Node) -> None:
     features = size_of(model, node["given"])
     hidden = node.get("hidden") or []
     size = hidden[-1] if hidden else features
-    family: Family = build_node("latents", node, features=size, classes=classes)
+    places = places_of(model, node["given"])
+    family: Family = build_node("latents", node, features=size, classes=classes, places=places)
     add_hidden(family, [features, *hidden])
     model.latents[name] = family
     if "prior" in node:
@@ -58,6 +60,12 @@ def add_decoder(model: "VAE", node: Node) -> None:
 def size_of(model: "VAE", given: Iterable[str]) -> int:
     """Size H of a context: of what the named nodes show, side by side."""
     return sum(model.shown[name] for name in given)
+
+
+def places_of(model: "VAE", given: Sequence[str]) -> int:
+    """Places that stand side by side in a context; 1 unless it is that of one encoder with some."""
+    encoder = dict(model.encoders.items()).get(given[0]) if len(given) == 1 else None
+    return 1 if encoder is None else cast(Encoder, encoder).places
 
 
 def build_prior(node: Node, family: Family, features: int, classes: int | None) -> nn.Module:

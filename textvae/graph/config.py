@@ -29,7 +29,7 @@ PRIOR_KEYS = {"given", "hidden"}
 BASES: dict[str, type[Component]] = {"encoders": Encoder, "latents": Family, "decoders": Decoder}
 SUPPLIED = {
     "encoders": {"vocab_size", "shape", "classes", "given_features"},
-    "latents": {"features", "classes"},
+    "latents": {"features", "classes", "places"},
     "decoders": {"vocab_size", "shape", "classes", "features", "memory"},
     "priors": {"features", "family"},
 }

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-SAME = 1e-4
-"""Distance below which a vector is a code: its rounding is far less."""
+SAME = 1e-2
+"""Distance below which a vector is a code: two codes so near are one, and `nearest` may give the
+number of either, since it computes distances from products."""
 
 
 def nearest(vectors: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:

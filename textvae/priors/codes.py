@@ -22,6 +22,8 @@ State = tuple[Tensor, Tensor]
 class CodesPrior(Prior, kind="codes"):
     """p(z) = prod_m p(k_m | k_1, ..., k_m-1, context), exact; uniform before training.
 
+    An LSTM over the codes; of a single code, a layer with tanh.
+
     Codes have no gradient, so the latent, its encoders and the decoders learn as under the uniform
     prior; encoders that the prior is given do learn from it. It can also be trained afterwards, on
     a model that `pretrain` has made and `freeze` holds.
@@ -29,7 +31,7 @@ class CodesPrior(Prior, kind="codes"):
     Args:
         features: size H of the context; 0 when it is given nothing.
         family: of the latent, `vq`.
-        hidden_size: width of the LSTM.
+        hidden_size: width of the LSTM, or of the layer.
         dropout: rate on its inputs and its states.
 
     Raises:
@@ -52,7 +54,9 @@ class CodesPrior(Prior, kind="codes"):
         self.embedding = nn.Embedding(family.size + 1, hidden_size)
         self.places = nn.Parameter(torch.zeros(family.codes, hidden_size))
         self.read = nn.Linear(features, hidden_size) if features else None
-        self.lstm = LSTM(hidden_size, hidden_size, batch_first=True)
+        # A single code has none before it.
+        several = family.codes > 1
+        self.lstm = LSTM(hidden_size, hidden_size, batch_first=True) if several else None
         # No nn.Linear, whose first weights would be drawn: all codes are alike at first.
         self.output = nn.Parameter(torch.zeros(family.size, hidden_size))
         self.bias = nn.Parameter(torch.zeros(family.size))
@@ -65,7 +69,7 @@ class CodesPrior(Prior, kind="codes"):
 
     def logits(
         self, numbers: Tensor, context: Tensor, start: int = 0, state: State | None = None
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, State | None]:
         """Logits of each code after those before it, (N, m, K), float32, and the state after them.
 
         Args:
@@ -78,7 +82,11 @@ class CodesPrior(Prior, kind="codes"):
         if self.read is not None:
             inputs = inputs + in_float32(self.read, context)[:, None]
         inputs = inputs.to(self.places.dtype)
-        states, state = self.lstm(F.dropout(inputs, self.dropout, self.training), state)
+        states = F.dropout(inputs, self.dropout, self.training)
+        if self.lstm is None:
+            states = states.tanh()
+        else:
+            states, state = self.lstm(states, state)
         states = F.dropout(states, self.dropout, self.training)
         with torch.autocast(states.device.type, enabled=False):
             return F.linear(states.float(), self.output.float(), self.bias.float()), state
