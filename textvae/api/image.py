@@ -422,7 +422,7 @@ class ImageVAE(TrainedVAE):
         column, total = rows.columns[self.field], 0.0
         for start in range(0, len(rows), ROWS):
             part = np.arange(start, min(start + ROWS, len(rows)))
-            images = column.stack([column[index] for index in part])
+            images = column.stack([column[int(index)] for index in part])
             decoded = self.reconstruct(rows.select(part))
             total += (torch.from_numpy(decoded) - images).double().square().sum().item()
         return total / len(rows)
