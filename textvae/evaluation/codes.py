@@ -1,4 +1,4 @@
-"""Metrics of codes: how many of a codebook are used, and what codes know about their row."""
+"""Metrics of codes: how many of a codebook are used, and their entropy over the rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

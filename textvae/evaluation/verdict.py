@@ -172,7 +172,7 @@ def latent_state(metrics: Mapping[str, Any]) -> Verdict:
 
 
 def has_collapsed_codebook(metrics: Mapping[str, Any]) -> bool:
-    """Whether few codes of a codebook are used, however much their places know of a row.
+    """Whether few codes of a codebook are used, however large the information of many places.
 
     Under a uniform prior the KL is that of all codes, used or not.
     """
