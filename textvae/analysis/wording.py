@@ -402,7 +402,7 @@ def cause_text(cause: Finding) -> str:
         f"{cause.values.get('word_dropout', 0.0):g}) and does not need z",
         CauseCode.FULL_KL_WEIGHT: "the KL has its full weight from the first step, before z "
         "is informative",
-        CauseCode.CODEBOOK_START: "the codebook is not kept near the encoder's points, as it is with "
+        CauseCode.CODEBOOK_START: "the codebook is not kept near the encoder's points, as with "
         f"{', '.join(cause.values.get('settings', ()))}",
         CauseCode.IN_USE: f"the recipe has {measures} already, which did not suffice",
     }[CauseCode(cause.code)]
