@@ -110,6 +110,7 @@ DECODERS = {
 IMAGE_ENCODERS = {
     "mlp": {"kind": "mlp", "hidden": [6, 5], "activation": "leaky_relu"},
     "conv": {"kind": "conv", "channels": [2, 3], "hidden": 6},
+    "grid": {"kind": "conv", "channels": [2, 3], "hidden": None, "activation": "leaky_relu"},
     "resnet": {
         "kind": "conv",
         "channels": [2, 3],

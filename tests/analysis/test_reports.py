@@ -64,6 +64,7 @@ def test_every_metric_has_a_note(runs, textvae):
                 "signature",
                 "reference",
                 "reference_is_training",
+                "certain",
             ),
             # In the notes of the references.
             *("unigram_word_perplexity", "trigram_word_perplexity"),
@@ -73,7 +74,8 @@ def test_every_metric_has_a_note(runs, textvae):
             continue
         if last in ("accuracy", "macro_f1", "labelled", "unknown_tokens", "unknown_share",
                     "character_perplexity", "prior_mean_perplexity", "answers", "rows",
-                    "matching"):  # fmt: skip
+                    "matching", "codes_used", "codebook_size",
+                    "code_perplexity"):  # fmt: skip
             assert not value, "no labels, no conditions, blanks; every text can be spelled"
             continue
         assert noted or last in unnoted.union(denominators), name

@@ -123,6 +123,13 @@ def test_every_code_has_a_text():
             "at the first 2 tokens; z mostly encodes how a text begins.",
         ),
         (
+            Finding(
+                FindingCode.CODE_USAGE,
+                {"codes_used": 48, "codebook_size": 64, "code_perplexity": 31.16},
+            ),
+            "48 of 64 codes are used, with a perplexity of 31.2.",
+        ),
+        (
             Finding(FindingCode.SHUFFLED_Z_GAP, {"total": -0.02, "ignored": True}),
             "The decoder ignores z: the shuffled-z gap is 0.00 nats.",
         ),

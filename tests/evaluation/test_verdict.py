@@ -44,6 +44,23 @@ def test_verdict_follows_information_kl_and_gap(metrics, expected):
 
 
 @pytest.mark.parametrize(
+    ("perplexity", "size", "expected"),
+    [
+        (1.0, 64, Verdict.COLLAPSED),
+        (2.4, 64, Verdict.COLLAPSED),
+        (7.2, 64, Verdict.COLLAPSED),
+        (7.4, 64, Verdict.ACTIVE),
+        (1.05, 2, Verdict.COLLAPSED),
+        (1.9, 2, Verdict.ACTIVE),
+    ],
+)
+def test_a_codebook_of_which_little_is_used_is_collapsed(perplexity, size, expected):
+    """However large the KL and the information of many places are."""
+    usage = {"code_perplexity": perplexity, "codebook_size": size, "codes_used": 2}
+    assert verdict(replace(ACTIVE, kl=200.0, mutual_information=6.0), **usage) is expected
+
+
+@pytest.mark.parametrize(
     ("sentences", "distinct", "kl", "expected"),
     [
         (1, 1, 5.9, Verdict.TOO_FEW_TEXTS),

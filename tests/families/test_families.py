@@ -132,7 +132,11 @@ ROWS = {
 }
 
 
-OWN_TESTS = {"point": "has no density", "categorical": "is summed over its classes"}
+OWN_TESTS = {
+    "point": "has no density",
+    "categorical": "is summed over its classes",
+    "vq": "has certain posteriors",
+}
 """Kinds that the tests below do not fit, and why; each has a file of its own."""
 
 

@@ -22,14 +22,22 @@ def corpus() -> Corpus:
     return Corpus(texts[:128], texts[128:], [], "made by the test", [])
 
 
-def recipe(latent: bool = True, **train):
+GAUSSIAN = {"kind": "gaussian", "dim": 3}
+CODES = {"kind": "vq", "codes": 2, "size": 6, "code_dim": 3, "replace_after": 2}
+CODES |= {"prior": {"kind": "codes", "hidden_size": 5}}
+FIXED_CODES = CODES | {"start": "random", "batch_norm": False, "replace_after": 0}
+"""Codes whose training draws nothing."""
+
+
+def recipe(latent: dict | bool = True, noisy: bool = True, **train):
     given = {"given": ["z"]} if latent else {}
     decoder = {"name": "text", "kind": "lstm", "hidden": 12, **given}
-    noise = {"dropout": 0.2, "word_dropout": 0.3} if latent else {}
+    noise = {"dropout": 0.2, "word_dropout": 0.3} if latent and noisy else {}
     model: dict = {"decoders": [decoder | noise]}
     if latent:
+        family = GAUSSIAN if latent is True else latent
         model["encoders"] = [{"name": "text", "kind": "lstm", "hidden": 12}]
-        model["latents"] = [{"name": "z", "kind": "gaussian", "dim": 3, "given": ["text"]}]
+        model["latents"] = [{"name": "z", "given": ["text"], **family}]
     return read_recipe(
         {
             "model": model,

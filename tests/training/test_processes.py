@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.runs import TWO_RANKS, assert_equal, corpus, launch, recipe, weights
+from support.runs import (
+    FIXED_CODES,
+    TWO_RANKS,
+    assert_equal,
+    corpus,
+    launch,
+    recipe,
+    weights,
+)
 
 from textvae.checkpoints import checkpoints
 from textvae.training.runs import train_run
@@ -28,6 +36,20 @@ def test_two_ranks_equal_one_on_the_same_global_batch(tmp_path, divided):
     assert one.keys() == two.keys()
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, atol=2e-4, rtol=1e-3)
+
+
+def test_codebooks_of_two_ranks_follow_the_points_of_both(tmp_path):
+    train_run(recipe(FIXED_CODES, noisy=False, epochs=1), corpus(), tmp_path / "one")
+    two_ranks(tmp_path / "two", "runs.FIXED_CODES, noisy=False, epochs=1", False)
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=2e-4, rtol=1e-3)
+
+
+def test_codes_of_two_ranks_begin_and_are_replaced_alike(tmp_path):
+    """Both ranks take the points of the first: with different codebooks the run would not end."""
+    two_ranks(tmp_path / "two", "runs.CODES, epochs=1", False)
+    assert weights(tmp_path / "two")["latents.z.begun"]
 
 
 def two_ranks(folder: Path, arguments: str, divided: bool) -> None:

@@ -238,7 +238,7 @@ def yardstick_problems(
     data = fingerprint_of(entry), fingerprint_of(other)
     if data[0] is None or data[1] is None or not same_rows(data[0], data[1]):
         yield f"{over} was measured on other data"
-    if not is_exact(other["metrics"]):
+    if not is_exact(other["metrics"]) and not entry["metrics"].get("certain"):
         counts = entry["metrics"].get("samples"), other["metrics"].get("samples")
         if counts[0] != counts[1]:
             yield f"{over} was measured with {counts[1]} samples of each row, not {counts[0]}"
@@ -253,8 +253,9 @@ def fingerprint_of(entry: Mapping[str, Any]) -> Fingerprint | None:
 
 
 def is_exact(metrics: Mapping[str, Any]) -> bool:
-    """Whether the nll is no estimate: of a model without a latent, or with a point for one."""
-    return metrics.get("dimensions") == 0 or bool(metrics.get("deterministic"))
+    """Whether the nll needs no samples: without a latent, with a point for one, or with codes."""
+    known = bool(metrics.get("deterministic")) or bool(metrics.get("certain"))
+    return known or metrics.get("dimensions") == 0
 
 
 def standard_error_of(metrics: Mapping[str, Any], metric: str) -> float | None:

@@ -23,6 +23,7 @@ COLUMNS = {
     "kl": "KL",
     "mutual_information": "MI",
     "active_units": "active",
+    "code_perplexity": "code perplexity",
     "verdict": "verdict",
     "samples": "samples",
     "sentences": "sentences",
@@ -31,7 +32,10 @@ COLUMNS = {
 
 
 def comparison_table(runs: Mapping[str, Mapping[str, Any]]) -> str:
-    """One row for each run, by name; a metric that was not measured is a dash."""
+    """One row for each run, by name; a metric that was not measured is a dash.
+
+    The nll of a model with codes is the bound of one sample, `<=`.
+    """
     rows = []
     left_out = {*REFERENCES} if differing_texts(runs) else set()
     if not any(metrics.get("unknown_tokens") for metrics in runs.values()):
@@ -41,6 +45,8 @@ def comparison_table(runs: Mapping[str, Mapping[str, Any]]) -> str:
     for name, metrics in runs.items():
         active = f"{metrics['active_units']}/{metrics['dimensions']}"
         shown = {**metrics, "active_units": active if metrics["dimensions"] else "-"}
+        if metrics.get("certain"):
+            shown["nll"] = f"<= {metrics['nll']:.2f}"
         if "unknown_tokens" in kept and "unknown_tokens" in metrics:
             shown["unknown_tokens"] = percent(unknown_share(metrics))
         cells = [shown.get(key) for key in kept]

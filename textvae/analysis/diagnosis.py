@@ -88,6 +88,8 @@ def diagnosis_of(
     findings = training_findings(metrics, trained.training)
     if verdict not in (Verdict.NO_LATENT, Verdict.AUTOENCODER):
         findings += information_findings(metrics)
+    if metrics.get("code_perplexity") is not None:
+        findings.append(code_finding(metrics))
     if verdict is not Verdict.NO_LATENT and different_rows(metrics) > 1:
         findings.append(dimension_finding(metrics))
     gaps = [] if positions is None else positions.gaps
@@ -100,7 +102,7 @@ def diagnosis_of(
         verdict,
         dict(metrics),
         tuple(findings),
-        tuple(causes_of(recipe)) if explained else (),  # type: ignore[arg-type]
+        tuple(causes_of(recipe, metrics)) if explained else (),  # type: ignore[arg-type]
         tuple(recommended(codes, trained, tokenizer)),
         () if verdict is Verdict.NO_LATENT else tuple(collapsed_dimensions(metrics)),
         positions,
@@ -189,6 +191,12 @@ def dimension_finding(metrics: Mapping[str, Any]) -> Finding:
     return Finding(FindingCode.ACTIVE_DIMENSIONS, values)
 
 
+def code_finding(metrics: Mapping[str, Any]) -> Finding:
+    """The codes of a codebook that are used, and their perplexity."""
+    names = ("codes_used", "codebook_size", "code_perplexity")
+    return Finding(FindingCode.CODE_USAGE, {name: metrics[name] for name in names})
+
+
 def gap_finding(gaps: Sequence[float]) -> Finding:
     """The shuffled-z gap, and the number of first tokens that half and nine tenths of it take."""
     total = sum(gaps)
@@ -236,7 +244,10 @@ def remedies_for(
             codes += [RemedyCode.MORE_EPOCHS, RemedyCode.EARLIER_SCHEDULE]
         elif verdict is Verdict.UNDERTRAINED or is_still_learning(training):
             codes.append(RemedyCode.MORE_EPOCHS)
-    if verdict in (Verdict.COLLAPSED, Verdict.WEAK):
+    if verdict is Verdict.COLLAPSED and metrics.get("code_perplexity") is not None:
+        # The KL of codes is no cause: they have no gradient.
+        codes.append(RemedyCode.CODEBOOK_FROM_DATA)
+    elif verdict in (Verdict.COLLAPSED, Verdict.WEAK):
         codes += [RemedyCode.FREE_BITS, RemedyCode.WORD_DROPOUT, RemedyCode.ANNEALING]
         codes += [RemedyCode.MINIMUM_KL, RemedyCode.ENCODER_FIRST]
     elif verdict is Verdict.PAID_BUT_UNUSED:

@@ -22,6 +22,7 @@ class FindingCode(StrEnum):
     TOO_FEW_TEXTS = "too_few_texts"
     ACTIVE_DIMENSIONS = "active_dimensions"
     SHUFFLED_Z_GAP = "shuffled_z_gap"
+    CODE_USAGE = "code_usage"
 
 
 class CauseCode(StrEnum):
@@ -30,6 +31,7 @@ class CauseCode(StrEnum):
     NO_MINIMUM_KL = "no_minimum_kl"
     PREVIOUS_WORDS = "previous_words"
     FULL_KL_WEIGHT = "full_kl_weight"
+    CODEBOOK_START = "codebook_start"
     IN_USE = "in_use"
 
 
@@ -50,6 +52,7 @@ class RemedyCode(StrEnum):
     LOWER_TEMPERATURE = "lower_temperature"
     PRIOR_MATCHING = "prior_matching"
     POOLING = "pooling"
+    CODEBOOK_FROM_DATA = "codebook_from_data"
 
 
 class Unchecked(StrEnum):

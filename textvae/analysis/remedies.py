@@ -1,6 +1,6 @@
 """Causes of posterior collapse in a recipe, and settings and recipes that avoid them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -172,8 +172,28 @@ def measures_of(recipe: Recipe) -> list[RemedyCode]:
     return [code for code in AGAINST_COLLAPSE if USES[code](recipe)]
 
 
-def causes_of(recipe: Recipe) -> list[Finding]:
-    """Properties of a recipe that let the latent collapse, and what it does against that."""
+def codebook_settings(recipe: Recipe) -> list[str]:
+    """Settings that a recipe's codebooks lack: a start from data, normalised inputs, new places."""
+    wanted = {"start": "data", "batch_norm": True, "replace_after": 50}
+    changes = []
+    for node in recipe.model.get("latents") or []:
+        known, _ = arguments(Family.kinds[node["kind"]])
+        for name, value in wanted.items():
+            if name in known and name in node and node[name] in ("random", False, 0):
+                changes.append(f"latents.{node['name']}.{name}={str(value).lower()}")
+    return changes
+
+
+def causes_of(recipe: Recipe, metrics: Mapping[str, Any] | None = None) -> list[Finding]:
+    """Properties of a recipe that let the latent collapse, and what it does against that.
+
+    Args:
+        recipe: of the run.
+        metrics: of the run; with a codebook, the causes are those of its start.
+    """
+    if metrics is not None and metrics.get("code_perplexity") is not None:
+        lacking = codebook_settings(recipe)
+        return [Finding(CauseCode.CODEBOOK_START, {"settings": lacking})] if lacking else []
     causes, measures = [], measures_of(recipe)
     holds = {RemedyCode.FREE_BITS, RemedyCode.MINIMUM_KL, RemedyCode.PRIOR_MATCHING}
     if not holds & set(measures) and len(measures) < 2:
@@ -345,6 +365,11 @@ def fitted_prior(recipe: Recipe, training: TrainingRecord | None) -> Overrides:
     return [f"latents.{n['name']}.prior={{fitted: true}}" for n in nodes] if fit and nodes else None
 
 
+def codebook_from_data(recipe: Recipe, training: TrainingRecord | None) -> Overrides:
+    """A codebook that begins with inputs, which are normalised, and whose codes are placed anew."""
+    return codebook_settings(recipe) or None
+
+
 SETTINGS: dict[RemedyCode, Callable[[Recipe, TrainingRecord | None], Overrides]] = {
     RemedyCode.MORE_EPOCHS: more_epochs,
     RemedyCode.EARLIER_SCHEDULE: earlier_schedule,
@@ -354,6 +379,7 @@ SETTINGS: dict[RemedyCode, Callable[[Recipe, TrainingRecord | None], Overrides]]
     RemedyCode.LOWER_KL_WEIGHT: lower_kl_weight,
     RemedyCode.LOWER_RATE_WEIGHT: lower_rate_weight,
     RemedyCode.FITTED_PRIOR: fitted_prior,
+    RemedyCode.CODEBOOK_FROM_DATA: codebook_from_data,
 }
 """Measures that are settings of any recipe."""
 

@@ -42,7 +42,7 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     rows = likelihood_rows(metrics, unit)
     if metrics["dimensions"]:
         rows += latent_rows(metrics, unit)
-    return [*rows, *code_rows(metrics), *matching_rows(metrics), *label_set_rows(metrics)]
+    return [*rows, *sparse_prior_rows(metrics), *matching_rows(metrics), *label_set_rows(metrics)]
 
 
 def unit_of(metrics: Mapping[str, Any]) -> str:
@@ -55,7 +55,7 @@ def count_of(metrics: Mapping[str, Any]) -> int:
     return metrics.get("images") or metrics.get("table_rows") or metrics["sentences"]
 
 
-def code_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+def sparse_prior_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     """Name, label, value and note of the classes of a categorical latent; none without one."""
     codes = metrics.get("codes")
     if codes is None:
@@ -98,6 +98,8 @@ def likelihood_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, st
     bound = (
         f"importance-weighted, {f['samples']} samples" if f["dimensions"] else "exact: no latent"
     )
+    if f.get("certain"):
+        bound = "upper bound of one sample: the codes are certain"
     note = f"nats per {unit}, {bound}, {count_note(f, unit)}{error_note(f, 'nll')}"
     rows = [("nll", "nll", f["nll"], note)]
     if "entropy" in f:
@@ -109,6 +111,9 @@ def likelihood_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, st
     if unit == "image" and (f["likelihood"] == "logistic" or "binarised" in f["pixels"]):
         bits = "bits_per_dimension"
         rows.append((bits, "bits per dimension", f[bits], "nll / (pixels * ln 2)"))
+    if unit == "image" and f.get("squared_error") is not None:
+        note = "sum over pixels in [0, 1], reconstruction at the posterior mean, mean over images"
+        rows.append(("squared_error", "squared error", f["squared_error"], note))
     if unit == "sentence":
         rows += perplexity_rows(f)
     if f.get("accuracy") is not None:
@@ -178,7 +183,10 @@ def latent_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, A
     """Name, label, value and note of each metric of the bound and of the latent."""
     f = metrics
     mean = f"nats per {unit}, {f['samples']} samples"
-    posteriors = f"{compared_text(f, unit)} posteriors, {f['latent_samples']} samples of each"
+    if f.get("certain"):
+        mean = f"nats per {unit}, at the codes"
+    posteriors = f"{compared_text(f, unit)} posteriors"
+    posteriors += ", exact" if f.get("certain") else f", {f['latent_samples']} samples of each"
     ceiling = f"of at most {f['mutual_information_ceiling']:.2f} = ln N nats"
     notes = {
         "elbo": ("elbo", mean),
@@ -194,7 +202,20 @@ def latent_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, A
     rows = [
         (name, label, f[name], note) for name, (label, note) in notes.items() if f[name] is not None
     ]
-    return [*rows, *shuffled_z_rows(f), *probe_rows(f)]
+    return [*rows, *code_rows(f, unit), *shuffled_z_rows(f), *probe_rows(f)]
+
+
+def code_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of the use of a codebook, where there is one."""
+    f = metrics
+    if f.get("code_perplexity") is None:
+        return []
+    where = f"over all places of {compared_text(f, unit)} {unit}s"
+    note = f"exp(entropy of the codes) of at most {f['codebook_size']}, {where}"
+    return [
+        ("codes_used", "codes used", f["codes_used"], f"of {f['codebook_size']} in the codebook"),
+        ("code_perplexity", "code perplexity", f["code_perplexity"], note),
+    ]
 
 
 def compared_text(metrics: Mapping[str, Any], unit: str) -> str:
@@ -293,7 +314,7 @@ def generation_text(generation: Mapping[str, Any]) -> str:
 
 def answers_text(found: Mapping[str, Any]) -> str:
     """Metrics of the texts that a model writes under conditions, one column for each way."""
-    ways = {way: values for way, values in found.items() if values is not None}
+    ways = {way: values for way, values in found.items() if isinstance(values, Mapping)}
     sampled = ways["sampled"]
     each = sampled["each"]
     notes = {
@@ -309,8 +330,13 @@ def answers_text(found: Mapping[str, Any]) -> str:
         for name, (label, note) in notes.items()
     ]
     heading = {"sampled": "sampled", "greedy": "greedy from z ~ prior", "beam": f"beam of {each}"}
+    heading["codes"] = f"{each} likeliest codes"
     header = [f"{sampled['conditions']:,} conditions", *(heading[way] for way in ways), ""]
-    return table(rows, header)
+    if found.get("word_share") is None:
+        return table(rows, header)
+    shares = (percent(found[name]) for name in ("word_share", "random_word_share"))
+    words = "the word of a code stands in its text: {}, that of a random class: {}".format(*shares)
+    return f"{table(rows, header)}\n{words}"
 
 
 def row_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:

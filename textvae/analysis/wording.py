@@ -22,6 +22,7 @@ from textvae.data.words import mostly_unknown
 from textvae.evaluation.verdict import (
     COLLAPSED_BELOW,
     FEWEST_ROWS,
+    has_collapsed_codebook,
     information_of,
     is_collapsed_so_far,
 )
@@ -45,7 +46,10 @@ VERDICTS = {
     Verdict.WEAK: "z contains little information about its {unit}",
     Verdict.ACTIVE: "z differs between {unit}s",
 }
-"""The state of a latent; where z differs and is not used, `IGNORED` replaces it."""
+"""The state of a latent; `IGNORED` replaces it where z differs and is not used, `FEW_CODES` where
+the codebook is collapsed."""
+
+FEW_CODES = "Few codes of the codebook are used"
 
 IGNORED = "z differs between {unit}s, but the decoder ignores it"
 
@@ -77,6 +81,7 @@ REMEDIES = {
     RemedyCode.LOWER_TEMPERATURE: "a lower sampling temperature: likelier words",
     RemedyCode.PRIOR_MATCHING: "matches the aggregate posterior to the prior",
     RemedyCode.POOLING: "an encoder that weights all words equally",
+    RemedyCode.CODEBOOK_FROM_DATA: "a codebook that begins with the encoder's own points",
 }
 """The reason to try a measure."""
 
@@ -221,6 +226,8 @@ def verdict_text(verdict: Verdict, metrics: Mapping[str, Any]) -> str:
     known, unit = metrics.get("mutual_information"), unit_of(metrics)
     if verdict is Verdict.PAID_BUT_UNUSED and information_of(metrics) >= COLLAPSED_BELOW:
         text = IGNORED
+    if verdict is Verdict.COLLAPSED and has_collapsed_codebook(metrics):
+        text = FEW_CODES
     if verdict is Verdict.TOO_FEW_TEXTS:
         return f"{text.format(unit=unit)}: KL {metrics['kl']:.2f}."
     numbers = [] if known is None else [f"mutual information {max(known, 0.0):.2f} nats"]
@@ -276,6 +283,7 @@ def finding_text(finding: Finding, metrics: Mapping[str, Any]) -> str:
         FindingCode.PRIOR_MISMATCH: mismatch_text,
         FindingCode.ACTIVE_DIMENSIONS: dimensions_text,
         FindingCode.SHUFFLED_Z_GAP: gap_text,
+        FindingCode.CODE_USAGE: codes_text,
     }
     return texts[finding.code](finding.values)
 
@@ -356,6 +364,14 @@ def dimensions_text(values: Mapping[str, Any]) -> str:
     )
 
 
+def codes_text(values: Mapping[str, Any]) -> str:
+    """The use of a codebook as a sentence."""
+    return (
+        f"{values['codes_used']} of {values['codebook_size']} codes are used, with a perplexity of "
+        f"{values['code_perplexity']:.1f}."
+    )
+
+
 def ranges(numbers: Sequence[int]) -> str:
     """Rising numbers as ranges: 1-3, 7."""
     runs = groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
@@ -390,6 +406,8 @@ def cause_text(cause: Finding) -> str:
         f"{cause.values.get('word_dropout', 0.0):g}) and does not need z",
         CauseCode.FULL_KL_WEIGHT: "the KL has its full weight from the first step, before z "
         "is informative",
+        CauseCode.CODEBOOK_START: "the codebook is not kept near the encoder's points, as with "
+        f"{', '.join(cause.values.get('settings', ()))}",
         CauseCode.IN_USE: f"the recipe has {measures} already, which did not suffice",
     }[CauseCode(cause.code)]
 

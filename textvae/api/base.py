@@ -27,7 +27,12 @@ from textvae.evaluation.latent import (
     is_deterministic,
     posterior_moments,
 )
-from textvae.evaluation.likelihood import LikelihoodEstimate, likelihood, standard_error
+from textvae.evaluation.likelihood import (
+    LikelihoodEstimate,
+    is_certain,
+    likelihood,
+    standard_error,
+)
 from textvae.evaluation.verdict import collapse_of
 from textvae.families import Family
 from textvae.graph.folders import local_folder
@@ -48,7 +53,8 @@ class Metrics:
     """Metrics over held-out rows, texts or images, each with its denominator.
 
     Args:
-        nll: importance-weighted -log p(x), nats per row, with `samples` samples.
+        nll: importance-weighted -log p(x), nats per row, with `samples` samples; with certain
+            posteriors -log p(x, z) at their codes, an upper bound that no samples tighten.
         elbo: evidence lower bound, nats per row.
         reconstruction_loss: -E_q log p(x | z), nats per row.
         kl: KL(q(z | x) || p(z)), nats per row.
@@ -71,6 +77,11 @@ class Metrics:
         distinct: number of different rows.
         nll_standard_error: of the mean nll over the rows, s / sqrt(N); None for one row.
         mutual_information_standard_error: likewise; see `Information`.
+        certain: whether all posteriors are certain, codes of a codebook; `samples` is then 1.
+        codes_used: codes of the codebook that occur, over all rows that are compared; None without
+            a codebook.
+        codebook_size: codes of the codebook, K.
+        code_perplexity: exp(entropy of the frequencies of codes), 1 to K.
     """
 
     nll: float
@@ -92,6 +103,10 @@ class Metrics:
     compared: int | None = None
     nll_standard_error: float | None = None
     mutual_information_standard_error: float | None = None
+    certain: bool = False
+    codes_used: int | None = None
+    codebook_size: int | None = None
+    code_perplexity: float | None = None
 
     def __repr__(self) -> str:
         """All metrics on one line; of a long tuple, its length and range."""
@@ -296,12 +311,13 @@ class TrainedVAE:
     def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each dimension of the prior, (D,) both.
 
-        A prior that is given something counts as the default prior of the family.
+        A prior that is given something, or whose moments are not known, counts as the default
+        prior of the family.
         """
         means, deviations = torch.zeros(self.dim), torch.ones(self.dim)
         parts = means.split(self.sizes), deviations.split(self.sizes)
         for (name, family), mean, deviation in zip(self.model.latents.items(), *parts, strict=True):
-            prior = self.model.unconditional_prior(name)
+            prior = self.model.prior_with_moments(name)
             if prior is None:
                 like = means.to(self.model.device)
                 prior = cast(Family, family).default_prior(torch.Size(), like)
@@ -352,6 +368,8 @@ class TrainedVAE:
     def between(self, ends: np.ndarray, steps: int, spherical: bool = False) -> Tensor:
         """Latents that interpolate between two, (steps, D), both ends included.
 
+        Points between codes of a codebook are no latents: the nearest codes take their place.
+
         Args:
             ends: (2, D).
             steps: number of latents.
@@ -364,15 +382,16 @@ class TrainedVAE:
             raise ValueError(f"an interpolation has at least 2 steps (got {steps})")
         first, last = torch.from_numpy(np.asarray(ends))
         share = torch.linspace(0, 1, steps)[:, None]
-        if spherical:
-            return great_circle(first, last, share)
         families = [cast(Family, family) for family in self.model.latents.values()]
+        if spherical and not any(family.certain for family in families):
+            return great_circle(first, last, share)
         parts = zip(families, first.split(self.sizes), last.split(self.sizes), strict=True)
         paths = [
             (great_circle if family.spherical else line)(start, end, share)
             for family, start, end in parts
         ]
-        return torch.cat(paths, -1)
+        pairs = zip(families, paths, strict=True)
+        return torch.cat([family.project(p) if family.certain else p for family, p in pairs], -1)
 
     def metrics(
         self, rows: Examples, samples: int, seed: int, max_tokens: int = 4096
@@ -411,7 +430,11 @@ class TrainedVAE:
             "compared": compared,
             "nll_standard_error": standard_error(estimate.nll),
             "mutual_information_standard_error": latent.standard_error,
+            "certain": is_certain(self.model),
         }
+        if (usage := latent.codes) is not None:
+            metrics |= {"codes_used": usage.used, "codebook_size": usage.size}
+            metrics |= {"code_perplexity": usage.perplexity}
         return metrics | {"collapsed": collapse_of(metrics) is not None}, estimate
 
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from textvae.api.code_texts import code_latent, latent_classes
 from textvae.data.python_texts import text_list
 from textvae.data.words import Unit, unit_of
-from textvae.evaluation.answers import AnswerSets, answers, grouped
+from textvae.evaluation.answers import AnswerSets, answers, grouped, share_with_word
 from textvae.evaluation.generated_rows import GeneratedRows, generated_rows, rows_of
 from textvae.evaluation.text import (
     Generation,
@@ -19,6 +20,7 @@ from textvae.evaluation.text import (
     reconstruction,
     smoothness,
 )
+from textvae.families.base import AlikeError
 from textvae.graph.decoding import Decoding
 
 if TYPE_CHECKING:
@@ -113,7 +115,45 @@ def evaluate_answers(
         sampled=answers(parts(sampled, each), references, unit),
         greedy=None if greedy is None else answers(parts(greedy, each), references, unit),
         beam=answers([[text for text, _ in beam] for beam in beams], references, unit),
+        **code_answers(vae, given, references, unit, each, seed),
     )
+
+
+def code_answers(
+    vae: "SentenceVAE",
+    given: Mapping[str, list[str]],
+    references: Sequence[Sequence[str]],
+    unit: Unit,
+    each: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The part of `AnswerSets` on the most probable codes; empty for a model without.
+
+    Args:
+        vae: the model.
+        given: conditions by field.
+        references: known texts of each condition.
+        unit: that is counted as a word.
+        each: codes for each condition.
+        seed: of the random classes.
+    """
+    latent, target = code_latent(vae), vae.model.field_of(vae.target)
+    if latent is None:
+        return {}
+    try:
+        listed = vae.likeliest_codes(each, replace(PLAIN, allow_unknown=False), given)
+    except AlikeError:
+        return {}
+    texts = [[code.row[target] for code in codes] for codes in listed]
+    found: dict[str, Any] = {"codes": answers(texts, references, unit)}
+    names = latent_classes(vae, latent)
+    if names is not None:
+        flat = [text for part in texts for text in part]
+        words = [code.code for codes in listed for code in codes]
+        drawn = np.random.default_rng(seed).choice(names, len(flat)).tolist()
+        found["word_share"] = share_with_word(flat, words)
+        found["random_word_share"] = share_with_word(flat, drawn)
+    return found
 
 
 def evaluate_rows(

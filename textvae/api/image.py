@@ -28,9 +28,9 @@ from textvae.data.images import (
 from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
-from textvae.evaluation.codes import Codes, code_metrics
 from textvae.evaluation.factors import FactorMetrics
 from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
+from textvae.evaluation.sparse_priors import Codes, code_metrics
 from textvae.graph.folders import is_image_model, is_table_model
 from textvae.graph.model import VAE
 from textvae.likelihoods import Likelihood
@@ -68,6 +68,8 @@ class ImageEvaluation(Metrics):
         macro_f1: mean of the classes' F1; None without labels.
         labelled: number of images with a label.
         codes: classes of a categorical latent with a prior of its own; None without one.
+        squared_error: of the mean image at the posterior mean, summed over pixels in [0, 1], mean
+            over the images.
     """
 
     bits_per_dimension: float
@@ -80,6 +82,7 @@ class ImageEvaluation(Metrics):
     macro_f1: float | None = None
     labelled: int = 0
     codes: Codes | None = None
+    squared_error: float | None = None
 
 
 class ImageVAE(TrainedVAE):
@@ -428,7 +431,18 @@ class ImageVAE(TrainedVAE):
             pixels=PIXELS[self.pixels],
             likelihood=scored.decoder.likelihood.kind,
             trained_likelihood=self.decoder.likelihood.kind,
+            squared_error=scored.squared_error(rows),
         )
+
+    def squared_error(self, rows: Fields) -> float:
+        """The squared error of reconstructions, summed over pixels, mean over the rows."""
+        column, total = rows.columns[self.field], 0.0
+        for start in range(0, len(rows), ROWS):
+            part = np.arange(start, min(start + ROWS, len(rows)))
+            images = column.stack([column[int(index)] for index in part])
+            decoded = self.reconstruct(rows.select(part))
+            total += (torch.from_numpy(decoded) - images).double().square().sum().item()
+        return total / len(rows)
 
     def classify(self, images: np.ndarray | Fields) -> np.ndarray:
         """q(label | x) of images, (N, C), float32; the classes are `labels`, in that order.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from textvae.api import control
 from textvae.api.base import TrainedVAE
+from textvae.api.code_texts import CodeRow, likeliest_codes
 from textvae.api.rows import Given, class_names_of, given_rows, model_fields
 from textvae.api.writing import batch_of, different_rows, likeliest, written_ids, written_rows
 from textvae.control.plug_in import PlugIn
@@ -256,6 +257,16 @@ class TextWriter(TrainedVAE):
             For each condition, texts with their -log p(x | z), nats.
         """
         return likeliest(self, self.given_conditions(given), count, decoding or Decoding())
+
+    def likeliest_codes(
+        self, count: int = 1, decoding: Decoding | None = None, given: Given | None = None
+    ) -> list[list[CodeRow]]:
+        """The rows of the most probable codes for each condition; arguments as `likeliest`.
+
+        Raises:
+            ValueError: the model has no latent of codes, or several, or no code is likelier.
+        """
+        return likeliest_codes(self, self.given_conditions(given), count, decoding or Decoding())
 
     def class_names(self, field: str) -> list[str]:
         """The names of the classes of a field that is a label.

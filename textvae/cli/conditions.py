@@ -96,6 +96,15 @@ def sampled_rows(
     likeliest: bool,
 ) -> list[dict[str, Any]]:
     """Rows that a model writes, beside what it was given; different ones under conditions."""
+    from textvae.api.code_texts import code_latent
+
+    if likeliest and code_latent(vae) is not None:
+        listed = vae.likeliest_codes(count, how, given)
+        return [
+            {**condition, "code": each.code, **each.row, "nll": each.nll}
+            for condition, codes in zip(conditions_of(given, len(listed)), listed, strict=True)
+            for each in codes
+        ]
     if likeliest:
         target = vae.model.field_of(vae.target)
         best = vae.likeliest(count, how, given)

@@ -81,7 +81,12 @@ def sample(
         str | None, typer.Option("--given-file", help="Table with a condition in each row.")
     ] = None,
     likeliest: Annotated[
-        bool, typer.Option("--likeliest", help="The most probable texts, found by a beam search.")
+        bool,
+        typer.Option(
+            "--likeliest",
+            help="The most probable texts, by a beam search; of a model with codes, a text of each "
+            "of its most probable codes.",
+        ),
     ] = False,
     out: Annotated[
         Path | None,

@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 from textvae.decoders.base import Decoder
 from textvae.layers.convolution import (
     Activation,
+    GridOfPlaces,
     Residual,
     activation_layer,
     doubling,
@@ -97,8 +98,12 @@ class ConvolutionalDecoder(ImageDecoder, kind="conv"):
         likelihood: of a pixel.
         channels: as the encoder's, the one next to the image first.
         blocks: residual blocks before each doubling.
-        hidden: width of the first linear layer.
+        hidden: width of the first linear layer; None where the context is a grid already, its
+            places side by side, as an encoder with `hidden: null` or a shared latent has them.
         activation: after each layer but the last, and in the blocks.
+
+    Raises:
+        ValueError: see `prepare`, or the context is no such grid.
     """
 
     def __init__(
@@ -108,17 +113,20 @@ class ConvolutionalDecoder(ImageDecoder, kind="conv"):
         likelihood: Likelihood,
         channels: Sizes,
         blocks: Annotated[int, Field(ge=0, le=1_000)] = 0,
-        hidden: Count = 256,
+        hidden: Count | None = 256,
         activation: Activation = "relu",
     ):
         super().__init__()
         colours, height, width = image_shape(self.prepare(shape, features, likelihood))
         sizes = halved((height, width), len(channels))[::-1]
         depths = [*reversed(channels), likelihood.heads * colours]
-        layers: list[nn.Module] = [
-            perceptron([features, hidden, depths[0] * math.prod(sizes[0])], activation),
-            nn.Unflatten(1, (depths[0], *sizes[0])),
-        ]
+        if hidden is None:
+            layers = grid_layers(features, sizes[0], depths[0], activation)
+        else:
+            layers: list[nn.Module] = [
+                perceptron([features, hidden, depths[0] * math.prod(sizes[0])], activation),
+                nn.Unflatten(1, (depths[0], *sizes[0])),
+            ]
         for number in range(len(channels)):
             if number:
                 layers.append(activation_layer(activation))
@@ -127,3 +135,21 @@ class ConvolutionalDecoder(ImageDecoder, kind="conv"):
                 doubling(depths[number], depths[number + 1], sizes[number], sizes[number + 1])
             )
         self.layers = nn.Sequential(*layers)
+
+
+def grid_layers(
+    features: int, size: tuple[int, int], depth: int, activation: Activation
+) -> list[nn.Module]:
+    """Layers from the places of a grid side by side to its images, (N, depth, H, W).
+
+    Raises:
+        ValueError: the features are not so many places of equal size.
+    """
+    places = math.prod(size)
+    if features % places:
+        raise ValueError(
+            f"hidden: null needs a context of {size[0]} x {size[1]} = {places} places of equal "
+            f"size (got {features} features): give as many codes"
+        )
+    grid = GridOfPlaces(size)
+    return [grid, nn.Conv2d(features // places, depth, 3, padding=1), activation_layer(activation)]

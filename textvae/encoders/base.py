@@ -42,6 +42,8 @@ class Encoder(Component, nn.Module):
 
     features: int
     """Size H of the pooled vector, and of the states where there are some."""
+    places: int = 1
+    """Places of equal size that stand side by side in the pooled vector, as those of a grid."""
     has_states: ClassVar[bool] = False
     """Whether the features have a state for each position, which a decoder can attend to."""
     reads_states: ClassVar[bool] = False

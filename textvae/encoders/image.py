@@ -12,6 +12,7 @@ from textvae.encoders.base import Encoder, Features, pooled_only
 from textvae.layers.convolution import (
     KERNEL,
     Activation,
+    PlacesOfGrid,
     Residual,
     activation_layer,
     halved,
@@ -103,7 +104,8 @@ class ConvolutionalEncoder(ImageEncoder, kind="conv"):
         shape: C, H, W of the images.
         channels: of each halving.
         blocks: residual blocks after each halving.
-        hidden: width of the linear layer.
+        hidden: width of the linear layer; None to keep the grid, whose places then stand side by
+            side in the features, row by row, each with the channels of the last halving.
         activation: after each layer, and in the blocks.
     """
 
@@ -112,17 +114,24 @@ class ConvolutionalEncoder(ImageEncoder, kind="conv"):
         shape: Sequence[int],
         channels: Sizes,
         blocks: Annotated[int, Field(ge=0, le=1_000)] = 0,
-        hidden: Count = 256,
+        hidden: Count | None = 256,
         activation: Activation = "relu",
     ):
         super().__init__()
         self.shape = image_shape(shape)
-        self.features = hidden
         height, width = halved(self.shape[1:], len(channels))[-1]
         layers: list[nn.Module] = []
         for before, after in zip([shape[0], *channels], channels, strict=False):
             layers.append(nn.Conv2d(before, after, KERNEL, stride=2, padding=1))
             layers += [Residual(after, activation) for _ in range(blocks)]
             layers.append(activation_layer(activation))
-        layers += [nn.Flatten(), perceptron([channels[-1] * height * width, hidden], activation)]
+        self.features = hidden or channels[-1] * height * width
+        if hidden is None:
+            self.places = height * width
+            layers.append(PlacesOfGrid())
+        else:
+            layers += [
+                nn.Flatten(),
+                perceptron([channels[-1] * height * width, hidden], activation),
+            ]
         self.layers = nn.Sequential(*layers)

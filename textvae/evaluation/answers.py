@@ -48,11 +48,19 @@ class AnswerSets:
         sampled: z from the prior, each token drawn from its distribution.
         greedy: z from the prior, the most probable tokens; None for a model without a latent.
         beam: z at the mean of the prior, the n best of a beam of n.
+        codes: the n most probable codes, the most probable tokens of each; None for a model without
+            codes, or with a uniform prior.
+        word_share: share of the texts of codes in which the word stands that their code is the
+            class of; None for a model whose codes are no classes.
+        random_word_share: the same with the word of a random class.
     """
 
     sampled: Answers
     greedy: Answers | None
     beam: Answers | None
+    codes: Answers | None = None
+    word_share: float | None = None
+    random_word_share: float | None = None
 
 
 def grouped(
@@ -105,6 +113,16 @@ def answers(
         each=max(len(texts) for texts, _ in pairs),
         references=total,
     )
+
+
+def share_with_word(texts: Sequence[str], words: Sequence[str]) -> float:
+    """The share of texts in which their word stands, in lower case.
+
+    >>> share_with_word(["to be rich", "to win"], ["rich", "lose"])
+    0.5
+    """
+    pairs = zip(texts, words, strict=True)
+    return fmean(word.lower() in text.lower().split() for text, word in pairs)
 
 
 def normal(text: str) -> str:

@@ -12,7 +12,8 @@ from torch.distributions import Distribution, Independent, Normal
 
 from textvae.data.batching import Examples
 from textvae.encoders import Features, pooled_only
-from textvae.evaluation.likelihood import standard_error
+from textvae.evaluation.codes import CodeUsage, entropy_of_rows, least_used
+from textvae.evaluation.likelihood import is_certain, standard_error
 from textvae.families import Family
 from textvae.graph.model import VAE
 from textvae.objectives.outputs import Latent
@@ -45,6 +46,7 @@ class Information:
         kls: mean KL of each dimension; None where a posterior does not factorise.
         standard_error: of the mutual information: the deviation of the texts' means over their
             samples, by the root of N, as if q(z) did not depend on the texts; None for one text.
+        codes: the use of the codebook, for latents that are codes of one.
 
     Source: Hoffman & Johnson 2016, ELBO surgery, section 2.
     """
@@ -55,6 +57,7 @@ class Information:
     variances: tuple[float, ...]
     kls: tuple[float, ...] | None
     standard_error: float | None = None
+    codes: CodeUsage | None = None
 
 
 @torch.no_grad()
@@ -103,12 +106,31 @@ def posterior_means(model: VAE, features: Mapping[str, Tensor]) -> Tensor:
         model: in evaluation mode.
         features: the pooled vector of each text, (N, H), by encoder.
     """
-    parts = []
+    return in_prior_units(model, point_estimates(model, features))
+
+
+@torch.no_grad()
+def point_estimates(model: VAE, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Point estimates of texts that the encoders have read, (N, D) by latent, on the CPU.
+
+    Args:
+        model: in evaluation mode.
+        features: the pooled vector of each text, (N, H), by encoder.
+    """
+    parts: dict[str, list[Tensor]] = {name: [] for name in model.latents}
     for block in blocks(features):
-        latents = model.draw(block, 1, size_of(block), use_mean=True)
-        means = [latent.value[0] / model.prior_scale(name) for name, latent in latents.items()]
-        parts.append(torch.cat(means, -1))
-    return torch.cat(parts).cpu()
+        for name, latent in model.draw(block, 1, size_of(block), use_mean=True).items():
+            parts[name].append(latent.value[0].cpu())
+    return {name: torch.cat(values) for name, values in parts.items()}
+
+
+def in_prior_units(model: VAE, values: Mapping[str, Tensor]) -> Tensor:
+    """Latents, (N, D) by name on the CPU, over the deviations of their priors, side by side."""
+    parts = []
+    for name, value in values.items():
+        scale = model.prior_scale(name)
+        parts.append(value / (scale.cpu() if isinstance(scale, Tensor) else scale))
+    return torch.cat(parts, -1)
 
 
 @torch.no_grad()
@@ -118,7 +140,7 @@ def information(
     """Mutual information and marginal KL of texts that the encoders have read.
 
     Each sample is compared with the posteriors of all N texts, in blocks. Memory does not depend
-    on N; time grows with N squared.
+    on N; time grows with N squared. Codes are counted instead: see `certain_information`.
 
     Args:
         model: in evaluation mode.
@@ -128,7 +150,10 @@ def information(
     """
     if not len(model.latents):
         return Information(0.0, 0.0, samples, (), ())
-    means = posterior_means(model, features).double()
+    values = point_estimates(model, features)
+    means = in_prior_units(model, values).double()
+    if is_certain(model):
+        return certain_information(model, features, values, means)
     count, dim = means.shape
     mutual = marginal = 0.0
     known = torch.zeros(count, dtype=torch.float64)  # about each text, nats
@@ -154,6 +179,36 @@ def information(
         variances=tuple((means.var(0) if count > 1 else 0 * means[0]).tolist()),
         kls=None if kls is None else tuple((kls / count).tolist()),
         standard_error=standard_error(known / samples),
+        codes=least_used(model, values),
+    )
+
+
+@torch.no_grad()
+def certain_information(
+    model: VAE, features: Mapping[str, Tensor], values: Mapping[str, Tensor], means: Tensor
+) -> Information:
+    """`information` of a model whose posteriors are certain, exact: the entropy of the codes.
+
+    Args:
+        model: in evaluation mode.
+        features: the pooled vector of each text, (N, H), by encoder.
+        values: the codes of each text, (N, D), by latent.
+        means: the same side by side, over the deviation of the prior, (N, D).
+    """
+    known = entropy_of_rows(model, values)
+    kl = 0.0
+    for block in blocks(features):
+        for latent in model.draw(block, 1, size_of(block), use_mean=True).values():
+            kl -= latent.prior.log_prob(latent.value).double().sum().item()
+    mutual = known.mean().item()
+    return Information(
+        mutual_information=mutual,
+        marginal_kl=None if model.config.conditional_prior else kl / len(means) - mutual,
+        samples=1,
+        variances=tuple((means.var(0) if len(means) > 1 else 0 * means[0]).tolist()),
+        kls=None,
+        standard_error=standard_error(known),
+        codes=least_used(model, values),
     )
 
 

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from textvae.families import Family
 from textvae.graph.model import VAE
 from textvae.randomness import seeded
 
@@ -24,7 +26,7 @@ class LikelihoodEstimate:
 
     Args:
         nll: -log 1/K sum_k w_k, an upper bound of -log p(x) that tightens as K grows; exact for a
-            model without latents.
+            model without latents, and with certain posteriors the bound of one sample.
         elbo: the evidence lower bound, a lower bound of log p(x).
         reconstruction_loss: -E_q log p(x | z).
         kl: KL(q(z | x) || p(z)).
@@ -43,6 +45,12 @@ class LikelihoodEstimate:
     features: dict[str, Tensor] = field(default_factory=dict)
 
 
+def is_certain(model: VAE) -> bool:
+    """Whether all latents have certain posteriors: more samples than one are the same."""
+    families = [cast(Family, family) for family in model.latents.values()]
+    return bool(families) and all(getattr(family, "certain", False) for family in families)
+
+
 @torch.no_grad()
 def batch_likelihood(
     model: VAE, fields: dict[str, Tensor], samples: int, max_rows: int
@@ -52,7 +60,7 @@ def batch_likelihood(
     The encoders read the batch once. Memory depends on `max_rows` (samples times texts), not on
     the number of samples.
     """
-    samples = samples if len(model.latents) else 1
+    samples = 1 if is_certain(model) or not len(model.latents) else samples
     batch = len(next(iter(fields.values())))
     chunk = max(1, min(samples, max_rows // (batch * model.copies)))
     features = model.read(fields)

@@ -15,6 +15,9 @@ NEAR_PRIOR, FAR_FROM_PRIOR = 0.1, 0.5
 COLLAPSED_BELOW, WEAK_BELOW = 0.1, 1.0
 """Mutual information, nats, below which a latent is collapsed, or weak."""
 
+CODES_IN_USE = 0.1
+"""Share of a codebook below which it is collapsed: (perplexity - 1) / (K - 1)."""
+
 FEWEST_ROWS = 4
 """Different rows from which on ln N, the bound of the information, is clearly above a weak one."""
 
@@ -156,6 +159,8 @@ def verdict_of(metrics: Mapping[str, Any], training: TrainingRecord | None = Non
 
 def latent_state(metrics: Mapping[str, Any]) -> Verdict:
     """The state of a latent from its metrics alone, however it was trained."""
+    if has_collapsed_codebook(metrics):
+        return Verdict.COLLAPSED
     known = information_of(metrics)
     if known < COLLAPSED_BELOW or metrics["kl"] < NEAR_PRIOR:
         far = metrics["kl"] >= FAR_FROM_PRIOR
@@ -166,11 +171,22 @@ def latent_state(metrics: Mapping[str, Any]) -> Verdict:
     return Verdict.WEAK if known < WEAK_BELOW else Verdict.ACTIVE
 
 
+def has_collapsed_codebook(metrics: Mapping[str, Any]) -> bool:
+    """Whether few codes of a codebook are used, however large the information of many places.
+
+    Under a uniform prior the KL is that of all codes, used or not.
+    """
+    perplexity, size = metrics.get("code_perplexity"), metrics.get("codebook_size")
+    if perplexity is None or size is None:
+        return False
+    return perplexity - 1 < CODES_IN_USE * (size - 1)
+
+
 def collapse_of(metrics: Mapping[str, Any]) -> Verdict | None:
     """The verdict on posteriors that are the same for every row, whatever the decoder does.
 
-    `COLLAPSED` near the prior, `PAID_BUT_UNUSED` far from it; None where they differ, and where
-    there is no verdict.
+    `COLLAPSED` near the prior or with few codes in use, `PAID_BUT_UNUSED` far from the prior; None
+    where they differ, and where there is no verdict.
     """
     state = verdict_of({**metrics, "shuffled_z_gap": None})
     return state if state in (Verdict.COLLAPSED, Verdict.PAID_BUT_UNUSED) else None

@@ -35,6 +35,13 @@ class Family(Component, nn.Module):
     deterministic: ClassVar[bool] = False
     """Whether a posterior is a single point, without a density: an autoencoder's code."""
 
+    certain: ClassVar[bool] = False
+    """Whether a posterior gives one value of finitely many all its probability: its KL is then
+    -log p(z), and more samples are the same sample."""
+
+    has_codes: ClassVar[bool] = False
+    """Whether latents are codes with a number each, see `code_numbers`."""
+
     fittable: ClassVar[bool] = False
     """Whether posteriors are diagonal Gaussians, to which a Gaussian prior can be fitted."""
 
@@ -133,6 +140,14 @@ class Family(Component, nn.Module):
         """
         raise NotImplementedError
 
+    def code_numbers(self, value: Tensor) -> Tensor:
+        """The number of each code, (..., M), int64, of latents, (..., D).
+
+        Raises:
+            NotImplementedError: latents are no codes.
+        """
+        raise NotImplementedError
+
     def embed(self, value: Tensor) -> Tensor:
         """What other nodes see of a latent, (..., E): the latent itself, unless it stands for more.
 
@@ -140,6 +155,31 @@ class Family(Component, nn.Module):
             value: samples or centres, (..., D).
         """
         return value
+
+
+class AlikeError(ValueError):
+    """The most probable codes are asked for, and none is likelier than another."""
+
+    def __init__(self) -> None:
+        super().__init__("every code is equally probable under the prior of this model: sample it")
+
+
+class CodeDistribution(Distribution):
+    """A distribution over codes, whose most probable values can be listed."""
+
+    def likeliest(self, count: int) -> tuple[Tensor, Tensor]:
+        """The most probable values, the best first; fewer where there are not so many.
+
+        Args:
+            count: of values.
+
+        Returns:
+            Values, (..., count, D), and log-probabilities, (..., count), nats.
+
+        Raises:
+            AlikeError: no value is likelier than another.
+        """
+        raise NotImplementedError
 
 
 def in_float32(head: nn.Module, context: Tensor) -> Tensor:

@@ -100,6 +100,7 @@ class BatchNormalizer(nn.Module):
     Args:
         dim: D.
         gamma: fixed.
+        shift: whether beta is learned; else it is 0.
 
     Source: Zhu et al. 2020, arXiv:2004.12585. We add no epsilon to the variance: an encoder that
     shrinks its means below it evades the bound.
@@ -112,10 +113,10 @@ class BatchNormalizer(nn.Module):
     scale: Tensor
     batches: Tensor
 
-    def __init__(self, dim: int, gamma: float):
+    def __init__(self, dim: int, gamma: float, shift: bool = True):
         super().__init__()
         self.gamma = gamma
-        self.bias = nn.Parameter(torch.zeros(dim))
+        self.bias = nn.Parameter(torch.zeros(dim)) if shift else None
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
         self.register_buffer("batches", torch.tensor(0))
@@ -127,7 +128,7 @@ class BatchNormalizer(nn.Module):
             ValueError: in training, fewer than two rows.
         """
         if not self.training:
-            return self.gamma * (values - self.mean) / self.scale + self.bias.float()
+            return self.shifted(self.gamma * (values - self.mean) / self.scale)
         if values[..., 0].numel() < 2:
             raise ValueError("batch normalisation is trained with at least two texts in a batch")
         axes = tuple(range(values.ndim - 1))
@@ -141,7 +142,11 @@ class BatchNormalizer(nn.Module):
         square = scaled.square().mean(axes).masked_fill(flat, 1.0)
         # A flat dimension has no scale: the average stays as it is.
         self.track(mean, torch.where(flat, self.scale, unit * square.sqrt()))
-        return self.gamma * scaled / square.sqrt() + self.bias.float()
+        return self.shifted(self.gamma * scaled / square.sqrt())
+
+    def shifted(self, values: Tensor) -> Tensor:
+        """Normalised values, (..., D), with beta added."""
+        return values if self.bias is None else values + self.bias.float()
 
     @torch.no_grad()
     def track(self, mean: Tensor, scale: Tensor) -> None:

@@ -6,9 +6,11 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution, register_kl
+from torch.nn import functional as F
 
-from textvae.families.base import Family, in_float32
+from textvae.families.base import CodeDistribution, Family, in_float32
 from textvae.families.categorical import IMPOSSIBLE, class_log_prob
+from textvae.layers.codes import best_sequences
 from textvae.registry import Count
 
 
@@ -38,6 +40,7 @@ class Gumbel(Family, kind="gumbel"):
     """
 
     prior_omits: ClassVar[frozenset[str]] = frozenset({"embedding"})
+    has_codes: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -89,6 +92,10 @@ class Gumbel(Family, kind="gumbel"):
         """The codes whose class has the largest value, (..., M C), one-hot."""
         return largest(value.unflatten(-1, (self.codes, self.size))).flatten(-2)
 
+    def code_numbers(self, value: Tensor) -> Tensor:
+        """The class of each code, (..., M), int64, of latents, (..., M C)."""
+        return value.unflatten(-1, (self.codes, self.size)).argmax(-1)
+
     def observed(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
         """Logits, (B, C), that leave no doubt where the label, (B,), is not missing (-1)."""
         classes = torch.arange(self.size, device=labels.device)
@@ -109,7 +116,7 @@ class Gumbel(Family, kind="gumbel"):
         return torch.einsum("...mc,mce->...me", codes, self.vectors.to(value.dtype)).flatten(-2)
 
 
-class Codes(Distribution):
+class Codes(CodeDistribution):
     """M independent categoricals of C classes over one-hot vectors side by side, event (M C,).
 
     Args:
@@ -163,6 +170,19 @@ class Codes(Distribution):
         """One-hot samples, (*sample_shape, ..., M C), without gradient."""
         with torch.no_grad():
             return self.rsample(sample_shape)
+
+    def likeliest(self, count: int) -> tuple[Tensor, Tensor]:
+        """The most probable classes; see `CodeDistribution.likeliest` and `best_sequences`."""
+        each = self.log_probs.reshape(-1, *self.log_probs.shape[-2:])
+
+        def after(prefixes: Tensor) -> Tensor:
+            return each[:, None, prefixes.shape[-1]].expand(-1, prefixes.shape[1], -1)
+
+        start = torch.zeros(len(each), 1, 0, dtype=torch.int64, device=each.device)
+        numbers, log_probs = best_sequences(after, start, each.shape[1], count)
+        shape = (*self.batch_shape, numbers.shape[1])
+        value = F.one_hot(numbers, self.size).to(each.dtype)
+        return value.view(*shape, -1), log_probs.view(shape)
 
 
 def largest(values: Tensor) -> Tensor:

@@ -1,10 +1,11 @@
 """The component of each node, built from its specification and added to a model."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
+from textvae.encoders import Encoder
 from textvae.families import Family
 from textvae.graph.config import (
     BASES,
@@ -38,7 +39,8 @@ def add_latent(model: "VAE", node: Node) -> None:
     features = size_of(model, node["given"])
     hidden = node.get("hidden") or []
     size = hidden[-1] if hidden else features
-    family: Family = build_node("latents", node, features=size, **label)
+    places = places_of(model, node["given"])
+    family: Family = build_node("latents", node, features=size, places=places, **label)
     add_hidden(family, [features, *hidden])
     model.latents[name] = family
     if "prior" in node:
@@ -71,6 +73,12 @@ def label_facts(config: VAEConfig, node: Node) -> dict[str, Any]:
     """Facts of the label that fixes a latent; None each where it has none."""
     known = config.facts(node)
     return {name: known.get(name) for name in SUPPLIED["latents"] & MODALITIES.keys()}
+
+
+def places_of(model: "VAE", given: Sequence[str]) -> int:
+    """Places that stand side by side in a context; 1 unless it is that of one encoder with some."""
+    encoder = dict(model.encoders.items()).get(given[0]) if len(given) == 1 else None
+    return 1 if encoder is None else cast(Encoder, encoder).places
 
 
 def build_prior(

@@ -70,6 +70,11 @@ def refinement_problems(config: VAEConfig) -> list[str]:
         for node in nodes
         if node.get("relative") is True
     ]
+    problems += [
+        f"refinement: {node.get('name')} is made of codes; others can be refined"
+        for node in nodes
+        if getattr(Family.named(node.get("kind")), "certain", False)
+    ]
     names = [node.get("name") for node in nodes]
     return problems + [
         f"refinement: {node.get('name')} is given the latent {name!r}; only latents that are "
@@ -194,6 +199,9 @@ def prior_problems(node: Node, path: str) -> list[str]:
     if "kind" in prior:
         spec = {key: value for key, value in prior.items() if key not in PRIOR_KEYS}
         return problems + Prior.check(spec, SUPPLIED["priors"], f"{path}.prior")
+    if family is not None and family.certain:
+        known = f"the prior of a {node['kind']} latent cannot be learned without kind: codes"
+        return [*problems, f"{path}.prior.kind: {known}"]
     if not prior["given"] and family is not None and not family.learnable:
         problems.append(
             f"{path}.prior.given: the prior of a {node['kind']} latent cannot be learned"

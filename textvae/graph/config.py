@@ -38,7 +38,7 @@ PRIOR_KEYS = {"given", "hidden"}
 BASES: dict[str, type[Component]] = {"encoders": Encoder, "latents": Family, "decoders": Decoder}
 SUPPLIED = {
     "encoders": {"vocab_size", "shape", "classes", "label_set", "given_features"},
-    "latents": {"features", "classes", "label_set"},
+    "latents": {"features", "classes", "label_set", "places"},
     "decoders": {"vocab_size", "shape", "classes", "label_set", "features", "memory"},
     "priors": {"features", "family", "posterior_features"},
 }

@@ -541,11 +541,17 @@ class VAE(nn.Module):
     def prior_scale(self, latent: str) -> Tensor | float:
         """Standard deviation of each dimension under the prior, (D,) or one for all.
 
-        It is what variances are measured in. Under a prior that is given something it is that of
-        the family's default prior.
+        It is what variances are measured in. Under a prior that is given something, or whose
+        moments are not known, it is that of the family's default prior.
         """
-        prior = self.unconditional_prior(latent)
+        prior = self.prior_with_moments(latent)
         return cast(Family, self.latents[latent]).prior_scale if prior is None else prior.stddev
+
+    def prior_with_moments(self, latent: str) -> Distribution | None:
+        """`unconditional_prior`, if its mean and deviation are known."""
+        prior = dict(self.priors.items()).get(latent)
+        known = isinstance(prior, Prior) and prior.has_moments
+        return self.unconditional_prior(latent) if known else None
 
     def field_of(self, decoder: str) -> str:
         """The field that a decoder reconstructs."""

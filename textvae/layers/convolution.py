@@ -85,3 +85,28 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images, (N, C, H, W)."""
         return x + self.layers(x)
+
+
+class PlacesOfGrid(nn.Module):
+    """The places of a grid side by side, row by row: (N, C, H, W) -> (N, H W C)."""
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """Features of grids, (N, C, H, W)."""
+        return grid.permute(0, 2, 3, 1).flatten(1)
+
+
+class GridOfPlaces(nn.Module):
+    """The inverse of `PlacesOfGrid`: (N, H W C) -> (N, C, H, W).
+
+    Args:
+        size: H and W.
+    """
+
+    def __init__(self, size: tuple[int, int]):
+        super().__init__()
+        self.size = size
+
+    def forward(self, places: Tensor) -> Tensor:
+        """Grids of places side by side, (N, H W C)."""
+        height, width = self.size
+        return places.unflatten(1, (height, width, -1)).permute(0, 3, 1, 2)

@@ -23,6 +23,9 @@ class Prior(Component, nn.Module):
     fits: ClassVar[bool] = False
     """Whether `fit` sets it after training, from the posteriors of all training data."""
 
+    has_moments: ClassVar[bool] = True
+    """Whether mean and deviation of the prior are known; else those of the family's own serve."""
+
     family: "Family"
 
     def refer(self, family: "Family") -> None:
