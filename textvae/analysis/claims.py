@@ -387,12 +387,12 @@ def measured(
         asked = any(claim.metric.startswith(("answers.", "rows.")) for claim in recipe.claim)
         seen = training_columns(model)[0] if asked and not vae.conditions else None
         if isinstance(vae, TableVAE):
-            metrics = asdict(vae.evaluate(columns, samples, 0))
+            metrics = asdict(vae.evaluate(columns, samples, 0)) | sets
         else:
-            metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen))
-        metrics |= sets
+            metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen)) | sets
         labels = label_fields({name: config.fields[name] for name in columns})
         return metrics, table_fingerprint(Table(columns), labels, source, training_sums)
+    assert isinstance(vae, SentenceVAE), "models of tables read fields"
     text_column, column = text_column or config.text_column, config.label_column
     if column is None:
         texts, labels = held_out_texts(model, data, text_column).texts, None
