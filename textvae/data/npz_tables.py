@@ -99,7 +99,7 @@ def vector_cells(rows: np.ndarray, values: str, where: str) -> list[array | None
     Raises:
         DataError: a number that is not one of these values; the message names the row, from 1.
     """
-    missing: np.ndarray = np.isnan(rows).any(axis=1)
+    missing = np.asarray(np.isnan(rows).any(1))
     if values == "bits":
         allowed = (rows == 0) | (rows == 1)
     elif values == "counts":
