@@ -33,11 +33,11 @@ from textvae.analysis.stored_results import STORED, add_result, read_results
 from textvae.analysis.summary import summarize_run
 from textvae.api.image import ImageEvaluation, ImageVAE, open_model
 from textvae.api.sentence import Evaluation, SentenceVAE
-from textvae.api.table import TableVAE, label_set_evaluation
+from textvae.api.table import TableVAE
 from textvae.config import Claim, DataConfig, Fingerprint
 from textvae.console import shown, table
 from textvae.data.tables import Columns, Table
-from textvae.evaluation.label_sets import LabelSetMetrics, predicted_set
+from textvae.evaluation.label_sets import LabelSetMetrics, label_set_evaluation, predicted_set
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import SpecError, suggest
 from textvae.sizing import leaves_open
@@ -435,12 +435,12 @@ def measured(
         )
         seen = training_columns(model)[0] if asked and not vae.conditions else None
         if isinstance(vae, TableVAE):
-            metrics = asdict(vae.evaluate(columns, samples, 0))
+            metrics = asdict(vae.evaluate(columns, samples, 0)) | sets
         else:
-            metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen))
-        metrics |= sets
+            metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen)) | sets
         labels = label_fields({name: config.fields[name] for name in columns})
         return metrics, table_fingerprint(Table(columns), labels, source, training_sums)
+    assert isinstance(vae, SentenceVAE), "models of tables read fields"
     text_column, column = text_column or config.text_column, config.label_column
     if column is None:
         texts, labels = held_out_texts(model, data, text_column).texts, None

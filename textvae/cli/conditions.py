@@ -205,7 +205,8 @@ def table_cells(
     from textvae.api.rows import facts_of
 
     columns = {
-        name: facts_of(vae.model.config, name).get("columns") for name in (rows[0] if rows else ())
+        name: facts_of(vae.model.config, name).get("columns", ())
+        for name in (rows[0] if rows else ())
     }
     named = in_columns(folder, rows)
     return [

@@ -134,6 +134,9 @@ def vector_of(cells: Sequence[Any], names: Sequence[str], where: str, values: st
         if value is None:
             return None
         if not is_allowed(value):
-            raise DataError(f"{where}: {name!r} must be {allowed} (got {value:g})")
+            raise DataError(
+                f"{where}: {name!r} must be {allowed}, as values: {values} has it (got {value:g}; "
+                f"known values: {', '.join(ALLOWED)})"
+            )
         numbers.append(value)
     return numbers

@@ -99,7 +99,7 @@ def vector_cells(rows: np.ndarray, values: str, where: str) -> list[array | None
     Raises:
         DataError: a number that is not one of these values; the message names the row, from 1.
     """
-    missing = np.isnan(rows).any(1)
+    missing = np.asarray(np.isnan(rows).any(1))
     if values == "bits":
         allowed = (rows == 0) | (rows == 1)
     elif values == "counts":
@@ -113,7 +113,7 @@ def vector_cells(rows: np.ndarray, values: str, where: str) -> list[array | None
         raise DataError(f"{where}: row {row + 1}, column {column + 1}: {text}")
     return [
         None if lacks else array("d", row.tobytes())
-        for row, lacks in zip(rows, missing.tolist(), strict=True)
+        for row, lacks in zip(rows, missing, strict=True)
     ]
 
 

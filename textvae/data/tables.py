@@ -1,4 +1,4 @@
-"""Tables whose rows have several fields, such as texts and labels, from files, folders, the hub."""
+"""Tables whose rows have several fields, from files, folders and the hub."""
 
 from __future__ import annotations
 
@@ -116,8 +116,7 @@ def read_table_corpus(config: DataConfig, held_out: ByContent | None = None) -> 
     fields = config.fields
     assert fields is not None, "asked for rows of several fields"
     if config.source is None:
-        columns = ", ".join(config.columns.values())
-        raise DataError(f"name the data: --data, a table with the columns {columns}")
+        raise DataError(f"name the data: --data, a table with {columns_text(fields)}")
     notes: list[str] = []
     fields, splits = read_tables(config.source, fields, notes)
     if "train" not in splits:
@@ -133,6 +132,19 @@ def read_table_corpus(config: DataConfig, held_out: ByContent | None = None) -> 
     empty = Table({name: [] for name in fields})
     tables = {split: splits.get(split, empty) for split in SPLITS}
     return TableCorpus(**tables, fields=fields, source=config.source, notes=notes, held_out=facts)
+
+
+def columns_text(fields: Mapping[str, FieldConfig]) -> str:
+    """The columns that a table must have for the fields, in words."""
+    named = [
+        column
+        for name, field in fields.items()
+        if field.kind != "vector" or field.columns or field.column
+        for column in field.columns_read(name)
+    ]
+    numbers = any(field.kind == "vector" and not field.columns for field in fields.values())
+    parts = [f"the columns {', '.join(named)}"] if named else []
+    return " and ".join([*parts, *(["columns of numbers"] if numbers else [])])
 
 
 def read_tables(
