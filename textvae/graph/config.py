@@ -48,7 +48,9 @@ class VAEConfig:
         observed: facts of each field that is no text, and, where a model has several fields, an
             empty mapping for each text: the `shape` of its values, [C, H, W] of an
             image (with how its `pixels` are read) or [D] of a vector; the number of `classes` of a
-            label; for a text that is part of another, the field of that one, `within`.
+            label; for a text that is part of another, the field of that one, `within`; the name of
+            the `plate` of a field whose rows have several parts, and for that name the `counts` of
+            parts in the training rows.
         encoders: `{name, kind, field, given, ...}`; `field` is the name when not given. `given`
             names earlier encoders whose features it reads: in place of a field, or beside one that
             `field` names.
@@ -161,6 +163,28 @@ class VAEConfig:
                 read.add(name)
         fields = [node["field"] for name, node in encoders.items() if name in read]
         return list(dict.fromkeys(field for field in fields if field is not None))
+
+    @property
+    def plates(self) -> dict[str, str]:
+        """The plate of each field that has parts, by the name of the field."""
+        facts = self.observed or {}
+        return {name: each["plate"] for name, each in facts.items() if "plate" in each}
+
+    @property
+    def plate_fields(self) -> dict[str, list[str]]:
+        """The fields of each plate, by its name, which is also that of their counts in a batch."""
+        found: dict[str, list[str]] = {}
+        for name, plate in self.plates.items():
+            found.setdefault(plate, []).append(name)
+        return found
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether rows have several fields, or parts; else there is one text, or an image."""
+        others = {*MODALITIES, "counts"}
+        return any(not each.keys() & others for each in (self.observed or {}).values()) or bool(
+            self.plates
+        )
 
     @property
     def conditional_prior(self) -> bool:
