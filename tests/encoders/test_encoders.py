@@ -10,7 +10,7 @@ from textvae.encoders.text import pool
 from textvae.vocabulary import PAD
 
 PARTS = ("past", "sequence", "set")
-"""Those of parts have a table of their own, in test_parts.py."""
+"""Those of parts have a table of their own, in test_part_encoders.py."""
 NOISE = {"kind": "drop", "rate": 0.5}
 
 # A text's features are the same sums in another batch layout: float32 rounding.

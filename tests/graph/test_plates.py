@@ -145,7 +145,7 @@ OWN = {"name": "own", "kind": "lstm", "hidden": 4}
     [
         (
             [OWN],
-            [{**LATENTS[0], "given": ["text", "own"]}],
+            [{**LATENTS[0], "name": "two", "given": ["text", "own"]}],
             [],
             "parts of two plates, turn and mine",
         ),
@@ -167,7 +167,7 @@ OWN = {"name": "own", "kind": "lstm", "hidden": 4}
 )
 def test_what_cannot_be_on_one_plate_is_refused(encoders, latents, decoders, words):
     with pytest.raises(SpecError) as error:
-        vae(ENCODERS + encoders, latents or LATENTS, decoders or DECODERS, observed=TWO)
+        vae(ENCODERS + encoders, LATENTS + latents, decoders or DECODERS, observed=TWO)
     assert words in str(error.value)
 
 

@@ -47,6 +47,8 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
 def count_note(metrics: Mapping[str, Any], unit: str) -> str:
     """The number of texts or images; for images also their likelihood and pixels."""
     count = f"{metrics[f'{unit}s']:,} {unit}s"
+    if metrics.get("parts"):
+        count = f"{metrics[f'{unit}s']:,} rows of {parts_text(metrics)} each (mean)"
     if unit != "image":
         return count
     likelihood, pixels = metrics["likelihood"], metrics["pixels"]
@@ -162,7 +164,22 @@ def latent_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, A
     rows = [
         (name, label, f[name], note) for name, (label, note) in notes.items() if f[name] is not None
     ]
-    return [*rows, *shuffled_z_rows(f), *probe_rows(f)]
+    return [*rows, *part_rows(f), *shuffled_z_rows(f), *probe_rows(f)]
+
+
+def part_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of each latent's KL, where rows have parts."""
+    kls = metrics.get("latent_kls") or {}
+    of = parts_text(metrics)
+    return [
+        (f"latent_kls.{name}", f"KL of {name}", value, f"nats per row of {of}")
+        for name, value in kls.items()
+    ]
+
+
+def parts_text(metrics: Mapping[str, Any]) -> str:
+    """The mean number of parts of a row: `5.0 turn`."""
+    return ", ".join(f"{mean:.2f} {plate}" for plate, mean in metrics["parts"].items())
 
 
 def compared_text(metrics: Mapping[str, Any], unit: str) -> str:

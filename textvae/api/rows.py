@@ -1,20 +1,23 @@
 """Rows of several fields that are given in Python: checked, and as a model reads them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from textvae.data.batching import Sentences
 from textvae.data.fields import Column, Fields, Labels
 from textvae.data.labels import numbered
+from textvae.data.parts import Packed, flat
 from textvae.data.python_texts import text_list
 from textvae.data.spans import encoded_within
 from textvae.data.tokenizers import TextTokenizer
 from textvae.graph.config import VAEConfig
 from textvae.registry import suggest
 
-Given = Mapping[str, str | Sequence[str]]
-"""Values by field: one for each row, or a single one for all of them."""
+Given = Mapping[str, Any]
+"""Values by field: one string for each row, or a single one for all of them. Of a field with parts,
+a list of them for each row, or a single list."""
 
 
 def model_fields(config: VAEConfig) -> list[str]:
@@ -62,17 +65,24 @@ def given_rows(
             raise ValueError(f"unknown field {field!r} {suggest(str(field), allowed)}")
     if missing := [field for field in needed if field not in values]:
         raise ValueError(f"the model must be given {', '.join(needed)} (missing: {missing[0]})")
-    lists = {
-        field: [value] if isinstance(value, str) else text_list(value, field)
-        for field, value in values.items()
-    }
+    lists: dict[str, list[Any]] = {}
+    for field, value in values.items():
+        if field in config.plates:
+            lists[field] = row_lists(value, field)
+        else:
+            lists[field] = [value] if isinstance(value, str) else text_list(value, field)
+    check_parts(config, lists)
     count = max(map(len, lists.values()), default=0)
     columns = dict[str, Column]()
     for field, cells in lists.items():
-        single = isinstance(values[field], str)
+        single = isinstance(values[field], str) or (field in config.plates and len(cells) == 1)
         if len(cells) != count and not single:
             raise ValueError(f"every field must have as many values (got {counts_of(lists)})")
-        column = column_of(config, tokenizer, field, cells)
+        column: Column
+        if (plate := config.plates.get(field)) is None:
+            column = column_of(config, tokenizer, field, cells)
+        else:
+            column = Packed.of(column_of(config, tokenizer, field, flat(cells)), cells, plate)
         columns[field] = column.select(np.zeros(count, np.int64)) if single else column
     for field, cells in lists.items():
         whole = (config.observed or {}).get(field, {}).get("within")
@@ -81,6 +91,34 @@ def given_rows(
             others = lists[whole] * (count // len(lists[whole]))
             columns[field] = encoded_within(tokenizer, part, others, field)[0]
     return Fields(columns)
+
+
+def row_lists(value: Any, field: str) -> list[list[str]]:
+    """The parts of each row of a field: of one row where the value is a list of strings.
+
+    Raises:
+        TypeError: it is no list, or a part is no string.
+        ValueError: a row has no part.
+    """
+    if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+        raise TypeError(f"{field}: give a list of parts for each row (got {given_as(value)})")
+    rows = [value] if value and isinstance(value[0], str) else list(value)
+    return [text_list(row, f"{field}[{number}]") for number, row in enumerate(rows)]
+
+
+def check_parts(config: VAEConfig, lists: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse rows whose fields of one plate have different numbers of parts.
+
+    Raises:
+        ValueError: naming two fields.
+    """
+    for plate, fields in config.plate_fields.items():
+        first, *others = [field for field in fields if field in lists] or [""]
+        for other in others:
+            if [len(cell) for cell in lists[other]] != [len(cell) for cell in lists[first]]:
+                raise ValueError(
+                    f"{first!r} and {other!r} must have one value for each {plate} of each row"
+                )
 
 
 def column_of(

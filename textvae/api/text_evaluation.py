@@ -108,7 +108,8 @@ def evaluate_texts(
     metrics, estimate = vae.metrics(rows, samples, seed, max_tokens)
     if labels is not None:
         metrics |= label_metrics(vae, texts, labels)
-    if vae.dim and len(rows) > 1 and vae.ordered and len(vae.model.text_decoders) == 1:
+    one_text = len(vae.model.text_decoders) == 1 and not vae.has_parts
+    if vae.dim and len(rows) > 1 and vae.ordered and one_text:
         pair = shuffled or vae.positions_with_shuffled_latents(
             some_of(texts, len(rows), seed), seed
         )
@@ -137,7 +138,7 @@ def some_of(texts: "TextRows", count: int, seed: int) -> "TextRows":
     chosen = drawn_rows(count, seed).tolist()
     if isinstance(texts, Mapping):
         columns: Mapping[str, Sequence[str]] = texts
-        return {name: [str(cells[row]) for row in chosen] for name, cells in columns.items()}
+        return {name: [cells[row] for row in chosen] for name, cells in columns.items()}
     return [str(texts[row]) for row in chosen]
 
 
@@ -180,7 +181,13 @@ def text_metrics(
         nll: of each row, (N,), nats.
     """
     if isinstance(texts, Mapping):
-        texts = [text for column in written for text in texts[column.field]]
+        plates = vae.model.config.plates
+        texts = [
+            text
+            for column in written
+            for cell in texts[column.field]
+            for text in (cell if column.field in plates else (cell,))
+        ]
     # A bag counts the words that it keeps.
     in_words = tokenizer_kind(vae.tokenizer) == "bag" or separated_by_blanks(texts)
     characters = sum(map(count_characters, texts))

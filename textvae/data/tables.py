@@ -11,6 +11,7 @@ from typing import Any
 from textvae.config import DataConfig, FieldConfig
 from textvae.data.errors import DataError, note_once
 from textvae.data.held_out import ByContent, HoldOut
+from textvae.data.parts import cell_text, check_counts, flat, joined_parts, part_cells
 from textvae.data.readers import (
     MAX_CHARS,
     SPLITS,
@@ -24,8 +25,9 @@ from textvae.data.readers import (
 from textvae.data.splits import format_of
 from textvae.data.texts import add_text
 
-Columns = dict[str, list[str]]
-"""Cells by field, one for each row; a missing label is an empty string."""
+Columns = dict[str, list[Any]]
+"""Cells by field, one for each row; a missing label is an empty string. A cell of a plate is a
+tuple of the cells of its parts."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ class TableCorpus:
         """Names of the fields that are texts."""
         return [name for name, field in self.fields.items() if field.kind == "text"]
 
+    def values(self, name: str) -> list[Any]:
+        """The training cells of a field; of a plate, those of all parts."""
+        cells = self.train.columns[name]
+        return cells if self.fields[name].plate is None else flat(cells)
+
     def fingerprint(self) -> str:
         """A SHA-256 of the training and validation rows."""
         return sha_of_tables([self.train, self.valid])
@@ -91,14 +98,15 @@ def sha_of_tables(tables: Iterable[Table]) -> str:
         for name, cells in table.columns.items():
             add_text(sha, f"{name} {len(cells)}")
             for cell in cells:
-                add_text(sha, cell)
+                add_text(sha, cell_text(cell))
     return sha.hexdigest()
 
 
 def read_table_corpus(config: DataConfig, held_out: ByContent | None = None) -> TableCorpus:
     """The rows that a data section with `fields` names; a split without data is held out of train.
 
-    Rows whose first field is equal go to one split: a condition is then new in the test rows.
+    Rows whose first field is equal go to one split: a condition is then new in the test rows. See
+    `first_field`.
 
     Args:
         config: with a source.
@@ -120,8 +128,8 @@ def read_table_corpus(config: DataConfig, held_out: ByContent | None = None) -> 
     if "train" not in splits:
         raise DataError(f"{config.source}: has no train split (found: {', '.join(splits)})")
     rule = HoldOut(config.valid_fraction, config.test_fraction, config.split_by, 0, held_out)
-    first = next(iter(fields))
-    keys = {split: table.columns[first] for split, table in splits.items()}
+    first = first_field(fields)
+    keys = {split: [*map(cell_text, table.columns[first])] for split, table in splits.items()}
     rows, facts = divided(config.source, keys, rule, notes, "rows")
     train = splits["train"]
     splits |= {split: train.select(chosen) for split, chosen in rows.items()}
@@ -130,6 +138,15 @@ def read_table_corpus(config: DataConfig, held_out: ByContent | None = None) -> 
     empty = Table({name: [] for name in fields})
     tables = {split: splits.get(split, empty) for split in SPLITS}
     return TableCorpus(**tables, fields=fields, source=config.source, notes=notes, held_out=facts)
+
+
+def first_field(fields: Mapping[str, FieldConfig]) -> str:
+    """The field whose equal rows go to one split: the first one; with plates, the first text.
+
+    Dialogues often begin with a label, and so few different ones cannot be divided.
+    """
+    texts = [name for name, field in fields.items() if field.kind == "text"]
+    return texts[0] if any(field.plate for field in fields.values()) else next(iter(fields))
 
 
 def read_table_split(
@@ -146,7 +163,7 @@ def read_table_split(
         DataError: as there, or a split that does not exist.
     """
     notes: list[str] = []
-    columns = {name: field.column or name for name, field in fields.items()}
+    columns = {name: field.source_column(name)[0] for name, field in fields.items()}
     parts = table_parts(source, columns, notes)
     chosen = split or next(name for name in ("test", "valid", "train") if name in parts)
     if chosen not in parts:
@@ -205,19 +222,43 @@ def is_text(field: FieldConfig) -> bool:
 
 def part_rows(
     part: Part, fields: Mapping[str, FieldConfig], notes: list[str]
-) -> Iterator[dict[str, str]]:
+) -> Iterator[dict[str, Any]]:
     """The cell of each field of each row, stripped."""
-    columns = {name: field.column or name for name, field in fields.items()}
+    columns = {name: field.source_column(name)[0] for name, field in fields.items()}
     others = [field.otherwise for field in fields.values() if field.otherwise is not None]
     wanted = list(dict.fromkeys([*columns.values(), *others]))
     for number, cells in part.rows(wanted, notes):
         where = f"{part.name}: {part.unit} {number}"
         row = dict(zip(wanted, cells, strict=True))
+        if all(isinstance(cell, str) and not cell for cell in cells):  # a blank line
+            yield dict.fromkeys(fields, "")
+            continue
         whole = {name: row[column] for name, column in columns.items()}
-        yield {
+        found = {
             name: cell_of(row, columns[name], field, where, whole.get(field.within or ""))
+            if field.plate is None
+            else parts_of(row, name, field, where)
             for name, field in fields.items()
         }
+        check_counts(found, fields, where)
+        yield found
+
+
+def parts_of(row: Mapping[str, Any], name: str, field: FieldConfig, where: str) -> tuple[Any, ...]:
+    """The stripped cells of the parts of a field in a row of cells by column; see `cell_of`.
+
+    Raises:
+        DataError: there is none, or one is blank, where it is a text.
+    """
+    column, key = field.source_column(name)
+    shown = f"{where}: {field.column or name!r}"
+    found = []
+    for number, cell in enumerate(part_cells(row[column], key, field, shown), start=1):
+        part = cell_of({column: cell}, column, field, f"{where}: part {number}")
+        if is_text(field) and not part:
+            raise DataError(f"{shown}: part {number} is blank: a text is needed")
+        found.append(part)
+    return tuple(found)
 
 
 def cell_of(
@@ -238,6 +279,8 @@ def cell_of(
     cell = row[column]
     if not is_text(field):
         return label_of(cell, f"{where}: {column!r}")
+    if field.join is not None:
+        cell = joined_parts(cell, field.join, f"{where}: {column!r}")
     if field.within is not None and isinstance(cell, list | tuple):
         cell = text_inside(whole, cell, f"{where}: {column!r}")
     text = text_of(cell, f"{where}: {column!r}", MAX_CHARS)

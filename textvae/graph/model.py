@@ -203,6 +203,7 @@ class VAE(nn.Module):
         use_mean: bool = False,
         enumerate_all: bool = False,
         reparameterize: bool = True,
+        whole: bool = False,
     ) -> dict[str, Latent]:
         """K posterior samples of each latent in turn, each given those before it.
 
@@ -214,12 +215,15 @@ class VAE(nn.Module):
             enumerate_all: every class of a categorical latent in turn in place of samples; K is
                 then their number times as large.
             reparameterize: False for samples that carry no gradient.
+            whole: the latents of whole rows alone; those of parts are never given to them.
         """
         samples = 1 if use_mean else samples
         if enumerate_all:
             samples *= self.copies
         latents: dict[str, Latent] = {}
         for node in self.config.nodes("latents"):
+            if whole and self.node_plates.latents[node["name"]] is not None:
+                continue
             values = {name: latent.value for name, latent in latents.items()}
             family = cast(Family, self.latents[node["name"]])
             plate = self.plate_of("latents", node["name"], features)
@@ -264,6 +268,11 @@ class VAE(nn.Module):
             plate = self.plate_of("decoders", name, features)
             found[name] = log_prob if plate is None else plate.sum_parts(log_prob)
         return found
+
+    @property
+    def row_latents(self) -> list[str]:
+        """Names of the latents of whole rows; the others are of parts."""
+        return [name for name, plate in self.node_plates.latents.items() if plate is None]
 
     @property
     def copies(self) -> int:
@@ -321,22 +330,36 @@ class VAE(nn.Module):
             reparameterize: whether samples carry gradients, where the prior's can.
         """
         values: dict[str, Tensor] = {}
-        like = next(self.parameters())
         for node in self.config.nodes("latents"):
             if known and node["name"] in known:
                 values[node["name"]] = known[node["name"]]
                 continue
-            plate = self.plate_of("latents", node["name"], features)
-            shape = torch.Size((1, count if plate is None else plate.parts))
-            prior = self.prior(node, features, values, shape, like).expand(shape)
-            if use_mean:
-                family = cast(Family, self.latents[node["name"]])
-                values[node["name"]] = family.point_estimate(prior)
-                continue
-            with draws():
-                gradient = reparameterize and prior.has_rsample
-                values[node["name"]] = prior.rsample() if gradient else prior.sample()
+            values[node["name"]] = self.prior_value(
+                node, features, values, count, use_mean, reparameterize
+            )
         return values
+
+    def prior_value(
+        self,
+        node: Node,
+        features: Mapping[str, Features],
+        values: Mapping[str, Tensor],
+        count: int,
+        use_mean: bool = False,
+        reparameterize: bool = False,
+    ) -> Tensor:
+        """A sample of one latent from its prior, (1, count, D), given those before it.
+
+        Arguments as `prior_values`.
+        """
+        plate = self.plate_of("latents", node["name"], features)
+        shape = torch.Size((1, count if plate is None else plate.parts))
+        like = next(self.parameters())
+        prior = self.prior(node, features, values, shape, like).expand(shape)
+        if use_mean:
+            return cast(Family, self.latents[node["name"]]).point_estimate(prior)
+        with draws():
+            return prior.rsample() if reparameterize and prior.has_rsample else prior.sample()
 
     @torch.no_grad()
     def sample_means(self, count: int) -> Fields:

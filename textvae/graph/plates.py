@@ -1,6 +1,6 @@
 """Which nodes of a graph stand for rows and which for their parts, and how a batch is divided."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -112,7 +112,80 @@ def plate_problems(config: VAEConfig) -> list[str]:
     ]
     if config.refinement is not None:
         problems.append("refinement: not with plates: posteriors of whole rows can be refined")
-    return problems + node_plates(config).problems
+    problems += node_plates(config).problems
+    for plate in (None, *names) if not problems else ():
+        try:
+            writing_order(config, plate)
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of writing a row: a latent is drawn, or a decoder writes its field.
+
+    Args:
+        group: "latents" or "decoders".
+        name: of the node.
+    """
+
+    group: str
+    name: str
+
+
+def writing_order(config: VAEConfig, plate: str | None) -> list[Step]:
+    """The steps in which whole rows are written, or the next part of a plate.
+
+    A latent or a decoder comes after the fields that it reads of the same part, and after the
+    latents that it is given. Earlier parts are there already.
+
+    Raises:
+        ValueError: nodes need each other's field.
+    """
+    plates = node_plates(config)
+    decoders = [node for node in config.nodes("decoders") if node.get("auxiliary") is None]
+    waiting = {
+        Step("latents", node["name"]): [*((node.get("prior") or {}).get("given") or [])]
+        for node in config.nodes("latents")
+        if plates.latents[node["name"]] == plate
+    } | {
+        Step("decoders", node["name"]): [*node["given"], *filter(None, [node.get("attend")])]
+        for node in decoders
+        if plates.decoders[node["name"]] == plate
+    }
+    field_of = {node["name"]: node["field"] for node in decoders}
+    order: list[Step] = []
+    while waiting:
+        fields = {field_of[step.name] for step in waiting if step.group == "decoders"}
+        latents = {step.name for step in waiting if step.group == "latents"}
+        ready = next(
+            (step for step, given in waiting.items() if not reads(config, given, fields, latents)),
+            None,
+        )
+        if ready is None:
+            names = ", ".join(f"{step.group}.{step.name}" for step in waiting)
+            raise ValueError(f"{names}: each reads what another writes: none can be sampled first")
+        order.append(ready)
+        del waiting[ready]
+    return order
+
+
+def reads(
+    config: VAEConfig, given: Iterable[str], fields: Collection[str], latents: Collection[str]
+) -> bool:
+    """Whether what a node is given depends on some fields or latents of the same part."""
+    encoders = {node["name"]: node for node in config.nodes("encoders")}
+    wanted = list(given)
+    while wanted:
+        name = wanted.pop()
+        if name in latents or (name in encoders and encoders[name]["field"] in fields):
+            return True
+        if name in encoders and not getattr(
+            Encoder.named(encoders[name]["kind"]), "reads_earlier", False
+        ):
+            wanted += encoders[name]["given"]
+    return False
 
 
 def batch_plates(config: VAEConfig, fields: Mapping[str, Tensor]) -> dict[str, Features]:

@@ -16,6 +16,7 @@ from textvae.data.fields import Column, Fields, Labels, text_columns
 from textvae.data.held_out import PURPOSE
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
+from textvae.data.parts import Packed, flat
 from textvae.data.readers import Corpus, DataError
 from textvae.data.spans import encoded_within
 from textvae.data.tables import Table, TableCorpus
@@ -24,6 +25,7 @@ from textvae.data.tokenizers import TextTokenizer, load_tokenizer, tokenizer_kin
 from textvae.data.words import count_unknown, mostly_unknown
 from textvae.likelihoods import Likelihood
 from textvae.recipes import Recipe
+from textvae.registry import suggest
 from textvae.training.folders import TOKENIZER, RunError
 from textvae.training.processes import process_rank
 
@@ -109,13 +111,14 @@ def prepared_table(
     assert isinstance(recipe.data, DataConfig), "rows come from a data section for texts"
     if unused := [name for name in corpus.fields if name not in recipe.fields]:
         note(f"{recipe.name} does not use the fields {', '.join(unused)}")
-    every = [text for name in corpus.texts for text in corpus.train.columns[name]]
+    every = [text for name in corpus.texts for text in corpus.values(name)]
     tokenizer = run_tokenizer(recipe, every, folder, resume, note)
     names = {
-        name: class_names(corpus.train.columns[name])
+        name: class_names(corpus.values(name))
         for name, field in corpus.fields.items()
         if field.kind == "label"
     }
+    check_ends(corpus.fields, names)
     train, valid = (
         table_rows(tokenizer, table, corpus.fields, names, note)
         for table in (corpus.train, corpus.valid)
@@ -123,15 +126,30 @@ def prepared_table(
     for column in text_columns(valid):
         if warning := mostly_unknown(count_unknown(column), column.targets - len(column)):
             note(f"{column.field}: {warning}")
-    longest = np.max([column.lengths for column in text_columns(train)], 0)
+    longest = train.longest
     short = np.flatnonzero(longest <= recipe.data.max_tokens)
     if not len(short):
         raise none_is_short(recipe.data.max_tokens, int(longest.min()))
     left_out = len(train) - len(short)
     if left_out:
         train = train.select(short)
-    parts = {name: {"within": f.within} for name, f in corpus.fields.items() if f.within}
-    return Prepared(train, valid, tokenizer, train.facts | parts, left_out)
+    facts = train.facts
+    for name, field in corpus.fields.items():
+        more = {"within": field.within, "ends": field.ends}
+        facts[name] = facts[name] | {key: value for key, value in more.items() if value is not None}
+    return Prepared(train, valid, tokenizer, facts, left_out)
+
+
+def check_ends(fields: Mapping[str, FieldConfig], names: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a class that ends a row and that no training row has.
+
+    Raises:
+        DataError: naming the classes there are.
+    """
+    for name, field in fields.items():
+        if field.ends is not None and field.ends not in names[name]:
+            known = suggest(field.ends, names[name])
+            raise DataError(f"data.fields.{name}.ends: unknown {field.ends!r} {known}")
 
 
 def table_rows(
@@ -154,7 +172,9 @@ def table_rows(
         DataError: an unknown label.
     """
     columns = dict[str, Column]()
-    for name, cells in table.columns.items():
+    for name, found in table.columns.items():
+        plate = fields[name].plate
+        cells = found if plate is None else flat(found)
         if name in names:
             values = numbered(cells, names[name])
             columns[name] = Labels(values, len(names[name]), tuple(names[name]))
@@ -164,6 +184,8 @@ def table_rows(
                 note(f"{missing:,} of {len(cells):,} texts of {name!r} are not in their {whole!r}")
         else:
             columns[name] = replace(encoded_sentences(tokenizer, cells, note), field=name)
+        if plate is not None:
+            columns[name] = Packed.of(columns[name], found, plate)
     return Fields(columns)
 
 

@@ -39,7 +39,7 @@ def validate(
         "reconstruction_loss": estimate.reconstruction_loss.mean().item(),
         "kl": estimate.kl.mean().item(),
     }
-    if len(model.latents):
+    if model.row_latents:
         metrics["active_units"] = float(active_units(posterior_means(model, estimate.features)))
         if mutual:
             rates = information(model, estimate.features, samples=1)
