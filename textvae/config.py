@@ -127,21 +127,23 @@ class FieldConfig(Section):
 
     Args:
         column: of the table; None for the name of the field.
-        kind: "text", or "label": a class, which is missing where the cell is blank.
+        kind: "text", "label": a class, or "labels": a set of labels. A label or a set is missing
+            where the cell is blank.
         otherwise: column that is read where the cell of a text is blank.
         within: field of a text that this one is a part of, such as an answer's paragraph: its
             tokens are then those that it has there. A cell may be [start, end) in its characters.
         plate: name of the parts that a row has of this field, such as turn: a cell is then a list.
             Fields of one plate have as many parts in a row. The column `turns.text` is the key
             `text` of each part of the list `turns`.
-        separator: between the parts of a cell that is a text, and no list.
+        separator: between the parts of a cell that is a text, and no list; of "labels", between the
+            labels of a set in a text. A set may also be a list, where `[]` is a set without labels.
         join: what stands between the parts of a list that is read as one text.
         ends: the class of a label that marks the last part of a row: what is sampled ends there.
             Without one, its number of parts is drawn from those of the training rows.
     """
 
     column: str | None = None
-    kind: Literal["text", "label"] = "text"
+    kind: Literal["text", "label", "labels"] = "text"
     otherwise: str | None = None
     within: str | None = None
     plate: str | None = None
@@ -159,9 +161,10 @@ class FieldConfig(Section):
     @model_validator(mode="after")
     def _parts_are_of_a_plate(self) -> Self:
         if self.plate is None:
-            for key in ("separator", "ends"):
-                if getattr(self, key) is not None:
-                    raise ValueError(f"{key} is for a field with a plate")
+            if self.separator is not None and self.kind != "labels":
+                raise ValueError("separator is for kind 'labels' and for a field with a plate")
+            if self.ends is not None:
+                raise ValueError("ends is for a field with a plate")
         else:
             for key in ("otherwise", "within", "join"):
                 if getattr(self, key) is not None:

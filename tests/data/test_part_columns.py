@@ -97,7 +97,7 @@ def test_blank_lines_are_counted(tmp_path):
     [
         ({"text": {"plate": "text"}}, "text.plate: must be a word that is no field"),
         ({"text": {"plate": "a b"}}, "text.plate: must be a word"),
-        ({"text": {"separator": "|"}}, "separator is for a field with a plate"),
+        ({"text": {"separator": "|"}}, "separator is for kind 'labels' and for a field"),
         ({"text": {"plate": "turn", "join": " "}}, "join is for a field without a plate"),
         ({"text": {"plate": "turn", "ends": "x"}}, "ends is for kind 'label'"),
     ],

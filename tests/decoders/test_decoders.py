@@ -24,7 +24,7 @@ READERS = [kind for kind in TEXT_DECODERS if Decoder.kinds[kind].ordered]
 """The kinds whose next token depends on those before it."""
 
 
-ELSEWHERE = {"span", "copy", "label"}
+ELSEWHERE = {"span", "copy", "label", "labels"}
 """Kinds that must attend, or write no text, and have a file of their own."""
 
 

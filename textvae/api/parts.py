@@ -159,7 +159,7 @@ def blank(vae: "TextWriter", name: str, count: int) -> Tensor:
     if "classes" in facts:
         return torch.full((count,), MISSING, device=device)
     if "label_set" in facts:
-        return torch.zeros(count, facts["label_set"], device=device)
+        return torch.full((count, facts["label_set"]), float(MISSING), device=device)
     return torch.tensor([[BOS, EOS]], device=device).expand(count, 2)
 
 

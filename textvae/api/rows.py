@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from textvae.data.batching import Sentences
-from textvae.data.fields import Column, Fields, Labels
-from textvae.data.labels import numbered
+from textvae.data.cells import SEPARATOR, label_set_of
+from textvae.data.field_kinds import column_of_facts
+from textvae.data.fields import Column, Fields
 from textvae.data.parts import Packed, flat
 from textvae.data.python_texts import text_list
 from textvae.data.spans import encoded_within
@@ -33,6 +34,34 @@ def class_names_of(config: VAEConfig, field: str) -> list[str] | None:
     if "classes" not in facts:
         return None
     return list(facts.get("names") or map(str, range(facts["classes"])))
+
+
+def facts_of(config: VAEConfig, field: str) -> dict[str, Any]:
+    """The facts of a field of a model; none of a text."""
+    return (config.observed or {}).get(field, {})
+
+
+def may_be_missing(config: VAEConfig, field: str) -> bool:
+    """Whether a row may be without a value of a field: a label, or a set of labels."""
+    return not {"classes", "label_set"}.isdisjoint(facts_of(config, field))
+
+
+def cells_given(value: Any, field: str, facts: Mapping[str, Any]) -> list[Any]:
+    """The cells of a field of which values are given, as those of a table.
+
+    Args:
+        value: a list of texts, of labels or of sets of labels; or a single text or label.
+        field: its name.
+        facts: of the field.
+
+    Raises:
+        TypeError: a value is of another type.
+        ValueError: a set is malformed.
+    """
+    if "label_set" in facts:
+        cells = [value] if isinstance(value, str) else list(value)
+        return [label_set_of(cell, f"{field}[{i}]", SEPARATOR) for i, cell in enumerate(cells)]
+    return [value] if isinstance(value, str) else text_list(value, field)
 
 
 def given_rows(
@@ -68,9 +97,9 @@ def given_rows(
     lists: dict[str, list[Any]] = {}
     for field, value in values.items():
         if field in config.plates:
-            lists[field] = row_lists(value, field)
+            lists[field] = row_lists(value, field, facts_of(config, field))
         else:
-            lists[field] = [value] if isinstance(value, str) else text_list(value, field)
+            lists[field] = cells_given(value, field, facts_of(config, field))
     check_parts(config, lists)
     count = max(map(len, lists.values()), default=0)
     columns = dict[str, Column]()
@@ -93,17 +122,17 @@ def given_rows(
     return Fields(columns)
 
 
-def row_lists(value: Any, field: str) -> list[list[str]]:
+def row_lists(value: Any, field: str, facts: Mapping[str, Any]) -> list[list[Any]]:
     """The parts of each row of a field: of one row where the value is a list of strings.
 
     Raises:
-        TypeError: it is no list, or a part is no string.
+        TypeError: it is no list, or a part is of another type.
         ValueError: a row has no part.
     """
     if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
         raise TypeError(f"{field}: give a list of parts for each row (got {given_as(value)})")
     rows = [value] if value and isinstance(value[0], str) else list(value)
-    return [text_list(row, f"{field}[{number}]") for number, row in enumerate(rows)]
+    return [cells_given(row, f"{field}[{number}]", facts) for number, row in enumerate(rows)]
 
 
 def check_parts(config: VAEConfig, lists: Mapping[str, Sequence[Any]]) -> None:
@@ -121,17 +150,15 @@ def check_parts(config: VAEConfig, lists: Mapping[str, Sequence[Any]]) -> None:
                 )
 
 
-def column_of(
-    config: VAEConfig, tokenizer: TextTokenizer, field: str, cells: list[str]
-) -> Sentences | Labels:
+def column_of(config: VAEConfig, tokenizer: TextTokenizer, field: str, cells: list[str]) -> Column:
     """The values of one field as a model reads them.
 
     Raises:
         ValueError: a text is blank, or a label is unknown.
     """
-    names = class_names_of(config, field)
-    if names is not None:
-        return Labels(numbered(cells, names), len(names), tuple(names))
+    facts = facts_of(config, field)
+    if not {"classes", "label_set"}.isdisjoint(facts):
+        return column_of_facts(facts, cells, field)
     for number, cell in enumerate(cells):
         if not cell.strip():
             raise ValueError(f"{field}[{number}] is blank: a text is needed")

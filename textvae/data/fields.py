@@ -1,4 +1,4 @@
-"""Rows of several fields: images, labels and texts."""
+"""Rows of several fields: images, labels, sets of labels and texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -81,6 +81,45 @@ class Labels:
         """Sizes and names of the field, from which a model is built."""
         named = {"names": list(self.names)} if self.names else {}
         return {"classes": self.classes, **named}
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """A set of labels of each row.
+
+    Args:
+        values: (N, C), int8: 1 for a label that the row has, 0 for one that it does not; -1 in a
+            row whose set is missing.
+        names: of the labels, C.
+    """
+
+    values: np.ndarray
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """The labels of one row, (C,)."""
+        return self.values[index]
+
+    def select(self, indices: np.ndarray) -> "LabelSets":
+        """The sets at these indices."""
+        return replace(self, values=self.values[indices])
+
+    def stack(self, rows: Sequence[np.ndarray]) -> Tensor:
+        """Sets, (B, C), float32."""
+        return torch.from_numpy(np.stack(rows)).float()
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        """The sets of the rows at these indices, (B, C), float32."""
+        return torch.from_numpy(self.values[indices]).float()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Size and names of the field, from which a model is built."""
+        return {"label_set": len(self.names), "names": list(self.names)}
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,16 @@ def part_cells(cell: Any, key: str | None, field: FieldConfig, where: str) -> li
     Raises:
         DataError: it is neither, it has no part, or a part is no object with the key.
     """
+    # That of a set of labels stands between labels.
+    separator = None if field.kind == "labels" or key is not None else field.separator
     if isinstance(cell, np.ndarray):
         cell = cell.tolist()
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         cell = listed_in(cell, where)
-    elif isinstance(cell, str) and field.separator is not None and key is None:
+    elif isinstance(cell, str) and separator is not None:
         cell = cell.split(field.separator) if cell.strip() else []
     if not isinstance(cell, list | tuple):
-        other = ", or a text with a 'separator' in data.fields" if field.separator is None else ""
+        other = ", or a text with a 'separator' in data.fields" if separator is None else ""
         raise DataError(f"{where}: must be a list of parts{other} (got {shown(cell)})")
     if not cell:
         raise DataError(f"{where}: has no part; a row needs at least one {field.plate}")
@@ -95,13 +97,6 @@ def joined_parts(cell: Any, join: str, where: str) -> Any:
         if not isinstance(part, str):
             raise DataError(f"{where}: part {number} must be a string (got {shown(part)})")
     return join.join(part.strip() for part in cell)
-
-
-def cell_text(cell: Any) -> str:
-    """A cell as a text that no other cell of its field has, for fingerprints and for splits."""
-    if isinstance(cell, str):
-        return cell
-    return "" if cell is None else json.dumps(cell, ensure_ascii=False)
 
 
 def flat(cells: Sequence[Sequence[Any]]) -> list[Any]:

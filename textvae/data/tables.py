@@ -1,4 +1,4 @@
-"""Tables whose rows have several fields: texts and labels from files, folders and the hub."""
+"""Tables whose rows have several fields, such as texts and labels, from files, folders, the hub."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from textvae.config import DataConfig, FieldConfig
+from textvae.data.cells import SEPARATOR, LabelSet, cell_text, label_set_of
 from textvae.data.errors import DataError, note_once
 from textvae.data.held_out import ByContent, HoldOut
-from textvae.data.parts import cell_text, check_counts, flat, joined_parts, part_cells
+from textvae.data.parts import check_counts, flat, joined_parts, part_cells
 from textvae.data.readers import (
     MAX_CHARS,
     SPLITS,
@@ -26,8 +27,8 @@ from textvae.data.splits import format_of
 from textvae.data.texts import add_text
 
 Columns = dict[str, list[Any]]
-"""Cells by field, one for each row; a missing label is an empty string. A cell of a plate is a
-tuple of the cells of its parts."""
+"""Cells by field, one for each row: strings; tuples of labels for sets of them. A missing label is
+an empty string, a missing set None. A cell of a plate is a tuple of the cells of its parts."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def read_table(parts: Sequence[Part], fields: Mapping[str, FieldConfig], notes: 
     for part in parts:
         skipped = dict[str, int]()
         for cells in part_rows(part, fields, notes):
-            blank = next((n for n, cell in cells.items() if not cell and is_text(fields[n])), None)
+            blank = next((n for n, cell in cells.items() if is_text(fields[n]) and not cell), None)
             if blank is not None:
                 skipped[blank] = skipped.get(blank, 0) + 1
                 continue
@@ -263,7 +264,7 @@ def parts_of(row: Mapping[str, Any], name: str, field: FieldConfig, where: str) 
 
 def cell_of(
     row: Mapping[str, Any], column: str, field: FieldConfig, where: str, whole: Any = None
-) -> str:
+) -> str | LabelSet | None:
     """The stripped cell of a field in a row of cells by column.
 
     Args:
@@ -274,9 +275,12 @@ def cell_of(
         whole: cell of the text that this one is within.
 
     Raises:
-        DataError: it is no string, no label, or no part of the whole.
+        DataError: it is no string, no label or set of labels, or no part of the whole.
     """
     cell = row[column]
+    if field.kind == "labels":
+        separator = field.separator or SEPARATOR
+        return label_set_of(cell, f"{where}: {column!r}", separator)
     if not is_text(field):
         return label_of(cell, f"{where}: {column!r}")
     if field.join is not None:

@@ -103,7 +103,19 @@ class Family(Component, nn.Module):
         return None
 
     def observed(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
-        """Variational parameters, (B, P), of the given labels, (B,), -1 for missing.
+        """Variational parameters, (B, P), of the given labels, (B,) or (B, C), -1 for missing.
+
+        Raises:
+            NotImplementedError: a label is no value of the latent.
+        """
+        raise NotImplementedError
+
+    def label_log_prob(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
+        """log q(label | x), (B,), nats, of given labels, (B,) or (B, C); 0 for a missing one.
+
+        Args:
+            variational_parameters: of the posterior, (B, P).
+            labels: as those of `observed`.
 
         Raises:
             NotImplementedError: a label is no value of the latent.

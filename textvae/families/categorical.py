@@ -5,9 +5,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, OneHotCategorical
+from torch.nn import functional as F
 
 from textvae.families.base import Family, in_float32
 from textvae.registry import Count
+from textvae.vocabulary import MISSING
 
 IMPOSSIBLE = -1e4
 """Logit of a class that a label rules out: its probability is exactly zero in float32."""
@@ -60,7 +62,16 @@ class Categorical(Family, kind="categorical"):
         certain = torch.where(classes == labels[:, None], 0.0, IMPOSSIBLE)
         return torch.where(labels[:, None] >= 0, certain, variational_parameters)
 
+    def label_log_prob(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
+        """log q(label | x), (B,), of labels, (B,): the cross-entropy, negated."""
+        return class_log_prob(variational_parameters, labels)
+
     def enumerate_support(self, samples: int, batch: int, like: Tensor) -> Tensor:
         """The classes in turn, (K, B, C); K is a multiple of C."""
         one_hot = torch.eye(self.dim, device=like.device)
         return one_hot[torch.arange(samples) % self.dim, None].expand(-1, batch, -1)
+
+
+def class_log_prob(logits: Tensor, labels: Tensor) -> Tensor:
+    """The log-probability of a class, (B,), under logits, (B, C); 0 where it is missing (-1)."""
+    return -F.cross_entropy(logits, labels, ignore_index=MISSING, reduction="none")

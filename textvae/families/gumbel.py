@@ -8,7 +8,7 @@ from torch import Size, Tensor, nn
 from torch.distributions import Distribution, register_kl
 
 from textvae.families.base import Family, in_float32
-from textvae.families.categorical import IMPOSSIBLE
+from textvae.families.categorical import IMPOSSIBLE, class_log_prob
 from textvae.registry import Count
 
 
@@ -94,6 +94,10 @@ class Gumbel(Family, kind="gumbel"):
         classes = torch.arange(self.size, device=labels.device)
         certain = torch.where(classes == labels[:, None], 0.0, IMPOSSIBLE)
         return torch.where(labels[:, None] >= 0, certain, variational_parameters)
+
+    def label_log_prob(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
+        """log q(label | x), (B,), of labels, (B,): the cross-entropy, negated."""
+        return class_log_prob(variational_parameters, labels)
 
     def embed(self, value: Tensor) -> Tensor:
         """The vector of each code's class, side by side, (..., M E), or the one-hot vectors."""

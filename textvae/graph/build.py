@@ -1,13 +1,21 @@
 """The component of each node, built from its specification and added to a model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from textvae.families import Family
 from textvae.families.base import in_float32
-from textvae.graph.config import BASES, GRAPH_KEYS, PRIOR_KEYS, Node
+from textvae.graph.config import (
+    BASES,
+    GRAPH_KEYS,
+    MODALITIES,
+    PRIOR_KEYS,
+    SUPPLIED,
+    Node,
+    VAEConfig,
+)
 from textvae.layers.convolution import perceptron
 from textvae.priors import Prior
 from textvae.registry import SpecError
@@ -27,11 +35,11 @@ def add_encoder(model: "VAE", node: Node) -> None:
 def add_latent(model: "VAE", node: Node) -> None:
     """Build a latent's family and its prior, each with the layers before its head."""
     name = node["name"]
-    classes = model.config.facts(node).get("classes")
+    label = label_facts(model.config, node)
     features = size_of(model, node["given"])
     hidden = node.get("hidden") or []
     size = hidden[-1] if hidden else features
-    family: Family = build_node("latents", node, features=size, classes=classes)
+    family: Family = build_node("latents", node, features=size, **label)
     add_hidden(family, [features, *hidden])
     model.latents[name] = family
     if "prior" in node:
@@ -39,7 +47,7 @@ def add_latent(model: "VAE", node: Node) -> None:
         above = size_of(model, prior.get("given", []))
         hidden = prior.get("hidden") or []
         size = hidden[-1] if hidden else above
-        model.priors[name] = build_prior(node, family, size, classes)
+        model.priors[name] = build_prior(node, family, size, label)
         add_hidden(model.priors[name], [above, *hidden])
     model.sizes[name] = family.dim
     model.shown[name] = family.embedding_size
@@ -60,14 +68,20 @@ def size_of(model: "VAE", given: Iterable[str]) -> int:
     return sum(model.shown[name] for name in given)
 
 
-def build_prior(node: Node, family: Family, features: int, classes: int | None) -> nn.Module:
+def label_facts(config: VAEConfig, node: Node) -> dict[str, Any]:
+    """Facts of the label that fixes a latent; None each where it has none."""
+    known = config.facts(node)
+    return {name: known.get(name) for name in SUPPLIED["latents"] & MODALITIES.keys()}
+
+
+def build_prior(node: Node, family: Family, features: int, label: Mapping[str, Any]) -> nn.Module:
     """A latent's prior: of its `kind`, else a network of the latent's family, else learned.
 
     Args:
         node: of the latent.
         family: of the latent.
         features: size H of what the prior is given, after its layers; 0 for nothing.
-        classes: of the latent's label, if there is one.
+        label: facts of the latent's label, see `label_facts`.
 
     Raises:
         SpecError: its arguments do not fit together.
@@ -77,7 +91,7 @@ def build_prior(node: Node, family: Family, features: int, classes: int | None) 
         spec = {"kind": "fitted"}
     if not spec and features:
         own = {key: value for key, value in node.items() if key not in family.prior_omits}
-        return build_node("latents", own, features=features, classes=classes)
+        return build_node("latents", own, features=features, **label)
     try:
         return Prior.build(spec or {"kind": "learned"}, features=features, family=family)
     except SpecError:

@@ -129,9 +129,11 @@ def check_fields(config: VAEConfig) -> list[str]:
                 and "vocab_size" in wanted
             ]
     for node in config.nodes("latents"):
-        if "field" in node and "classes" not in config.facts(node):
+        wanted = labels_taken(node["kind"])
+        if "field" in node and not wanted & config.facts(node).keys():
+            what = " or ".join(MODALITIES[name] for name in sorted(wanted))
             problems.append(
-                f"latents.{node['name']}: the data has no label field {node['field']!r} "
+                f"latents.{node['name']}: the data has no {what} field {node['field']!r} "
                 f"(it has: {others})"
             )
     return problems
@@ -294,7 +296,7 @@ def label_problems(node: Node, path: str) -> list[str]:
     problems = []
     if "field" in node:
         kind = Family.named(node.get("kind"))
-        if kind is not None and "classes" not in arguments(kind)[0]:
+        if kind is not None and not labels_taken(node["kind"]):
             problems.append(f"{path}.field: a {node['kind']} latent takes no label")
         elif not isinstance(node["field"], str):
             problems.append(f"{path}.field: must be a name (got {quoted(node['field'])})")
@@ -303,6 +305,11 @@ def label_problems(node: Node, path: str) -> list[str]:
         if "field" not in node:
             problems.append(f"{path}.label_weight: needs the field of the label")
     return problems
+
+
+def labels_taken(kind: str) -> set[str]:
+    """The facts of labels, such as `classes`, that a kind of latent takes; none for most kinds."""
+    return SUPPLIED["latents"] & MODALITIES.keys() & arguments(Family.kinds[kind])[0].keys()
 
 
 def is_list_of_names(given: Any) -> bool:

@@ -28,13 +28,13 @@ PRIOR_KEYS = {"given", "hidden"}
 """Keys of a latent's `prior` that are the graph's; the others are of its kind."""
 BASES: dict[str, type[Component]] = {"encoders": Encoder, "latents": Family, "decoders": Decoder}
 SUPPLIED = {
-    "encoders": {"vocab_size", "shape", "classes", "given_features"},
-    "latents": {"features", "classes"},
-    "decoders": {"vocab_size", "shape", "classes", "features", "memory"},
+    "encoders": {"vocab_size", "shape", "classes", "label_set", "given_features"},
+    "latents": {"features", "classes", "label_set"},
+    "decoders": {"vocab_size", "shape", "classes", "label_set", "features", "memory"},
     "priors": {"features", "family"},
 }
 """Arguments of components that the graph supplies."""
-MODALITIES = {"shape": "image", "classes": "label"}
+MODALITIES = {"shape": "image", "classes": "label", "label_set": "label set"}
 """Facts of a field that is no text, and what such a field is called."""
 
 
@@ -48,9 +48,9 @@ class VAEConfig:
         observed: facts of each field that is no text, and, where a model has several fields, an
             empty mapping for each text: the `shape` of its values, [C, H, W] of an
             image (with how its `pixels` are read) or [D] of a vector; the number of `classes` of a
-            label; for a text that is part of another, the field of that one, `within`; the name of
-            the `plate` of a field whose rows have several parts, and for that name the `counts` of
-            parts in the training rows.
+            label; the size of a `label_set`, C; for a text that is part of another, the field of
+            that one, `within`; the name of the `plate` of a field whose rows have several parts,
+            and for that name the `counts` of parts in the training rows.
         encoders: `{name, kind, field, given, ...}`; `field` is the name when not given. `given`
             names earlier encoders whose features it reads: in place of a field, or beside one that
             `field` names.

@@ -5,12 +5,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from textvae.encoders import Features
 from textvae.families import Family
 from textvae.objectives.outputs import Latent, Loss, VAEOutput
-from textvae.vocabulary import MISSING
 
 if TYPE_CHECKING:
     from textvae.graph.model import VAE
@@ -65,11 +63,10 @@ def label_log_probs(
     log_probs = {}
     for node in model.config.nodes("latents"):
         if node.get("label_weight") is not None and node["field"] in fields:
-            labels = fields[node["field"]]
-            logits = model.head(node, features, {})[0]
-            loss = F.cross_entropy(logits, labels, ignore_index=MISSING, reduction="none")
+            family = cast(Family, model.latents[node["name"]])
+            parameters = model.head(node, features, {})[0]
+            log_prob = family.label_log_prob(parameters, fields[node["field"]])[None]
             plate = model.plate_of("latents", node["name"], features)
-            log_prob = -loss[None]
             log_probs[f"label_{node['name']}"] = (
                 log_prob if plate is None else plate.sum_parts(log_prob)
             )

@@ -12,7 +12,8 @@ from textvae.config import DataConfig, FieldConfig
 from textvae.data.batching import Examples, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.corpora import AnyCorpus
-from textvae.data.fields import Column, Fields, Labels, text_columns
+from textvae.data.field_kinds import column_of_facts, learned_facts
+from textvae.data.fields import Column, Fields, text_columns
 from textvae.data.held_out import PURPOSE
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
@@ -105,22 +106,22 @@ def prepared_table(
     """The rows of several fields, whose texts share one tokenizer.
 
     Raises:
-        DataError: every row has a text that is too long, or a label has fewer than two classes, or
-            one that no training row has.
+        DataError: every row has a text that is too long, a label has fewer than two classes, or a
+            row has one that no training row has.
     """
     assert isinstance(recipe.data, DataConfig), "rows come from a data section for texts"
     if unused := [name for name in corpus.fields if name not in recipe.fields]:
         note(f"{recipe.name} does not use the fields {', '.join(unused)}")
     every = [text for name in corpus.texts for text in corpus.values(name)]
     tokenizer = run_tokenizer(recipe, every, folder, resume, note)
-    names = {
-        name: class_names(corpus.values(name))
+    facts = {
+        name: learned_facts(field, corpus.values(name), name)
         for name, field in corpus.fields.items()
-        if field.kind == "label"
+        if field.kind != "text"
     }
-    check_ends(corpus.fields, names)
+    check_ends(corpus.fields, facts)
     train, valid = (
-        table_rows(tokenizer, table, corpus.fields, names, note)
+        table_rows(tokenizer, table, corpus.fields, facts, note)
         for table in (corpus.train, corpus.valid)
     )
     for column in text_columns(valid):
@@ -133,22 +134,22 @@ def prepared_table(
     left_out = len(train) - len(short)
     if left_out:
         train = train.select(short)
-    facts = train.facts
+    observed = train.facts
     for name, field in corpus.fields.items():
         more = {"within": field.within, "ends": field.ends}
-        facts[name] = facts[name] | {key: value for key, value in more.items() if value is not None}
-    return Prepared(train, valid, tokenizer, facts, left_out)
+        observed[name] |= {key: value for key, value in more.items() if value is not None}
+    return Prepared(train, valid, tokenizer, observed, left_out)
 
 
-def check_ends(fields: Mapping[str, FieldConfig], names: Mapping[str, Sequence[str]]) -> None:
+def check_ends(fields: Mapping[str, FieldConfig], facts: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse a class that ends a row and that no training row has.
 
     Raises:
         DataError: naming the classes there are.
     """
     for name, field in fields.items():
-        if field.ends is not None and field.ends not in names[name]:
-            known = suggest(field.ends, names[name])
+        if field.ends is not None and field.ends not in facts[name]["names"]:
+            known = suggest(field.ends, facts[name]["names"])
             raise DataError(f"data.fields.{name}.ends: unknown {field.ends!r} {known}")
 
 
@@ -156,7 +157,7 @@ def table_rows(
     tokenizer: TextTokenizer,
     table: Table,
     fields: Mapping[str, FieldConfig],
-    names: Mapping[str, Sequence[str]],
+    facts: Mapping[str, Mapping[str, Any]],
     note: Callable[[str], None],
 ) -> Fields:
     """The rows of a table as a model reads them.
@@ -165,7 +166,7 @@ def table_rows(
         tokenizer: of all texts.
         table: rows with labels by name.
         fields: of the rows, by name.
-        names: of the classes of each field that is a label.
+        facts: of each field that is no text, see `learned_facts`.
         note: receives a sentence for the user.
 
     Raises:
@@ -175,9 +176,8 @@ def table_rows(
     for name, found in table.columns.items():
         plate = fields[name].plate
         cells = found if plate is None else flat(found)
-        if name in names:
-            values = numbered(cells, names[name])
-            columns[name] = Labels(values, len(names[name]), tuple(names[name]))
+        if name in facts:
+            columns[name] = column_of_facts(facts[name], cells, name)
         elif (whole := fields[name].within) is not None:
             columns[name], missing = encoded_within(tokenizer, cells, table.columns[whole], name)
             if missing:
