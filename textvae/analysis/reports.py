@@ -14,7 +14,21 @@ def evaluation_text(metrics: Mapping[str, Any]) -> str:
         text = f"{text}\n\n{answers_text(found)}"
     if metrics.get("rows") is not None:
         text = f"{text}\n\n{table([row[1:] for row in row_rows(metrics['rows'])])}"
+    if metrics.get("written") is not None:
+        text = f"{text}\n\n{written_text(metrics['written'])}"
     return text if generation is None else f"{text}\n\n{generation_text(generation)}"
+
+
+def written_text(written: Mapping[str, Any]) -> str:
+    """Metrics of rows with parts that a model has written, beside those of held-out rows."""
+    rows = []
+    for name, value in written["samples"].items():
+        real = written["real"][name]
+        if isinstance(value, Mapping):
+            rows += [(f"{name}.{key}", each, real[key]) for key, each in value.items()]
+        elif value is not None:
+            rows.append((name, value, real))
+    return table(rows, ["of rows", "written", "real"])
 
 
 def metric_notes(metrics: Mapping[str, Any]) -> dict[str, str]:

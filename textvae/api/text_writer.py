@@ -150,6 +150,8 @@ class TextWriter(TrainedVAE):
         """Texts as `encode` takes them, each under the same conditions."""
         if not self.reads_rows:
             return texts
+        if self.has_parts:
+            raise ValueError("the model reads rows with parts: this is for models of one text")
         others = {
             name: [value] if isinstance(value, str) else value
             for name, value in (given or {}).items()

@@ -73,3 +73,14 @@ def is_image_model(folder: str | PathLike[str]) -> bool:
         return False  # loading the model raises the error
     fields = observed.values() if isinstance(observed, dict) else ()
     return any(isinstance(facts, dict) and "shape" in facts for facts in fields)
+
+
+def has_parts(folder: str | PathLike[str]) -> bool:
+    """Whether a folder or a hub name contains a model of rows with parts; see `is_image_model`."""
+    local = local_folder(folder)
+    try:
+        observed = read_document(local).get("observed")
+    except (ValueError, OSError, TypeError):
+        return False
+    fields = observed.values() if isinstance(observed, dict) else ()
+    return any(isinstance(facts, dict) and "plate" in facts for facts in fields)
