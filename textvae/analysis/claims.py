@@ -378,7 +378,7 @@ def measured(
     if config.fields is not None:
         columns, _ = held_out_rows(model, data)
         columns = {name: columns[name] for name in vae.fields}
-        asked = any(claim.metric.startswith(("answers.", "rows.")) for claim in recipe.claim)
+        asked = any(claim.metric.startswith(("answers.", "rows.", "written.")) for claim in recipe.claim)
         seen = training_columns(model)[0] if asked and not vae.conditions else None
         metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen))
         labels = [name for name in columns if config.fields[name].kind == "label"]
