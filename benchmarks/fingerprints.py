@@ -4,7 +4,8 @@ Run: python benchmarks/fingerprints.py ptb=FOLDER mnist=FOLDER ag=FOLDER 20ng_bo
 not named keeps its entry; the data that come with the package are always read. `ptb` has
 ptb.{train,valid,test}.txt, `mnist` the four idx files, `20ng_bow` {train,test}.feat; `ag` is what
 `python benchmarks/labelled_data.py ag` writes. `event2mind`, `wordnet_senses`, `squad_pairs`,
-`kvret` and `xquad_spans` have tables {train,valid,test}: of intents, and of triples.
+`kvret` and `xquad_spans` have tables {train,valid,test}: of intents, and of triples. `bnetflix` and
+`yeast` are npz files; `kvret_turns` is what `python benchmarks/kvret_turns.py` writes.
 docs/results/data.md has the sources.
 """
 
@@ -16,6 +17,7 @@ import yaml
 from textvae.analysis.fingerprints import (
     TABLE,
     image_fingerprint,
+    label_fields,
     table_fingerprint,
     text_fingerprint,
 )
@@ -38,6 +40,9 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "wordnet_senses": ("wordnet_senses", ("reid2020_vcdm",)),
     "squad_pairs": ("squad_pairs", ("yu2020_cross",)),
     "kvret triples": ("kvret", ("textvae_triples",)),
+    "bnetflix": ("bnetflix", ("kingma2014_table",)),
+    "yeast": ("yeast", ("bai2020_mpvae",)),
+    "kvret turns": ("kvret_turns", ("bai2020_mpvae_text",)),
     "xquad_spans": ("xquad_spans", ("lee2020_infohcvae",)),
     "mnist": ("mnist", ("kingma2014_image",)),
     "mnist, binarised": ("mnist", ("burda2016_vae", "he2016_resnet_image")),
@@ -56,7 +61,7 @@ def measured(recipe: str, source: str | None) -> Fingerprint:
     corpus = corpus_of(config)
     sums = [fingerprint(corpus)]
     if isinstance(corpus, TableCorpus):
-        labels = [name for name in corpus.fields if name not in corpus.texts]
+        labels = label_fields(corpus.fields)
         return table_fingerprint(corpus.test, labels, "", sums)
     if not isinstance(corpus, Corpus):
         assert corpus.test is not None, "every data set has test images"

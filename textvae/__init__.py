@@ -1,4 +1,4 @@
-"""Variational autoencoders of texts, and of images.
+"""Variational autoencoders of texts, images and tables.
 
 The names below are imported when they are first used, so that `import textvae` stays fast.
 """
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
     from textvae.api.sentence import SentenceVAE
     from textvae.api.sentence_transformer import as_sentence_transformer
+    from textvae.api.table import TableVAE
     from textvae.graph.decoding import Decoding
     from textvae.graph.model import VAE, VAEConfig
     from textvae.recipes import Recipe, load_recipe
@@ -23,6 +24,7 @@ __all__ = [
     "ImageVAE",
     "Recipe",
     "SentenceVAE",
+    "TableVAE",
     "VAEConfig",
     "__version__",
     "as_sentence_transformer",
@@ -34,6 +36,7 @@ MODULES = {
     "ImageVAE": "api.image",
     "Recipe": "recipes",
     "SentenceVAE": "api.sentence",
+    "TableVAE": "api.table",
     "VAE": "graph.model",
     "VAEConfig": "graph.model",
     "as_sentence_transformer": "api.sentence_transformer",

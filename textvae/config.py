@@ -127,8 +127,8 @@ class FieldConfig(Section):
 
     Args:
         column: of the table; None for the name of the field.
-        kind: "text", "label": a class, or "labels": a set of labels. A label or a set is missing
-            where the cell is blank.
+        kind: "text", "label": a class, "labels": a set of labels, or "vector": numbers. A label or
+            a set is missing where the cell is blank; a row without one of its numbers is skipped.
         otherwise: column that is read where the cell of a text is blank.
         within: field of a text that this one is a part of, such as an answer's paragraph: its
             tokens are then those that it has there. A cell may be [start, end) in its characters.
@@ -140,22 +140,33 @@ class FieldConfig(Section):
         join: what stands between the parts of a list that is read as one text.
         ends: the class of a label that marks the last part of a row: what is sampled ends there.
             Without one, its number of parts is drawn from those of the training rows.
+        values: of a vector: "bits", "counts", or "real" numbers (the default), of which the mean of
+            each is subtracted, and which are divided by their standard deviation in training rows.
+        columns: of a vector; None for a column of that name, whose cells may be lists, else for
+            all columns of numbers that no other field reads.
     """
 
     column: str | None = None
-    kind: Literal["text", "label", "labels"] = "text"
+    kind: Literal["text", "label", "labels", "vector"] = "text"
     otherwise: str | None = None
     within: str | None = None
     plate: str | None = None
     separator: Annotated[str, Field(min_length=1)] | None = None
     join: str | None = None
     ends: str | None = None
+    values: Literal["bits", "counts", "real"] | None = None
+    columns: Annotated[list[str], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _labels_may_be_missing(self) -> Self:
         for key in ("otherwise", "within"):
             if getattr(self, key) is not None and self.kind != "text":
                 raise ValueError(f"{key} is for kind 'text'")
+        for key in ("values", "columns"):
+            if getattr(self, key) is not None and self.kind != "vector":
+                raise ValueError(f"{key} is for kind 'vector'")
+        if self.columns is not None and self.column is not None:
+            raise ValueError("column and columns: give one of them")
         return self
 
     @model_validator(mode="after")
@@ -166,9 +177,11 @@ class FieldConfig(Section):
             if self.ends is not None:
                 raise ValueError("ends is for a field with a plate")
         else:
-            for key in ("otherwise", "within", "join"):
+            for key in ("otherwise", "within", "join", "columns"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key} is for a field without a plate")
+            if self.kind == "vector":
+                raise ValueError("plate is for texts, labels and sets of labels")
         if self.join is not None and self.kind != "text":
             raise ValueError("join is for kind 'text'")
         if self.ends is not None and self.kind != "label":
@@ -182,6 +195,11 @@ class FieldConfig(Section):
             return self.column or name, None
         return column, key
 
+    def columns_read(self, name: str) -> list[str]:
+        """The columns of the field of a name, that of `otherwise` too."""
+        others = [] if self.otherwise is None else [self.otherwise]
+        return [*(self.columns or [self.source_column(name)[0]]), *others]
+
 
 class DataConfig(Section):
     """Where the texts come from.
@@ -192,7 +210,8 @@ class DataConfig(Section):
         label_column: column of a table that holds their labels, the field `label` of a model;
             where it is blank, a text has none. Without it there are no labels.
         labelled: training texts whose label is kept, as many of each class as there can be, drawn
-            with `train.seed`; None for all.
+            with `train.seed`; None for all. Of fields, it is of the label or the set of labels that
+            fixes a latent.
         repeat_labelled: times that a training text with a label is read in an epoch: where few
             have one, batches without any would say nothing of labels.
         valid_fraction: share of the training texts held out where there is no validation file;
@@ -234,8 +253,11 @@ class DataConfig(Section):
             if not name.isidentifier() or name in RESERVED_FIELDS:
                 allowed = f"a word, not {' or '.join(RESERVED_FIELDS)}"
                 raise ValueError(f"the name of a field must be {allowed} (got {quoted(name)})")
-        if all(field.kind != "text" for field in fields.values()):
-            raise ValueError("at least one field of kind 'text' is needed")
+        if not fields:
+            raise ValueError("at least one field is needed")
+        open_vectors = [n for n, f in fields.items() if f.kind == "vector" and not f.columns]
+        if len(open_vectors) > 1 and all(not fields[name].column for name in open_vectors):
+            raise ValueError(f"name the columns of all but one of {', '.join(open_vectors)}")
         for name, field in fields.items():
             plate = field.plate
             if plate is not None and (
@@ -265,11 +287,12 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _labels_stand_in_a_column(self) -> Self:
-        if self.label_column is None:
+        kinds = {field.kind for field in (self.fields or {}).values()}
+        if self.label_column is None and kinds.isdisjoint(("label", "labels")):
             if self.labelled is not None:
-                raise ValueError("labelled needs label_column")
+                raise ValueError("labelled needs label_column, or a field of labels")
             if self.repeat_labelled > 1:
-                raise ValueError("repeat_labelled needs label_column")
+                raise ValueError("repeat_labelled needs label_column, or a field of labels")
         return self
 
 

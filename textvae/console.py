@@ -386,7 +386,7 @@ class TrainingDisplay:
     ):
         self.quiet = quiet
         self.warning = warning
-        self.row = "sentence"
+        self.row, self.kind = "sentence", "texts"
         self.epochs = 0
         self.time = RemainingTime()
         self.warned: set[str] = set()
@@ -415,12 +415,11 @@ class TrainingDisplay:
         self.close()  # of a pretraining run
         console = Console(stderr=True)
         of_text = bool(values["vocabulary"])
-        self.row = "sentence" if of_text else "image"
-        kind, ids = (
-            ("texts", f"{values['vocabulary']:,} token ids, ") if of_text else ("images", "")
-        )
+        self.row = "sentence" if of_text else "row" if values.get("table") else "image"
+        self.kind = "rows" if values.get("table") else "texts" if of_text else "images"
+        ids = f"{values['vocabulary']:,} token ids, " if of_text else ""
         say(
-            f"training on {values['train']:,} {kind}, validating on {values['valid']:,}; "
+            f"training on {values['train']:,} {self.kind}, validating on {values['valid']:,}; "
             f"{ids}{values['parameters']:,} parameters, "
             f"{values['epochs']} epochs, {values['device']}"
         )
@@ -504,7 +503,7 @@ class TrainingDisplay:
     def finished(self, values: Mapping[str, Any]) -> None:
         """Remove the bar; evaluation follows."""
         self.close()
-        say(f"evaluating on held-out {'texts' if self.row == 'sentence' else 'images'} ...")
+        say(f"evaluating on held-out {self.kind} ...")
 
     def close(self) -> None:
         """Remove the bar."""

@@ -21,6 +21,7 @@ PURPOSES = {
     "ptb": "sentence VAEs on the Penn Treebank",
     "language": "language models, the baselines",
     "images": "images",
+    "tables": "tables of numbers, sets of labels",
 }
 """The groups of `textvae recipes` and their titles, by the values of a recipe's `purpose`."""
 

@@ -311,6 +311,7 @@ def check_model(recipe: Recipe) -> None:
         plates = {name: {"plate": each.plate} for name, each in fields.items() if each.plate}
         config = VAEConfig(**recipe.model, observed=plates)
         problems += field_problems(config, fields) or plate_problems(config)
+        problems += value_problems(config, fields)
         if plates and recipe.train.compile != "none":
             problems.append("train.compile: not with plates: their batches have no fixed shape")
     elif not problems:
@@ -366,6 +367,27 @@ def field_problems(config: "VAEConfig", fields: Mapping[str, FieldConfig]) -> li
     ]
 
 
+def value_problems(config: "VAEConfig", fields: Mapping[str, FieldConfig]) -> list[str]:
+    """The likelihoods of vectors that have no density for their values, one line each."""
+    from textvae.likelihoods import Likelihood
+
+    problems = []
+    for node in config.nodes("decoders"):
+        field, spec = fields.get(node["field"]), node.get("likelihood")
+        kind = Likelihood.named(spec.get("kind")) if isinstance(spec, dict) else None
+        if field is None or field.kind != "vector" or kind is None:
+            continue
+        values = field.values or "real"
+        if values not in kind.values:  # type: ignore[attr-defined]
+            able = [name for name, each in Likelihood.kinds.items() if values in each.values]  # type: ignore[attr-defined]
+            problems.append(
+                f"decoders.{node['name']}.likelihood: {spec['kind']} is no density of {values} "
+                f"values (allowed: {', '.join(sorted(able))}; data.fields.{node['field']}.values "
+                "says what they are)"
+            )
+    return problems
+
+
 def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:
     """The likelihoods of a model that have no density for such pixels, one line each."""
     from textvae.likelihoods import Likelihood
@@ -376,9 +398,10 @@ def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:
         kind = Likelihood.named(spec.get("kind")) if isinstance(spec, dict) else None
         allowed = getattr(kind, "pixels", (pixels,))
         if pixels not in allowed:
+            needs = f"needs data.pixels: {' or '.join(allowed)} (got {pixels})"
             problems.append(
-                f"decoders.{node.get('name')}.likelihood: {spec['kind']} needs data.pixels: "
-                f"{' or '.join(allowed)} (got {pixels})"
+                f"decoders.{node.get('name')}.likelihood: {spec['kind']} "
+                f"{needs if allowed else 'is no density of pixels'}"
             )
     return problems
 

@@ -110,7 +110,18 @@ def test_data_must_be_named():
     [
         ({"fields": {"two words": {}}}, "the name of a field must be a word"),
         ({"fields": {"samples": {}}}, "the name of a field must be a word"),
-        ({"fields": {"mood": {"kind": "label"}}}, "at least one field of kind 'text'"),
+        ({"fields": {}}, "at least one field is needed"),
+        ({"fields": {"a": {"separator": ";"}}}, "separator is for kind 'labels'"),
+        ({"fields": {"a": {"values": "bits"}}}, "values is for kind 'vector'"),
+        (
+            {"fields": {"a": {"kind": "vector", "columns": ["x"], "column": "x"}}},
+            "column and columns: give one of them",
+        ),
+        (
+            {"fields": {"a": {"kind": "vector"}, "b": {"kind": "vector"}}},
+            "name the columns of all but one of a, b",
+        ),
+        ({"fields": {"a": {}}, "labelled": 3}, "labelled needs label_column, or a field of labels"),
         ({"fields": {"a": {}}, "label_column": "b"}, "not with fields"),
         ({"fields": {"a": {"kind": "label", "otherwise": "b"}}}, "otherwise is for kind 'text'"),
     ],

@@ -19,6 +19,7 @@ ROWS = {
     "logistic": {"kind": "logistic", "mixture": 3, "levels": 16},
     "logistic-bytes": {"kind": "logistic", "mixture": 2, "levels": 256},
     "beta": {"kind": "beta", "floor": 1.0},
+    "poisson": {"kind": "poisson"},
 }
 # Of a kind without its row's precision: nothing near a half, near zero or far out is exempt.
 LOGITS = torch.tensor([-30.0, -6.0, -1.0, -0.06, -0.04, -1e-4, 0.0, 1e-3, 0.049, 0.051, 2.0, 40.0])
@@ -42,6 +43,8 @@ def nodes(likelihood, cells=4000):
     """Values of a pixel, (N,), with the weight of each in an integral or a sum."""
     if likelihood.kind == "bernoulli":
         return torch.tensor([0.0, 1.0]), torch.ones(2)
+    if likelihood.kind == "poisson":
+        return torch.arange(200.0), torch.ones(200)
     if likelihood.kind == "logistic":
         levels = likelihood.levels
         return torch.arange(levels) / (levels - 1), torch.ones(levels)

@@ -24,6 +24,8 @@ WIDTH = 200
 def run_card(finished: "Finished", recipe: Recipe) -> str:
     """The card of a run, fit to be published: without held-out rows and paths of this machine."""
     interface = "SentenceVAE" if isinstance(recipe.data, DataConfig) else "ImageVAE"
+    if "table_rows" in finished.metrics:
+        interface = "TableVAE"
     trained = f"Trained on {data_name(recipe)}"
     if steps := finished.training.get("steps"):
         epochs = finished.training["epochs"]

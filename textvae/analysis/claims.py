@@ -11,6 +11,7 @@ from textvae.analysis.fingerprints import (
     claimed_data,
     data_problems,
     image_fingerprint,
+    label_fields,
     other_data,
     same_rows,
     source_name,
@@ -29,10 +30,12 @@ from textvae.analysis.settings import (
 from textvae.analysis.stored_results import STORED, add_result, read_results
 from textvae.analysis.summary import summarize_run
 from textvae.api.image import ImageEvaluation, ImageVAE, open_model
-from textvae.api.sentence import Evaluation
+from textvae.api.sentence import Evaluation, SentenceVAE
+from textvae.api.table import TableVAE, label_set_evaluation
 from textvae.config import Claim, DataConfig, Fingerprint
 from textvae.console import shown, table
-from textvae.data.tables import Table
+from textvae.data.tables import Columns, Table
+from textvae.evaluation.label_sets import LabelSetMetrics, predicted_set
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import SpecError, suggest
 from textvae.sizing import leaves_open
@@ -47,6 +50,7 @@ from textvae.training.run_data import (
     held_out_texts,
     training_columns,
     training_texts,
+    validation_columns,
 )
 
 SAMPLES = 500
@@ -267,6 +271,7 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
             has no stored metrics.
     """
     known = [*metric_names(Evaluation), *metric_names(ImageEvaluation)]
+    known += metric_names(LabelSetMetrics, "label_sets.")
     problems, missing = data_problems(claims), set[str]()
     for number, claim in enumerate(claims):
         if claim.metric not in known:
@@ -378,10 +383,17 @@ def measured(
     if config.fields is not None:
         columns, _ = held_out_rows(model, data)
         columns = {name: columns[name] for name in vae.fields}
-        asked = any(claim.metric.startswith(("answers.", "rows.", "written.")) for claim in recipe.claim)
+        sets = label_sets_of(vae, model, data, columns)
+        nested = ("answers.", "rows.", "written.")
+        # Other recipes are compared with a baseline in what they claim themselves.
+        asked = any(claim.metric.startswith(nested) for claim in recipe.claim)
         seen = training_columns(model)[0] if asked and not vae.conditions else None
-        metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen))
-        labels = [name for name in columns if config.fields[name].kind == "label"]
+        if isinstance(vae, TableVAE):
+            metrics = asdict(vae.evaluate(columns, samples, 0))
+        else:
+            metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen))
+        metrics |= sets
+        labels = label_fields({name: config.fields[name] for name in columns})
         return metrics, table_fingerprint(Table(columns), labels, source, training_sums)
     text_column, column = text_column or config.text_column, config.label_column
     if column is None:
@@ -393,6 +405,17 @@ def measured(
     metrics = asdict(vae.evaluate(texts, samples, 0, generation, seen, labels))
     fingerprint = text_fingerprint(texts, labels, source, training_sums)
     return metrics | entropy_of(model, data), fingerprint
+
+
+def label_sets_of(
+    vae: SentenceVAE | TableVAE, model: str, data: str | None, columns: Columns
+) -> dict[str, Any]:
+    """The metrics of predicted sets of labels of held-out rows; empty for a model without."""
+    if predicted_set(vae.model) is None:
+        return {}
+    chosen, _ = validation_columns(model, data)
+    validation = None if chosen is None else vae.rows({name: chosen[name] for name in vae.fields})
+    return label_set_evaluation(vae.model, vae.rows(columns), validation)
 
 
 def machine(device: str | None) -> str:

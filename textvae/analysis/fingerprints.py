@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from textvae.config import Claim, Fingerprint, read_section
+from textvae.config import Claim, FieldConfig, Fingerprint, read_section
 from textvae.data.fields import Fields
 from textvae.data.images import sha_of_images
 from textvae.data.tables import Table, sha_of_tables
@@ -69,6 +69,11 @@ def text_fingerprint(
     return named(Fingerprint(name=source, **values))
 
 
+def label_fields(fields: Mapping[str, FieldConfig]) -> list[str]:
+    """The names of the fields that are labels or sets of them."""
+    return [name for name, field in fields.items() if field.kind in ("label", "labels")]
+
+
 def table_fingerprint(
     table: Table, labels: Sequence[str], source: str, training: Sequence[str] = ()
 ) -> Fingerprint:
@@ -78,7 +83,11 @@ def table_fingerprint(
     others = Table({name: cells for name, cells in columns.items() if name in labels})
     values = {
         "sentences": len(table),
-        "words": sum(1 + len(text.split()) for cells in texts.columns.values() for text in cells),
+        "words": sum(
+            1 + (len(cell.split()) if isinstance(cell, str) else 0)
+            for cells in texts.columns.values()
+            for cell in cells
+        ),
         "sha256": sha_of_tables([texts]),
         "labels": sha_of_tables([others]) if others.columns else None,
         "training": list(training),

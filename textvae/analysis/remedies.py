@@ -369,9 +369,15 @@ def recipes_with_latents(images: bool = False) -> list[Recipe]:
         recipe
         for recipe in loaded
         if isinstance(recipe.data, ImageDataConfig) == images
-        and (images or recipe.data.label_column is None)
+        and (images or (recipe.data.label_column is None and not reads_tables(recipe)))
         and recipe.model.get("latents")
     ]
+
+
+def reads_tables(recipe: Recipe) -> bool:
+    """Whether a recipe reads numbers or sets of labels."""
+    fields = getattr(recipe.data, "fields", None) or {}
+    return any(field.kind in ("vector", "labels") for field in fields.values())
 
 
 def recipe_for(
@@ -390,6 +396,8 @@ def recipe_for(
     recipe = trained.recipe
     if code not in USES or (recipe is not None and (code in SETTINGS or USES[code](recipe))):
         return None
+    if recipe is not None and reads_tables(recipe):
+        return None  # recipes of texts do not read them
     images = recipe is not None and isinstance(recipe.data, ImageDataConfig)
     candidates = [r for r in recipes_with_latents(images) if USES[code](r) and r.name not in named]
     if not candidates:

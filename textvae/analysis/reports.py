@@ -45,24 +45,38 @@ def metric_notes(metrics: Mapping[str, Any]) -> dict[str, str]:
 
 def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     """Name, label, value and note of each metric of likelihood and latents."""
-    unit = "image" if "images" in metrics else "sentence"
+    unit = unit_of(metrics)
     if metrics.get("deterministic"):
         note = f"nats per {unit}, {count_note(metrics, unit)}"
         loss = metrics["reconstruction_loss"]
         active = ("active_units", "active units", metrics["active_units"], active_note(metrics))
         reconstruction = ("reconstruction_loss", "reconstruction loss", loss, note)
-        return [reconstruction, active, *probe_rows(metrics), *matching_rows(metrics)]
+        rows = [reconstruction, active, *probe_rows(metrics)]
+        return [*rows, *matching_rows(metrics), *label_set_rows(metrics)]
     rows = likelihood_rows(metrics, unit)
     if metrics["dimensions"]:
         rows += latent_rows(metrics, unit)
-    return [*rows, *matching_rows(metrics)]
+    return [*rows, *matching_rows(metrics), *label_set_rows(metrics)]
+
+
+def unit_of(metrics: Mapping[str, Any]) -> str:
+    """What metrics are of, one of them: an image, a row of a table, a sentence."""
+    return "image" if "images" in metrics else "row" if "table_rows" in metrics else "sentence"
+
+
+def count_of(metrics: Mapping[str, Any]) -> int:
+    """Number of held-out images, rows or sentences."""
+    return metrics.get("images") or metrics.get("table_rows") or metrics["sentences"]
 
 
 def count_note(metrics: Mapping[str, Any], unit: str) -> str:
     """The number of texts or images; for images also their likelihood and pixels."""
-    count = f"{metrics[f'{unit}s']:,} {unit}s"
+    count = f"{count_of(metrics):,} {unit}s"
+    if unit == "row":
+        probit = f"; a mean of {metrics['draws']} draws of a probit's noise"
+        return f"{count}; of {metrics['written']}{probit if metrics['draws'] else ''}"
     if metrics.get("parts"):
-        count = f"{metrics[f'{unit}s']:,} rows of {parts_text(metrics)} each (mean)"
+        count = f"{count_of(metrics):,} rows of {parts_text(metrics)} each (mean)"
     if unit != "image":
         return count
     likelihood, pixels = metrics["likelihood"], metrics["pixels"]
@@ -198,7 +212,7 @@ def parts_text(metrics: Mapping[str, Any]) -> str:
 
 def compared_text(metrics: Mapping[str, Any], unit: str) -> str:
     """Of how many rows the metrics of the latent are: `all 3,761`, or `20,000 random`."""
-    total = metrics[f"{unit}s"]
+    total = count_of(metrics)
     compared = metrics.get("compared") or total
     return f"all {total:,}" if compared == total else f"{compared:,} random"
 
@@ -215,6 +229,26 @@ def probe_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     return [
         ("probe_accuracy", "accuracy from z", accuracy, note),
         ("probe_majority", "majority label", majority, "the same, always the most frequent label"),
+    ]
+
+
+def label_set_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of predicted sets of labels, where a model predicts some."""
+    found = metrics.get("label_sets")
+    if found is None:
+        return []
+    of = f"over {found['labels']:,} labels of {found['rows']:,} rows"
+    chosen = f"by micro-F1 on {found['validated']:,} validation rows"
+    threshold = chosen if found["validated"] else "no validation rows"
+    notes = {
+        "micro_f1": ("micro-F1", of),
+        "macro_f1": ("macro-F1", "mean over the labels that are there or predicted"),
+        "example_f1": ("example F1", "mean over rows"),
+        "exact_match": ("exact match", "share of rows whose whole set is right"),
+        "threshold": ("threshold", f"of a label's probability, {threshold}"),
+    }
+    return [
+        (f"label_sets.{name}", label, found[name], note) for name, (label, note) in notes.items()
     ]
 
 

@@ -11,11 +11,13 @@ from textvae.analysis.reports import evaluation_text
 from textvae.analysis.wording import diagnosis_report, verdict_report
 from textvae.api.image import ImageVAE
 from textvae.api.sentence import SentenceVAE
-from textvae.console import say_note, visible
+from textvae.api.table import TableVAE, label_set_evaluation
+from textvae.console import one_line, say_note, visible
 from textvae.data.fields import Fields
 from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus
 from textvae.data.tables import Columns, TableCorpus
+from textvae.evaluation.label_sets import predicted_set
 from textvae.training.folders import saved_recipe
 from textvae.training.references import reference_metrics, run_references
 from textvae.training.run_data import (
@@ -28,6 +30,8 @@ from textvae.training.run_data import (
 from textvae.training.workflow import TrainedRun
 
 SUMMARY_SAMPLES, SUMMARY_SENTENCES = 50, 500
+SHOWN = 20
+"""Most values of a vector or a set of labels that are shown."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,9 @@ def summarize_run(run: TrainedRun) -> Finished:
     if isinstance(corpus, ImageCorpus):
         rows = image_subset(corpus.test or corpus.valid, SUMMARY_SENTENCES)
         return summarize_images(ImageVAE(run.model), rows, run.folder, run.seconds)
+    if isinstance(corpus, TableCorpus) and not run.model.text_decoders:
+        table = TableVAE(run.model, run.tokenizer)
+        return summarize_table(table, corpus, run.folder, run.seconds)
     assert run.tokenizer is not None, "texts have one"
     if isinstance(corpus, TableCorpus):
         vae = SentenceVAE(run.model, run.tokenizer)
@@ -141,6 +148,7 @@ def summarize_rows(vae: SentenceVAE, corpus: TableCorpus, folder: Path, seconds:
     columns = {name: held_out.columns[name] for name in vae.fields}
     columns = column_subset(columns, SUMMARY_SENTENCES)
     metrics = asdict(vae.evaluate(columns, SUMMARY_SAMPLES))
+    metrics |= table_label_sets(vae, corpus, columns)
     metrics |= run_references(str(folder), vae, metrics, columns, say_note)
     few = {name: cells[:3] for name, cells in columns.items()}
     pairs: list[tuple[str, str]] = []
@@ -163,6 +171,43 @@ def summarize_rows(vae: SentenceVAE, corpus: TableCorpus, folder: Path, seconds:
         seconds=seconds,
         **conclusion(metrics, folder),
     )
+
+
+def summarize_table(vae: TableVAE, corpus: TableCorpus, folder: Path, seconds: float) -> Finished:
+    """Held-out metrics and three samples of rows of a table."""
+    held_out = corpus.test if len(corpus.test) else corpus.valid
+    columns = {name: held_out.columns[name] for name in vae.fields}
+    columns = column_subset(columns, SUMMARY_SENTENCES)
+    metrics = asdict(vae.evaluate(columns, SUMMARY_SAMPLES))
+    metrics |= table_label_sets(vae, corpus, columns)
+    given = {name: columns[name][:3] for name in vae.conditions}
+    rows = vae.sample(1 if given else 3, seed=0, given=given or None)
+    samples = [cells_text(row) for row in rows]
+    return Finished(folder, metrics, [], samples, [], seconds, (), **conclusion(metrics, folder))
+
+
+def table_label_sets(
+    vae: TableVAE | SentenceVAE, corpus: TableCorpus, columns: Columns
+) -> dict[str, Any]:
+    """The metrics of predicted sets of labels of rows; empty for a model without."""
+    if predicted_set(vae.model) is None:
+        return {}
+    chosen = {name: corpus.valid.columns[name] for name in vae.fields}
+    validation = vae.rows(chosen) if len(corpus.test) else None
+    return label_set_evaluation(vae.model, vae.rows(columns), validation)
+
+
+def cells_text(row: dict[str, Any]) -> str:
+    """The cells of a row of a table, side by side; of a long list the first ones."""
+    return " | ".join(
+        one_line(list_text(cell) if isinstance(cell, list) else str(cell)) for cell in row.values()
+    )
+
+
+def list_text(cells: list[Any]) -> str:
+    """The values of a list, the first `SHOWN` of them."""
+    texts = [f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in cells[:SHOWN]]
+    return " ".join([*texts, "..."] if len(cells) > SHOWN else texts) or "none"
 
 
 def row_text(vae: SentenceVAE, columns: Columns, row: int) -> str:

@@ -204,9 +204,13 @@ def diagnosis_report(diagnosis: Diagnosis) -> DiagnosisReport:
     )
 
 
+COUNTS = {"text": "sentences", "image": "images", "row": "table_rows"}
+"""The metric that is the number of what a model encodes."""
+
+
 def unit_of(metrics: Mapping[str, Any]) -> str:
     """What a model encodes."""
-    return "image" if "images" in metrics else "text"
+    return "image" if "images" in metrics else "row" if "table_rows" in metrics else "text"
 
 
 def verdict_text(verdict: Verdict, metrics: Mapping[str, Any]) -> str:
@@ -279,7 +283,7 @@ def finding_text(finding: Finding, metrics: Mapping[str, Any]) -> str:
 def few_text(values: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Held-out rows that are too few, as a sentence."""
     unit, distinct = unit_of(metrics), values["distinct"]
-    count = metrics.get(f"{'sentence' if unit == 'text' else unit}s", distinct)
+    count = metrics.get(COUNTS[unit], distinct)
     if distinct < FEWEST_ROWS:
         return (
             f"{distinct:,} different {unit}{'' if distinct == 1 else 's'} of {count:,}: active "

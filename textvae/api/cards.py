@@ -17,7 +17,11 @@ from textvae.version import __version__
 if TYPE_CHECKING:
     from textvae.api.base import TrainedVAE
 
-TASKS = {"SentenceVAE": "text-generation", "ImageVAE": "unconditional-image-generation"}
+TASKS = {
+    "SentenceVAE": "text-generation",
+    "ImageVAE": "unconditional-image-generation",
+    "TableVAE": "other",
+}
 """What the hub calls the task of a model, by its interface."""
 
 ENCODE = 'z = vae.encode(["the soup was cold ."])  # posterior means, (N, D)\nvae.decode(z)\n'

@@ -15,6 +15,7 @@ from torch import Tensor
 from textvae.api.base import Metrics, TrainedVAE, as_tensor, load_vae
 from textvae.api.features import Kind
 from textvae.api.sentence import SentenceVAE
+from textvae.api.table import TableVAE
 from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.images import (
     View,
@@ -27,7 +28,7 @@ from textvae.data.images import (
 from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
-from textvae.graph.folders import is_image_model
+from textvae.graph.folders import is_image_model, is_table_model
 from textvae.graph.model import VAE
 from textvae.likelihoods import Likelihood
 from textvae.randomness import seeded
@@ -416,7 +417,7 @@ class ImageVAE(TrainedVAE):
 
 def open_model(
     folder: str | PathLike[str], device: str | torch.device = "cpu"
-) -> SentenceVAE | ImageVAE:
+) -> SentenceVAE | ImageVAE | TableVAE:
     """The model in a folder or under a hub name, with the interface of its modality.
 
     Raises:
@@ -424,4 +425,6 @@ def open_model(
     """
     if is_image_model(folder):
         return ImageVAE.from_pretrained(folder, device)
+    if is_table_model(folder):
+        return TableVAE.from_pretrained(folder, device)
     return SentenceVAE.from_pretrained(folder, device)

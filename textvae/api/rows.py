@@ -1,12 +1,13 @@
 """Rows of several fields that are given in Python: checked, and as a model reads them."""
 
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from textvae.data.batching import Sentences
-from textvae.data.cells import SEPARATOR, label_set_of
+from textvae.data.cells import SEPARATOR, label_set_of, vector_of
 from textvae.data.field_kinds import column_of_facts
 from textvae.data.fields import Column, Fields
 from textvae.data.parts import Packed, flat
@@ -14,6 +15,7 @@ from textvae.data.python_texts import text_list
 from textvae.data.spans import encoded_within
 from textvae.data.tokenizers import TextTokenizer
 from textvae.graph.config import VAEConfig
+from textvae.graph.folders import is_of_table
 from textvae.registry import suggest
 
 Given = Mapping[str, Any]
@@ -46,34 +48,61 @@ def may_be_missing(config: VAEConfig, field: str) -> bool:
     return not {"classes", "label_set"}.isdisjoint(facts_of(config, field))
 
 
+def is_single(value: Any) -> bool:
+    """Whether a value is one for all rows: a string, or the numbers of one vector."""
+    one_vector = isinstance(value, array) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    return isinstance(value, str) or one_vector
+
+
 def cells_given(value: Any, field: str, facts: Mapping[str, Any]) -> list[Any]:
     """The cells of a field of which values are given, as those of a table.
 
     Args:
-        value: a list of texts, of labels or of sets of labels; or a single text or label.
+        value: a list of texts, of labels, of sets of labels or of vectors, also as an array,
+            (N, D); or a single one, see `is_single`.
         field: its name.
         facts: of the field.
 
     Raises:
         TypeError: a value is of another type.
-        ValueError: a set is malformed.
+        ValueError: a set or a vector is malformed.
     """
+    values = [value] if is_single(value) else value
     if "label_set" in facts:
-        cells = [value] if isinstance(value, str) else list(value)
+        cells = list(values)
         return [label_set_of(cell, f"{field}[{i}]", SEPARATOR) for i, cell in enumerate(cells)]
+    if "values" in facts:
+        names, kind = facts.get("columns") or [field], facts["values"]
+        cells = [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in values]
+        return [
+            cell if isinstance(cell, array) else vector_given(cell, names, f"{field}[{i}]", kind)
+            for i, cell in enumerate(cells)
+        ]
     return [value] if isinstance(value, str) else text_list(value, field)
+
+
+def vector_given(cell: Any, names: Sequence[str], where: str, kind: str) -> array:
+    """The numbers of a vector that is given in Python.
+
+    Raises:
+        ValueError: it is no list of such numbers.
+    """
+    numbers = vector_of([cell], [names[0]], where, kind)
+    if numbers is None:
+        raise ValueError(f"{where}: a number is missing")
+    return numbers
 
 
 def given_rows(
     config: VAEConfig,
-    tokenizer: TextTokenizer,
+    tokenizer: TextTokenizer | None,
     values: Given,
     needed: Sequence[str],
     allowed: Sequence[str] | None = None,
 ) -> Fields:
     """Values by field as rows of a model.
 
-    A label may be left out: it is then missing. So may a label be an empty string.
+    A label or a set of labels may be left out: it is then missing. So is an empty string.
 
     Args:
         config: of the model.
@@ -104,7 +133,7 @@ def given_rows(
     count = max(map(len, lists.values()), default=0)
     columns = dict[str, Column]()
     for field, cells in lists.items():
-        single = isinstance(values[field], str) or (field in config.plates and len(cells) == 1)
+        single = is_single(values[field]) or (field in config.plates and len(cells) == 1)
         if len(cells) != count and not single:
             raise ValueError(f"every field must have as many values (got {counts_of(lists)})")
         column: Column
@@ -114,8 +143,9 @@ def given_rows(
             column = Packed.of(column_of(config, tokenizer, field, flat(cells)), cells, plate)
         columns[field] = column.select(np.zeros(count, np.int64)) if single else column
     for field, cells in lists.items():
-        whole = (config.observed or {}).get(field, {}).get("within")
+        whole = facts_of(config, field).get("within")
         if whole in lists:
+            assert tokenizer is not None, "a model of texts has one"
             part = cells * (count // len(cells))
             others = lists[whole] * (count // len(lists[whole]))
             columns[field] = encoded_within(tokenizer, part, others, field)[0]
@@ -150,18 +180,21 @@ def check_parts(config: VAEConfig, lists: Mapping[str, Sequence[Any]]) -> None:
                 )
 
 
-def column_of(config: VAEConfig, tokenizer: TextTokenizer, field: str, cells: list[str]) -> Column:
+def column_of(
+    config: VAEConfig, tokenizer: TextTokenizer | None, field: str, cells: list[Any]
+) -> Column:
     """The values of one field as a model reads them.
 
     Raises:
-        ValueError: a text is blank, or a label is unknown.
+        ValueError: a text is blank, a label is unknown, or a vector is of another size.
     """
     facts = facts_of(config, field)
-    if not {"classes", "label_set"}.isdisjoint(facts):
+    if is_of_table(facts):
         return column_of_facts(facts, cells, field)
     for number, cell in enumerate(cells):
         if not cell.strip():
             raise ValueError(f"{field}[{number}] is blank: a text is needed")
+    assert tokenizer is not None, "a model of texts has one"
     encoded = Sentences.encoded(tokenizer, cells)
     return Sentences(encoded.ids, encoded.offsets, encoded.words, field)
 

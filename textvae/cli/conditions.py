@@ -10,6 +10,7 @@ from textvae.console import say_note, visible
 
 if TYPE_CHECKING:
     from textvae.api.sentence import SentenceVAE
+    from textvae.api.table import TableVAE
     from textvae.graph.decoding import Decoding
 
 GivenOption = Annotated[
@@ -77,13 +78,11 @@ def list_of(text: str, option: str) -> list[str]:
     except ValueError:
         value = None
     if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-        raise ValueError(
-            f'{option}: must be a JSON list, as ["how are you", "fine"] (got {text!r})'
-        )
+        raise ValueError(f'{option}: must be a JSON list, as ["hello", "good day"] (got {text!r})')
     return value
 
 
-def given_rows_of(vae: "SentenceVAE", folder: str, file: str) -> dict[str, list[str]]:
+def given_rows_of(vae: "SentenceVAE | TableVAE", folder: str, file: str) -> dict[str, list[Any]]:
     """The conditions in a table; its columns are those of the run's fields.
 
     Raises:
@@ -92,13 +91,14 @@ def given_rows_of(vae: "SentenceVAE", folder: str, file: str) -> dict[str, list[
     """
     from textvae.config import FieldConfig
     from textvae.data.tables import read_table_split
-    from textvae.training.run_data import recipe_of
+    from textvae.training.run_data import recipe_of, table_fields
 
     if not vae.conditions:
         raise ValueError("--given-file: the model takes no condition")
     recipe = recipe_of(folder)
     own = {} if recipe is None else getattr(recipe.data, "fields", None) or {}
     fields = {name: own.get(name, FieldConfig()) for name in vae.conditions}
+    fields = table_fields(folder, fields)
     table, notes = read_table_split(file, fields)
     for note in notes:
         say_note(note)
@@ -205,8 +205,6 @@ def in_columns(folder: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, An
 
 def write_rows(out: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows as csv or JSON lines, by the ending of the file."""
-    import csv
-    import io
     import json
 
     from textvae.checkpoints import write_file
@@ -214,15 +212,54 @@ def write_rows(out: Path, rows: Sequence[dict[str, Any]]) -> None:
     if out.suffix == ".jsonl":
         write_file(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         return
+    write_file(out, csv_text(rows))
+
+
+def csv_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows as csv; a list is written as JSON, which `labels` and vectors are read from."""
+    import csv
+    import io
+    import json
+
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]) if rows else [])
     writer.writeheader()
     for row in rows:
-        # Lists are JSON, which fields with parts and sets of labels are read from.
         lists = {
             name: json.dumps(cell, ensure_ascii=False)
             for name, cell in row.items()
             if isinstance(cell, list | tuple)
         }
         writer.writerow(row | lists)
-    write_file(out, text.getvalue())
+    return text.getvalue()
+
+
+def table_conditions(
+    vae: "TableVAE", folder: str, options: Sequence[str] | None, file: str | None
+) -> dict[str, Any] | None:
+    """The conditions of rows of a table, of `--given` or `--given-file`; None for none."""
+    if file is not None:
+        return given_rows_of(vae, folder, file)
+    return pairs_of(options, "--given") or None
+
+
+def table_cells(
+    vae: "TableVAE", folder: str, rows: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows by the columns of the table that a model was trained on: numbers in their own ones."""
+    from textvae.api.rows import facts_of
+
+    columns = {
+        name: facts_of(vae.model.config, name).get("columns") for name in (rows[0] if rows else ())
+    }
+    named = in_columns(folder, rows)
+    return [
+        {
+            column: value
+            for (name, cell), own in zip(row.items(), each, strict=True)
+            for column, value in (
+                zip(columns[name], cell, strict=True) if columns[name] else [(own, cell)]
+            )
+        }
+        for row, each in zip(rows, named, strict=True)
+    ]

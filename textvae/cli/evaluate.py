@@ -30,6 +30,8 @@ from textvae.console import emit, say, say_note
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
     from textvae.api.sentence import SentenceVAE
+    from textvae.api.table import TableVAE
+    from textvae.data.tables import Columns
 
 
 @command(
@@ -85,6 +87,7 @@ def evaluate(
             "text_column": text_column != "text",
         },
         images_only={"likelihood": likelihood is not None},
+        tables=lambda vae: table_metrics(vae, folder, data, limit, samples, seed),
     )
     # Imported here: mistakes in options are found before torch is imported.
     from textvae.analysis.diagnosis import diagnosis_of, trained_of
@@ -168,7 +171,37 @@ def row_metrics(
         training, notes = training_columns(folder)
         print_notes(notes)
     metrics = asdict(vae.evaluate(columns, samples, seed, generation, training))
+    metrics |= label_set_metrics(vae, folder, data, columns, seed)
     return metrics | run_references(folder, vae, metrics, columns, say_note)
+
+
+def label_set_metrics(
+    vae: "SentenceVAE | TableVAE", folder: str, data: str | None, columns: "Columns", seed: int
+) -> dict[str, Any]:
+    """The metrics of predicted sets of labels of held-out rows; empty for a model without."""
+    from textvae.api.table import label_set_evaluation
+    from textvae.evaluation.label_sets import predicted_set
+    from textvae.training.run_data import validation_columns
+
+    if predicted_set(vae.model) is None:
+        return {}
+    chosen, notes = validation_columns(folder, data)
+    print_notes(notes)
+    own = None if chosen is None else vae.rows({name: chosen[name] for name in vae.fields})
+    return label_set_evaluation(vae.model, vae.rows(columns), own, seed)
+
+
+def table_metrics(
+    vae: "TableVAE", folder: str, data: str | None, limit: int | None, samples: int, seed: int
+) -> dict[str, Any]:
+    """Metrics of a model of tables on held-out rows."""
+    from textvae.training.run_data import column_subset, held_out_rows
+
+    columns, notes = held_out_rows(folder, data)
+    print_notes(notes)
+    columns = column_subset({name: columns[name] for name in vae.fields}, limit, seed)
+    metrics = asdict(vae.evaluate(columns, samples, seed))
+    return metrics | label_set_metrics(vae, folder, data, columns, seed)
 
 
 def image_metrics(
@@ -279,8 +312,13 @@ def doctor(
     def images(vae: "ImageVAE") -> Any:
         return diagnosis_of(image_metrics(vae, folder, data, limit, 50, seed, None), trained)
 
+    def tables(vae: "TableVAE") -> Any:
+        return diagnosis_of(table_metrics(vae, folder, data, limit, 50, seed), trained)
+
     given = {"text_column": text_column != "text"}
-    report = diagnosis_report(by_modality(folder, device, texts, images, texts_only=given))
+    report = diagnosis_report(
+        by_modality(folder, device, texts, images, texts_only=given, tables=tables)
+    )
     emit(asdict(report), as_json, report.text())
     warn_of_metrics(report.metrics)
 

@@ -10,14 +10,17 @@ from textvae.cli.app import command
 from textvae.cli.conditions import (
     TABLES,
     GivenOption,
+    csv_text,
     given_of,
     given_rows_of,
     in_columns,
     rows_text,
     sampled_rows,
+    table_cells,
+    table_conditions,
     write_rows,
 )
-from textvae.cli.models import by_modality, located, warn_meaningless
+from textvae.cli.models import by_modality, for_texts_only, located, warn_meaningless
 from textvae.cli.options import (
     Device,
     ImageFile,
@@ -38,6 +41,7 @@ from textvae.console import emit, table, visible
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
     from textvae.api.sentence import SentenceVAE
+    from textvae.api.table import TableVAE
     from textvae.graph.decoding import Decoding
 
 Output = tuple[Any, str]
@@ -82,13 +86,13 @@ def sample(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="PNG file for images; csv or jsonl file for texts."),
+        typer.Option("--out", help="PNG file for images; csv or jsonl file for texts and rows."),
     ] = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Sample sentences or images from the prior.
+    """Sample sentences, images or rows of a table from the prior.
 
     Under a condition, prints different sentences. Images are the means of p(x | z), written to one
     PNG file. With --plug-in, each sentence is the most probable one of its z unless --temperature,
@@ -151,6 +155,19 @@ def sample(
         number = None if label is None else vae.label_number(label)
         return sample_picture(vae, folder, count, seed, number, out)
 
+    def tables(vae: "TableVAE") -> Output:
+        if label is not None:
+            raise ValueError("--label is for models of texts or images; conditions: --given")
+        if out is not None:
+            check_out(out, TABLES)
+        conditions = table_conditions(vae, folder, given, given_file)
+        rows = vae.sample(count, seed, conditions)
+        cells = table_cells(vae, folder, rows)
+        if out is not None:
+            write_rows(out, cells)
+            return {"samples": cells, "seed": seed}, f"written to {out}: {len(rows):,} rows"
+        return {"samples": cells, "seed": seed}, csv_text(cells).replace("\r\n", "\n").rstrip()
+
     decoding_options = {
         "temperature": temperature != 1.0,
         "top_k": top_k != 0,
@@ -159,9 +176,16 @@ def sample(
         "max_new_tokens": max_new_tokens != 128,
         "plug_in": plug_in is not None,
     }
-    decoding_options |= {"given": bool(given), "given_file": given_file is not None}
     decoding_options |= {"likeliest": likeliest}
-    emit_output(by_modality(folder, device, texts, images, decoding_options), as_json)
+    conditional = {"given": bool(given), "given_file": given_file is not None}
+
+    def pictures(vae: "ImageVAE") -> Output:
+        for_texts_only(conditional)
+        return images(vae)
+
+    emit_output(
+        by_modality(folder, device, texts, pictures, decoding_options, tables=tables), as_json
+    )
 
 
 @command(

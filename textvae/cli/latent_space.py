@@ -42,6 +42,7 @@ from textvae.console import TrainingDisplay, emit, table
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
     from textvae.api.sentence import SentenceVAE
+    from textvae.api.table import TableVAE
 
 
 @command(
@@ -116,8 +117,19 @@ def encode(
         print_notes(notes)
         return "images", len(block.means), [block]
 
+    def tables(vae: "TableVAE") -> tuple[Any, ...]:
+        from textvae.analysis.exports import LatentBlock
+        from textvae.training.run_data import held_out_rows
+
+        config = vae.model.config
+        read = {f for node in config.nodes("latents") for f in config.fields_read(node["name"])}
+        rows, notes = held_out_rows(folder, file, read)
+        print_notes(notes)
+        means, scales = vae.encode(rows, return_scales=True)
+        return "rows", len(means), [LatentBlock(None, means, scales)]
+
     only = {"label_column": bool(columns)}
-    unit, N, blocks = by_modality(folder, device, texts, images, only)
+    unit, N, blocks = by_modality(folder, device, texts, images, only, tables=tables)
     also = ""
     if projector is not None:
         blocks, also = written_for_projector(blocks, projector), f" and {projector}"

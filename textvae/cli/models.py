@@ -9,6 +9,7 @@ from textvae.console import say
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
     from textvae.api.sentence import SentenceVAE, TextRows
+    from textvae.api.table import TableVAE
 
 T = TypeVar("T")
 
@@ -35,6 +36,7 @@ def by_modality(
     images: Callable[["ImageVAE"], T],
     texts_only: Mapping[str, bool] | None = None,
     images_only: Mapping[str, bool] | None = None,
+    tables: Callable[["TableVAE"], T] | None = None,
 ) -> T:
     """The result of the function for the model's modality, called with its interface.
 
@@ -45,10 +47,15 @@ def by_modality(
         images: for a model of images.
         texts_only: options of text models, and whether each is given.
         images_only: options of image models, and whether each is given.
+        tables: for a model of tables; None where the command is for the others.
 
     Raises:
-        ValueError: an option of the other modality is given.
+        ValueError: an option of the other modality is given, or the command is not for tables.
     """
+    if tables is not None and (table := table_model(folder, device)) is not None:
+        for option in (texts_only or {}, images_only or {}):
+            refuse(option, "texts or images")
+        return tables(table)
     if (model := image_model(folder, device, texts_only)) is not None:
         return images(model)
     for_images_only(images_only or {})
@@ -73,17 +80,30 @@ def image_model(
     return ImageVAE.from_pretrained(folder, chosen_device(device))
 
 
+def table_model(folder: str, device: str | None) -> "TableVAE | None":
+    """The model of tables in a folder or under a hub name; None where there is another."""
+    from textvae.graph.folders import is_table_model
+
+    if not is_table_model(folder):
+        return None
+    from textvae.api.table import TableVAE
+
+    return TableVAE.from_pretrained(folder, chosen_device(device))
+
+
 def load(folder: str, device: str | None) -> "SentenceVAE":
     """The text model in a folder or under a hub name.
 
     Raises:
-        ValueError: it is a model of images.
+        ValueError: it is a model of images or of tables.
     """
     from textvae.graph.folders import is_image_model
 
     if is_image_model(folder):
         image_model(folder, device)  # a damaged model is reported first
         raise ValueError(f"{folder} is a model of images: this command is for models of texts")
+    if table_model(folder, device) is not None:
+        raise ValueError(f"{folder} is a model of tables: this command is for models of texts")
     from textvae.api.sentence import SentenceVAE
 
     return SentenceVAE.from_pretrained(folder, chosen_device(device))

@@ -10,7 +10,7 @@ import numpy as np
 from textvae.config import FieldConfig
 from textvae.data.cells import LabelSet
 from textvae.data.errors import DataError
-from textvae.data.fields import Column, Labels, LabelSets
+from textvae.data.fields import Column, Labels, LabelSets, Vectors
 from textvae.data.labels import class_names, class_order, numbered
 from textvae.registry import suggest
 
@@ -58,11 +58,29 @@ def learned_facts(field: FieldConfig, cells: Sequence[Any], name: str) -> dict[s
     Raises:
         DataError: a label has fewer than two classes, or a set of labels is always empty.
     """
+    if field.kind == "vector":
+        return vector_facts(field, np.array(cells, np.float64))
     if field.kind == "label":
         names = class_names(cells)
         return {"classes": len(names), "names": names}
     names = label_set_names(cells, name)
     return {"label_set": len(names), "names": names}
+
+
+def vector_facts(field: FieldConfig, values: np.ndarray) -> dict[str, Any]:
+    """The facts of vectors, (N, D), of training rows.
+
+    They are the shape, the kind of values, the names of the columns where each number has one, and
+    the mean and standard deviation of each real number; the latter is 1 where it never varies.
+    """
+    facts: dict[str, Any] = {"shape": [values.shape[1]], "values": field.values or "real"}
+    if field.columns and len(field.columns) == values.shape[1]:
+        facts["columns"] = list(field.columns)
+    if facts["values"] == "real":
+        scale = values.std(0)
+        facts["centre"] = values.mean(0).tolist()
+        facts["scale"] = np.where(scale > 0, scale, 1.0).tolist()
+    return facts
 
 
 def column_of_facts(facts: Mapping[str, Any], cells: Sequence[Any], name: str) -> Column:
@@ -74,8 +92,14 @@ def column_of_facts(facts: Mapping[str, Any], cells: Sequence[Any], name: str) -
         name: of the field, for messages.
 
     Raises:
-        DataError: an unknown label.
+        DataError: an unknown label, or vectors of another size.
     """
+    if "shape" in facts:
+        values = np.array(list(cells), np.float64)
+        (size,) = facts["shape"]
+        if values.ndim != 2 or values.shape[1] != size:
+            raise DataError(f"{name}: must be (N, {size}) (got {values.shape})")
+        return Vectors.standardised(values, facts)
     size = facts.get("label_set", facts.get("classes", 0))
     names = tuple(facts.get("names") or map(str, range(size)))
     if "label_set" in facts:

@@ -123,6 +123,60 @@ class LabelSets:
 
 
 @dataclass(frozen=True)
+class Vectors:
+    """Numbers of each row.
+
+    Args:
+        values: (N, D), float32, as a model reads them: real numbers less their mean, over their
+            standard deviation in the training rows.
+        facts: `shape` [D] and `values`; `columns`, the name of each number; of real numbers
+            `centre` and `scale`.
+    """
+
+    values: np.ndarray
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def standardised(cls, values: np.ndarray, facts: Mapping[str, Any]) -> "Vectors":
+        """Numbers, (N, D), as they stand in a table, under the facts of the training rows."""
+        if "centre" in facts:
+            values = (values - np.asarray(facts["centre"])) / np.asarray(facts["scale"])
+        return cls(values.astype(np.float32), facts)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """The numbers of one row, (D,)."""
+        return self.values[index]
+
+    def select(self, indices: np.ndarray) -> "Vectors":
+        """The vectors at these indices."""
+        return replace(self, values=self.values[indices])
+
+    def stack(self, rows: Sequence[np.ndarray]) -> Tensor:
+        """Vectors, (B, D), float32."""
+        return torch.from_numpy(np.stack(rows))
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        """The vectors of the rows at these indices, (B, D), float32."""
+        return torch.from_numpy(self.values[indices])
+
+
+def as_in_table(values: np.ndarray, facts: Mapping[str, Any]) -> np.ndarray:
+    """Vectors as a model has them, (N, D), as they stand in a table; the inverse of standardising.
+
+    Args:
+        values: (N, D).
+        facts: of the field.
+    """
+    if "centre" in facts:
+        return values * np.asarray(facts["scale"]) + np.asarray(facts["centre"])
+    return values if facts["values"] == "real" else values.round().astype(np.int64)
+
+
+@dataclass(frozen=True)
 class Images:
     """Images of one size.
 
@@ -231,7 +285,8 @@ class Fields:
     @property
     def longest(self) -> np.ndarray:
         """Tokens of the longest text of each row, (N,), int64."""
-        return np.max(self.row_lengths(np.maximum), 0)
+        texts = self.row_lengths(np.maximum)
+        return np.max(texts, 0) if texts else np.zeros(len(self), np.int64)
 
     def row_lengths(self, how: np.ufunc) -> list[np.ndarray]:
         """Tokens of each row in each field of texts, (N,); of parts, `how` of theirs."""

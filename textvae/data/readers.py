@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from textvae.data.errors import DataError, nearest_name, shown
 from textvae.data.formats import Row, read_rows
-from textvae.data.formats.base import known_format, suffix_of
+from textvae.data.formats.base import column_names, known_format, suffix_of
 from textvae.data.held_out import PURPOSE, ByContent, HoldOut, Sketch, SplitBy
 from textvae.data.hub import UNIT, hub_rows, hub_splits
 from textvae.data.python_texts import MAX_CHARS, SURROGATE, text_list
@@ -471,11 +471,13 @@ class Part(NamedTuple):
         name: for messages.
         unit: counted by the number of a row.
         rows: reads the cells of some columns, and adds notes to a list.
+        header: the names of the columns; None where they are not known before rows are read.
     """
 
     name: str
     unit: str
     rows: Callable[[Sequence[str], list[str]], Iterator[Row]]
+    header: Callable[[], list[str]] | None = None
 
 
 def split_parts(source: str, notes: list[str]) -> dict[str, list[Part]]:
@@ -503,7 +505,13 @@ def split_parts(source: str, notes: list[str]) -> dict[str, list[Part]]:
         raise DataError(f"{source}: {error.strerror or error}") from error
     return {
         split: [
-            Part(str(path), known_format(path).unit, partial(read_rows, path)) for path in paths
+            Part(
+                str(path),
+                known_format(path).unit,
+                partial(read_rows, path),
+                partial(column_names, path),
+            )
+            for path in paths
         ]
         for split, paths in files.items()
     }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from textvae.config import DataConfig, FieldConfig
-from textvae.data.cells import SEPARATOR, LabelSet, cell_text, label_set_of
+from textvae.data.cells import SEPARATOR, LabelSet, cell_text, label_set_of, vector_of
 from textvae.data.errors import DataError, note_once
+from textvae.data.formats.base import suffix_of
 from textvae.data.held_out import ByContent, HoldOut
 from textvae.data.parts import check_counts, flat, joined_parts, part_cells
 from textvae.data.readers import (
@@ -20,15 +22,18 @@ from textvae.data.readers import (
     blank_rows,
     divided,
     label_of,
+    path_of,
     split_parts,
     text_of,
 )
 from textvae.data.splits import format_of
 from textvae.data.texts import add_text
+from textvae.data.vectors import with_columns
 
 Columns = dict[str, list[Any]]
-"""Cells by field, one for each row: strings; tuples of labels for sets of them. A missing label is
-an empty string, a missing set None. A cell of a plate is a tuple of the cells of its parts."""
+"""Cells by field, one for each row: strings; tuples of labels for sets of them; arrays of numbers.
+A missing label is an empty string, a missing set None. A cell of a plate is a tuple of the cells of
+its parts."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +127,7 @@ def read_table_corpus(config: DataConfig, held_out: ByContent | None = None) -> 
         columns = ", ".join(config.columns.values())
         raise DataError(f"name the data: --data, a table with the columns {columns}")
     notes: list[str] = []
-    splits = {
-        split: read_table(parts, fields, notes)
-        for split, parts in table_parts(config.source, config.columns, notes).items()
-    }
+    fields, splits = read_tables(config.source, fields, notes)
     if "train" not in splits:
         raise DataError(f"{config.source}: has no train split (found: {', '.join(splits)})")
     rule = HoldOut(config.valid_fraction, config.test_fraction, config.split_by, 0, held_out)
@@ -147,7 +149,66 @@ def first_field(fields: Mapping[str, FieldConfig]) -> str:
     Dialogues often begin with a label, and so few different ones cannot be divided.
     """
     texts = [name for name, field in fields.items() if field.kind == "text"]
-    return texts[0] if any(field.plate for field in fields.values()) else next(iter(fields))
+    plated = any(field.plate for field in fields.values())
+    return texts[0] if plated and texts else next(iter(fields))
+
+
+def read_tables(
+    source: str, fields: Mapping[str, FieldConfig], notes: list[str]
+) -> tuple[Mapping[str, FieldConfig], dict[str, Table]]:
+    """The fields, with the columns of each vector, and the rows of each split of a source.
+
+    Raises:
+        DataError: as `read_table_corpus`.
+    """
+    if suffix_of(source) == ".npz" and path_of(source).is_file():
+        from textvae.data.npz_tables import npz_columns
+
+        columns = npz_columns(path_of(source), fields, notes)
+        return fields, {
+            split: complete_rows(cells, fields, f"{source}: {split}", notes)
+            for split, cells in columns.items()
+        }
+    parts = table_parts(source, fields, notes)
+    known = parts.get("train") or next(iter(parts.values()))
+    fields = with_columns(fields, known, notes)
+    return fields, {split: read_table(each, fields, notes) for split, each in parts.items()}
+
+
+def complete_rows(
+    columns: Columns, fields: Mapping[str, FieldConfig], where: str, notes: list[str]
+) -> Table:
+    """Rows as a table, without those that lack a text or a number; a note has their number."""
+    table = Table(columns)
+    rows = [
+        row
+        for row in range(len(table))
+        if not any(is_blank(columns[name][row], field) for name, field in fields.items())
+    ]
+    if not rows:
+        raise DataError(f"{where}: holds no row with all of {', '.join(fields)}")
+    check_sizes({n: [columns[n][row] for row in rows] for n in columns}, fields, where)
+    if skipped := len(table) - len(rows):
+        notes.append(f"{where}: skipped {blank_rows(skipped, 'row')}")
+        return table.select(rows)
+    return table
+
+
+def is_blank(cell: Any, field: FieldConfig) -> bool:
+    """Whether a cell lacks what a row cannot be without: a text, or a number."""
+    return (field.kind == "text" and not cell) or (field.kind == "vector" and cell is None)
+
+
+def check_sizes(columns: Columns, fields: Mapping[str, FieldConfig], where: str) -> None:
+    """Refuse vectors of one field that differ in size.
+
+    Raises:
+        DataError: naming the sizes.
+    """
+    for name, field in fields.items():
+        sizes = sorted({len(cell) for cell in columns[name]}) if field.kind == "vector" else []
+        if len(sizes) > 1:
+            raise DataError(f"{where}: {name!r} has rows of {sizes[0]} and of {sizes[-1]} numbers")
 
 
 def read_table_split(
@@ -164,17 +225,18 @@ def read_table_split(
         DataError: as there, or a split that does not exist.
     """
     notes: list[str] = []
-    columns = {name: field.source_column(name)[0] for name, field in fields.items()}
-    parts = table_parts(source, columns, notes)
-    chosen = split or next(name for name in ("test", "valid", "train") if name in parts)
-    if chosen not in parts:
-        raise DataError(f"{source}: has no {chosen} split (found: {', '.join(parts)})")
-    if len(parts) > 1 or not Path(source).is_file():
+    _, splits = read_tables(source, fields, notes)
+    chosen = split or next(name for name in ("test", "valid", "train") if name in splits)
+    if chosen not in splits:
+        raise DataError(f"{source}: has no {chosen} split (found: {', '.join(splits)})")
+    if len(splits) > 1 or not Path(source).is_file():
         notes.insert(0, f"{source}: read the {chosen} split")
-    return read_table(parts[chosen], fields, notes), notes
+    return splits[chosen], notes
 
 
-def table_parts(source: str, columns: Mapping[str, str], notes: list[str]) -> dict[str, list[Part]]:
+def table_parts(
+    source: str, fields: Mapping[str, FieldConfig], notes: list[str]
+) -> dict[str, list[Part]]:
     """`split_parts` of a source whose files all have columns.
 
     Raises:
@@ -184,7 +246,7 @@ def table_parts(source: str, columns: Mapping[str, str], notes: list[str]) -> di
     for part in (part for each in parts.values() for part in each):
         format = format_of(part.name)
         if format is not None and not format.labelled:
-            wanted = ", ".join(columns.values())
+            wanted = ", ".join(c for name, f in fields.items() for c in f.columns_read(name))
             raise DataError(
                 f"{part.name}: a {format.name} file has no columns (needed: {wanted}; allowed: a "
                 "csv, tsv, json, jsonl or parquet table)"
@@ -202,18 +264,26 @@ def read_table(parts: Sequence[Part], fields: Mapping[str, FieldConfig], notes: 
     for part in parts:
         skipped = dict[str, int]()
         for cells in part_rows(part, fields, notes):
-            blank = next((n for n, cell in cells.items() if is_text(fields[n]) and not cell), None)
+            blank = next((n for n, cell in cells.items() if is_blank(cell, fields[n])), None)
             if blank is not None:
                 skipped[blank] = skipped.get(blank, 0) + 1
                 continue
             for name, cell in cells.items():
                 columns[name].append(cell)
         for name, count in skipped.items():
-            note_once(notes, f"{part.name}: skipped {blank_rows(count, part.unit)}: no {name!r}")
+            note_once(notes, f"{part.name}: skipped {skipped_rows(count, part.unit, name, fields)}")
     if not any(columns.values()):
         names = ", ".join(part.name for part in parts)
         raise DataError(f"{names}: holds no row with all of {', '.join(fields)}")
+    check_sizes(columns, fields, parts[0].name)
     return Table(columns)
+
+
+def skipped_rows(count: int, unit: str, name: str, fields: Mapping[str, FieldConfig]) -> str:
+    """A number of rows that lack a field, in words."""
+    if fields[name].kind == "vector":
+        return f"{blank_rows(count, unit).replace('blank ', '')}: a number of {name!r} is missing"
+    return f"{blank_rows(count, unit)}: no {name!r}"
 
 
 def is_text(field: FieldConfig) -> bool:
@@ -225,18 +295,17 @@ def part_rows(
     part: Part, fields: Mapping[str, FieldConfig], notes: list[str]
 ) -> Iterator[dict[str, Any]]:
     """The cell of each field of each row, stripped."""
-    columns = {name: field.source_column(name)[0] for name, field in fields.items()}
-    others = [field.otherwise for field in fields.values() if field.otherwise is not None]
-    wanted = list(dict.fromkeys([*columns.values(), *others]))
+    every = (column for name, field in fields.items() for column in field.columns_read(name))
+    wanted = list(dict.fromkeys(every))
     for number, cells in part.rows(wanted, notes):
         where = f"{part.name}: {part.unit} {number}"
         row = dict(zip(wanted, cells, strict=True))
-        if all(isinstance(cell, str) and not cell for cell in cells):  # a blank line
-            yield dict.fromkeys(fields, "")
+        blank = all(isinstance(cell, str) and not cell for cell in cells)
+        if blank and any(field.plate for field in fields.values()):
+            yield dict.fromkeys(fields, "")  # a blank line
             continue
-        whole = {name: row[column] for name, column in columns.items()}
         found = {
-            name: cell_of(row, columns[name], field, where, whole.get(field.within or ""))
+            name: cell_of(row, name, field, where, whole_of(row, field, fields))
             if field.plate is None
             else parts_of(row, name, field, where)
             for name, field in fields.items()
@@ -255,28 +324,40 @@ def parts_of(row: Mapping[str, Any], name: str, field: FieldConfig, where: str) 
     shown = f"{where}: {field.column or name!r}"
     found = []
     for number, cell in enumerate(part_cells(row[column], key, field, shown), start=1):
-        part = cell_of({column: cell}, column, field, f"{where}: part {number}")
+        alone = field.model_copy(update={"column": None, "plate": None})
+        part = cell_of({column: cell}, column, alone, f"{where}: part {number}")
         if is_text(field) and not part:
             raise DataError(f"{shown}: part {number} is blank: a text is needed")
         found.append(part)
     return tuple(found)
 
 
+def whole_of(row: Mapping[str, Any], field: FieldConfig, fields: Mapping[str, FieldConfig]) -> Any:
+    """The cell of the text that a field is within; None of a field that is within none."""
+    whole = field.within
+    return None if whole is None else row[fields[whole].columns_read(whole)[0]]
+
+
 def cell_of(
-    row: Mapping[str, Any], column: str, field: FieldConfig, where: str, whole: Any = None
-) -> str | LabelSet | None:
-    """The stripped cell of a field in a row of cells by column.
+    row: Mapping[str, Any], name: str, field: FieldConfig, where: str, whole: Any = None
+) -> str | LabelSet | array | None:
+    """The cell of a field in a row of cells by column; a text or a label is stripped.
 
     Args:
         row: cells by column.
-        column: of the field.
+        name: of the field.
         field: to read.
         where: of the row, for messages.
         whole: cell of the text that this one is within.
 
     Raises:
-        DataError: it is no string, no label or set of labels, or no part of the whole.
+        DataError: it is no string, no label or set of labels, no number, or no part of the whole.
     """
+    columns = field.columns_read(name)
+    if field.kind == "vector":
+        cells = [row[column] for column in columns]
+        return vector_of(cells, columns, where, field.values or "real")
+    column = columns[0]
     cell = row[column]
     if field.kind == "labels":
         separator = field.separator or SEPARATOR

@@ -68,11 +68,14 @@ def classification(probabilities: Tensor, labels: Tensor) -> Classification:
 
 
 def label_accuracy(model: VAE, batches: Sequence[Mapping[str, Tensor]]) -> float | None:
-    """Share of rows whose predicted label is true; None for a model or rows without labels."""
+    """Share of rows whose predicted label is true; None for a model or rows without labels.
+
+    None also for sets of labels, see `label_sets.py`.
+    """
     label = labelled_latent(model)
     if label is None or label[1] not in batches[0]:
         return None
     labels = torch.cat([batch[label[1]].cpu() for batch in batches])
-    if not (labels >= 0).any():
+    if labels.ndim > 1 or not (labels >= 0).any():
         return None
     return classification(class_probabilities(model, batches), labels).accuracy

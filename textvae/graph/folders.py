@@ -66,21 +66,50 @@ def is_image_model(folder: str | PathLike[str]) -> bool:
     Raises:
         CheckpointError: neither exists.
     """
+    fields = observed_facts(folder).values()
+    return any("shape" in facts and "values" not in facts for facts in fields)
+
+
+def is_table_model(folder: str | PathLike[str]) -> bool:
+    """Whether a folder or a hub name contains a model that writes neither texts nor images.
+
+    Raises:
+        CheckpointError: neither exists.
+    """
+    observed = observed_facts(folder)
+    if not observed or is_image_model(folder):
+        return False
+    try:
+        decoders = read_document(local_folder(folder)).get("decoders") or []
+        written = [
+            node.get("field", node["name"]) for node in decoders if node.get("auxiliary") is None
+        ]
+    except (ValueError, OSError, TypeError, KeyError, AttributeError):
+        return False  # loading the model raises the error
+    return all(is_of_table(observed.get(field)) for field in written)
+
+
+def is_of_table(facts: Any) -> bool:
+    """Whether the facts of a field are those of a label, a set of labels or a vector."""
+    known = facts.keys() if isinstance(facts, dict) else set[str]()
+    return not {"classes", "label_set", "values"}.isdisjoint(known)
+
+
+def observed_facts(folder: str | PathLike[str]) -> dict[str, dict[str, Any]]:
+    """The facts of each field of a model; empty where a folder or a hub name holds none.
+
+    Raises:
+        CheckpointError: neither exists.
+    """
     local = local_folder(folder)
     try:
         observed = read_document(local).get("observed")
     except (ValueError, OSError, TypeError):
-        return False  # loading the model raises the error
-    fields = observed.values() if isinstance(observed, dict) else ()
-    return any(isinstance(facts, dict) and "shape" in facts for facts in fields)
+        return {}  # loading the model raises the error
+    fields = observed.items() if isinstance(observed, dict) else ()
+    return {name: facts for name, facts in fields if isinstance(facts, dict)}
 
 
 def has_parts(folder: str | PathLike[str]) -> bool:
     """Whether a folder or a hub name contains a model of rows with parts; see `is_image_model`."""
-    local = local_folder(folder)
-    try:
-        observed = read_document(local).get("observed")
-    except (ValueError, OSError, TypeError):
-        return False
-    fields = observed.values() if isinstance(observed, dict) else ()
-    return any(isinstance(facts, dict) and "plate" in facts for facts in fields)
+    return any("plate" in facts for facts in observed_facts(folder).values())

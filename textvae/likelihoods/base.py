@@ -7,6 +7,9 @@ from torch.distributions import Distribution
 
 from textvae.registry import Component
 
+HEADS = 2
+"""Axis of a decoder's outputs, (K, B, heads, *S), that holds the numbers for each value."""
+
 
 class Likelihood(Component, nn.Module):
     """A decoder's outputs, `heads` numbers for each value -> p(x | z) of values of any shape S.
@@ -22,6 +25,9 @@ class Likelihood(Component, nn.Module):
 
     pixels: ClassVar[tuple[str, ...]] = ("grey", "dequantized", "static", "dynamic")
     """The pixels that it has a density for, see `ImageDataConfig`."""
+
+    values: ClassVar[tuple[str, ...]] = ("bits", "counts", "real")
+    """The values of a vector that it has a density for, see `FieldConfig`."""
 
     def __init__(self) -> None:
         """Without arguments of its own: torch's constructor takes any."""

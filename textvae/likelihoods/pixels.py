@@ -10,11 +10,9 @@ from torch.distributions import Beta as BetaDistribution
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn import functional as F
 
-from textvae.likelihoods.base import Likelihood, PixelDistribution
+from textvae.likelihoods.base import HEADS, Likelihood, PixelDistribution
 from textvae.registry import Count
 
-HEADS = 2
-"""Axis of a decoder's outputs, (K, B, heads, *S), that holds the numbers for each value."""
 SMALL = 0.05
 """Logit below which the continuous Bernoulli's formulas are replaced by their Taylor series."""
 
@@ -26,6 +24,8 @@ class Bernoulli(Likelihood, kind="bernoulli"):
 
     Source: Kingma & Welling 2014, appendix C.1, arXiv:1312.6114.
     """
+
+    values: ClassVar[tuple[str, ...]] = ("bits",)
 
     def forward(self, outputs: Tensor) -> Distribution:
         """p(x | z) of outputs, (K, B, 1, *S): logits."""
@@ -62,6 +62,8 @@ class ContinuousBernoulli(Likelihood, kind="continuous_bernoulli"):
     Source: Loaiza-Ganem & Cunningham 2019, section 3, arXiv:1907.06845. There in l; in h nothing
     saturates in float32.
     """
+
+    values: ClassVar[tuple[str, ...]] = ()
 
     def forward(self, outputs: Tensor) -> Distribution:
         """p(x | z) of outputs, (K, B, 1, *S): logits."""
@@ -165,6 +167,7 @@ class Logistic(Likelihood, kind="logistic"):
     """
 
     pixels: ClassVar[tuple[str, ...]] = ("grey", "static", "dynamic")
+    values: ClassVar[tuple[str, ...]] = ("bits",)
 
     def __init__(self, mixture: Count = 5, levels: Annotated[int, Field(ge=2)] = 256):
         super().__init__()
@@ -249,6 +252,7 @@ class Beta(Likelihood, kind="beta"):
 
     heads = 2
     pixels: ClassVar[tuple[str, ...]] = ("dequantized",)
+    values: ClassVar[tuple[str, ...]] = ()
     EDGE = 1e-6
     """A pixel this near to 0 or 1 counts as this far from it."""
 

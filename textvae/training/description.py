@@ -16,6 +16,8 @@ from textvae.vocabulary import UNK
 
 COMPARED = 1_000_000
 """Most texts among which duplicates are counted: a hash of each is in memory."""
+TABLE = {"table": True}
+"""What a run of rows that are no texts adds."""
 ENDLESS = 10**12
 """An optimizer step at which every schedule has come to its end."""
 
@@ -23,8 +25,9 @@ ENDLESS = 10**12
 def description(recipe: Recipe, model: VAE, rows: Prepared, trainer: VAETrainer) -> dict[str, Any]:
     """What a run will train on and for how long, for the report's "begin".
 
-    Texts add `repeated`, `tokens`, `duplicates`, `unknown`, `left_out` and `max_tokens`; `unknown`
-    is None for a tokenizer that spells every word.
+    A model that writes no text, and reads a table, adds `table`. Texts add `repeated`, `tokens`,
+    `duplicates`, `unknown`, `left_out` and `max_tokens`; `unknown` is None for a tokenizer that
+    spells every word.
     """
     steps = trainer.batches.steps * trainer.config.planned_epochs
     return {
@@ -38,6 +41,7 @@ def description(recipe: Recipe, model: VAE, rows: Prepared, trainer: VAETrainer)
         "epochs": trainer.config.planned_epochs,
         "device": str(trainer.args.device),
         "schedules": schedule_ends(model.objective, steps),
+        **({} if model.text_decoders or not isinstance(recipe.data, DataConfig) else TABLE),
         **text_facts(recipe, rows),
     }
 

@@ -13,7 +13,7 @@ from textvae.data.batching import Examples, none_is_short
 from textvae.data.cache import encoded_sentences, trained_tokenizer
 from textvae.data.corpora import AnyCorpus
 from textvae.data.field_kinds import column_of_facts, learned_facts
-from textvae.data.fields import Column, Fields, text_columns
+from textvae.data.fields import Column, Fields, LabelSets, text_columns
 from textvae.data.held_out import PURPOSE
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
@@ -29,6 +29,7 @@ from textvae.recipes import Recipe
 from textvae.registry import suggest
 from textvae.training.folders import TOKENIZER, RunError
 from textvae.training.processes import process_rank
+from textvae.vocabulary import MISSING
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def prepared_table(
     if unused := [name for name in corpus.fields if name not in recipe.fields]:
         note(f"{recipe.name} does not use the fields {', '.join(unused)}")
     every = [text for name in corpus.texts for text in corpus.values(name)]
-    tokenizer = run_tokenizer(recipe, every, folder, resume, note)
+    tokenizer = run_tokenizer(recipe, every, folder, resume, note) if corpus.texts else None
     facts = {
         name: learned_facts(field, corpus.values(name), name)
         for name, field in corpus.fields.items()
@@ -134,11 +135,14 @@ def prepared_table(
     left_out = len(train) - len(short)
     if left_out:
         train = train.select(short)
-    observed = train.facts
+    once = len(train)
+    train = with_few_labels(recipe, train, note)
+    # Every text is named, also one that is called `text`: the model reads rows of fields.
+    observed = {name: train.facts.get(name, {}) for name in [*corpus.fields, *train.plates]}
     for name, field in corpus.fields.items():
         more = {"within": field.within, "ends": field.ends}
         observed[name] |= {key: value for key, value in more.items() if value is not None}
-    return Prepared(train, valid, tokenizer, observed, left_out)
+    return Prepared(train, valid, tokenizer, observed, left_out, len(train) - once)
 
 
 def check_ends(fields: Mapping[str, FieldConfig], facts: Mapping[str, Mapping[str, Any]]) -> None:
@@ -153,8 +157,40 @@ def check_ends(fields: Mapping[str, FieldConfig], facts: Mapping[str, Mapping[st
             raise DataError(f"data.fields.{name}.ends: unknown {field.ends!r} {known}")
 
 
+def with_few_labels(recipe: Recipe, rows: Fields, note: Callable[[str], None]) -> Fields:
+    """Training rows of which as many keep their label as the recipe's data section has it.
+
+    Those that do are repeated at the end, as `repeat_labelled` has it.
+
+    Raises:
+        RunError: no latent is fixed by a label, or there are fewer labels.
+    """
+    config = recipe.data
+    assert isinstance(config, DataConfig), "rows come from a data section for texts"
+    if config.labelled is None and config.repeat_labelled == 1:
+        return rows
+    fixed = [node.get("field") for node in recipe.model.get("latents") or []]
+    name = next((field for field in fixed if field in rows.columns), None)
+    if name is None:
+        raise RunError("data.labelled: no latent of the model has the field of a label")
+    column: Any = rows.columns[name]
+    known = column.values >= 0 if column.values.ndim == 1 else (column.values >= 0).all(1)
+    if config.labelled is not None:
+        # Sets are drawn as if they were one class.
+        in_sets = isinstance(column, LabelSets)
+        number = np.where(known, 0, MISSING) if in_sets else column.values
+        left = kept(number, config.labelled, recipe.train.seed) >= 0
+        note(f"{name}: {left.sum():,} of {known.sum():,} rows keep their labels")
+        values = column.values.copy()
+        values[~left] = MISSING
+        rows = Fields({**rows.columns, name: replace(column, values=values)})
+        known = left
+    again = np.tile(np.flatnonzero(known), config.repeat_labelled - 1)
+    return rows.select(np.concatenate([np.arange(len(rows)), again]))
+
+
 def table_rows(
-    tokenizer: TextTokenizer,
+    tokenizer: TextTokenizer | None,
     table: Table,
     fields: Mapping[str, FieldConfig],
     facts: Mapping[str, Mapping[str, Any]],
@@ -163,7 +199,7 @@ def table_rows(
     """The rows of a table as a model reads them.
 
     Args:
-        tokenizer: of all texts.
+        tokenizer: of all texts; None where there are none.
         table: rows with labels by name.
         fields: of the rows, by name.
         facts: of each field that is no text, see `learned_facts`.
@@ -178,7 +214,9 @@ def table_rows(
         cells = found if plate is None else flat(found)
         if name in facts:
             columns[name] = column_of_facts(facts[name], cells, name)
-        elif (whole := fields[name].within) is not None:
+            continue
+        assert tokenizer is not None, "there are texts"
+        if (whole := fields[name].within) is not None:
             columns[name], missing = encoded_within(tokenizer, cells, table.columns[whole], name)
             if missing:
                 note(f"{missing:,} of {len(cells):,} texts of {name!r} are not in their {whole!r}")

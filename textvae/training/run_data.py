@@ -1,6 +1,6 @@
 """The data of a run: what its recipe names, and the rows held out from training."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from textvae.data.tables import (
     read_table_split,
 )
 from textvae.data.texts import Texts
+from textvae.graph.folders import observed_facts
 from textvae.recipes import Recipe, shipped
 from textvae.training.folders import RESULTS, RunError, changed_parts, held_out_of, saved_recipe
 
@@ -99,8 +100,15 @@ def run_table(model: str, fields: Mapping[str, FieldConfig] | None = None) -> Ta
     return replace(corpus, notes=notes)
 
 
-def held_out_rows(model: str, data: str | None) -> tuple[Columns, list[str]]:
+def held_out_rows(
+    model: str, data: str | None, only: Collection[str] | None = None
+) -> tuple[Columns, list[str]]:
     """Rows of `data`, or the test (else validation) rows of what the model was trained on.
+
+    Args:
+        model: folder of the run.
+        data: table with the columns of its fields.
+        only: fields to read of it; None for all.
 
     Returns:
         The texts and the labels of each field, and notes, of which the first names the rows.
@@ -113,12 +121,42 @@ def held_out_rows(model: str, data: str | None) -> tuple[Columns, list[str]]:
     if config.fields is None:
         raise RunError(f"{model} reads one text a row")
     if data is not None:
-        table, notes = read_table_split(data, config.fields)
-        return table.columns, [*notes, *training_file_notes(model, data)]
+        fields = table_fields(model, config.fields)
+        chosen = {name: fields[name] for name in fields if only is None or name in only}
+        table, notes = read_table_split(data, chosen)
+        own = [] if data.endswith(".npz") else training_file_notes(model, data)  # it has splits
+        return table.columns, [*notes, *own]
     corpus = run_table(model)
     split = "test" if len(corpus.test) else "validation"
     rows = corpus.test if len(corpus.test) else corpus.valid
     return rows.columns, [f"{corpus.source}: the {split} rows", *corpus.notes]
+
+
+def table_fields(model: str, fields: Mapping[str, FieldConfig]) -> dict[str, FieldConfig]:
+    """The fields of a run, with the columns of each vector that its training rows had."""
+    observed = observed_facts(model)
+    return {
+        name: field.model_copy(update={"columns": columns})
+        if (columns := observed.get(name, {}).get("columns"))
+        else field
+        for name, field in fields.items()
+    }
+
+
+def validation_columns(model: str, data: str | None) -> tuple[Columns | None, list[str]]:
+    """The validation rows of a run, None where they are those that are evaluated, and notes.
+
+    Args:
+        model: folder of the run.
+        data: that is evaluated, in place of the run's held-out rows.
+    """
+    try:
+        corpus = run_table(model)
+    except (ValueError, OSError) as error:
+        return None, [f"the threshold of labels is 0.5, the validation rows are not there: {error}"]
+    if data is None and not len(corpus.test):
+        return None, ["the threshold of labels is 0.5: the validation rows are evaluated"]
+    return corpus.valid.columns, []
 
 
 def run_images(model: str, **changes: Any) -> ImageCorpus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class Format:
         labelled: whether its rows have a label column; without one it has texts only.
         compressed: whether its files may be gzipped, with `.gz` after the suffix.
         beside: the files that are read with one, such as that of its words.
+        header: the names of the columns of a file; None of a format without.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Format:
     labelled: bool = True
     compressed: bool = True
     beside: Callable[[Path], Sequence[Path]] = lambda path: ()
+    header: Callable[[Path], Sequence[str]] | None = None
 
 
 FORMATS: dict[str, Format] = {}
@@ -121,6 +124,19 @@ def check_pointer(path: Path) -> None:
             raise DataError(f"{path}: is a pointer of {owner} and no data; fetch the file itself")
 
 
+def column_names(path: Path) -> list[str]:
+    """The names of the columns of a file, each once.
+
+    Raises:
+        DataError: its format has none, or it cannot be read.
+    """
+    format = known_format(path)
+    if format.header is None:
+        raise DataError(f"{path}: has no columns")
+    with errors_named(path, format):
+        return list(dict.fromkeys(format.header(path)))
+
+
 def read_rows(path: Path, columns: Sequence[str], notes: list[str]) -> Iterator[Row]:
     """The rows of a file in any of the formats.
 
@@ -133,9 +149,16 @@ def read_rows(path: Path, columns: Sequence[str], notes: list[str]) -> Iterator[
         DataError: the file cannot be read, or it has no such column.
     """
     format = known_format(path)
-    try:
+    with errors_named(path, format):
         check_pointer(path)
         yield from format.read(path, columns, notes)
+
+
+@contextmanager
+def errors_named(path: Path, format: Format) -> Iterator[None]:
+    """Make a `DataError` that names the file of whatever reading it raises."""
+    try:
+        yield
     except DataError:
         raise
     except gzip.BadGzipFile as error:

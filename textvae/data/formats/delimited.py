@@ -49,6 +49,11 @@ def read_table(
             yield number, tuple([cells[index] for index in indices])
 
 
+def table_header(path: Path, read_cells: CellReader) -> list[str]:
+    """The names of the columns; none of an empty file."""
+    return next((cells for _, cells in read_cells(path, []) if cells), [])
+
+
 def comma_cells(path: Path, notes: list[str]) -> Iterator[tuple[int, list[str]]]:
     """The cells of each row of a csv file, in which a quoted cell may have commas and line ends."""
     rows = csv.reader((line for _, line in iter_lines(path, notes)), strict=True)
@@ -84,5 +89,13 @@ def unquoted(cell: str) -> str:
     return cell if match is None else match[1].replace('""', '"')
 
 
-register(Format("csv", (".csv",), "line", partial(read_table, read_cells=comma_cells)))
-register(Format("tsv", (".tsv",), "line", partial(read_table, read_cells=tab_cells)))
+for name, cells in (("csv", comma_cells), ("tsv", tab_cells)):
+    register(
+        Format(
+            name,
+            (f".{name}",),
+            "line",
+            partial(read_table, read_cells=cells),
+            header=partial(table_header, read_cells=cells),
+        )
+    )

@@ -229,7 +229,15 @@ def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return entry
 
 
+def object_keys(path: Path) -> list[str]:
+    """The keys of the first object."""
+    first = next((entry for _, entry in numbered_entries(path, (), [])), {})
+    return list(first) if isinstance(first, dict) else []
+
+
 DECODER = json.JSONDecoder(object_pairs_hook=object_of)
 
-register(Format("json", (".json",), "entry", partial(read_objects, unit="entry")))
-register(Format("jsonl", (".jsonl",), "line", partial(read_objects, unit="line")))
+for name, unit in (("json", "entry"), ("jsonl", "line")):
+    register(
+        Format(name, (f".{name}",), unit, partial(read_objects, unit=unit), header=object_keys)
+    )

@@ -45,6 +45,19 @@ def read_parquet(path: Path, columns: Sequence[str], notes: list[str]) -> Iterat
         raise DataError(f"{path}: is no readable parquet file ({first_line(error)})") from error
 
 
+def parquet_header(path: Path) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+        DataError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DataError(f"{path}: reading parquet needs pyarrow (pip install pyarrow)") from error
+    return list(pyarrow.parquet.read_schema(path).names)
+
+
 def cells_of(column: Any) -> list[Any]:
     """The values of a column of pyarrow; those of a dictionary are shared by the rows."""
     if not hasattr(column, "dictionary"):
@@ -54,4 +67,6 @@ def cells_of(column: Any) -> list[Any]:
     return [values.get(index) for index in indices]
 
 
-register(Format("parquet", (".parquet",), "row", read_parquet, compressed=False))
+register(
+    Format("parquet", (".parquet",), "row", read_parquet, compressed=False, header=parquet_header)
+)

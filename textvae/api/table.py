@@ -1,0 +1,284 @@
+"""Interface of models of tables: rows of numbers and labels in, latents and rows out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from textvae.api.base import Metrics, TrainedVAE, load_vae
+from textvae.api.rows import (
+    Given,
+    class_names_of,
+    facts_of,
+    given_rows,
+    may_be_missing,
+    model_fields,
+)
+from textvae.data.batching import Examples
+from textvae.data.fields import Fields, as_in_table
+from textvae.data.tokenizers import TextTokenizer, load_tokenizer
+from textvae.decoders.label import LabelDistribution
+from textvae.decoders.labels import LabelSetDistribution
+from textvae.evaluation.label_sets import (
+    best_threshold,
+    draws_of,
+    label_probabilities,
+    label_set_metrics,
+    predicted_set,
+)
+from textvae.graph.generation import drawn
+from textvae.graph.model import VAE
+from textvae.randomness import draws, seeded
+
+ROWS = 4096
+"""Most rows sampled at once."""
+
+DIGITS = 6
+"""Significant digits of real numbers that are sampled: float32 has no more than seven."""
+
+TableRows = Mapping[str, Sequence[Any]]
+"""Values by field: texts, labels, sets of labels, vectors; one for each row."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TableEvaluation(Metrics):
+    """Metrics over held-out rows of a table.
+
+    Args:
+        table_rows: number of rows N.
+        written: what the likelihood is of: the field of each decoder, and the kind of its values.
+        draws: of the noise of a probit behind each log p(y | z); 0 where that is exact.
+    """
+
+    table_rows: int
+    written: str
+    draws: int = 0
+
+
+class TableVAE(TrainedVAE):
+    """A VAE of rows that are numbers, labels or sets of labels; it may read texts too.
+
+    Rows are a mapping of lists, one for each field; a vector's is also an array, (N, D), of numbers
+    as they stand in the table.
+
+    >>> vae = TableVAE.from_pretrained("runs/kingma2014_table")  # doctest: +SKIP
+    >>> z = vae.encode({"x": numbers})  # doctest: +SKIP
+    >>> vae.sample(5, seed=0)  # doctest: +SKIP
+
+    Args:
+        model: none of whose main decoders writes a text.
+        tokenizer: of the texts that it reads; None without texts.
+    """
+
+    def __init__(self, model: VAE, tokenizer: TextTokenizer | None = None):
+        super().__init__(model)
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | PathLike[str], device: str | torch.device = "cpu"
+    ) -> "TableVAE":
+        """The model in a folder or under a hub name; safetensors only, never pickle.
+
+        Raises:
+            CheckpointError: there is none, it is of another kind, or it is damaged.
+        """
+        model, local = load_vae(folder)
+        tokenizer = load_tokenizer(local) if model.config.vocab_size else None
+        model.to(torch.device(device))  # type: ignore[arg-type]
+        vae = cls(model, tokenizer)
+        vae.loaded_from = local
+        return vae
+
+    def write_files(self, folder: Path) -> None:
+        """Write the model, and its tokenizer if there is one, into a folder."""
+        super().write_files(folder)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(folder)
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that the model reads and writes."""
+        return model_fields(self.model.config)
+
+    @property
+    def conditions(self) -> list[str]:
+        """The fields that must be given to sample; empty for most models."""
+        return self.model.config.conditions()
+
+    def rows(self, columns: TableRows, latents: bool = False) -> Fields:
+        """Rows as the model reads them.
+
+        Args:
+            columns: values by field; labels and sets of labels may be left out.
+            latents: whether only latents are wanted: then the fields of one of them are enough.
+
+        Raises:
+            TypeError: see `given_rows`.
+            ValueError: likewise.
+        """
+        config = self.model.config
+        needed = [field for field in self.fields if not may_be_missing(config, field)]
+        every = [config.fields_read(node["name"]) for node in config.nodes("latents")]
+        if latents and any(columns.keys() >= set(fields) for fields in every):
+            needed = []
+        return given_rows(config, self.tokenizer, columns, needed, self.fields)
+
+    def encode(
+        self, columns: TableRows, return_scales: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Posterior means, (N, D), float32, all latents side by side; on request, also scales.
+
+        Raises:
+            ValueError: the model has no latent, or see `rows`.
+        """
+        means, scales = self.moments(self.rows(columns, latents=True))
+        return (means, scales) if return_scales else means
+
+    def evaluate(
+        self,
+        columns: TableRows,
+        samples: int = 500,
+        seed: int = 0,
+    ) -> TableEvaluation:
+        """Likelihood and latent metrics of held-out rows.
+
+        Args:
+            columns: rows that the model was not trained on, with all that it writes.
+            samples: K of the importance-weighted bound.
+            seed: of all samples.
+
+        Raises:
+            ValueError: see `rows`, or a field that is written is not there.
+        """
+        written = [self.model.field_of(name) for name in self.model.main_decoders]
+        if missing := [field for field in written if field not in columns]:
+            raise ValueError(f"the likelihood is of {', '.join(written)} (missing: {missing[0]})")
+        rows = self.rows(columns)
+        metrics, _ = self.metrics(rows, samples, seed)
+        texts = (f"{field} ({self.what(field)})" for field in written)
+        return TableEvaluation(
+            **metrics,
+            table_rows=len(rows),
+            written=", ".join(texts),
+            draws=draws_of(self.model),
+        )
+
+    def what(self, field: str) -> str:
+        """What a field has, in words: `100 bits`, `4 real numbers`, `14 labels`, `3 classes`."""
+        facts = facts_of(self.model.config, field)
+        if "values" in facts:
+            kinds = {"bits": "bits", "counts": "counts", "real": "standardised numbers"}
+            return f"{facts['shape'][0]:,} {kinds[facts['values']]}"
+        if "label_set" in facts:
+            return f"a set of {facts['label_set']:,} labels"
+        return f"{facts['classes']:,} classes"
+
+    def label_sets(self, columns: TableRows, seed: int = 0) -> np.ndarray:
+        """The probability of each label of rows, (N, C), float32, whose own sets are not read.
+
+        Raises:
+            ValueError: the model predicts no set of labels.
+        """
+        return probabilities_of(self.model, self.rows(columns), seed)
+
+    @torch.no_grad()
+    def sample(
+        self, count: int = 1, seed: int | None = None, given: Given | None = None
+    ) -> list[dict[str, Any]]:
+        """Rows from the prior: z ~ p(z), then each field from p(x | z).
+
+        Args:
+            count: number of rows; under conditions, for each of their rows.
+            seed: None to draw from the global random state.
+            given: conditions by field, one or N of each, for a conditional model.
+
+        Returns:
+            For each row, by field: a class, a list of labels, or a list of numbers as they stand in
+            the table.
+
+        Raises:
+            ValueError: count below 1, or conditions that are missing or unknown.
+        """
+        if count < 1:
+            raise ValueError(f"at least one row must be asked for (got {count})")
+        config, rows = self.model.config, None
+        if self.conditions:
+            rows = given_rows(config, self.tokenizer, given or {}, self.conditions)
+            rows = rows.select(np.repeat(np.arange(len(rows)), count))
+        elif given:
+            raise ValueError(f"the model takes no condition (got {', '.join(given)})")
+        total, found = count if rows is None else len(rows), list[dict[str, Any]]()
+        with seeded(seed):
+            for start in range(0, total, ROWS):
+                size = min(ROWS, total - start)
+                batch = {} if rows is None else rows.batch(np.arange(start, start + size))
+                found += self.sampled(size, batch)
+        return found
+
+    def sampled(self, count: int, batch: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+        """`sample` of one batch of conditions."""
+        features = self.model.encoder_features(
+            {name: value.to(self.model.device) for name, value in batch.items()}
+        )
+        values = self.model.prior_values(features, count)
+        columns = {
+            self.model.field_of(name): self.cells(likelihood, self.model.field_of(name))
+            for name, likelihood in self.model.likelihoods(values, features, count).items()
+        }
+        return [{name: cells[row] for name, cells in columns.items()} for row in range(count)]
+
+    def cells(self, likelihood: Distribution, field: str) -> list[Any]:
+        """Values drawn from p(x | z), batch shape (1, N), as cells of a table."""
+        facts = facts_of(self.model.config, field)
+        names = class_names_of(self.model.config, field) or list(facts.get("names") or ())
+        if isinstance(likelihood, LabelDistribution):
+            return [names[number] for number in drawn(likelihood.probabilities[0]).tolist()]
+        with draws():
+            sample = likelihood.sample()[0].cpu().numpy()
+        if isinstance(likelihood, LabelSetDistribution):
+            return [[names[label] for label in np.flatnonzero(row)] for row in sample]
+        rows = as_in_table(sample, facts).tolist()
+        if facts["values"] != "real":
+            return rows
+        return [[float(f"{value:.{DIGITS}g}") for value in row] for row in rows]
+
+
+def probabilities_of(model: VAE, rows: Examples, seed: int = 0) -> np.ndarray:
+    """`label_probabilities` of rows in their order, (N, C)."""
+    order, batches = zip(*rows.in_length_order(), strict=True)
+    found = label_probabilities(model, batches, seed=seed).numpy()
+    return found[np.argsort(np.concatenate(order))]
+
+
+def label_set_evaluation(
+    model: VAE, rows: Examples, validation: Examples | None, seed: int = 0
+) -> dict[str, Any]:
+    """The metrics of predicted sets of labels, as `label_sets`; empty for a model without.
+
+    Args:
+        model: any.
+        rows: held out; those without a set do not count.
+        validation: rows that the threshold is chosen on; None for the threshold 0.5.
+        seed: of the samples of the prior.
+    """
+    predicts = predicted_set(model)
+    column = getattr(rows, "columns", {}).get(predicts[1]) if predicts else None
+    if column is None or not (column.values >= 0).any():
+        return {}
+    threshold, validated = 0.5, 0
+    given = None if validation is None else validation.columns[predicts[1]].values  # type: ignore[attr-defined,index]
+    if given is not None and (known := (given >= 0).all(1)).any():
+        probabilities = probabilities_of(model, validation, seed)  # type: ignore[arg-type]
+        threshold = best_threshold(probabilities[known], given[known])
+        validated = int(known.sum())
+    metrics = label_set_metrics(
+        probabilities_of(model, rows, seed), column.values, threshold, validated, draws_of(model)
+    )
+    return {"label_sets": asdict(metrics)}
