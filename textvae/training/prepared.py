@@ -214,13 +214,13 @@ def table_rows(
         cells = found if plate is None else flat(found)
         if name in facts:
             columns[name] = column_of_facts(facts[name], cells, name)
-            continue
-        assert tokenizer is not None, "there are texts"
-        if (whole := fields[name].within) is not None:
+        elif (whole := fields[name].within) is not None:
+            assert tokenizer is not None, "there are texts"
             columns[name], missing = encoded_within(tokenizer, cells, table.columns[whole], name)
             if missing:
                 note(f"{missing:,} of {len(cells):,} texts of {name!r} are not in their {whole!r}")
         else:
+            assert tokenizer is not None, "there are texts"
             columns[name] = replace(encoded_sentences(tokenizer, cells, note), field=name)
         if plate is not None:
             columns[name] = Packed.of(columns[name], found, plate)
