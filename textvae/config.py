@@ -469,7 +469,7 @@ class TrainingConfig(Section):
         workers: processes that put batches together; 0 for none. Changes no result.
         keep: the "best" model by validation, or the "last": where the loss is another.
         select: what validation calls best: the "bound", the "coherence" of topics, the "accuracy"
-            of labels, or the "matching" of two latents.
+            of labels, the "micro_f1" of sets of them, or the "matching" of two latents.
         lagging: aggressive encoder updates before each step, not with several micro-batches; None
             for one update of all weights.
         averaging: a mean of the weights that is validated and kept; None for the weights alone.
@@ -501,7 +501,7 @@ class TrainingConfig(Section):
     validation_samples: Count = 5
     workers: Annotated[int, Field(ge=0, le=1_000)] = 0
     keep: Literal["best", "last"] = "best"
-    select: Literal["bound", "coherence", "accuracy", "matching"] = "bound"
+    select: Literal["bound", "coherence", "accuracy", "micro_f1", "matching"] = "bound"
     lagging: LaggingConfig | None = None
     averaging: AveragingConfig | None = None
     report_to: ReportTo = Field(default_factory=lambda: ["tensorboard"])

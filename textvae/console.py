@@ -476,6 +476,8 @@ class TrainingDisplay:
             parts.append(f"coherence {values['npmi']:.3f}")
         if "accuracy" in values:
             parts.append(f"accuracy {values['accuracy']:.3f}")
+        if "micro_f1" in values:
+            parts.append(f"micro-F1 {values['micro_f1']:.3f}")
         if "mrr" in values:
             parts.append(f"MRR {values['mrr']:.3f}")
         if left := self.time.left():

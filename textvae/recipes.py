@@ -375,7 +375,7 @@ def value_problems(config: "VAEConfig", fields: Mapping[str, FieldConfig]) -> li
     for node in config.nodes("decoders"):
         field, spec = fields.get(node["field"]), node.get("likelihood")
         kind = Likelihood.named(spec.get("kind")) if isinstance(spec, dict) else None
-        if field is None or field.kind != "vector" or kind is None:
+        if field is None or field.kind != "vector" or kind is None or spec is None:
             continue
         values = field.values or "real"
         if values not in kind.values:  # type: ignore[attr-defined]

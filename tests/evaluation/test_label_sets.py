@@ -6,12 +6,12 @@ import torch
 from conftest import TEXT, Z, ids, vae
 from sklearn.metrics import f1_score
 
-from textvae.api.table import label_set_evaluation
 from textvae.data.batching import Sentences
 from textvae.data.fields import Fields, LabelSets
 from textvae.evaluation.label_sets import (
     best_threshold,
     label_probabilities,
+    label_set_evaluation,
     label_set_metrics,
     predicted_set,
 )

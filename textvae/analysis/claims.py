@@ -31,11 +31,11 @@ from textvae.analysis.stored_results import STORED, add_result, read_results
 from textvae.analysis.summary import summarize_run
 from textvae.api.image import ImageEvaluation, ImageVAE, open_model
 from textvae.api.sentence import Evaluation, SentenceVAE
-from textvae.api.table import TableVAE, label_set_evaluation
+from textvae.api.table import TableVAE
 from textvae.config import Claim, DataConfig, Fingerprint
 from textvae.console import shown, table
 from textvae.data.tables import Columns, Table
-from textvae.evaluation.label_sets import LabelSetMetrics, predicted_set
+from textvae.evaluation.label_sets import LabelSetMetrics, label_set_evaluation, predicted_set
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import SpecError, suggest
 from textvae.sizing import leaves_open

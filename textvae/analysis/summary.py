@@ -11,13 +11,13 @@ from textvae.analysis.reports import evaluation_text
 from textvae.analysis.wording import diagnosis_report, verdict_report
 from textvae.api.image import ImageVAE
 from textvae.api.sentence import SentenceVAE
-from textvae.api.table import TableVAE, label_set_evaluation
+from textvae.api.table import TableVAE
 from textvae.console import one_line, say_note, visible
 from textvae.data.fields import Fields
 from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus
 from textvae.data.tables import Columns, TableCorpus
-from textvae.evaluation.label_sets import predicted_set
+from textvae.evaluation.label_sets import label_set_evaluation, predicted_set
 from textvae.training.folders import saved_recipe
 from textvae.training.references import reference_metrics, run_references
 from textvae.training.run_data import (

@@ -1,7 +1,7 @@
 """Interface of models of tables: rows of numbers and labels in, latents and rows out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,11 @@ from textvae.api.rows import (
     may_be_missing,
     model_fields,
 )
-from textvae.data.batching import Examples
 from textvae.data.fields import Fields, as_in_table
 from textvae.data.tokenizers import TextTokenizer, load_tokenizer
 from textvae.decoders.label import LabelDistribution
 from textvae.decoders.labels import LabelSetDistribution
-from textvae.evaluation.label_sets import (
-    best_threshold,
-    draws_of,
-    label_probabilities,
-    label_set_metrics,
-    predicted_set,
-)
+from textvae.evaluation.label_sets import draws_of, probabilities_of
 from textvae.graph.generation import drawn
 from textvae.graph.model import VAE
 from textvae.randomness import draws, seeded
@@ -248,37 +241,3 @@ class TableVAE(TrainedVAE):
         if facts["values"] != "real":
             return rows
         return [[float(f"{value:.{DIGITS}g}") for value in row] for row in rows]
-
-
-def probabilities_of(model: VAE, rows: Examples, seed: int = 0) -> np.ndarray:
-    """`label_probabilities` of rows in their order, (N, C)."""
-    order, batches = zip(*rows.in_length_order(), strict=True)
-    found = label_probabilities(model, batches, seed=seed).numpy()
-    return found[np.argsort(np.concatenate(order))]
-
-
-def label_set_evaluation(
-    model: VAE, rows: Examples, validation: Examples | None, seed: int = 0
-) -> dict[str, Any]:
-    """The metrics of predicted sets of labels, as `label_sets`; empty for a model without.
-
-    Args:
-        model: any.
-        rows: held out; those without a set do not count.
-        validation: rows that the threshold is chosen on; None for the threshold 0.5.
-        seed: of the samples of the prior.
-    """
-    predicts = predicted_set(model)
-    column = getattr(rows, "columns", {}).get(predicts[1]) if predicts else None
-    if column is None or not (column.values >= 0).any():
-        return {}
-    threshold, validated = 0.5, 0
-    given = None if validation is None else validation.columns[predicts[1]].values  # type: ignore[attr-defined,index]
-    if given is not None and (known := (given >= 0).all(1)).any():
-        probabilities = probabilities_of(model, validation, seed)  # type: ignore[arg-type]
-        threshold = best_threshold(probabilities[known], given[known])
-        validated = int(known.sum())
-    metrics = label_set_metrics(
-        probabilities_of(model, rows, seed), column.values, threshold, validated, draws_of(model)
-    )
-    return {"label_sets": asdict(metrics)}

@@ -179,8 +179,7 @@ def label_set_metrics(
     vae: "SentenceVAE | TableVAE", folder: str, data: str | None, columns: "Columns", seed: int
 ) -> dict[str, Any]:
     """The metrics of predicted sets of labels of held-out rows; empty for a model without."""
-    from textvae.api.table import label_set_evaluation
-    from textvae.evaluation.label_sets import predicted_set
+    from textvae.evaluation.label_sets import label_set_evaluation, predicted_set
     from textvae.training.run_data import validation_columns
 
     if predicted_set(vae.model) is None:

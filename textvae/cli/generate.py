@@ -92,7 +92,7 @@ def sample(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Sample sentences, images or rows of a table from the prior.
+    """Sample sentences, images or table rows from the prior.
 
     Under a condition, prints different sentences. Images are the means of p(x | z), written to one
     PNG file. With --plug-in, each sentence is the most probable one of its z unless --temperature,

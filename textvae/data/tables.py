@@ -1,4 +1,4 @@
-"""Tables whose rows have several fields, such as texts and labels, from files, folders, the hub."""
+"""Tables whose rows have several fields, from files, folders and the hub."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
 """Metrics of predicted sets of labels."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from textvae.data.batching import Examples
 from textvae.decoders.labels import LabelsDecoder
 from textvae.graph.model import VAE
 from textvae.randomness import seeded
@@ -47,13 +49,15 @@ class LabelSetMetrics:
 def predicted_set(model: VAE) -> tuple[str, str, bool] | None:
     """What predicts a set of labels: its name, its field, whether it is a latent; None without.
 
-    A latent that labels fix comes before a decoder. A decoder predicts where the model is given
+    Sets of parts of rows do not count. A latent that labels fix comes before a decoder. A decoder predicts where the model is given
     something; else every row would have the same labels.
     """
     observed = model.config.observed or {}
     for group in ("latents", "decoders") if model.config.conditions() else ("latents",):
         for node in model.config.nodes(group):
             field, auxiliary = node.get("field"), node.get("auxiliary")
+            if field in model.config.plates:
+                continue
             if auxiliary is None and "label_set" in observed.get(field, {}):
                 return node["name"], str(field), group == "latents"
     return None
@@ -155,3 +159,37 @@ def label_set_metrics(
         rows=int(known.sum()),
         draws=draws,
     )
+
+
+def probabilities_of(model: VAE, rows: Examples, seed: int = 0) -> np.ndarray:
+    """`label_probabilities` of rows in their order, (N, C)."""
+    order, batches = zip(*rows.in_length_order(), strict=True)
+    found = label_probabilities(model, batches, seed=seed).numpy()
+    return found[np.argsort(np.concatenate(order))]
+
+
+def label_set_evaluation(
+    model: VAE, rows: Examples, validation: Examples | None, seed: int = 0
+) -> dict[str, Any]:
+    """The metrics of predicted sets of labels, as `label_sets`; empty for a model without.
+
+    Args:
+        model: any.
+        rows: held out; those without a set do not count.
+        validation: rows that the threshold is chosen on; None for the threshold 0.5.
+        seed: of the samples of the prior.
+    """
+    predicts = predicted_set(model)
+    column = getattr(rows, "columns", {}).get(predicts[1]) if predicts else None
+    if column is None or not (column.values >= 0).any():
+        return {}
+    threshold, validated = 0.5, 0
+    given = None if validation is None else validation.columns[predicts[1]].values  # type: ignore[attr-defined,index]
+    if given is not None and (known := (given >= 0).all(1)).any():
+        probabilities = probabilities_of(model, validation, seed)  # type: ignore[arg-type]
+        threshold = best_threshold(probabilities[known], given[known])
+        validated = int(known.sum())
+    metrics = label_set_metrics(
+        probabilities_of(model, rows, seed), column.values, threshold, validated, draws_of(model)
+    )
+    return {"label_sets": asdict(metrics)}

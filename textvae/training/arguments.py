@@ -19,6 +19,7 @@ MONITORED = {
     "bound": "eval_loss",
     "coherence": "eval_npmi",
     "accuracy": "eval_accuracy",
+    "micro_f1": "eval_micro_f1",
     "matching": "eval_mrr",
 }
 """The logged validation metric of each value of `train.select`."""

@@ -45,7 +45,13 @@ from textvae.training.sharding import (
     set_optimizer,
     unsharded,
 )
-from textvae.training.validation import check_selection, coherence, mean_reciprocal_rank, validate
+from textvae.training.validation import (
+    check_selection,
+    coherence,
+    label_set_f1,
+    mean_reciprocal_rank,
+    validate,
+)
 
 EVENTS = ("log", "validation")
 WEIGHTS, AVERAGED = "model.safetensors", "averaged.safetensors"
@@ -320,6 +326,8 @@ class VAETrainer(Trainer):
             metrics = validate(self.candidate, self.valid, self.config.validation_samples, lagging)
             if self.config.select == "coherence":
                 metrics["npmi"] = coherence(self.candidate, self.valid)
+            if self.config.select == "micro_f1":
+                metrics["micro_f1"] = label_set_f1(self.candidate, self.valid)
             if self.config.select == "matching":
                 metrics["mrr"] = mean_reciprocal_rank(self.candidate, self.valid)
         if not math.isfinite(metrics["loss"]):

@@ -3,6 +3,7 @@
 from textvae.data.batching import Examples, Sentences
 from textvae.data.fields import sentences_of
 from textvae.decoders.topics import TopicDecoder
+from textvae.evaluation.label_sets import label_set_evaluation, predicted_set
 from textvae.evaluation.labels import label_accuracy, labelled_latent
 from textvae.evaluation.latent import (
     active_units,
@@ -79,9 +80,16 @@ def mean_reciprocal_rank(model: VAE, valid: Examples) -> float:
     return found.mrr
 
 
+def label_set_f1(model: VAE, valid: Examples) -> float:
+    """The micro-F1 of predicted sets of labels, at the threshold that is best for these rows."""
+    found = label_set_evaluation(model, valid, valid)
+    return found["label_sets"]["micro_f1"]
+
+
 def has_labels(rows: Examples, field: str) -> bool:
     """Whether some of the rows have a label of this field."""
     column = getattr(rows, "columns", {}).get(field)
+    column = getattr(column, "column", column)  # of parts of rows
     return column is not None and bool((column.values >= 0).any())
 
 
@@ -96,6 +104,9 @@ def check_selection(model: VAE, select: str, valid: Examples) -> None:
         raise ValueError(
             "train.select: matching needs two latents of one size, each read from one field"
         )
+    predicts = predicted_set(model)
+    if select == "micro_f1" and (predicts is None or not has_labels(valid, predicts[1])):
+        raise ValueError("train.select: micro_f1 needs a model that predicts sets of labels")
     if select == "coherence":
         topics_and_texts(model, valid)
     latent_and_field = labelled_latent(model)
