@@ -49,8 +49,8 @@ class LabelSetMetrics:
 def predicted_set(model: VAE) -> tuple[str, str, bool] | None:
     """What predicts a set of labels: its name, its field, whether it is a latent; None without.
 
-    Sets of parts of rows do not count. A latent that labels fix comes before a decoder. A decoder predicts where the model is given
-    something; else every row would have the same labels.
+    A latent that labels fix comes before a decoder. A decoder predicts where the model is given
+    something; else every row would have the same labels. Sets of parts of rows do not count.
     """
     observed = model.config.observed or {}
     for group in ("latents", "decoders") if model.config.conditions() else ("latents",):
