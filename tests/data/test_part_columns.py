@@ -11,7 +11,7 @@ from textvae.config import DataConfig, FieldConfig, read_section
 from textvae.data.batching import Sentences
 from textvae.data.errors import DataError
 from textvae.data.fields import Fields, Labels
-from textvae.data.parts import Packed
+from textvae.data.packed import Packed
 from textvae.data.tables import read_table_corpus, read_table_split
 
 

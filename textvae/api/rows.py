@@ -10,7 +10,8 @@ from textvae.data.batching import Sentences
 from textvae.data.cells import SEPARATOR, label_set_of, vector_of
 from textvae.data.field_kinds import column_of_facts
 from textvae.data.fields import Column, Fields
-from textvae.data.parts import Packed, flat
+from textvae.data.packed import Packed
+from textvae.data.parts import flat
 from textvae.data.python_texts import text_list
 from textvae.data.spans import encoded_within
 from textvae.data.tokenizers import TextTokenizer

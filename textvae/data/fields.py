@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from textvae.config import Pixels
 from textvae.data.batching import Batch, Examples, Sentences, batches_by_length
-from textvae.data.parts import Packed
+from textvae.data.packed import Packed
 from textvae.data.texts import DataError
 from textvae.vocabulary import PAD
 

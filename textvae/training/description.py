@@ -6,7 +6,7 @@ from typing import Any
 from textvae.config import DataConfig
 from textvae.data.batching import Examples
 from textvae.data.fields import Fields, text_columns, texts_of
-from textvae.data.parts import Packed
+from textvae.data.packed import Packed
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.graph.model import VAE
 from textvae.recipes import Recipe

@@ -17,7 +17,8 @@ from textvae.data.fields import Column, Fields, LabelSets, text_columns
 from textvae.data.held_out import PURPOSE
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
-from textvae.data.parts import Packed, flat
+from textvae.data.packed import Packed
+from textvae.data.parts import flat
 from textvae.data.readers import Corpus, DataError
 from textvae.data.spans import encoded_within
 from textvae.data.tables import Table, TableCorpus
