@@ -247,7 +247,6 @@ def interpolate(
     "Generate",
     'textvae reconstruct "the food was great ." --num-beams 5',
     "textvae reconstruct 3 8 --model runs/mnist --out pairs.png",
-    "textvae reconstruct 0 5 --model runs/dialogues",
 )
 def reconstruct(
     texts: Annotated[

@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     "textvae encode reviews.txt --out z.npz",
     "textvae encode reviews.csv --text-column review --out z.parquet",
     "textvae encode reviews.csv --label-column stars --projector logs",
-    "textvae encode dialogues.jsonl --model runs/dialogues --out z.npz",
 )
 def encode(
     file: Annotated[

@@ -1,4 +1,4 @@
-"""Features of the parts of a row, such as the turns of a dialogue -> features of them together."""
+"""Features of the parts of a row -> features of the row, or of the earlier parts."""
 
 from collections.abc import Sequence
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Which nodes of a graph stand for rows and which for their parts, and how a batch is divided."""
+"""Which nodes of a graph stand for whole rows and which for their parts."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
