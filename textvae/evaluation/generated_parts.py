@@ -72,6 +72,8 @@ def parts_style(
     >>> found = parts_style(columns, {"text": "turn"}, ["act"])
     >>> found.parts, found.distinct_1, found.distinct_2
     ({'turn': 1.5}, 0.75, 1.0)
+    >>> round(found.entropy_words, 3)  # of a, b, a, c
+    1.04
 
     Raises:
         ValueError: there is no row.
@@ -83,13 +85,13 @@ def parts_style(
         in_units([part for name in texts for part in columns[name][row]], unit)
         for row in range(count)
     ]
-    every = [words for row in of_rows for words in row]
+    every = [text for row in of_rows for text in row]
     found = None
     if given is not None and any(given):
         shares = []
         for conditions, written in zip(given, of_rows, strict=True):
-            wanted = {word for words in in_units(conditions, unit) for word in words}
-            there = {word for words in written for word in words}
+            wanted = {word for text in in_units(conditions, unit) for word in text.split()}
+            there = {word for text in written for word in text.split()}
             shares.append(len(wanted & there) / max(1, len(wanted)))
         found = sum(shares) / count
     return PartsStyle(
@@ -97,13 +99,19 @@ def parts_style(
         distinct_1=distinct(every, 1),
         distinct_2=distinct(every, 2),
         distinct_4=distinct(every, 4),
-        entropy_words=entropy(word for words in every for word in words),
+        entropy_words=entropy(word for text in every for word in text.split()),
         entropy_labels={
-            name: entropy(part for cell in columns[name] for part in cell) for name in labels
+            name: entropy(unordered(part) for cell in columns[name] for part in cell)
+            for name in labels
         },
         given_words=found,
         rows=count,
     )
+
+
+def unordered(part: Any) -> Hashable:
+    """A label, or a set of labels whatever their order."""
+    return part if part is None or isinstance(part, str) else frozenset(part)
 
 
 def mean_count(cells: Sequence[Sequence[Any]]) -> float:
