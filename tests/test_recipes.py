@@ -50,7 +50,10 @@ def corpus(labelled: bool = False) -> Corpus:
 
 
 def rows(fields: dict[str, FieldConfig]) -> TableCorpus:
-    """Rows of several fields; what is within another text is one of its words."""
+    """Rows of several fields; what is within another text is one of its words.
+
+    Where a field has a plate, a row has one to three parts.
+    """
     texts = corpus(True)
     columns: dict[str, list[Any]] = {}
     cells = {
@@ -64,6 +67,11 @@ def rows(fields: dict[str, FieldConfig]) -> TableCorpus:
     for name, field in fields.items():
         if field.within is not None:
             columns[name] = [text.split()[1] for text in columns[field.within]]
+        if field.ends is not None:
+            columns[name] = [field.ends, "other"] * 24
+        if field.plate is not None:
+            twice = columns[name] * 2
+            columns[name] = [tuple(twice[n : n + 1 + n % 3]) for n in range(48)]
     train = Table(columns)
     few = train.select(range(12))
     return TableCorpus(train, few, few, fields, "made by the test", [])

@@ -132,8 +132,14 @@ class FieldConfig(Section):
         otherwise: column that is read where the cell of a text is blank.
         within: field of a text that this one is a part of, such as an answer's paragraph: its
             tokens are then those that it has there. A cell may be [start, end) in its characters.
-        separator: between the labels of a set in a text; a cell may also be a list, where `[]` is
-            a set without labels.
+        plate: name of the parts that a row has of this field, such as turn: a cell is then a list.
+            Fields of one plate have as many parts in a row. The column `turns.text` is the key
+            `text` of each part of the list `turns`.
+        separator: between the parts of a cell that is a text, and no list; of "labels", between the
+            labels of a set in a text. A set may also be a list, where `[]` is a set without labels.
+        join: what stands between the parts of a list that is read as one text.
+        ends: the class of a label that marks the last part of a row: what is sampled ends there.
+            Without one, its number of parts is drawn from those of the training rows.
         values: of a vector: "bits", "counts", or "real" numbers (the default), of which the mean of
             each is subtracted, and which are divided by their standard deviation in training rows.
         columns: of a vector; None for a column of that name, whose cells may be lists, else for
@@ -144,7 +150,10 @@ class FieldConfig(Section):
     kind: Literal["text", "label", "labels", "vector"] = "text"
     otherwise: str | None = None
     within: str | None = None
+    plate: str | None = None
     separator: Annotated[str, Field(min_length=1)] | None = None
+    join: str | None = None
+    ends: str | None = None
     values: Literal["bits", "counts", "real"] | None = None
     columns: Annotated[list[str], Field(min_length=1)] | None = None
 
@@ -153,8 +162,6 @@ class FieldConfig(Section):
         for key in ("otherwise", "within"):
             if getattr(self, key) is not None and self.kind != "text":
                 raise ValueError(f"{key} is for kind 'text'")
-        if self.separator is not None and self.kind != "labels":
-            raise ValueError("separator is for kind 'labels'")
         for key in ("values", "columns"):
             if getattr(self, key) is not None and self.kind != "vector":
                 raise ValueError(f"{key} is for kind 'vector'")
@@ -162,10 +169,36 @@ class FieldConfig(Section):
             raise ValueError("column and columns: give one of them")
         return self
 
+    @model_validator(mode="after")
+    def _parts_are_of_a_plate(self) -> Self:
+        if self.plate is None:
+            if self.separator is not None and self.kind != "labels":
+                raise ValueError("separator is for kind 'labels' and for a field with a plate")
+            if self.ends is not None:
+                raise ValueError("ends is for a field with a plate")
+        else:
+            for key in ("otherwise", "within", "join", "columns"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key} is for a field without a plate")
+            if self.kind == "vector":
+                raise ValueError("plate is for texts, labels and sets of labels")
+        if self.join is not None and self.kind != "text":
+            raise ValueError("join is for kind 'text'")
+        if self.ends is not None and self.kind != "label":
+            raise ValueError("ends is for kind 'label'")
+        return self
+
+    def source_column(self, name: str) -> tuple[str, str | None]:
+        """The column of the table that has a field of this name, and the key of its parts."""
+        column, point, key = (self.column or name).partition(".")
+        if self.plate is None or not point:
+            return self.column or name, None
+        return column, key
+
     def columns_read(self, name: str) -> list[str]:
         """The columns of the field of a name, that of `otherwise` too."""
         others = [] if self.otherwise is None else [self.otherwise]
-        return [*(self.columns or [self.column or name]), *others]
+        return [*(self.columns or [self.source_column(name)[0]]), *others]
 
 
 class DataConfig(Section):
@@ -189,7 +222,7 @@ class DataConfig(Section):
         max_tokens: longer texts are left out of training; a note has their number.
         fields: fields by name, in place of `text_column` and `label_column`, where rows have
             several; None for one text, the field `text`, with or without a label. Rows whose
-            first field is equal go to one split.
+            first field is equal go to one split; where there are plates, whose first text is.
     """
 
     source: str | None = None
@@ -226,7 +259,19 @@ class DataConfig(Section):
         if len(open_vectors) > 1 and all(not fields[name].column for name in open_vectors):
             raise ValueError(f"name the columns of all but one of {', '.join(open_vectors)}")
         for name, field in fields.items():
-            wholes = [n for n, other in fields.items() if other.kind == "text" and n != name]
+            plate = field.plate
+            if plate is not None and (
+                not plate.isidentifier() or plate in RESERVED_FIELDS or plate in fields
+            ):
+                raise ValueError(
+                    f"{name}.plate: must be a word that is no field and not "
+                    f"{' or '.join(RESERVED_FIELDS)} (got {quoted(plate)})"
+                )
+            wholes = [
+                n
+                for n, other in fields.items()
+                if other.kind == "text" and n != name and other.plate is None
+            ]
             if field.within is not None and field.within not in wholes:
                 raise ValueError(
                     f"{name}.within: unknown {quoted(field.within)} {suggest(field.within, wholes)}"
@@ -238,7 +283,7 @@ class DataConfig(Section):
         """The column of each field, by its name; of a recipe without fields, those of its text."""
         if self.fields is None:
             return {"text": self.text_column}
-        return {name: field.column or name for name, field in self.fields.items()}
+        return {name: field.source_column(name)[0] for name, field in self.fields.items()}
 
     @model_validator(mode="after")
     def _labels_stand_in_a_column(self) -> Self:

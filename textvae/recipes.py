@@ -297,6 +297,7 @@ def check_model(recipe: Recipe) -> None:
     # Imported here: listing recipes need not wait for torch.
     from textvae.graph.checks import check_graph
     from textvae.graph.config import VAEConfig
+    from textvae.graph.plates import plate_problems
     from textvae.objectives import Objective
     from textvae.sizing import PLACEHOLDER, sized
 
@@ -306,8 +307,13 @@ def check_model(recipe: Recipe) -> None:
     if isinstance(recipe.data, ImageDataConfig):
         problems += pixel_problems(recipe.model, recipe.data.pixels)
     elif not problems and recipe.data.fields is not None:
-        problems += field_problems(VAEConfig(**recipe.model), recipe.data.fields)
-        problems += value_problems(VAEConfig(**recipe.model), recipe.data.fields)
+        fields = recipe.data.fields
+        plates = {name: {"plate": each.plate} for name, each in fields.items() if each.plate}
+        config = VAEConfig(**recipe.model, observed=plates)
+        problems += field_problems(config, fields) or plate_problems(config)
+        problems += value_problems(config, fields)
+        if plates and recipe.train.compile != "none":
+            problems.append("train.compile: not with plates: their batches have no fixed shape")
     elif not problems:
         problems += reading_problems(VAEConfig(**recipe.model))
     if recipe.pretrain is not None and recipe.pretrain.run is None:

@@ -430,9 +430,8 @@ def measured(
         columns, _ = held_out_rows(model, data)
         columns = {name: columns[name] for name in vae.fields}
         sets = label_sets_of(vae, model, data, columns)
-        asked = recipe.baseline or any(
-            claim.metric.startswith(("answers.", "rows.")) for claim in recipe.claim
-        )
+        nested = ("answers.", "rows.", "written.")
+        asked = recipe.baseline or any(claim.metric.startswith(nested) for claim in recipe.claim)
         seen = training_columns(model)[0] if asked and not vae.conditions else None
         if isinstance(vae, TableVAE):
             metrics = asdict(vae.evaluate(columns, samples, 0)) | sets

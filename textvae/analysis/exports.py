@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from textvae.analysis.planes import Plane
     from textvae.analysis.positions import PositionAnalysis
+    from textvae.api.parts import PartLatents
     from textvae.api.sentence import SentenceVAE
 
 BLOCK, CHARACTERS = 4096, 2**20
@@ -125,6 +126,20 @@ def write_latents(out: Path, count: int, blocks: Iterable[LatentBlock]) -> int:
     write = {".npy": write_npy, ".npz": write_npz, ".parquet": write_parquet}[out.suffix]
     with atomic_file(out) as partial:
         return write(partial, count, blocks)
+
+
+def write_part_latents(out: Path, found: PartLatents) -> None:
+    """Write the posteriors of rows with parts as arrays of an .npz file.
+
+    They are `NAME_mean` and `NAME_scale` of each latent, (N, D), or (R, D) of a latent of parts,
+    and of each plate the number of parts of each row, (N,), under its name.
+    """
+    import numpy as np
+
+    arrays = {f"{name}_mean": means for name, means in found.means.items()}
+    arrays |= {f"{name}_scale": scales for name, scales in found.scales.items()}
+    with atomic_file(out) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays, **found.counts)  # type: ignore[arg-type]
 
 
 def write_npy(partial: Path, count: int, blocks: Iterable[LatentBlock]) -> int:

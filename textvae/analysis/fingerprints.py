@@ -84,9 +84,10 @@ def table_fingerprint(
     values = {
         "sentences": len(table),
         "words": sum(
-            1 + (len(cell.split()) if isinstance(cell, str) else 0)
+            1 + (len(part.split()) if isinstance(part, str) else 0)
             for cells in texts.columns.values()
             for cell in cells
+            for part in (cell if isinstance(cell, tuple) else (cell,))
         ),
         "sha256": sha_of_tables([texts]),
         "labels": sha_of_tables([others]) if others.columns else None,

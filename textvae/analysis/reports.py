@@ -14,7 +14,21 @@ def evaluation_text(metrics: Mapping[str, Any]) -> str:
         text = f"{text}\n\n{answers_text(found)}"
     if metrics.get("rows") is not None:
         text = f"{text}\n\n{table([row[1:] for row in row_rows(metrics['rows'])])}"
+    if metrics.get("written") is not None:
+        text = f"{text}\n\n{written_text(metrics['written'])}"
     return text if generation is None else f"{text}\n\n{generation_text(generation)}"
+
+
+def written_text(written: Mapping[str, Any]) -> str:
+    """Metrics of rows with parts that a model has written, beside those of held-out rows."""
+    rows = []
+    for name, value in written["samples"].items():
+        real = written["real"][name]
+        if isinstance(value, Mapping):
+            rows += [(f"{name}.{key}", each, real[key]) for key, each in value.items()]
+        elif value is not None:
+            rows.append((name, value, real))
+    return table(rows, ["of rows", "written", "real"])
 
 
 def metric_notes(metrics: Mapping[str, Any]) -> dict[str, str]:
@@ -79,6 +93,8 @@ def count_note(metrics: Mapping[str, Any], unit: str) -> str:
     if unit == "row":
         probit = f"; a mean of {metrics['draws']} draws of a probit's noise"
         return f"{count}; of {metrics['written']}{probit if metrics['draws'] else ''}"
+    if metrics.get("parts"):
+        count = f"{count_of(metrics):,} rows of {parts_text(metrics)} each (mean)"
     if unit != "image":
         return count
     likelihood, pixels = metrics["likelihood"], metrics["pixels"]
@@ -202,7 +218,8 @@ def latent_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, A
     rows = [
         (name, label, f[name], note) for name, (label, note) in notes.items() if f[name] is not None
     ]
-    return [*rows, *code_rows(f, unit), *shuffled_z_rows(f), *probe_rows(f)]
+    own = [*code_rows(f, unit), *part_rows(f)]
+    return [*rows, *own, *shuffled_z_rows(f), *probe_rows(f)]
 
 
 def code_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, Any, str]]:
@@ -216,6 +233,21 @@ def code_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, Any
         ("codes_used", "codes used", f["codes_used"], f"of {f['codebook_size']} in the codebook"),
         ("code_perplexity", "code perplexity", f["code_perplexity"], note),
     ]
+
+
+def part_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of each latent's KL, where rows have parts."""
+    kls = metrics.get("latent_kls") or {}
+    of = parts_text(metrics) if kls else ""
+    return [
+        (f"latent_kls.{name}", f"KL of {name}", value, f"nats per row of {of}")
+        for name, value in kls.items()
+    ]
+
+
+def parts_text(metrics: Mapping[str, Any]) -> str:
+    """The mean number of parts of a row: `5.0 turn`."""
+    return ", ".join(f"{mean:.2f} {plate}" for plate, mean in metrics["parts"].items())
 
 
 def compared_text(metrics: Mapping[str, Any], unit: str) -> str:

@@ -152,7 +152,13 @@ def summarize_rows(vae: SentenceVAE, corpus: TableCorpus, folder: Path, seconds:
     metrics |= run_references(str(folder), vae, metrics, columns, say_note)
     few = {name: cells[:3] for name, cells in columns.items()}
     pairs: list[tuple[str, str]] = []
-    if vae.dim and vae.ordered and len(vae.model.text_decoders) == 1:
+    if vae.dim and vae.has_parts:
+        rebuilt = vae.reconstruct_parts(few)
+        cells = [few | {name: [row[name]] * 3 for name in row} for row in rebuilt]
+        shown = [row_text(vae, few, number) for number in range(len(rebuilt))]
+        back = [row_text(vae, each, number) for number, each in enumerate(cells)]
+        pairs = list(zip(shown, back, strict=True))
+    elif vae.dim and vae.ordered and len(vae.model.text_decoders) == 1:
         target = vae.model.field_of(vae.target)
         shown_rows = [row_text(vae, few, row) for row in range(len(few[target]))]
         pairs = list(zip(shown_rows, vae.reconstruct(few), strict=True))
@@ -207,9 +213,14 @@ def list_text(cells: list[Any]) -> str:
 def row_text(vae: SentenceVAE, columns: Columns, row: int) -> str:
     """A row as text: what the model is given, and what it writes."""
     written = [vae.model.field_of(name) for name in vae.model.main_decoders]
-    given = " | ".join(columns[name][row] for name in vae.conditions)
-    text = " | ".join(columns[name][row] for name in written)
+    given = " | ".join(cell_line(columns[name][row]) for name in vae.conditions)
+    text = " | ".join(cell_line(columns[name][row]) for name in written)
     return f"{given} => {text}" if given else text
+
+
+def cell_line(cell: Any) -> str:
+    """A cell on one line: of parts, or of a set of labels, one after the other."""
+    return cell if isinstance(cell, str) else " / ".join(map(cell_line, cell or ()))
 
 
 def sample_lines(vae: SentenceVAE, columns: Columns) -> list[str]:

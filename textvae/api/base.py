@@ -33,6 +33,7 @@ from textvae.evaluation.likelihood import (
     likelihood,
     standard_error,
 )
+from textvae.evaluation.parts import part_metrics
 from textvae.evaluation.verdict import collapse_of
 from textvae.families import Family
 from textvae.graph.folders import local_folder
@@ -58,7 +59,8 @@ class Metrics:
         elbo: evidence lower bound, nats per row.
         reconstruction_loss: -E_q log p(x | z), nats per row.
         kl: KL(q(z | x) || p(z)), nats per row.
-        mutual_information: I(x; z) over the N rows that are compared, nats; see `Information`.
+        mutual_information: I(x; z) over the N rows that are compared, nats; see `Information`. Of
+            rows with parts, of the latents of whole rows alone; None where there are none.
         mutual_information_ceiling: ln N, which no estimate from N rows exceeds.
         marginal_kl: KL(q(z) || p(z)), nats: KL less mutual information, from the same samples; None
             where each row has a prior of its own.
@@ -82,13 +84,16 @@ class Metrics:
             a codebook.
         codebook_size: codes of the codebook, K.
         code_perplexity: exp(entropy of the frequencies of codes), 1 to K.
+        latent_kls: KL of each latent by name, nats per row, the sum over its parts; None where rows
+            have no parts. There, `variances` of a latent of parts are over all parts.
+        parts: mean number of parts of a row, by plate; None likewise.
     """
 
     nll: float
     elbo: float
     reconstruction_loss: float
     kl: float
-    mutual_information: float
+    mutual_information: float | None
     mutual_information_ceiling: float
     marginal_kl: float | None
     latent_samples: int
@@ -107,6 +112,8 @@ class Metrics:
     codes_used: int | None = None
     codebook_size: int | None = None
     code_perplexity: float | None = None
+    latent_kls: dict[str, float] | None = None
+    parts: dict[str, float] | None = None
 
     def __repr__(self) -> str:
         """All metrics on one line; of a long tuple, its length and range."""
@@ -264,9 +271,12 @@ class TrainedVAE:
         """Posterior point estimates and standard deviations, (N, D) each, latents side by side.
 
         Raises:
-            ValueError: the model is a language model: it has no latent.
+            ValueError: the model is a language model: it has no latent; or some latents are of
+                parts of rows, and have more values than there are rows.
         """
         self.require_latent()
+        if len(self.model.row_latents) < len(self.model.latents):
+            raise ValueError("some latents are of parts of rows: see encode_parts")
         order, batches = zip(*rows.in_length_order(), strict=True)
         moments = posterior_moments(self.model, batches).values()
         inverse = np.argsort(np.concatenate(order))
@@ -435,6 +445,10 @@ class TrainedVAE:
         if (usage := latent.codes) is not None:
             metrics |= {"codes_used": usage.used, "codebook_size": usage.size}
             metrics |= {"code_perplexity": usage.perplexity}
+        if self.model.config.plates:
+            metrics |= part_metrics(
+                self.model, [batch for _, batch in rows.in_length_order()], seed
+            )
         return metrics | {"collapsed": collapse_of(metrics) is not None}, estimate
 
 

@@ -34,11 +34,13 @@ def feature_parts(model: VAE, fields: Mapping[str, Tensor], kind: Kind = "mean")
     """The vectors that `latent_features` concatenates, (B, H) each, with gradients.
 
     Raises:
-        ValueError: an unknown kind, or the model has no latent.
+        ValueError: an unknown kind, the model has no latent, or rows have parts.
     """
     check_kind(kind)
     if not len(model.latents):
         raise ValueError("the model has no latent: it is a language model")
+    if model.config.plates:
+        raise ValueError("features are of whole rows, and the model reads parts: see encode_parts")
     encoded = model.encoder_features(fields)
     if kind == "hidden":
         return [

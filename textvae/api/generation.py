@@ -8,9 +8,11 @@ import numpy as np
 import torch
 
 from textvae.api.code_texts import code_latent, latent_classes
+from textvae.api.rows import may_be_missing
 from textvae.data.python_texts import text_list
 from textvae.data.words import Unit, unit_of
 from textvae.evaluation.answers import AnswerSets, answers, grouped, share_with_word
+from textvae.evaluation.generated_parts import GeneratedParts, parts_style
 from textvae.evaluation.generated_rows import GeneratedRows, generated_rows, rows_of
 from textvae.evaluation.text import (
     Generation,
@@ -33,7 +35,7 @@ ANSWERS, CONDITIONS = 10, 500
 """Texts for each condition, and conditions that they are written for."""
 
 WRITTEN = 5000
-"""Rows of several fields that are written to be compared with held-out ones."""
+"""Rows of several fields, or with parts, that are written to be compared with held-out ones."""
 
 PLAIN = Decoding(known_words=False)
 """What is measured is the model itself, which may put pieces together to new words."""
@@ -101,20 +103,29 @@ def evaluate_answers(
         seed: of all random choices.
     """
     target = vae.model.field_of(vae.target)
-    keys = list(zip(*(columns[field] for field in vae.conditions), strict=True))
-    known = grouped(keys, columns[target])
+    cells = (map(hashable, columns[field]) for field in vae.conditions)
+    keys = list(zip(*cells, strict=True))
+    known = grouped(keys, [" ".join(strings(cell)) for cell in columns[target]])
     chosen = sorted(np.random.default_rng(seed).permutation(len(known))[:most].tolist())
     conditions = [list(known)[index] for index in chosen]
-    references, unit = [known[key] for key in conditions], unit_of(columns[target])
+    references = [known[key] for key in conditions]
+    unit = unit_of([text for texts in known.values() for text in texts])
     given = dict(zip(vae.conditions, map(list, zip(*conditions, strict=True)), strict=True))
     how = replace(PLAIN, allow_unknown=False)
-    sampled = vae.sample(each, replace(how, do_sample=True), seed, given=given)
-    greedy = vae.sample(each, how, seed, given=given) if vae.dim else None
-    beams = vae.likeliest(each, how, given)
+
+    def texts(how: Decoding) -> list[str]:
+        rows = vae.sample_rows(each, how, seed, given=given)
+        return [" ".join(strings(row[target])) for row in rows]
+
+    sampled = texts(replace(how, do_sample=True))
+    greedy = texts(how) if vae.dim else None
+    # A beam is of one text, not of one part after the other.
+    beams = [] if target in vae.model.config.plates else vae.likeliest(each, how, given)
+    found = [[text for text, _ in beam] for beam in beams]
     return AnswerSets(
         sampled=answers(parts(sampled, each), references, unit),
         greedy=None if greedy is None else answers(parts(greedy, each), references, unit),
-        beam=answers([[text for text, _ in beam] for beam in beams], references, unit),
+        beam=answers(found, references, unit) if found else None,
         **code_answers(vae, given, references, unit, each, seed),
     )
 
@@ -178,6 +189,48 @@ def evaluate_rows(
     cells = {field: [row[field] for row in written] for field in fields}
     known = None if training is None else rows_of(training, fields)
     return generated_rows(rows_of(cells, fields), rows_of(columns, fields), known)
+
+
+def evaluate_parts(
+    vae: "SentenceVAE", columns: Mapping[str, Sequence[Any]], most: int = WRITTEN, seed: int = 0
+) -> GeneratedParts:
+    """Metrics of rows with parts that a model writes, beside those of held-out rows.
+
+    Args:
+        vae: the model, of which a text decoder writes parts.
+        columns: held-out rows; their conditions are given to the model.
+        most: rows, the first of them where there are more.
+        seed: of the rows.
+    """
+    config = vae.model.config
+    real = {name: cells[:most] for name, cells in columns.items()}
+    count = len(next(iter(real.values())))
+    given = {name: real[name] for name in vae.conditions}
+    how = replace(PLAIN, allow_unknown=False, do_sample=True)
+    rows = vae.sample_rows(1 if given else count, how, seed, given=given or None)
+    written = {name: [row[name] for row in rows] for name in rows[0]}
+    names = [name for name in written if name in config.plates]
+    texts = {n: config.plates[n] for n in names if not may_be_missing(config, n)}
+    labels = [name for name in names if name not in texts]
+    asked = [name for name in given if not may_be_missing(config, name)]
+    conditions = [
+        [part for name in asked for part in strings(given[name][row])] for row in range(count)
+    ]
+    unit = unit_of([part for name in texts for cell in real[name] for part in cell])
+    return GeneratedParts(
+        samples=parts_style(written, texts, labels, conditions, unit),
+        real=parts_style({n: real[n] for n in names}, texts, labels, conditions, unit),
+    )
+
+
+def hashable(cell: Any) -> Any:
+    """A cell that may be a key: its parts as a tuple."""
+    return tuple(map(hashable, cell)) if isinstance(cell, list) else cell
+
+
+def strings(cell: str | Sequence[str]) -> Sequence[str]:
+    """The texts of a cell: of its parts, or it alone."""
+    return (cell,) if isinstance(cell, str) else cell
 
 
 def parts(texts: Sequence[str], each: int) -> list[Sequence[str]]:

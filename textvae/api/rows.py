@@ -10,6 +10,8 @@ from textvae.data.batching import Sentences
 from textvae.data.cells import SEPARATOR, label_set_of, vector_of
 from textvae.data.field_kinds import column_of_facts
 from textvae.data.fields import Column, Fields
+from textvae.data.packed import Packed
+from textvae.data.parts import flat
 from textvae.data.python_texts import text_list
 from textvae.data.spans import encoded_within
 from textvae.data.tokenizers import TextTokenizer
@@ -17,8 +19,9 @@ from textvae.graph.config import VAEConfig
 from textvae.graph.folders import is_of_table
 from textvae.registry import suggest
 
-Given = Mapping[str, str | Sequence[Any]]
-"""Values by field: one for each row, or a single one for all of them."""
+Given = Mapping[str, Any]
+"""Values by field: one string for each row, or a single one for all of them. Of a field with parts,
+a list of them for each row, or a single list."""
 
 
 def model_fields(config: VAEConfig) -> list[str]:
@@ -121,16 +124,24 @@ def given_rows(
             raise ValueError(f"unknown field {field!r} {suggest(str(field), allowed)}")
     if missing := [field for field in needed if field not in values]:
         raise ValueError(f"the model must be given {', '.join(needed)} (missing: {missing[0]})")
-    lists = {
-        field: cells_given(value, field, facts_of(config, field)) for field, value in values.items()
-    }
+    lists: dict[str, list[Any]] = {}
+    for field, value in values.items():
+        if field in config.plates:
+            lists[field] = row_lists(value, field, facts_of(config, field))
+        else:
+            lists[field] = cells_given(value, field, facts_of(config, field))
+    check_parts(config, lists)
     count = max(map(len, lists.values()), default=0)
     columns = dict[str, Column]()
     for field, cells in lists.items():
-        single = is_single(values[field])
+        single = is_single(values[field]) or (field in config.plates and len(cells) == 1)
         if len(cells) != count and not single:
             raise ValueError(f"every field must have as many values (got {counts_of(lists)})")
-        column = column_of(config, tokenizer, field, cells)
+        column: Column
+        if (plate := config.plates.get(field)) is None:
+            column = column_of(config, tokenizer, field, cells)
+        else:
+            column = Packed.of(column_of(config, tokenizer, field, flat(cells)), cells, plate)
         columns[field] = column.select(np.zeros(count, np.int64)) if single else column
     for field, cells in lists.items():
         whole = facts_of(config, field).get("within")
@@ -140,6 +151,34 @@ def given_rows(
             others = lists[whole] * (count // len(lists[whole]))
             columns[field] = encoded_within(tokenizer, part, others, field)[0]
     return Fields(columns)
+
+
+def row_lists(value: Any, field: str, facts: Mapping[str, Any]) -> list[list[Any]]:
+    """The parts of each row of a field: of one row where the value is a list of strings.
+
+    Raises:
+        TypeError: it is no list, or a part is of another type.
+        ValueError: a row has no part.
+    """
+    if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+        raise TypeError(f"{field}: give a list of parts for each row (got {given_as(value)})")
+    rows = [value] if value and isinstance(value[0], str) else list(value)
+    return [cells_given(row, f"{field}[{number}]", facts) for number, row in enumerate(rows)]
+
+
+def check_parts(config: VAEConfig, lists: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse rows whose fields of one plate have different numbers of parts.
+
+    Raises:
+        ValueError: naming two fields.
+    """
+    for plate, fields in config.plate_fields.items():
+        first, *others = [field for field in fields if field in lists] or [""]
+        for other in others:
+            if [len(cell) for cell in lists[other]] != [len(cell) for cell in lists[first]]:
+                raise ValueError(
+                    f"{first!r} and {other!r} must have one value for each {plate} of each row"
+                )
 
 
 def column_of(

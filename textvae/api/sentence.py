@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +14,13 @@ from textvae.api import control
 from textvae.api.base import load_vae
 from textvae.api.display import Interpolation
 from textvae.api.features import EncoderModule, Kind, feature_sizes
+from textvae.api.parts import PartLatents, encoded_parts, reconstructed_parts
 from textvae.api.rows import Given, given_rows, may_be_missing
 from textvae.api.text_evaluation import Evaluation, evaluate_texts
 from textvae.api.text_writer import TextRows, TextWriter
 from textvae.checkpoints import CheckpointError
 from textvae.data.batching import Examples, Sentences
-from textvae.data.fields import text_columns
+from textvae.data.fields import Fields, text_columns
 from textvae.data.python_texts import checked_text, text_list
 from textvae.data.tokenizers import load_tokenizer
 from textvae.evaluation.labels import class_probabilities
@@ -139,6 +141,31 @@ class SentenceVAE(TextWriter):
         """
         means, scales = self.moments(self.rows(texts, latents=True))
         return (means, scales) if return_scales else means
+
+    def encode_parts(self, rows: TextRows) -> PartLatents:
+        """The posteriors of rows with parts: of the latents of whole rows, and of those of parts.
+
+        Args:
+            rows: a mapping of lists, one for each field; of a field with parts, a list for each
+                row.
+
+        Raises:
+            TypeError, ValueError: see `rows`; or the model reads no rows of several fields.
+        """
+        self.require_latent()
+        found = self.rows(rows, latents=True)
+        if not isinstance(found, Fields):
+            raise ValueError("the model reads one text a row: see encode")
+        return encoded_parts(self, found)
+
+    def reconstruct_parts(
+        self, rows: TextRows, decoding: Decoding | None = None
+    ) -> list[dict[str, Any]]:
+        """Rows of all fields that the model writes, at the posterior means of rows; greedy.
+
+        Each part is written beside the true earlier parts of its row.
+        """
+        return reconstructed_parts(self, self.rows(rows), decoding or Decoding())
 
     def classify(self, texts: TextRows) -> np.ndarray:
         """q(label | x) of texts, (N, C), float32; the classes are `labels`, in that order.

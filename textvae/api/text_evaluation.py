@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from textvae.api.base import Metrics, drawn_rows
-from textvae.api.generation import evaluate_answers, evaluate_generation, evaluate_rows
+from textvae.api.generation import (
+    evaluate_answers,
+    evaluate_generation,
+    evaluate_parts,
+    evaluate_rows,
+)
 from textvae.data.batching import Sentences
 from textvae.data.labels import numbered
 from textvae.data.python_texts import text_list
@@ -15,6 +20,7 @@ from textvae.data.texts import Texts
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.data.words import count_characters, count_unknown, separated_by_blanks
 from textvae.evaluation.answers import AnswerSets
+from textvae.evaluation.generated_parts import GeneratedParts
 from textvae.evaluation.generated_rows import GeneratedRows
 from textvae.evaluation.labels import classification
 from textvae.evaluation.likelihood import perplexity, prior_mean_losses
@@ -58,6 +64,7 @@ class Evaluation(Metrics):
             blanks separate no words, as in Chinese; else None.
         generation: metrics of generated text; None unless requested, and of a conditional model.
         answers: metrics of the texts that a conditional model writes; None unless requested.
+        written: metrics of the rows with parts that a model writes; None unless requested.
         rows: metrics of the rows that a model of several fields writes without conditions; None
             unless requested.
         matching: how well one text finds its partner; None for a model without two latents that
@@ -84,6 +91,7 @@ class Evaluation(Metrics):
     answers: AnswerSets | None = None
     rows: GeneratedRows | None = None
     matching: Matching | None = None
+    written: GeneratedParts | None = None
 
 
 def evaluate_texts(
@@ -108,7 +116,8 @@ def evaluate_texts(
     metrics, estimate = vae.metrics(rows, samples, seed, max_tokens)
     if labels is not None:
         metrics |= label_metrics(vae, texts, labels)
-    if vae.dim and len(rows) > 1 and vae.ordered and len(vae.model.text_decoders) == 1:
+    one_text = len(vae.model.text_decoders) == 1 and not vae.has_parts
+    if vae.dim and len(rows) > 1 and vae.ordered and one_text:
         pair = shuffled or vae.positions_with_shuffled_latents(
             some_of(texts, len(rows), seed), seed
         )
@@ -125,11 +134,20 @@ def evaluate_texts(
     if generation and not isinstance(texts, Mapping):
         metrics["generation"] = evaluate_generation(vae, texts, training, seed=seed)
     if generation and isinstance(texts, Mapping):
+        if parts_are_written(vae):
+            metrics["written"] = evaluate_parts(vae, texts, seed=seed)
         if vae.conditions:
-            metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
-        else:
+            if len(vae.model.text_decoders) == 1:
+                metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
+        elif not vae.has_parts:
             metrics["rows"] = evaluate_rows(vae, texts, training_rows(vae, training), seed=seed)
     return Evaluation(**metrics, **figures)
+
+
+def parts_are_written(vae: "SentenceVAE") -> bool:
+    """Whether a text decoder writes the parts of rows."""
+    plates = vae.model.config.plates
+    return any(vae.model.field_of(name) in plates for name in vae.model.text_decoders)
 
 
 def some_of(texts: "TextRows", count: int, seed: int) -> "TextRows":
@@ -137,7 +155,7 @@ def some_of(texts: "TextRows", count: int, seed: int) -> "TextRows":
     chosen = drawn_rows(count, seed).tolist()
     if isinstance(texts, Mapping):
         columns: Mapping[str, Sequence[str]] = texts
-        return {name: [str(cells[row]) for row in chosen] for name, cells in columns.items()}
+        return {name: [cells[row] for row in chosen] for name, cells in columns.items()}
     return [str(texts[row]) for row in chosen]
 
 
@@ -180,7 +198,13 @@ def text_metrics(
         nll: of each row, (N,), nats.
     """
     if isinstance(texts, Mapping):
-        texts = [text for column in written for text in texts[column.field]]
+        plates = vae.model.config.plates
+        texts = [
+            text
+            for column in written
+            for cell in texts[column.field]
+            for text in (cell if column.field in plates else (cell,))
+        ]
     # A bag counts the words that it keeps.
     in_words = tokenizer_kind(vae.tokenizer) == "bag" or separated_by_blanks(texts)
     characters = sum(map(count_characters, texts))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from textvae.api import control
 from textvae.api.base import TrainedVAE
 from textvae.api.code_texts import CodeRow, likeliest_codes
+from textvae.api.parts import sampled_parts
 from textvae.api.rows import Given, class_names_of, given_rows, model_fields
 from textvae.api.writing import batch_of, different_rows, likeliest, written_ids, written_rows
 from textvae.control.plug_in import PlugIn
@@ -70,7 +71,12 @@ class TextWriter(TrainedVAE):
     @property
     def reads_rows(self) -> bool:
         """Whether texts are given by field, in place of one list."""
-        return {} in (self.model.config.observed or {}).values()
+        return self.model.config.reads_rows
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether some field has several parts in a row, such as the turns of a dialogue."""
+        return bool(self.model.config.plates)
 
     @cached_property
     def known_words(self) -> KnownWords | None:
@@ -145,6 +151,8 @@ class TextWriter(TrainedVAE):
         """Texts as `encode` takes them, each under the same conditions."""
         if not self.reads_rows:
             return texts
+        if self.has_parts:
+            raise ValueError("the model reads rows with parts: this is for models of one text")
         others = {
             name: [value] if isinstance(value, str) else value
             for name, value in (given or {}).items()
@@ -215,8 +223,11 @@ class TextWriter(TrainedVAE):
         seed: int | None = None,
         label: str | None = None,
         given: Given | None = None,
-    ) -> list[dict[str, str]]:
-        """Rows of all fields that the model writes, from the prior; arguments as `sample`."""
+    ) -> list[dict[str, Any]]:
+        """Rows of all fields that the model writes, from the prior; arguments as `sample`.
+
+        The value of a field with parts is a tuple of them, see `sampled_parts`.
+        """
         if count < 1:
             raise ValueError(f"at least one sentence must be asked for (got {count})")
         rows = self.given_conditions(given)
@@ -224,6 +235,11 @@ class TextWriter(TrainedVAE):
             rows = rows.select(np.repeat(np.arange(len(rows)), count))
         total = count if rows is None else len(rows)
         known = None if label is None else self.label_latent(label, total)
+        if self.has_parts:
+            if label is not None:
+                raise ValueError("label: not for a model of rows with parts")
+            with seeded(seed):
+                return sampled_parts(self, total, decoding or Decoding(do_sample=True), rows)
         with seeded(seed), torch.no_grad():
             fields = batch_of(self, rows, slice(0, total))
             values = self.model.sample_prior(total, known, **fields)

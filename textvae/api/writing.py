@@ -13,6 +13,7 @@ from textvae.data.tokenizers import decode_ids, tokenizer_kind
 from textvae.decoders.label import LabelDistribution
 from textvae.decoders.span import SpanDecoder, SpanDistribution
 from textvae.decoders.text import TokenDecoder
+from textvae.encoders import Features
 from textvae.graph.decoding import Decoding
 from textvae.graph.generation import best_of_beam, drawn, generate
 
@@ -52,20 +53,31 @@ def written_ids(
         given: the conditions of each row; None for a model without.
         how: to choose tokens.
     """
-    model = vae.model
-    if tokenizer_kind(vae.tokenizer) != "word":
-        # Subwords spell every word: no training text contains the unknown token.
-        how = replace(how, allow_unknown=False)
-    known = vae.known_words if how.known_words else None
     ids: list[list[int]] = []
     for start in range(0, count, ROWS):
         chosen = slice(start, min(start + ROWS, count))
         part = {name: value[:, chosen] for name, value in values.items()}
-        features = model.encoder_features(batch_of(vae, given, chosen))
-        context, memory = model.writing(decoder, part, features, chosen.stop - start)
-        network = cast(TokenDecoder, model.decoders[decoder])
-        ids += generate(network, context, how, known, memory).tolist()
+        features = vae.model.encoder_features(batch_of(vae, given, chosen))
+        ids += generated_ids(vae, decoder, part, features, chosen.stop - start, how)
     return ids
+
+
+def generated_ids(
+    vae: "TextWriter",
+    decoder: str,
+    values: Values,
+    features: Mapping[str, Features],
+    count: int,
+    how: Decoding,
+) -> list[list[int]]:
+    """`written_ids` of all rows at once, of encoders that have read what is given."""
+    if tokenizer_kind(vae.tokenizer) != "word":
+        # Subwords spell every word: no training text contains the unknown token.
+        how = replace(how, allow_unknown=False)
+    known = vae.known_words if how.known_words else None
+    context, memory = vae.model.writing(decoder, values, features, count)
+    network = cast(TokenDecoder, vae.model.decoders[decoder])
+    return generate(network, context, how, known, memory).tolist()
 
 
 @torch.no_grad()

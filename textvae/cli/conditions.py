@@ -52,15 +52,34 @@ def column_settings(options: Sequence[str] | None) -> list[str]:
     return [f"data.fields.{name}.column={value}" for name, value in columns.items()]
 
 
-def given_of(vae: "SentenceVAE", options: Sequence[str] | None) -> dict[str, str] | None:
+def given_of(vae: "SentenceVAE", options: Sequence[str] | None) -> dict[str, Any] | None:
     """The conditions that `--given` has; None for a model without any.
 
     Raises:
         ValueError: the model takes none, or needs others.
     """
-    given = pairs_of(options, "--given")
+    given: dict[str, Any] = dict(pairs_of(options, "--given"))
+    for field in given.keys() & vae.model.config.plates.keys():
+        given[field] = [list_of(given[field], f"--given {field}")]
     vae.given_conditions(given)
     return given or None
+
+
+def list_of(text: str, option: str) -> list[str]:
+    """The texts of a JSON list.
+
+    Raises:
+        ValueError: it is none.
+    """
+    import json
+
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+        raise ValueError(f'{option}: must be a JSON list, as ["hello", "good day"] (got {text!r})')
+    return value
 
 
 def given_rows_of(vae: "SentenceVAE | TableVAE", folder: str, file: str) -> dict[str, list[Any]]:
@@ -137,7 +156,12 @@ def conditions_of(given: dict[str, Any] | None, count: int) -> list[dict[str, st
 
 
 def rows_text(rows: Sequence[dict[str, Any]], given: dict[str, Any] | None) -> str:
-    """Rows for a terminal: a text a line, or values side by side; conditions where they differ."""
+    """Rows for a terminal: a text a line, or values side by side; conditions where they differ.
+
+    Of rows with parts, a part a line and a blank line between rows.
+    """
+    if any(isinstance(cell, tuple) for row in rows for cell in row.values()):
+        return "\n\n".join(map(parts_text, rows))
     hidden = [name for name, value in (given or {}).items() if isinstance(value, str)]
     lines = []
     for row in rows:
@@ -148,14 +172,44 @@ def rows_text(rows: Sequence[dict[str, Any]], given: dict[str, Any] | None) -> s
     return "\n".join(lines)
 
 
+def parts_text(row: dict[str, Any]) -> str:
+    """A row with parts for a terminal: its own values, then the values of each part on a line."""
+    whole = [cell for cell in row.values() if not isinstance(cell, tuple)]
+    parts = [cell for cell in row.values() if isinstance(cell, tuple)]
+    lines = [whole] if whole else []
+    for size in dict.fromkeys(map(len, parts)):  # of one plate, or of two with as many parts
+        lines += zip(*(cell for cell in parts if len(cell) == size), strict=True)
+    return "\n".join(
+        ("  " if line is not whole else "")
+        + " | ".join(visible(", ".join(strings(cell))) for cell in line)
+        for line in lines
+    )
+
+
+def strings(cell: str | Sequence[str]) -> Sequence[str]:
+    """The labels of a set, or a text alone."""
+    return (cell,) if isinstance(cell, str) else cell
+
+
 def in_columns(folder: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows by the columns of the data of a run, so that they can be read as those are."""
     from textvae.training.run_data import recipe_of
 
     recipe = recipe_of(folder)
     fields = {} if recipe is None else getattr(recipe.data, "fields", None) or {}
-    columns = {name: field.column or name for name, field in fields.items()}
-    return [{columns.get(name, name): cell for name, cell in row.items()} for row in rows]
+    found = []
+    for row in rows:
+        cells: dict[str, Any] = {}
+        for name, cell in row.items():
+            column, key = fields[name].source_column(name) if name in fields else (name, None)
+            if key is None:
+                cells[column] = cell
+                continue
+            parts = cells.setdefault(column, [{} for _ in cell])
+            for part, value in zip(parts, cell, strict=True):
+                part[key] = value
+        found.append(cells)
+    return found
 
 
 def write_rows(out: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -183,7 +237,7 @@ def csv_text(rows: Sequence[dict[str, Any]]) -> str:
         lists = {
             name: json.dumps(cell, ensure_ascii=False)
             for name, cell in row.items()
-            if isinstance(cell, list)
+            if isinstance(cell, list | tuple)
         }
         writer.writerow(row | lists)
     return text.getvalue()

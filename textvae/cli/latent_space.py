@@ -79,7 +79,9 @@ def encode(
 ) -> None:
     """Write the posterior means and scales of texts or images.
 
-    The scales are standard deviations. Memory hardly grows with the number of texts.
+    The scales are standard deviations. Memory hardly grows with the number of texts. Of rows with
+    parts, such as dialogues, an .npz has `NAME_mean` and `NAME_scale` of each latent, and the
+    number of parts of each row.
     """
     from textvae.analysis.exports import (
         LATENTS,
@@ -94,6 +96,11 @@ def encode(
         raise ValueError(f"--projector: {str(projector)!r} is no folder")
     folder = located(model)
     columns = label_column or []
+    if (result := encoded_rows(folder, device, file, out)) is not None:
+        if columns or projector is not None or text_column != "text":
+            raise ValueError("--label-column, --text-column, --projector: not for rows with parts")
+        emit(result, as_json, rows_line(result))
+        return
 
     def texts(vae: "SentenceVAE") -> tuple[Any, ...]:
         rows, labels, notes = texts_to_encode(file, text_column, columns)
@@ -129,6 +136,33 @@ def encode(
     result = {unit: N, "dimensions": D, "out": str(out)}
     result |= {} if projector is None else {"projector": str(projector)}
     emit(result, as_json, f"{N:,} {unit}, {D} dimensions -> {out}{also}")
+
+
+def encoded_rows(folder: str, device: str | None, file: str, out: Path) -> dict[str, Any] | None:
+    """The sizes of what is written of rows with parts; None for a model of other rows."""
+    from textvae.graph.folders import has_parts
+
+    if not has_parts(folder):
+        return None
+    if out.suffix != ".npz":
+        raise ValueError(f"--out: rows with parts are written to .npz (got {str(out)!r})")
+    from textvae.analysis.exports import write_part_latents
+    from textvae.data.tables import read_table_split
+    from textvae.training.run_data import text_data_config
+
+    vae = load(folder, device)
+    table, notes = read_table_split(file, text_data_config(folder).fields or {})
+    print_notes(notes)
+    found = vae.encode_parts({name: table.columns[name] for name in vae.fields})
+    write_part_latents(out, found)
+    counts = {plate: int(each.sum()) for plate, each in found.counts.items()}
+    return {"rows": len(table), "parts": counts, "latents": list(found.means), "out": str(out)}
+
+
+def rows_line(result: dict[str, Any]) -> str:
+    """The result of encoding rows with parts for a terminal."""
+    parts = ", ".join(f"{count:,} {plate}" for plate, count in result["parts"].items())
+    return f"{result['rows']:,} rows ({parts}): {', '.join(result['latents'])} -> {result['out']}"
 
 
 @command("Latent space", 'textvae nearest "the food was great ." --data reviews.txt -n 3')

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from textvae.config import Pixels
 from textvae.data.batching import Batch, Examples, Sentences, batches_by_length
+from textvae.data.packed import Packed
 from textvae.data.texts import DataError
 from textvae.vocabulary import PAD
 
@@ -283,39 +284,72 @@ class Fields:
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of each row, (N,), int64: those of its texts, or `ROW_TOKENS` without any."""
-        texts = [column.lengths for column in self.columns.values() if hasattr(column, "lengths")]  # type: ignore[attr-defined]
+        texts = self.row_lengths(np.add)
         return np.sum(texts, 0) if texts else np.full(len(self), ROW_TOKENS)
+
+    @property
+    def longest(self) -> np.ndarray:
+        """Tokens of the longest text of each row, (N,), int64."""
+        texts = self.row_lengths(np.maximum)
+        return np.max(texts, 0) if texts else np.zeros(len(self), np.int64)
+
+    def row_lengths(self, how: np.ufunc) -> list[np.ndarray]:
+        """Tokens of each row in each field of texts, (N,); of parts, `how` of theirs."""
+        found = []
+        for column in self.columns.values():
+            if (texts := texts_of(column)) is not None:
+                packed = isinstance(column, Packed)
+                found.append(column.of_rows(texts.lengths, how) if packed else texts.lengths)
+        return found
+
+    @property
+    def plates(self) -> dict[str, Packed]:
+        """A column of each plate, by its name: all of one plate have as many parts."""
+        packed = (column for column in self.columns.values() if isinstance(column, Packed))
+        return {column.plate: column for column in packed}
 
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
         """Sizes and names by field, from which a model is built.
 
-        A single text has none; of several fields, texts have an empty mapping.
+        A single text has none; of several fields, texts have an empty mapping. Under the name of a
+        plate: how many rows have so many parts, its `counts`.
         """
         facts = {name: getattr(column, "facts", {}) for name, column in self.columns.items()}
-        return {name: each for name, each in facts.items() if each or "text" not in facts}
+        alone = "text" in facts and not self.plates and len(text_columns(self)) == 1
+        counts = {
+            plate: {"counts": dict(zip(*counted(column.counts), strict=True))}
+            for plate, column in self.plates.items()
+        }
+        return {name: each for name, each in facts.items() if each or not alone} | counts
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """One batch of rows, {field: (B, ...)}."""
-        return {
+        """One batch of rows, {field: (B, ...)}, and the number of parts, {plate: (B,)}."""
+        batch = {
             name: column.stack([row[name] for row in rows]) for name, column in self.columns.items()
         }
+        for name, column in self.columns.items():
+            if isinstance(column, Packed):
+                batch[column.plate] = torch.tensor([len(row[name]) for row in rows])
+        return batch
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """`collate` of the rows at these indices; images and labels are indexed all at once."""
-        return {
+        batch = {
             name: column.take(indices)  # type: ignore[attr-defined]
             if hasattr(column, "take")
             else column.stack([column[index] for index in indices])
             for name, column in self.columns.items()
         }
+        counts = {plate: column.counts[indices] for plate, column in self.plates.items()}
+        return batch | {plate: torch.from_numpy(each) for plate, each in counts.items()}
 
     def drawn(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """A batch with the bits or the noise of its images drawn."""
         return {
             name: column.drawn(batch[name], generator) if isinstance(column, Images) else value
             for name, value in batch.items()
-            for column in (self.columns[name],)
+            for column in (self.columns.get(name),)
         }
 
     def in_length_order(self, max_tokens: int = 4096) -> Iterator[tuple[np.ndarray, Batch]]:
@@ -336,7 +370,7 @@ def padded_batch(rows: Examples, multiple: int, indices: Sequence[int]) -> Batch
         return batch
     columns = rows.columns if isinstance(rows, Fields) else dict.fromkeys(batch, rows)
     for name, column in columns.items():
-        if isinstance(column, Sentences):
+        if texts_of(column) is not None:
             extra = -batch[name].shape[1] % multiple
             batch[name] = functional.pad(batch[name], (0, extra), value=PAD)
     return batch
@@ -346,11 +380,22 @@ def sentences_of(rows: Examples, field: str = "text") -> Sentences | None:
     """The texts of a field of rows; None where they have no such field of texts."""
     if not isinstance(rows, Fields):
         return rows if isinstance(rows, Sentences) and rows.field == field else None
-    texts = rows.columns.get(field)
-    return texts if isinstance(texts, Sentences) else None
+    return texts_of(rows.columns.get(field))
 
 
 def text_columns(rows: Examples) -> list[Sentences]:
-    """The fields of texts that rows have."""
+    """The fields of texts that rows have; of a field with parts, those of all rows."""
     columns = rows.columns.values() if isinstance(rows, Fields) else [rows]
-    return [column for column in columns if isinstance(column, Sentences)]
+    return [texts for column in columns if (texts := texts_of(column)) is not None]
+
+
+def texts_of(column: object) -> Sentences | None:
+    """The texts of a column, or of its parts; None where it has none."""
+    inner = column.column if isinstance(column, Packed) else column
+    return inner if isinstance(inner, Sentences) else None
+
+
+def counted(counts: np.ndarray) -> tuple[list[str], list[int]]:
+    """The different numbers of parts, as JSON has keys, and how many rows have each."""
+    values, rows = np.unique(counts, return_counts=True)
+    return [str(value) for value in values], rows.tolist()

@@ -14,6 +14,7 @@ from textvae.data.cells import SEPARATOR, LabelSet, cell_text, label_set_of, vec
 from textvae.data.errors import DataError, note_once
 from textvae.data.formats.base import suffix_of
 from textvae.data.held_out import ByContent, HoldOut
+from textvae.data.parts import check_counts, flat, joined_parts, part_cells
 from textvae.data.readers import (
     MAX_CHARS,
     SPLITS,
@@ -31,7 +32,8 @@ from textvae.data.vectors import with_columns
 
 Columns = dict[str, list[Any]]
 """Cells by field, one for each row: strings; tuples of labels for sets of them; arrays of numbers.
-A missing label is an empty string, a missing set None."""
+A missing label is an empty string, a missing set None. A cell of a plate is a tuple of the cells of
+its parts."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ class TableCorpus:
         """Names of the fields that are texts."""
         return [name for name, field in self.fields.items() if field.kind == "text"]
 
+    def values(self, name: str) -> list[Any]:
+        """The training cells of a field; of a plate, those of all parts."""
+        cells = self.train.columns[name]
+        return cells if self.fields[name].plate is None else flat(cells)
+
     def fingerprint(self) -> str:
         """A SHA-256 of the training and validation rows."""
         return sha_of_tables([self.train, self.valid])
@@ -104,7 +111,8 @@ def sha_of_tables(tables: Iterable[Table]) -> str:
 def read_table_corpus(config: DataConfig, held_out: ByContent | None = None) -> TableCorpus:
     """The rows that a data section with `fields` names; a split without data is held out of train.
 
-    Rows whose first field is equal go to one split: a condition is then new in the test rows.
+    Rows whose first field is equal go to one split: a condition is then new in the test rows. See
+    `first_field`.
 
     Args:
         config: with a source.
@@ -122,7 +130,7 @@ def read_table_corpus(config: DataConfig, held_out: ByContent | None = None) -> 
     if "train" not in splits:
         raise DataError(f"{config.source}: has no train split (found: {', '.join(splits)})")
     rule = HoldOut(config.valid_fraction, config.test_fraction, config.split_by, 0, held_out)
-    first = next(iter(fields))
+    first = first_field(fields)
     keys = {split: [*map(cell_text, table.columns[first])] for split, table in splits.items()}
     rows, facts = divided(config.source, keys, rule, notes, "rows")
     train = splits["train"]
@@ -145,6 +153,16 @@ def columns_text(fields: Mapping[str, FieldConfig]) -> str:
     numbers = any(field.kind == "vector" and not field.columns for field in fields.values())
     parts = [f"the columns {', '.join(named)}"] if named else []
     return " and ".join([*parts, *(["columns of numbers"] if numbers else [])])
+
+
+def first_field(fields: Mapping[str, FieldConfig]) -> str:
+    """The field whose equal rows go to one split: the first one; with plates, the first text.
+
+    Dialogues often begin with a label, and so few different ones cannot be divided.
+    """
+    texts = [name for name, field in fields.items() if field.kind == "text"]
+    plated = any(field.plate for field in fields.values())
+    return texts[0] if plated and texts else next(iter(fields))
 
 
 def read_tables(
@@ -294,10 +312,36 @@ def part_rows(
     for number, cells in part.rows(wanted, notes):
         where = f"{part.name}: {part.unit} {number}"
         row = dict(zip(wanted, cells, strict=True))
-        yield {
+        blank = all(isinstance(cell, str) and not cell for cell in cells)
+        if blank and any(field.plate for field in fields.values()):
+            yield dict.fromkeys(fields, "")  # a blank line
+            continue
+        found = {
             name: cell_of(row, name, field, where, whole_of(row, field, fields))
+            if field.plate is None
+            else parts_of(row, name, field, where)
             for name, field in fields.items()
         }
+        check_counts(found, fields, where)
+        yield found
+
+
+def parts_of(row: Mapping[str, Any], name: str, field: FieldConfig, where: str) -> tuple[Any, ...]:
+    """The stripped cells of the parts of a field in a row of cells by column; see `cell_of`.
+
+    Raises:
+        DataError: there is none, or one is blank, where it is a text.
+    """
+    column, key = field.source_column(name)
+    shown = f"{where}: {field.column or name!r}"
+    found = []
+    for number, cell in enumerate(part_cells(row[column], key, field, shown), start=1):
+        alone = field.model_copy(update={"column": None, "plate": None})
+        part = cell_of({column: cell}, column, alone, f"{where}: part {number}")
+        if is_text(field) and not part:
+            raise DataError(f"{shown}: part {number} is blank: a text is needed")
+        found.append(part)
+    return tuple(found)
 
 
 def whole_of(row: Mapping[str, Any], field: FieldConfig, fields: Mapping[str, FieldConfig]) -> Any:
@@ -332,6 +376,8 @@ def cell_of(
         return label_set_of(cell, f"{where}: {column!r}", separator)
     if not is_text(field):
         return label_of(cell, f"{where}: {column!r}")
+    if field.join is not None:
+        cell = joined_parts(cell, field.join, f"{where}: {column!r}")
     if field.within is not None and isinstance(cell, list | tuple):
         cell = text_inside(whole, cell, f"{where}: {column!r}")
     text = text_of(cell, f"{where}: {column!r}", MAX_CHARS)

@@ -1,10 +1,11 @@
 """Base class of encoders, and the features that they return."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from textvae.layers.plate import Plate
 from textvae.registry import Component
 
 
@@ -19,6 +20,8 @@ class Features:
         layers: what stands below the pooled vector, lowest first, (B, H) each; the pooled vector
             is the last. Empty where an encoder has no such layers.
         ids: token ids of the positions, (B, L), int64; None where the field is no text.
+        plate: to which rows the B vectors belong where they are of parts; None where they are of
+            rows.
     """
 
     pooled: Tensor
@@ -26,6 +29,24 @@ class Features:
     mask: Tensor
     layers: tuple[Tensor, ...] = ()
     ids: Tensor | None = None
+    plate: Plate | None = None
+
+    def select(self, rows: Tensor, plate: Plate | None = None) -> "Features":
+        """The features of some of the texts, in that order.
+
+        Args:
+            rows: their indices, (M,), int64.
+            plate: that they are then on.
+        """
+        return replace(
+            self,
+            pooled=self.pooled[rows],
+            states=self.states[rows],
+            mask=self.mask[rows],
+            layers=tuple(layer[rows] for layer in self.layers),
+            ids=None if self.ids is None else self.ids[rows],
+            plate=plate,
+        )
 
 
 def pooled_only(pooled: Tensor) -> Features:
@@ -48,6 +69,10 @@ class Encoder(Component, nn.Module):
     """Whether the features have a state for each position, which a decoder can attend to."""
     reads_states: ClassVar[bool] = False
     """Whether it reads the states of the encoders that it is given, and not their pooled vector."""
+    reduces: ClassVar[bool] = False
+    """Whether it makes one vector for each row of what it reads of the row's parts (a plate)."""
+    reads_earlier: ClassVar[bool] = False
+    """Whether what it gives for a part depends on earlier parts of the row alone."""
 
     def forward(self, *read: Any) -> Features:
         """The features of a batch of one field, then the features of the encoders it is given."""

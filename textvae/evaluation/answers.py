@@ -47,7 +47,7 @@ class AnswerSets:
     Args:
         sampled: z from the prior, each token drawn from its distribution.
         greedy: z from the prior, the most probable tokens; None for a model without a latent.
-        beam: z at the mean of the prior, the n best of a beam of n.
+        beam: z at the mean of the prior, the n best of a beam of n; None of texts with parts.
         codes: the n most probable codes, the most probable tokens of each; None for a model without
             codes, or with a uniform prior.
         word_share: share of the texts of codes in which the word stands that their code is the

@@ -50,12 +50,14 @@ def predicted_set(model: VAE) -> tuple[str, str, bool] | None:
     """What predicts a set of labels: its name, its field, whether it is a latent; None without.
 
     A latent that labels fix comes before a decoder. A decoder predicts where the model is given
-    something; else every row would have the same labels.
+    something; else every row would have the same labels. Sets of parts of rows do not count.
     """
     observed = model.config.observed or {}
     for group in ("latents", "decoders") if model.config.conditions() else ("latents",):
         for node in model.config.nodes(group):
             field, auxiliary = node.get("field"), node.get("auxiliary")
+            if field in model.config.plates:
+                continue
             if auxiliary is None and "label_set" in observed.get(field, {}):
                 return node["name"], str(field), group == "latents"
     return None

@@ -119,9 +119,9 @@ def point_estimates(model: VAE, features: Mapping[str, Tensor]) -> dict[str, Ten
     """
     parts: dict[str, list[Tensor]] = {name: [] for name in model.latents}
     for block in blocks(features):
-        for name, latent in model.draw(block, 1, size_of(block), use_mean=True).items():
+        for name, latent in model.draw(block, 1, size_of(block), use_mean=True, whole=True).items():
             parts[name].append(latent.value[0].cpu())
-    return {name: torch.cat(values) for name, values in parts.items()}
+    return {name: torch.cat(values) for name, values in parts.items() if values}
 
 
 def in_prior_units(model: VAE, values: Mapping[str, Tensor]) -> Tensor:
@@ -139,6 +139,8 @@ def information(
 ) -> Information:
     """Mutual information and marginal KL of texts that the encoders have read.
 
+    They are of the latents of whole rows; those of parts of rows do not count.
+
     Each sample is compared with the posteriors of all N texts, in blocks. Memory does not depend
     on N; time grows with N squared. Codes are counted instead: see `certain_information`.
 
@@ -148,7 +150,7 @@ def information(
         samples: of each posterior.
         seed: of the samples.
     """
-    if not len(model.latents):
+    if not model.row_latents:
         return Information(0.0, 0.0, samples, (), ())
     values = point_estimates(model, features)
     means = in_prior_units(model, values).double()
@@ -161,7 +163,7 @@ def information(
     with seeded(seed):
         for number, block in enumerate(blocks(features)):
             size = size_of(block)
-            latents = model.draw(block, samples, size)
+            latents = model.draw(block, samples, size, whole=True)
             values = {name: latent.value.flatten(0, 1) for name, latent in latents.items()}
             priors = [latent.prior.log_prob(latent.value) for latent in latents.values()]
             log_prior = torch.stack(priors).double().sum(0).flatten()
@@ -248,6 +250,8 @@ def cross_log_prob(
     paired = {name: value[:, None].expand(-1, size, -1) for name, value in values.items()}
     total = torch.zeros((), dtype=torch.float64, device=model.device)
     for node in model.config.nodes("latents"):
+        if node["name"] not in model.row_latents:
+            continue
         # A latent that is given another has one posterior for each pair of sample and text.
         posterior = model.posterior(node, features, paired)
         total = total + log_prob_of_pairs(posterior, values[node["name"]])
@@ -312,7 +316,9 @@ def distinct_rows(rows: Examples) -> int:
 
 
 def row_key(row: Any) -> Hashable:
-    """The content of a row, hashed: of an array, or of each field."""
+    """The content of a row, hashed: of an array, of each field, or of each part."""
     if isinstance(row, Mapping):
         return tuple((name, row_key(value)) for name, value in row.items())
+    if isinstance(row, list):
+        return tuple(map(row_key, row))
     return hash(np.asarray(row).tobytes())

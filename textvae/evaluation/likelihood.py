@@ -11,6 +11,7 @@ from torch import Tensor
 
 from textvae.families import Family
 from textvae.graph.model import VAE
+from textvae.graph.plates import batch_size
 from textvae.randomness import seeded
 
 CPU_ROWS = 512
@@ -32,7 +33,7 @@ class LikelihoodEstimate:
         kl: KL(q(z | x) || p(z)).
         samples: K.
         features: the pooled vector of each text that is kept, (N, H), by encoder, for further
-            metrics.
+            metrics; none of encoders of parts.
 
     Source: Burda et al. 2016, eq. 8, arXiv:1509.00519.
     """
@@ -61,8 +62,8 @@ def batch_likelihood(
     the number of samples.
     """
     samples = 1 if is_certain(model) or not len(model.latents) else samples
-    batch = len(next(iter(fields.values())))
-    chunk = max(1, min(samples, max_rows // (batch * model.copies)))
+    texts = max(map(len, fields.values()))
+    chunk = max(1, min(samples, max_rows // (texts * model.copies)))
     features = model.read(fields)
     total = reconstruction_loss = kl = None
     for start in range(0, samples, chunk):
@@ -84,7 +85,7 @@ def batch_likelihood(
         reconstruction_loss=reconstruction_loss,
         kl=kl,
         samples=samples,
-        features={name: feature.pooled for name, feature in features.items()},
+        features={name: each.pooled for name, each in features.items() if each.plate is None},
     )
 
 
@@ -176,15 +177,12 @@ def prior_mean_losses(model: VAE, batches: Iterable[Mapping[str, Tensor]]) -> Te
     losses = []
     for batch in batches:
         fields = {name: value.to(model.device) for name, value in batch.items()}
-        count = len(next(iter(fields.values())))
+        count = batch_size(model.config, fields)
         features = model.encoder_features(fields)
         values = model.prior_values(features, count, use_mean=True)
         likelihoods = model.likelihoods(values, features, count)
-        each = [
-            likelihood.log_prob(fields[model.field_of(name)])[0]
-            for name, likelihood in likelihoods.items()
-        ]
-        losses.append(-torch.stack(each).sum(0).cpu())
+        each = model.log_probs(likelihoods, features, fields)
+        losses.append(-torch.cat(list(each.values())).sum(0).cpu())
     return torch.cat(losses)
 
 

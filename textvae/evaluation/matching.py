@@ -51,8 +51,10 @@ class Matching:
 def paired_latents(config: VAEConfig) -> tuple[str, str] | None:
     """The two latents that can be matched: of one size, each read from one field of its own.
 
-    None where there is no such pair, or more than one.
+    None where there is no such pair, or more than one, and where rows have parts.
     """
+    if config.plates:
+        return None
     single: list[tuple[str, str, int | None]] = []
     for node in config.nodes("latents"):
         fields = config.fields_read(node["name"])

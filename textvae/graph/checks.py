@@ -110,7 +110,7 @@ def enumeration_problems(config: VAEConfig) -> list[str]:
 def check_fields(config: VAEConfig) -> list[str]:
     """The nodes whose field is of another modality than their kind reads or writes."""
     others = ", ".join(sorted(config.observed or {})) or "texts only"
-    several = {} in (config.observed or {}).values()
+    several = config.reads_rows
     problems = []
     for group in ("encoders", "decoders"):
         for node in config.nodes(group):

@@ -1,7 +1,7 @@
 """The graph of a model as data: lists of named nodes, as saved in config.json."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
@@ -58,7 +58,8 @@ class VAEConfig:
             empty mapping for each text: the `shape` of its values, [C, H, W] of an
             image (with how its `pixels` are read) or [D] of a vector; the number of `classes` of a
             label; the size of a `label_set`, C; for a text that is part of another, the field of
-            that one, `within`.
+            that one, `within`; the name of the `plate` of a field whose rows have several parts,
+            and for that name the `counts` of parts in the training rows.
         encoders: `{name, kind, field, given, ...}`; `field` is the name when not given. `given`
             names earlier encoders whose features it reads: in place of a field, or beside one that
             `field` names.
@@ -137,42 +138,77 @@ class VAEConfig:
     def conditions(self) -> list[str]:
         """The fields that must be given to sample from the prior, in the order of their encoders.
 
-        They are those of the encoders that a main decoder or a prior is given, or attends to.
+        They are those of the encoders that a main decoder or a prior is given, or attends to. Of a
+        model of parts, which writes them one after the other, a field that it writes is none where
+        it is read part by part.
         """
         decoders = [node for node in self.nodes("decoders") if node.get("auxiliary") is None]
         wanted = [name for node in decoders for name in (*node["given"], node.get("attend"))]
-        return self.fields_behind([name for name in wanted if name is not None], posterior=False)
+        written = {node["field"] for node in decoders} if self.plates else set()
+        names = [name for name in wanted if name is not None]
+        return self.fields_behind(names, posterior=False, written=written)
 
     def fields_read(self, latent: str) -> list[str]:
         """The fields that the posterior of a latent is computed from, in that order."""
         return self.fields_behind([latent], posterior=True)
 
-    def fields_behind(self, names: Iterable[str], posterior: bool) -> list[str]:
+    def fields_behind(
+        self, names: Iterable[str], posterior: bool, written: Collection[str] = ()
+    ) -> list[str]:
         """The fields of the encoders that nodes are computed from, in the order of the encoders.
 
         Args:
             names: of encoders and latents.
             posterior: whether latents come from their posteriors; else from their priors.
+            written: fields that do not count, but where an encoder reduces their parts.
         """
         latents = {node["name"]: node for node in self.nodes("latents")}
         encoders = {node["name"]: node for node in self.nodes("encoders")}
-        wanted, read, seen = list(names), set[str](), set[str]()
+        wanted, read, seen = [(name, False) for name in names], set[str](), set[tuple[str, bool]]()
         while wanted:
-            name = wanted.pop()
-            if name in seen:
+            name, reduced = step = wanted.pop()
+            if step in seen:
                 continue
-            seen.add(name)
+            seen.add(step)
+            given: list[str] = []
             if name in latents:
                 node = latents[name]
                 if posterior:
-                    wanted += node["given"]
+                    given += node["given"]
                 if not posterior or node.get("relative"):
-                    wanted += (node.get("prior") or {}).get("given") or []
+                    given += (node.get("prior") or {}).get("given") or []
             elif name in encoders:
-                wanted += encoders[name]["given"]
-                read.add(name)
+                given += encoders[name]["given"]
+                if reduced or encoders[name]["field"] not in written:
+                    read.add(name)
+                reduced = reduced or getattr(
+                    Encoder.named(encoders[name]["kind"]), "reduces", False
+                )
+            wanted += [(each, reduced) for each in given]
         fields = [node["field"] for name, node in encoders.items() if name in read]
         return list(dict.fromkeys(field for field in fields if field is not None))
+
+    @property
+    def plates(self) -> dict[str, str]:
+        """The plate of each field that has parts, by the name of the field."""
+        facts = self.observed or {}
+        return {name: each["plate"] for name, each in facts.items() if "plate" in each}
+
+    @property
+    def plate_fields(self) -> dict[str, list[str]]:
+        """The fields of each plate, by its name, which is also that of their counts in a batch."""
+        found: dict[str, list[str]] = {}
+        for name, plate in self.plates.items():
+            found.setdefault(plate, []).append(name)
+        return found
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether rows have several fields, or parts; else there is one text, or an image."""
+        others = {*MODALITIES, "counts"}
+        return any(not each.keys() & others for each in (self.observed or {}).values()) or bool(
+            self.plates
+        )
 
     @property
     def conditional_prior(self) -> bool:

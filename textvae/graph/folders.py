@@ -108,3 +108,8 @@ def observed_facts(folder: str | PathLike[str]) -> dict[str, dict[str, Any]]:
         return {}  # loading the model raises the error
     fields = observed.items() if isinstance(observed, dict) else ()
     return {name: facts for name, facts in fields if isinstance(facts, dict)}
+
+
+def has_parts(folder: str | PathLike[str]) -> bool:
+    """Whether a folder or a hub name contains a model of rows with parts; see `is_image_model`."""
+    return any("plate" in facts for facts in observed_facts(folder).values())

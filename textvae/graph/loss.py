@@ -69,8 +69,11 @@ def label_log_probs(
             family = cast(Family, model.latents[node["name"]])
             parameters, labels = model.head(node, features, {})[0], fields[node["field"]]
             smoothing = node.get("label_smoothing") or 0.0
-            log_prob = family.label_log_prob(parameters, labels, smoothing)
-            log_probs[f"label_{node['name']}"] = log_prob[None]
+            log_prob = family.label_log_prob(parameters, labels, smoothing)[None]
+            plate = model.plate_of("latents", node["name"], features)
+            log_probs[f"label_{node['name']}"] = (
+                log_prob if plate is None else plate.sum_parts(log_prob)
+            )
     return log_probs
 
 
@@ -94,10 +97,8 @@ def prior_log_probs(
         return {}
     values = model.prior_values(features, batch, reparameterize=True)
     likelihoods = model.likelihoods(values, features, batch, wanted)
-    return {
-        f"{name}_prior": likelihood.log_prob(fields[model.field_of(name)])
-        for name, likelihood in likelihoods.items()
-    }
+    log_probs = model.log_probs(likelihoods, features, fields)
+    return {f"{name}_prior": log_prob for name, log_prob in log_probs.items()}
 
 
 def family_terms(model: "VAE", latents: Mapping[str, Latent]) -> dict[str, Tensor]:
@@ -106,5 +107,5 @@ def family_terms(model: "VAE", latents: Mapping[str, Latent]) -> dict[str, Tenso
     for name, latent in latents.items():
         term = cast(Family, model.latents[name]).training_term(latent.posterior)
         if term is not None:
-            terms[f"{name}_term"] = -term
+            terms[f"{name}_term"] = latent.of_texts(-term)
     return terms

@@ -1,6 +1,7 @@
 """A VAE as a graph of named nodes: encoders, latents, decoders."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self, cast
@@ -19,9 +20,11 @@ from textvae.graph.config import Node, VAEConfig
 from textvae.graph.folders import local_folder
 from textvae.graph.initialization import initialize
 from textvae.graph.loss import family_terms, label_log_probs, prior_log_probs, training_loss
+from textvae.graph.plates import batch_plates, batch_size, node_plates, plate_problems
 from textvae.graph.posteriors import refined
 from textvae.graph.refinement import Refinement
 from textvae.layers.attention import Memory
+from textvae.layers.plate import Plate
 from textvae.objectives.outputs import Latent, Loss, VAEOutput
 from textvae.priors import Prior
 from textvae.randomness import draws
@@ -64,7 +67,7 @@ class VAE(nn.Module):
         Raises:
             SpecError: a node that cannot be built, or is given something unknown.
         """
-        problems = check_graph(config) or check_fields(config)
+        problems = check_graph(config) or check_fields(config) or plate_problems(config)
         if problems:
             raise SpecError(problems)
         self.objective: Callable[[VAEOutput, int], Loss] | None = None
@@ -77,6 +80,7 @@ class VAE(nn.Module):
         """Size of each encoder's features and of each latent's value, by name."""
         self.shown: dict[str, int] = {}
         """Size of what each encoder and latent shows the nodes that are given it, by name."""
+        self.node_plates = node_plates(config)
         for node in config.nodes("encoders"):
             add_encoder(self, node)
         for node in config.nodes("latents"):
@@ -176,23 +180,20 @@ class VAE(nn.Module):
             samples: K.
             reparameterize: False for samples that carry no gradient.
         """
-        batch = len(next(iter(fields.values())))
+        batch = batch_size(self.config, fields)
         latents = self.draw(
             features, samples, batch, enumerate_all=True, reparameterize=reparameterize
         )
         values = {name: latent.value for name, latent in latents.items()}
         wanted = list(self.decoders) if self.training else self.main_decoders
         likelihoods = self.likelihoods(values, features, batch, wanted)
-        log_probs = {
-            name: likelihood.log_prob(fields[self.field_of(name)])
-            for name, likelihood in likelihoods.items()
-        }
+        log_probs = self.log_probs(likelihoods, features, fields)
         auxiliary = {name: log_probs.pop(name) for name in self.auxiliary if name in log_probs}
         if self.training:
             auxiliary |= label_log_probs(self, features, fields)
             auxiliary |= family_terms(self, latents)
             auxiliary |= prior_log_probs(self, features, fields, batch)
-        pooled = {name: each.pooled for name, each in features.items()}
+        pooled = {name: features[name].pooled for name in self.encoders if name in features}
         return VAEOutput(latents, log_probs, fields, auxiliary, pooled, likelihoods)
 
     def draw(
@@ -203,6 +204,7 @@ class VAE(nn.Module):
         use_mean: bool = False,
         enumerate_all: bool = False,
         reparameterize: bool = True,
+        whole: bool = False,
     ) -> dict[str, Latent]:
         """K posterior samples of each latent in turn, each given those before it.
 
@@ -214,28 +216,64 @@ class VAE(nn.Module):
             enumerate_all: every class of a categorical latent in turn in place of samples; K is
                 then their number times as large.
             reparameterize: False for samples that carry no gradient.
+            whole: the latents of whole rows alone; those of parts are never given to them.
         """
         samples = 1 if use_mean else samples
         if enumerate_all:
             samples *= self.copies
         latents: dict[str, Latent] = {}
         for node in self.config.nodes("latents"):
+            if whole and self.node_plates.latents[node["name"]] is not None:
+                continue
             values = {name: latent.value for name, latent in latents.items()}
             family = cast(Family, self.latents[node["name"]])
+            plate = self.plate_of("latents", node["name"], features)
+            parts = batch if plate is None else plate.parts
             posterior = self.posterior(node, features, values)
-            drawn = posterior.expand((samples, batch))
+            drawn = posterior.expand((samples, parts))
             if use_mean:
                 value = family.point_estimate(drawn)
             elif enumerate_all and family.enumerated:
-                value = family.enumerate_support(samples, batch, drawn.mean)
+                value = family.enumerate_support(samples, parts, drawn.mean)
             else:
                 gradient = reparameterize and drawn.has_rsample
                 with draws():
                     value = drawn.rsample() if gradient else drawn.sample()
             prior = self.prior(node, features, values, posterior.batch_shape, value)
             counted = enumerate_all and not use_mean and family.enumerated
-            latents[node["name"]] = Latent(value, posterior, prior, counted)
+            latents[node["name"]] = Latent(value, posterior, prior, counted, plate)
         return latents
+
+    def plate_of(self, group: str, name: str, features: Mapping[str, Features]) -> Plate | None:
+        """The plate of a node in a batch that was read; None where it stands for whole rows.
+
+        Args:
+            group: "encoders" for what one shows, "latents", "decoders", or "reads" for what an
+                encoder reads.
+            name: of the node.
+            features: as `read` gives them.
+        """
+        plate = getattr(self.node_plates, group)[name]
+        return None if plate is None else features[plate].plate
+
+    def log_probs(
+        self,
+        likelihoods: Mapping[str, Distribution],
+        features: Mapping[str, Features],
+        fields: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """log p(x | z) of each decoder's field, (K, B), nats: of parts, their sum."""
+        found = {}
+        for name, likelihood in likelihoods.items():
+            log_prob = likelihood.log_prob(fields[self.field_of(name)])
+            plate = self.plate_of("decoders", name, features)
+            found[name] = log_prob if plate is None else plate.sum_parts(log_prob)
+        return found
+
+    @property
+    def row_latents(self) -> list[str]:
+        """Names of the latents of whole rows; the others are of parts."""
+        return [name for name, plate in self.node_plates.latents.items() if plate is None]
 
     @property
     def copies(self) -> int:
@@ -246,7 +284,7 @@ class VAE(nn.Module):
     def encode(self, **fields: Tensor) -> dict[str, Distribution]:
         """The posterior of each latent, batch shape (B,); later latents see the earlier means.
 
-        A latent whose fields are not all there is left out.
+        A latent whose fields are not all there is left out. That of a latent of parts is (R,).
         """
         features = self.read(fields)
         values: dict[str, Tensor] = {}
@@ -266,10 +304,10 @@ class VAE(nn.Module):
         known: Mapping[str, Tensor] | None = None,
         **fields: Tensor,
     ) -> dict[str, Tensor]:
-        """Samples of each latent from its prior, (1, count, D).
+        """Samples of each latent from its prior, (1, count, D); of parts, as many as they are.
 
         Args:
-            count: of each latent.
+            count: of each latent, number of rows.
             known: values of some latents, (1, count, D), in place of samples.
             **fields: for priors that are given encoders.
         """
@@ -293,20 +331,36 @@ class VAE(nn.Module):
             reparameterize: whether samples carry gradients, where the prior's can.
         """
         values: dict[str, Tensor] = {}
-        like, shape = next(self.parameters()), torch.Size((1, count))
         for node in self.config.nodes("latents"):
             if known and node["name"] in known:
                 values[node["name"]] = known[node["name"]]
                 continue
-            prior = self.prior(node, features, values, shape, like).expand(shape)
-            if use_mean:
-                family = cast(Family, self.latents[node["name"]])
-                values[node["name"]] = family.point_estimate(prior)
-                continue
-            with draws():
-                gradient = reparameterize and prior.has_rsample
-                values[node["name"]] = prior.rsample() if gradient else prior.sample()
+            values[node["name"]] = self.prior_value(
+                node, features, values, count, use_mean, reparameterize
+            )
         return values
+
+    def prior_value(
+        self,
+        node: Node,
+        features: Mapping[str, Features],
+        values: Mapping[str, Tensor],
+        count: int,
+        use_mean: bool = False,
+        reparameterize: bool = False,
+    ) -> Tensor:
+        """A sample of one latent from its prior, (1, count, D), given those before it.
+
+        Arguments as `prior_values`.
+        """
+        plate = self.plate_of("latents", node["name"], features)
+        shape = torch.Size((1, count if plate is None else plate.parts))
+        like = next(self.parameters())
+        prior = self.prior(node, features, values, shape, like).expand(shape)
+        if use_mean:
+            return cast(Family, self.latents[node["name"]]).point_estimate(prior)
+        with draws():
+            return prior.rsample() if reparameterize and prior.has_rsample else prior.sample()
 
     @torch.no_grad()
     def sample_means(self, count: int) -> Fields:
@@ -335,13 +389,17 @@ class VAE(nn.Module):
             wanted: names of decoders; the main decoders by default.
         """
         samples = max([1, *(len(value) for value in values.values())])
-        empty = next(self.parameters()).new_zeros(1, batch, 0)
         names = self.main_decoders if wanted is None else list(wanted)
-        given = {
-            node["name"]: self.context(node, features, values) if node["given"] else empty
-            for node in self.config.nodes("decoders")
-            if node["name"] in names
-        }
+        given = {}
+        for node in self.config.nodes("decoders"):
+            if node["name"] in names:
+                plate = self.plate_of("decoders", node["name"], features)
+                parts = batch if plate is None else plate.parts
+                given[node["name"]] = (
+                    self.context(node, features, values, plate)
+                    if node["given"]
+                    else next(self.parameters()).new_zeros(1, parts, 0)
+                )
         return {
             # Latents are float32; a decoder's weights need not be.
             name: context.expand(samples, -1, -1).to(next(self.decoders[name].parameters()).dtype)
@@ -372,7 +430,7 @@ class VAE(nn.Module):
         for name in wanted:
             encoder, memories[name] = attended[name], ()
             if encoder is not None:
-                read = features[encoder]
+                read = on_plate(features[encoder], self.plate_of("decoders", name, features))
                 memories[name] = (Memory(read.states, read.mask, read.ids),)
         return memories
 
@@ -448,14 +506,20 @@ class VAE(nn.Module):
         }
 
     def encoder_features(self, fields: Mapping[str, Tensor]) -> dict[str, Features]:
-        """The features of each encoder whose field and whose given encoders are there, by name."""
-        features: dict[str, Features] = {}
+        """The features of each encoder whose field and whose given encoders are there, by name.
+
+        With them those of the plates that the batch has, which show nothing.
+        """
+        features = batch_plates(self.config, fields)
         for node in self.config.nodes("encoders"):
             field, given = node.get("field"), node["given"]
             if (field is None or field in fields) and all(name in features for name in given):
                 observed = [] if field is None else [fields[field]]
-                read = [features[name] for name in given]
-                features[node["name"]] = self.encoders[node["name"]](*observed, *read)
+                plate = self.plate_of("reads", node["name"], features)
+                read = [on_plate(features[name], plate) for name in given]
+                found: Features = self.encoders[node["name"]](*observed, *read)
+                shown = self.plate_of("encoders", node["name"], features)
+                features[node["name"]] = replace(found, plate=shown)
         return features
 
     def variational_parameters(
@@ -471,7 +535,8 @@ class VAE(nn.Module):
     ) -> Tensor:
         """Variational parameters of a latent as the encoders have them, (K or 1, B, P)."""
         family = cast(Family, self.latents[node["name"]])
-        context = self.context(node, features, values)
+        plate = self.plate_of("latents", node["name"], features)
+        context = self.context(node, features, values, plate)
         return family.variational_parameters(after_hidden(family, context))
 
     def posterior(
@@ -497,15 +562,29 @@ class VAE(nn.Module):
         return family.distribution(parameters[0] if first else parameters)
 
     def context(
-        self, node: Node, features: Mapping[str, Features], values: Mapping[str, Tensor]
+        self,
+        node: Node,
+        features: Mapping[str, Features],
+        values: Mapping[str, Tensor],
+        plate: Plate | None = None,
     ) -> Tensor:
-        """What a node is given, side by side: (K, B, H), K = 1 when it comes from encoders only."""
-        parts = [
-            cast(Family, self.latents[name]).embed(values[name])
-            if name in values
-            else features[name].pooled[None]
-            for name in node["given"]
-        ]
+        """What a node is given, side by side: (K, B, H), K = 1 when it comes from encoders only.
+
+        Args:
+            node: with the key `given`.
+            features: of the encoders, by name.
+            values: of earlier latents, (K, B, D), by name.
+            plate: that the node is on: what it is given of whole rows is repeated, B is then R.
+        """
+        parts = []
+        for name in node["given"]:
+            if name in values:
+                part = cast(Family, self.latents[name]).embed(values[name])
+            else:
+                part = features[name].pooled[None]
+            if plate is not None and self.node_plates.sources[name] is None:
+                part = plate.repeat_rows(part, 1)
+            parts.append(part)
         samples = max(len(part) for part in parts)
         return torch.cat([part.expand(samples, *part.shape[1:]) for part in parts], dim=-1)
 
@@ -523,7 +602,8 @@ class VAE(nn.Module):
         if unconditional is not None:
             return unconditional.expand(batch_shape)
         if node.get("prior", {}).get("given"):
-            context = self.context(node["prior"], features, values)
+            plate = self.plate_of("latents", name, features)
+            context = self.context(node["prior"], features, values, plate)
             return self.priors[name](after_hidden(self.priors[name], context))
         return cast(Family, self.latents[name]).default_prior(batch_shape, like)
 
@@ -560,3 +640,10 @@ class VAE(nn.Module):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         initialize(module, self.config.init_range)
+
+
+def on_plate(features: Features, plate: Plate | None) -> Features:
+    """Features as an encoder on a plate reads them: those of whole rows repeated for each part."""
+    if plate is None or features.plate is not None:
+        return features
+    return features.select(plate.owner, plate)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, kl_divergence
 
+from textvae.layers.plate import Plate
+
 
 @dataclass(frozen=True)
 class Latent:
@@ -19,12 +21,19 @@ class Latent:
         prior: p(z), batch shape as the posterior's.
         enumerated: the samples are all D values of the latent in turn, each as often, and not
             drawn; the posterior's weight of each is `weights`.
+        plate: where there is one for each of the R parts of the texts, to which text each belongs:
+            B is then R in all of the above, and what the methods return are sums over the parts.
     """
 
     value: Tensor
     posterior: Distribution
     prior: Distribution
     enumerated: bool = False
+    plate: Plate | None = None
+
+    def of_texts(self, values: Tensor) -> Tensor:
+        """Values of each sample, (K, B, ...), or the sums over the parts of values, (K, R, ...)."""
+        return values if self.plate is None else self.plate.sum_parts(values)
 
     def kl(self) -> Tensor:
         """KL(q || p) per text, (K, B), nats: exact where registered, else the log ratio.
@@ -35,7 +44,7 @@ class Latent:
             exact = kl_divergence(self.posterior, self.prior)
         except NotImplementedError:
             return self.log_ratio()
-        return exact.expand(self.value.shape[:2])
+        return self.of_texts(exact.expand(self.value.shape[:2]))
 
     def log_ratio(self) -> Tensor:
         """log q(z | x) - log p(z) at the sample, (K, B), nats.
@@ -44,7 +53,7 @@ class Latent:
         """
         log_prior = self.prior.log_prob(self.value)
         if not self.enumerated:
-            return self.posterior.log_prob(self.value) - log_prior
+            return self.of_texts(self.posterior.log_prob(self.value) - log_prior)
         log_uniform = -math.log(self.value.shape[-1])
         return (log_uniform - log_prior).masked_fill(self.weights() == 0, torch.inf)
 
@@ -70,7 +79,7 @@ class Latent:
                 f"dimensions (got {type(q).__name__} and {type(p).__name__})"
             )
         exact = kl_divergence(q.base_dist, p.base_dist)
-        return exact.expand(self.value.shape)
+        return self.of_texts(exact.expand(self.value.shape))
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """The facts of a run before its first step: its data, its size, the end of its schedules."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from textvae.config import DataConfig
-from textvae.data.batching import Sentences
-from textvae.data.fields import text_columns
+from textvae.data.batching import Examples
+from textvae.data.fields import Fields, text_columns, texts_of
+from textvae.data.packed import Packed
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.graph.model import VAE
 from textvae.recipes import Recipe
@@ -58,20 +58,27 @@ def text_facts(recipe: Recipe, rows: Prepared) -> dict[str, Any]:
     return {
         "repeated": rows.repeated,
         "tokens": tokens,
-        "duplicates": duplicate_share(texts, len(rows.train) - rows.repeated),
+        "duplicates": duplicate_share(rows.train, len(rows.train) - rows.repeated),
         "unknown": unknown,
         "left_out": rows.left_out,
         "max_tokens": recipe.data.max_tokens,
     }
 
 
-def duplicate_share(columns: Sequence[Sentences], count: int) -> float:
+def duplicate_share(rows: Examples, count: int) -> float:
     """The share of the first `count` rows, at most `COMPARED`, whose texts an earlier one has."""
     count = min(count, COMPARED)
-    hashes = [
-        [hash(texts.ids[a:b].tobytes()) for a, b in pairwise(texts.offsets[: count + 1].tolist())]
-        for texts in columns
-    ]
+    columns = rows.columns.values() if isinstance(rows, Fields) else [rows]
+    hashes = []
+    for column in columns:
+        if (texts := texts_of(column)) is None:
+            continue
+        ends = texts.offsets
+        if isinstance(column, Packed):
+            ends = ends[column.offsets]
+        pairs = pairwise(ends[: count + 1].tolist())
+        # A begin and an end stand around each text, so that parts are divided in one way.
+        hashes.append([hash(texts.ids[a:b].tobytes()) for a, b in pairs])
     return 1 - len(set(zip(*hashes, strict=True))) / count
 
 

@@ -17,6 +17,8 @@ from textvae.data.fields import Column, Fields, Labels, LabelSets, text_columns
 from textvae.data.held_out import PURPOSE
 from textvae.data.images import ImageCorpus, check_unit_interval
 from textvae.data.labels import class_names, kept, labels_note, numbered, with_labels
+from textvae.data.packed import Packed
+from textvae.data.parts import flat
 from textvae.data.readers import Corpus, DataError
 from textvae.data.spans import encoded_within
 from textvae.data.tables import Table, TableCorpus
@@ -25,6 +27,7 @@ from textvae.data.tokenizers import TextTokenizer, load_tokenizer, tokenizer_kin
 from textvae.data.words import count_unknown, mostly_unknown
 from textvae.likelihoods import Likelihood
 from textvae.recipes import Recipe
+from textvae.registry import suggest
 from textvae.training.folders import TOKENIZER, RunError
 from textvae.training.processes import process_rank
 from textvae.vocabulary import MISSING
@@ -113,13 +116,14 @@ def prepared_table(
     assert isinstance(recipe.data, DataConfig), "rows come from a data section for texts"
     if unused := [name for name in corpus.fields if name not in recipe.fields]:
         note(f"{recipe.name} does not use the fields {', '.join(unused)}")
-    every = [text for name in corpus.texts for text in corpus.train.columns[name]]
+    every = [text for name in corpus.texts for text in corpus.values(name)]
     tokenizer = run_tokenizer(recipe, every, folder, resume, note) if corpus.texts else None
     facts = {
-        name: learned_facts(field, corpus.train.columns[name], name)
+        name: learned_facts(field, corpus.values(name), name)
         for name, field in corpus.fields.items()
         if field.kind != "text"
     }
+    check_ends(corpus.fields, facts)
     train, valid = (
         table_rows(tokenizer, table, corpus.fields, facts, note)
         for table in (corpus.train, corpus.valid)
@@ -127,8 +131,7 @@ def prepared_table(
     for column in text_columns(valid):
         if warning := mostly_unknown(count_unknown(column), column.targets - len(column)):
             note(f"{column.field}: {warning}")
-    lengths = [column.lengths for column in text_columns(train)]
-    longest = np.max(lengths, 0) if lengths else np.zeros(len(train), np.int64)
+    longest = train.longest
     short = np.flatnonzero(longest <= recipe.data.max_tokens)
     if not len(short):
         raise none_is_short(recipe.data.max_tokens, int(longest.min()))
@@ -138,11 +141,23 @@ def prepared_table(
     once = len(train)
     train = with_few_labels(recipe, train, note)
     # Every text is named, also one that is called `text`: the model reads rows of fields.
-    observed = {
-        name: {"within": field.within} if field.within else train.facts.get(name, {})
-        for name, field in corpus.fields.items()
-    }
+    observed = {name: train.facts.get(name, {}) for name in [*corpus.fields, *train.plates]}
+    for name, field in corpus.fields.items():
+        more = {"within": field.within, "ends": field.ends}
+        observed[name] |= {key: value for key, value in more.items() if value is not None}
     return Prepared(train, valid, tokenizer, observed, left_out, len(train) - once)
+
+
+def check_ends(fields: Mapping[str, FieldConfig], facts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a class that ends a row and that no training row has.
+
+    Raises:
+        DataError: naming the classes there are.
+    """
+    for name, field in fields.items():
+        if field.ends is not None and field.ends not in facts[name]["names"]:
+            known = suggest(field.ends, facts[name]["names"])
+            raise DataError(f"data.fields.{name}.ends: unknown {field.ends!r} {known}")
 
 
 def with_few_labels(recipe: Recipe, rows: Fields, note: Callable[[str], None]) -> Fields:
@@ -197,17 +212,21 @@ def table_rows(
         DataError: an unknown label.
     """
     columns = dict[str, Column]()
-    for name, cells in table.columns.items():
+    for name, found in table.columns.items():
+        plate = fields[name].plate
+        cells = found if plate is None else flat(found)
         if name in facts:
             columns[name] = column_of_facts(facts[name], cells, name)
-            continue
-        assert tokenizer is not None, "there are texts"
-        if (whole := fields[name].within) is not None:
+        elif (whole := fields[name].within) is not None:
+            assert tokenizer is not None, "there are texts"
             columns[name], missing = encoded_within(tokenizer, cells, table.columns[whole], name)
             if missing:
                 note(f"{missing:,} of {len(cells):,} texts of {name!r} are not in their {whole!r}")
         else:
+            assert tokenizer is not None, "there are texts"
             columns[name] = replace(encoded_sentences(tokenizer, cells, note), field=name)
+        if plate is not None:
+            columns[name] = Packed.of(columns[name], found, plate)
     return Fields(columns)
 
 

@@ -142,7 +142,9 @@ class ImagePreview:
 def preview_of(
     model: VAE, valid: Examples, tokenizer: TextTokenizer | None
 ) -> TextPreview | ImagePreview | None:
-    """What can be shown of a model: None of bags of words, vectors, and several decoders."""
+    """What can be shown of a model: None of bags of words, vectors, parts, and several decoders."""
+    if model.config.plates:
+        return None
     if len(model.main_decoders) != 1 and len(model.text_decoders) != 1:
         return None
     (name,) = model.text_decoders or model.main_decoders

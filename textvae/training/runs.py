@@ -172,7 +172,7 @@ def initial_model(
         texts = sentences_of(rows.train, model.field_of(name))
         if cast(Decoder, decoder).observes and texts is not None:
             counts = torch.from_numpy(texts.counts(rows.vocab_size))
-            cast(Decoder, decoder).observe(counts, len(rows.train))
+            cast(Decoder, decoder).observe(counts, len(texts))
     config = recipe.pretrain
     if config is None:
         return model

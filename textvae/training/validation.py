@@ -40,7 +40,7 @@ def validate(
         "reconstruction_loss": estimate.reconstruction_loss.mean().item(),
         "kl": estimate.kl.mean().item(),
     }
-    if len(model.latents):
+    if model.row_latents:
         metrics["active_units"] = float(active_units(posterior_means(model, estimate.features)))
         if mutual:
             rates = information(model, estimate.features, samples=1)
@@ -89,6 +89,7 @@ def label_set_f1(model: VAE, valid: Examples) -> float:
 def has_labels(rows: Examples, field: str) -> bool:
     """Whether some of the rows have a label of this field."""
     column = getattr(rows, "columns", {}).get(field)
+    column = getattr(column, "column", column)  # of parts of rows
     return column is not None and bool((column.values >= 0).any())
 
 

@@ -1,0 +1,87 @@
+"""Dialogues from the command line: from a jsonl file to sampled dialogues."""
+
+import json
+
+import numpy as np
+import pytest
+from support.commands import answer, run_quietly
+from support.dialogues import RECIPE, dialogues, write_dialogues
+
+from textvae.recipes import read_recipe
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dialogues")
+    write_dialogues(folder / "rows.jsonl", dialogues(160))
+    (folder / "dialogues.yaml").write_text(read_recipe(RECIPE, "dialogues").yaml())
+    command = ["train", folder / "dialogues.yaml", "--data", folder / "rows.jsonl"]
+    assert run_quietly(*command, "--output", folder / "run") == 0
+    return folder
+
+
+def test_sampled_dialogues_can_be_trained_on(place, capsys, tmp_path):
+    out = tmp_path / "sampled.jsonl"
+    code, said, _ = answer(capsys, "sample", str(place / "run"), "-n", "40", "--out", str(out))
+    assert code == 0 and "40 rows" in said
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert all(turn.keys() == {"text", "speaker"} for row in rows for turn in row["turns"])
+    # A model of two epochs may write an empty text, which is no part to train on.
+    sound = [row for row in rows if all(turn["text"] for turn in row["turns"])]
+    write_dialogues(out, sound)
+    first = ["train", str(place / "dialogues.yaml"), "--data", str(out)]
+    assert run_quietly(*first, "--set", "train.epochs=1", "--output", tmp_path / "again") == 0
+
+
+def test_a_dialogue_is_printed_turn_by_turn(place, capsys):
+    code, said, _ = answer(capsys, "sample", str(place / "run"), "-n", "3", "--seed", "1")
+    first, *others = said.strip("\n").split("\n\n")
+    mood, *turns = first.splitlines()
+    assert code == 0 and len(others) == 2 and mood in ("calm", "glad")
+    assert turns and all(turn.startswith("  ") and " | " in turn for turn in turns)
+
+
+def test_dialogues_are_evaluated_with_their_number_of_turns(place, capsys):
+    options = ["--samples", "2", "--generation", "--limit", "10"]
+    code, said, _ = answer(capsys, "evaluate", str(place / "run"), *options)
+    assert code == 0 and "turn each (mean)" in said and "KL of words" in said
+    code, said, _ = answer(capsys, "evaluate", str(place / "run"), *options, "--json")
+    found = json.loads(said)
+    assert found["written"]["real"]["parts"] == found["parts"]
+    assert 0 < found["written"]["samples"]["distinct_2"] <= 1
+
+
+def test_held_out_dialogues_are_rebuilt_by_number(place, capsys):
+    code, said, _ = answer(capsys, "reconstruct", "0", "2", "--model", str(place / "run"), "--json")
+    found = json.loads(said)
+    assert code == 0 and len(found) == 2
+    for each in found:
+        assert len(each["row"]["text"]) == len(each["reconstruction"]["text"])
+
+
+def test_latents_of_dialogues_and_turns_are_written(place, capsys, tmp_path):
+    out = tmp_path / "z.npz"
+    options = ["--model", str(place / "run"), "--out", str(out)]
+    code, said, _ = answer(capsys, "encode", str(place / "rows.jsonl"), *options)
+    found = np.load(out)
+    assert code == 0 and "160 rows" in said and found["z_mean"].shape == (160, 3)
+    assert len(found["words_scale"]) == found["turn"].sum()
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["reconstruct", "where is the bank", "--model"], "give numbers of held-out rows"),
+        (["interpolate", "a", "b", "--model"], "rows with parts"),
+        (["nearest", "a", "--model"], "several fields"),
+        (["positions"], "several fields"),
+        (["doctor"], "several fields"),
+        (["latent"], "several fields"),
+        (["encode", "rows.jsonl", "--out", "z.npy", "--model"], ".npz"),
+    ],
+)
+def test_commands_for_single_texts_refuse(place, capsys, monkeypatch, command, words):
+    monkeypatch.chdir(place)
+    code, _, said = answer(capsys, *command, "run")
+    errors = [line for line in said.splitlines() if line.startswith("error")]
+    assert code == 2 and len(errors) == 1 and words in errors[0], said

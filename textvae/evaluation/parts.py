@@ -1,0 +1,57 @@
+"""Metrics of rows with parts: the KL of each latent, the number of parts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from textvae.data.batching import Batch
+from textvae.evaluation.latent import ACTIVE, posterior_moments
+from textvae.graph.model import VAE
+from textvae.graph.plates import batch_size
+from textvae.randomness import seeded
+
+
+@torch.no_grad()
+def part_metrics(model: VAE, batches: Sequence[Batch], seed: int = 0) -> dict[str, Any]:
+    """Metrics of a model of rows with parts; see `Metrics`, whose values they take the place of.
+
+    Args:
+        model: is left in evaluation mode.
+        batches: held-out rows.
+        seed: of the samples.
+    """
+    model.eval()
+    variances: list[float] = []
+    for name, (means, _) in posterior_moments(model, batches).items():
+        spread = (means / torch.as_tensor(model.prior_scale(name)).cpu()).double().var(0)
+        variances += torch.nan_to_num(spread).tolist()  # a single part has none
+    counts = {
+        plate: torch.cat([batch[plate] for batch in batches]).double().mean().item()
+        for plate in model.config.plate_fields
+    }
+    found: dict[str, Any] = {
+        "variances": tuple(variances),
+        "active_units": sum(variance > ACTIVE for variance in variances),
+        "kls": None,
+        "latent_kls": latent_kls(model, batches, seed),
+        "parts": counts,
+    }
+    if not model.row_latents:
+        found |= {"mutual_information": None, "marginal_kl": None}
+        found |= {"mutual_information_standard_error": None}
+    return found
+
+
+@torch.no_grad()
+def latent_kls(model: VAE, batches: Sequence[Batch], seed: int = 0) -> dict[str, float]:
+    """The KL of each latent, one sample, nats per row: of parts, the sum over those of a row."""
+    total, rows = dict.fromkeys(model.latents, 0.0), 0
+    with seeded(seed):
+        for batch in batches:
+            fields = {name: value.to(model.device) for name, value in batch.items()}
+            out = model.infer(**fields)
+            rows += batch_size(model.config, fields)
+            for name, latent in out.latents.items():
+                total[name] += out.expected(latent.kl().double()).sum().item()
+    return {name: value / max(1, rows) for name, value in total.items()}
