@@ -193,7 +193,7 @@ def sampled_together(writing: Writing) -> list[dict[str, Cell]]:
     """`sampled_parts` of rows that are written at once."""
     vae, config = writing.vae, writing.vae.model.config
     whole = writing.run(writing_order(config, None), writing.features)
-    columns: dict[str, list[Cell]] = {n: in_words(vae, n, v) for n, v in whole.items()}
+    columns = {name: list[Any](in_words(vae, name, value)) for name, value in whole.items()}
     for plate in config.plate_fields:
         if names := [name for name in written_names(vae) if config.plates.get(name) == plate]:
             columns |= written_parts(writing, plate, names)

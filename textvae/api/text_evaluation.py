@@ -155,7 +155,7 @@ def some_of(texts: "TextRows", count: int, seed: int) -> "TextRows":
     chosen = drawn_rows(count, seed).tolist()
     if isinstance(texts, Mapping):
         columns: Mapping[str, Sequence[str]] = texts
-        return {name: [cells[row] for row in chosen] for name, cells in columns.items()}
+        return {name: list[Any](cells[row] for row in chosen) for name, cells in columns.items()}
     return [str(texts[row]) for row in chosen]
 
 

@@ -178,7 +178,8 @@ def parts_text(row: dict[str, Any]) -> str:
     parts = [cell for cell in row.values() if isinstance(cell, tuple)]
     lines = [whole] if whole else []
     for size in dict.fromkeys(map(len, parts)):  # of one plate, or of two with as many parts
-        lines += zip(*(cell for cell in parts if len(cell) == size), strict=True)
+        together = zip(*(cell for cell in parts if len(cell) == size), strict=True)
+        lines += [list(line) for line in together]
     return "\n".join(
         ("  " if line is not whole else "")
         + " | ".join(visible(", ".join(strings(cell))) for cell in line)

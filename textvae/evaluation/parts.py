@@ -50,7 +50,7 @@ def latent_kls(model: VAE, batches: Sequence[Batch], seed: int = 0) -> dict[str,
     with seeded(seed):
         for batch in batches:
             fields = {name: value.to(model.device) for name, value in batch.items()}
-            out = model.infer(**fields)
+            out = model.infer(1, **fields)
             rows += batch_size(model.config, fields)
             for name, latent in out.latents.items():
                 total[name] += out.expected(latent.kl().double()).sum().item()

@@ -72,7 +72,7 @@ class Flow(Distribution):
 
     has_rsample = True
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
-    support = constraints.real_vector
+    support = constraints.real_vector  # type: ignore[assignment]
 
     def __init__(self, couplings: nn.ModuleList, context: Tensor, dim: int):
         self.couplings, self.context = couplings, context
