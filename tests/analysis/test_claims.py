@@ -7,7 +7,13 @@ import pytest
 import yaml
 from support.commands import run_quietly, trained_runs
 
-from textvae.analysis.claims import Verdict, check_measurable, decide, standard_error_of
+from textvae.analysis.claims import (
+    Verdict,
+    check_measurable,
+    decide,
+    samples_asked,
+    standard_error_of,
+)
 from textvae.analysis.stored_results import add_result, read_results
 from textvae.config import Claim
 from textvae.recipes import load_recipe, read_recipe, shipped_recipes
@@ -240,6 +246,13 @@ def test_a_trained_recipe_is_measured_with_the_samples_of_its_claim(verify, comp
     assert Path("runs/tiny/model.safetensors").is_file()
     # The seed is the recipe's: the run of the fixture again.
     assert verify(comparison())[1] == out
+
+
+@pytest.mark.parametrize(
+    ("name", "samples"), [("sohn2015_text", 100), ("zhao2017_cvae", 100), ("sentence_vae", 500)]
+)
+def test_a_baseline_is_measured_as_the_claims_over_it(name, samples):
+    assert samples_asked(load_recipe(name)) == samples
 
 
 def test_several_seeds_are_compared_by_their_means(verify, comparison, tiny):

@@ -56,7 +56,7 @@ from textvae.training.run_data import (
 )
 
 SAMPLES = 500
-"""K of the importance-weighted bound of a recipe without a claim."""
+"""K of the importance-weighted bound of a recipe without a claim and without claims over it."""
 
 
 @dataclass(frozen=True)
@@ -337,7 +337,7 @@ def verify_recipe(
         name: of the recipe, or its path.
         data: of the claim; None for what the recipe names.
         model: a finished run of the recipe; None to train one in runs/.
-        samples: K of the importance-weighted bound; None for the claim's.
+        samples: K of the importance-weighted bound; None for the claim's, see `samples_asked`.
         record: JSON file that holds results by recipe; ours is added to it.
         text_column: column of a table that holds the texts; None for the recipe's.
         report: called with each event of a training.
@@ -359,7 +359,7 @@ def verify_recipe(
     stored = read_results(record or STORED, yardsticks)
     check_measurable(recipe.claim, stored)
     if samples is None:
-        samples = recipe.claim[0].samples if recipe.claim else SAMPLES
+        samples = samples_asked(recipe)
     folders = (
         [model]
         if model is not None
@@ -387,6 +387,16 @@ def verify_recipe(
         graph = {"graph": graph_of(recipe)}
         add_result(record, recipe.name, entry | decided | graph | {"machine": machine(device)})
     return verdict
+
+
+def samples_asked(recipe: Recipe) -> int:
+    """K of a recipe's claim; of a baseline without one, of the first shipped claim over it."""
+    for name in [None, *(shipped_recipes() if recipe.baseline else ())]:
+        claims = recipe.claim if name is None else load_recipe(name).claim
+        for claim in claims:
+            if name is None or claim.over == recipe.name:
+                return claim.samples
+    return SAMPLES
 
 
 def trained(
