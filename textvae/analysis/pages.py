@@ -93,6 +93,19 @@ METRICS = {
     "factor_information": Metric("mutual information, all", ("factors.mutual_information",)),
     "factor_marginal": Metric("marginal KL, all", ("factors.marginal_kl",)),
     "information_gap": Metric("MIG", ("factors.mutual_information_gap",), ".3f"),
+    "micro_f1": Metric("micro-F1", ("label_sets.micro_f1",), ".3f"),
+    "sets_macro_f1": Metric("macro-F1", ("label_sets.macro_f1",), ".3f"),
+    "example_f1": Metric("example F1", ("label_sets.example_f1",), ".3f"),
+    "exact_match": Metric("exact match", ("label_sets.exact_match",), ".3f"),
+    "classes_used": Metric("classes used", ("codes.used",), ".1f"),
+    "modes": Metric("modes", ("codes.modes",), ".1f"),
+    "evidential_kept": Metric("evidential keeps", ("codes.evidential_kept",), ".1f"),
+    "evidential_missed": Metric("misses", ("codes.evidential_missed",), ".1f"),
+    "evidential_variation": Metric("TV, evidential", ("codes.evidential_variation",), ".3f"),
+    "sparsemax_variation": Metric("TV, sparsemax", ("codes.sparsemax_variation",), ".3f"),
+    "softmax_variation": Metric("TV, softmax", ("codes.softmax_variation",), ".3f"),
+    "codes_used": Metric("codes used", ("codes_used",), ".0f"),
+    "code_perplexity": Metric("code perplexity", ("code_perplexity",), ".1f"),
 }
 
 LATENT = ("kl", "mutual_information", "active_units")
@@ -194,6 +207,40 @@ SECTIONS = {
         "total_correlation",
     ),
     "small_images": Section(("mnist, 14 x 14",), ("nll", "elbo", *LATENT)),
+    "categorical_images": Section(("small mnist, binarised",), ("elbo", "kl"), "elbo", ".*", True),
+    "image_labels": Section(("small mnist",), ("accuracy", "macro_f1"), "accuracy", ".*", True),
+    "positives": Section(
+        ("mnist positives", "mnist negatives"), ("accuracy", "macro_f1"), "accuracy", ".*", True
+    ),
+    "sparse_priors": Section(
+        ("mnist parity",),
+        (
+            "classes_used",
+            "modes",
+            "evidential_kept",
+            "evidential_missed",
+            "evidential_variation",
+            "sparsemax_variation",
+            "softmax_variation",
+        ),
+        "elbo",
+    ),
+    "tables": Section(("bnetflix",), ("nll", "elbo", "kl", "active_units")),
+    "label_sets": Section(
+        ("yeast", "kvret turns"),
+        ("nll", "kl", "micro_f1", "sets_macro_f1", "example_f1", "exact_match"),
+        recipes="bai2020_.*",
+    ),
+    "few_label_sets": Section(
+        ("kvret turns",),
+        ("micro_f1", "sets_macro_f1", "example_f1", "exact_match"),
+        "micro_f1",
+        "zhou2020_.*",
+        True,
+    ),
+    "dialogues": Section(
+        ("kvret dialogues", "dailydialog pairs", "e2e restaurants"), ("nll", "elbo", "kl")
+    ),
 }
 """Tables of docs/results.md and docs/results/: each stored recipe is in one of them."""
 
