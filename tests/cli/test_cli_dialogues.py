@@ -44,7 +44,7 @@ def test_a_dialogue_is_printed_turn_by_turn(place, capsys):
 def test_dialogues_are_evaluated_with_their_number_of_turns(place, capsys):
     options = ["--samples", "2", "--generation", "--limit", "10"]
     code, said, _ = answer(capsys, "evaluate", str(place / "run"), *options)
-    assert code == 0 and "turn each (mean)" in said and "KL of words" in said
+    assert code == 0 and "turns each (mean)" in said and "KL of words" in said
     code, said, _ = answer(capsys, "evaluate", str(place / "run"), *options, "--json")
     found = json.loads(said)
     assert found["written"]["real"]["parts"] == found["parts"]

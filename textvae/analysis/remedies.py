@@ -395,15 +395,14 @@ def recipes_with_latents(images: bool = False) -> list[Recipe]:
         recipe
         for recipe in loaded
         if isinstance(recipe.data, ImageDataConfig) == images
-        and (images or (recipe.data.label_column is None and not reads_tables(recipe)))
+        and (images or (recipe.data.label_column is None and not reads_fields(recipe)))
         and recipe.model.get("latents")
     ]
 
 
-def reads_tables(recipe: Recipe) -> bool:
-    """Whether a recipe reads numbers or sets of labels."""
-    fields = getattr(recipe.data, "fields", None) or {}
-    return any(field.kind in ("vector", "labels") for field in fields.values())
+def reads_fields(recipe: Recipe) -> bool:
+    """Whether a recipe reads rows of several fields, or of numbers."""
+    return bool(getattr(recipe.data, "fields", None))
 
 
 def recipe_for(
@@ -422,8 +421,8 @@ def recipe_for(
     recipe = trained.recipe
     if code not in USES or (recipe is not None and (code in SETTINGS or USES[code](recipe))):
         return None
-    if recipe is not None and reads_tables(recipe):
-        return None  # recipes of texts do not read them
+    if recipe is not None and reads_fields(recipe):
+        return None  # recipes of texts do not read them, and others read other fields
     images = recipe is not None and isinstance(recipe.data, ImageDataConfig)
     candidates = [r for r in recipes_with_latents(images) if USES[code](r) and r.name not in named]
     if not candidates:

@@ -64,6 +64,11 @@ def unit_of(metrics: Mapping[str, Any]) -> str:
     return "image" if "images" in metrics else "row" if "table_rows" in metrics else "sentence"
 
 
+def whole_of(metrics: Mapping[str, Any], unit: str) -> str:
+    """What the nll is of: a row where rows have parts, else the unit."""
+    return "row" if metrics.get("parts") else unit
+
+
 def count_of(metrics: Mapping[str, Any]) -> int:
     """Number of held-out images, rows or sentences."""
     return metrics.get("images") or metrics.get("table_rows") or metrics["sentences"]
@@ -116,7 +121,7 @@ def likelihood_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, st
     )
     if f.get("certain"):
         bound = "upper bound of one sample: the codes are certain"
-    note = f"nats per {unit}, {bound}, {count_note(f, unit)}{error_note(f, 'nll')}"
+    note = f"nats per {whole_of(f, unit)}, {bound}, {count_note(f, unit)}{error_note(f, 'nll')}"
     rows = [("nll", "nll", f["nll"], note)]
     if "entropy" in f:
         limit = "nats per sentence, exact, of the corpus's source"
@@ -198,16 +203,17 @@ def error_note(metrics: Mapping[str, Any], name: str) -> str:
 def latent_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, str, Any, str]]:
     """Name, label, value and note of each metric of the bound and of the latent."""
     f = metrics
-    mean = f"nats per {unit}, {f['samples']} samples"
+    whole = whole_of(f, unit)
+    mean = f"nats per {whole}, {f['samples']} samples"
     if f.get("certain"):
-        mean = f"nats per {unit}, at the codes"
+        mean = f"nats per {whole}, at the codes"
     posteriors = f"{compared_text(f, unit)} posteriors"
     posteriors += ", exact" if f.get("certain") else f", {f['latent_samples']} samples of each"
     ceiling = f"of at most {f['mutual_information_ceiling']:.2f} = ln N nats"
     notes = {
         "elbo": ("elbo", mean),
         "reconstruction_loss": ("reconstruction loss", f"{mean}, -E_q log p(x | z)"),
-        "kl": ("KL", f"nats per {unit}, KL(q(z | x) || p(z))"),
+        "kl": ("KL", f"nats per {whole}, KL(q(z | x) || p(z))"),
         "mutual_information": (
             "mutual information",
             f"{ceiling}; {posteriors}{error_note(f, 'mutual_information')}",
@@ -246,8 +252,8 @@ def part_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
 
 
 def parts_text(metrics: Mapping[str, Any]) -> str:
-    """The mean number of parts of a row: `5.0 turn`."""
-    return ", ".join(f"{mean:.2f} {plate}" for plate, mean in metrics["parts"].items())
+    """The mean number of parts of a row: `5.0 turns`."""
+    return ", ".join(f"{mean:.2f} {plate}s" for plate, mean in metrics["parts"].items())
 
 
 def compared_text(metrics: Mapping[str, Any], unit: str) -> str:
