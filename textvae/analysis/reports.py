@@ -97,7 +97,7 @@ def count_note(metrics: Mapping[str, Any], unit: str) -> str:
     count = f"{count_of(metrics):,} {unit}s"
     if unit == "row":
         probit = f"; a mean of {metrics['draws']} draws of a probit's noise"
-        return f"{count}; of {metrics['written']}{probit if metrics['draws'] else ''}"
+        return f"{count}; of {metrics['contents']}{probit if metrics['draws'] else ''}"
     if metrics.get("parts"):
         count = f"{count_of(metrics):,} rows of {parts_text(metrics)} each (mean)"
     if unit != "image":

@@ -45,12 +45,12 @@ class TableEvaluation(Metrics):
 
     Args:
         table_rows: number of rows N.
-        written: what the likelihood is of: the field of each decoder, and the kind of its values.
+        contents: what the likelihood is of: the field of each decoder, and the kind of its values.
         draws: of the noise of a probit behind each log p(y | z); 0 where that is exact.
     """
 
     table_rows: int
-    written: str
+    contents: str
     draws: int = 0
 
 
@@ -159,7 +159,7 @@ class TableVAE(TrainedVAE):
         return TableEvaluation(
             **metrics,
             table_rows=len(rows),
-            written=", ".join(texts),
+            contents=", ".join(texts),
             draws=draws_of(self.model),
         )
 
