@@ -274,7 +274,7 @@ def test_a_recipe_is_built_trained_saved_and_loaded_or_refused(tmp_path, inputs)
         try:
             recipe = read_recipe(document, "any")
             check_model(recipe)
-            model = build_model(recipe, VOCAB)
+            model = build_model(recipe, VOCAB, rows=100)
         except SpecError as error:
             event("refused")
             assert_lines(error)
@@ -290,9 +290,8 @@ def test_a_recipe_is_built_trained_saved_and_loaded_or_refused(tmp_path, inputs)
             else:
                 assert any(
                     reason in str(error)
-                    for reason in ("carry no gradient", "sums over its classes")
+                    for reason in ("carry no gradient", "sums over its classes", *OF_BATCHES)
                 )
-                assert document["model"]["latents"][0]["kind"] == "categorical"
             return
         built.append(document)
         model.objective = (
@@ -304,6 +303,19 @@ def test_a_recipe_is_built_trained_saved_and_loaded_or_refused(tmp_path, inputs)
 
     holds(inputs, check, documents())
     assert len(built) > inputs / 3
+
+
+OF_BATCHES = (
+    "needs a categorical latent",
+    "given encoders, no latents",
+    "no field 'label'",
+    "needs fixed: false",
+    "must be a Gaussian latent",
+    "are no numbers",
+    "are those of one latent",
+    "factorises over its dimensions",
+)
+"""What objectives of one kind of latent, field or graph say of another."""
 
 
 def train_one_step(model: VAE, fields: dict[str, torch.Tensor]) -> None:

@@ -201,7 +201,8 @@ def test_recipe_trains_three_steps_and_reloads_equal(name, tmp_path):
     assert all(torch.equal(value, trained[key]) for key, value in loaded.model.state_dict().items())
     if of_images:
         labels = [1, 2, 3] if loaded.classes else None
-        assert loaded.sample(3, seed=0, labels=labels).shape == (3, 1, 8, 8)
+        size = recipe.data.size or (8, 8)
+        assert loaded.sample(3, seed=0, labels=labels).shape == (3, 1, *size)
     else:
         given = {name: data.train.columns[name][0] for name in loaded.conditions}
         of_table = isinstance(loaded, TableVAE)

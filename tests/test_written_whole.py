@@ -21,6 +21,7 @@ PLACES = {"atomic_file", "atomic_folder", "put_in_place"}
 ALLOWED = {
     "checkpoints.py sync": "opens a written file to wait for the disk",
     "analysis/exports.py write_npy": "writes at the path of write_latents, from atomic_file",
+    "analysis/exports.py write_part_latents": "writes at the path of its own atomic_file",
     "analysis/exports.py write_npz": "writes at the path of write_latents, from atomic_file",
     "analysis/exports.py write_tables": "writes at the path of its callers, from atomic_file",
     "analysis/exports.py written_for_projector": "writes at paths of an atomic_folder",

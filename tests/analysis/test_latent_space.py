@@ -51,7 +51,8 @@ def test_manifold_and_traversal_follow_the_prior(image_run, monkeypatch):
     plain = report.manifold(), report.traversal()
     centre, spread = torch.arange(4.0), torch.tensor([1.0, 0.5, 2.0, 3.0])
     prior = torch.distributions.MultivariateNormal(centre, scale_tril=spread.diag())
-    monkeypatch.setattr(type(report.vae.model), "unconditional_prior", lambda model, name: prior)
+    for name in ("unconditional_prior", "prior_with_moments"):
+        monkeypatch.setattr(type(report.vae.model), name, lambda model, latent: prior)
     grid, way = report.manifold(), report.traversal()
     np.testing.assert_allclose(grid, plain[0] * spread.numpy() + centre.numpy(), rtol=1e-5)
     for number, axis in enumerate(report.order):

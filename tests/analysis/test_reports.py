@@ -65,6 +65,8 @@ def test_every_metric_has_a_note(runs, textvae):
                 "reference",
                 "reference_is_training",
                 "certain",
+                "latent_kls",
+                "parts",
             ),
             # In the notes of the references.
             *("unigram_word_perplexity", "trigram_word_perplexity"),

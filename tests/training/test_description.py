@@ -89,13 +89,13 @@ def test_every_schedule_of_an_objective_is_found():
 
 def test_duplicates_are_counted_among_the_first_texts():
     rows = sentences([[1, 5, 2], [1, 6, 2], [1, 5, 2], [1, 5, 5, 2], [1, 6, 2]])
-    assert duplicate_share([rows], 5) == pytest.approx(2 / 5)
-    assert duplicate_share([rows], 2) == 0
+    assert duplicate_share(rows, 5) == pytest.approx(2 / 5)
+    assert duplicate_share(rows, 2) == 0
 
 
 def test_duplicates_of_many_texts_are_counted_in_a_second():
     lengths = np.full(20_000, 20)
     many = Sentences(np.arange(400_000) % 1000, np.cumsum([0, *lengths]), 0)
     began = time.perf_counter()
-    assert duplicate_share([many], 20_000) == pytest.approx(1 - 50 / 20_000)
+    assert duplicate_share(many, 20_000) == pytest.approx(1 - 50 / 20_000)
     assert time.perf_counter() - began < 1

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from textvae.config import PretrainingConfig
+from textvae.config import ImageDataConfig, PretrainingConfig
 from textvae.data.readers import Corpus
 from textvae.layers.recurrent import LSTM
 from textvae.recipes import first_stage, load_recipe, read_recipe, shipped_recipes
@@ -110,6 +110,10 @@ FROZEN = [name for name in shipped_recipes() if (p := load_recipe(name).pretrain
 @pytest.mark.parametrize("name", FROZEN)
 def test_shipped_recipes_with_frozen_parts_build(name):
     recipe = load_recipe(name)
-    model = build_model(recipe, 30)
-    begin_with(model, build_model(first_stage(recipe), 30).state_dict(), recipe.pretrain)
+    images = isinstance(recipe.data, ImageDataConfig)
+    facts = (
+        (0, {"image": {"shape": [1, 28, 28], "pixels": recipe.data.pixels}}) if images else (30,)
+    )
+    model = build_model(recipe, *facts)
+    begin_with(model, build_model(first_stage(recipe), *facts).state_dict(), recipe.pretrain)
     assert in_evaluation(model) >= set(recipe.pretrain.freeze)

@@ -283,7 +283,7 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
     known += metric_names(LabelSetMetrics, "label_sets.")
     problems, missing = data_problems(claims), set[str]()
     for number, claim in enumerate(claims):
-        if claim.metric not in known:
+        if claim.metric not in known and not claim.metric.startswith(OF_NAMES):
             problems.append(
                 f"claim.{number}.metric: unknown {claim.metric!r} {suggest(claim.metric, known)}"
             )
@@ -297,6 +297,10 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
             )
     if problems:
         raise SpecError(problems)
+
+
+OF_NAMES = ("latent_kls.", "parts.")
+"""Metrics with a value for each latent or plate, by its name."""
 
 
 def metric_names(kind: type, prefix: str = "") -> Iterator[str]:

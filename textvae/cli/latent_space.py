@@ -308,7 +308,7 @@ def plot_images(
 @command(
     "Latent space",
     "textvae factors runs/chen2018_tcvae --data sprites.npz",
-    "textvae factors runs/x --data reviews.csv --label-column topic --label-column tense",
+    "textvae factors runs/x --data reviews.csv --label-column topic",
 )
 def factors(
     model: ModelArgument = None,

@@ -1,5 +1,6 @@
 """Sets of labels -> features."""
 
+import torch
 from torch import Tensor, nn
 
 from textvae.encoders.base import Encoder, Features, pooled_only
@@ -15,7 +16,6 @@ class LabelsEncoder(Encoder, kind="labels"):
         label_set: number of labels C.
         dim: size of W (2 y - 1); None for 2 y - 1 itself.
 
-    >>> import torch
     >>> LabelsEncoder(label_set=2)(torch.tensor([[1.0, 0.0], [-1.0, -1.0]])).pooled
     tensor([[ 1., -1.],
             [ 0.,  0.]])
@@ -29,7 +29,8 @@ class LabelsEncoder(Encoder, kind="labels"):
 
     def forward(self, observed: Tensor) -> Features:
         """The features of sets, (B, C), -1 in the rows without one."""
-        signs = (2 * observed - 1) * (observed >= 0)
+        known = observed.float()
+        signs = torch.where(known >= 0, 2 * known - 1, 0.0)
         if self.embedding is None:
-            return pooled_only(signs.float())
+            return pooled_only(signs)
         return pooled_only(self.embedding(signs.to(self.embedding.weight.dtype)))

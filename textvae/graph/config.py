@@ -1,7 +1,7 @@
 """The graph of a model as data: lists of named nodes, as saved in config.json."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
@@ -206,9 +206,8 @@ class VAEConfig:
     def reads_rows(self) -> bool:
         """Whether rows have several fields, or parts; else there is one text, or an image."""
         others = {*MODALITIES, "counts"}
-        return any(not each.keys() & others for each in (self.observed or {}).values()) or bool(
-            self.plates
-        )
+        facts = [each for each in (self.observed or {}).values() if isinstance(each, Mapping)]
+        return any(not each.keys() & others for each in facts) or bool(self.plates)
 
     @property
     def conditional_prior(self) -> bool:

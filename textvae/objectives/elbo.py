@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import NonNegativeFloat
@@ -46,6 +46,9 @@ class ELBO(Objective, kind="elbo"):
     latent_weights: dict[str, NonNegativeFloat] = field(default_factory=dict)
     usage: Schedule = Constant(0.0)
 
+    rewards_usage: ClassVar[bool] = False
+    """Whether `usage` has a weight at any step; set when it is made."""
+
     def __call__(self, out: VAEOutput, step: int) -> Loss:
         """The loss of a batch at an optimizer step: the mean over samples and texts.
 
@@ -63,10 +66,15 @@ class ELBO(Objective, kind="elbo"):
             reconstruction_loss + weight * rate,
             terms | {"kl_weight": scalar(weight, kl)},
         )
-        if self.usage != Constant(0.0):
+        if self.rewards_usage:
             entropy = usage_entropy(out)
             value, terms = value - self.usage(step) * entropy, terms | {"usage": entropy.detach()}
         return Loss(value, terms)
+
+    def __post_init__(self) -> None:
+        """Decide whether there is a bonus while schedules are as given: compiled, they are tensors."""
+        super().__post_init__()
+        object.__setattr__(self, "rewards_usage", self.usage != Constant(0.0))
 
     def beyond_free_bits(self, out: VAEOutput, kl: Tensor) -> Tensor:
         """The KL with what is free replaced by a constant, (K, B), nats."""

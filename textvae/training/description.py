@@ -66,7 +66,10 @@ def text_facts(recipe: Recipe, rows: Prepared) -> dict[str, Any]:
 
 
 def duplicate_share(rows: Examples, count: int) -> float:
-    """The share of the first `count` rows, at most `COMPARED`, whose texts an earlier one has."""
+    """The share of the first `count` rows, at most `COMPARED`, whose texts an earlier one has.
+
+    Rows without texts have no duplicates.
+    """
     count = min(count, COMPARED)
     columns = rows.columns.values() if isinstance(rows, Fields) else [rows]
     hashes = []
@@ -79,7 +82,7 @@ def duplicate_share(rows: Examples, count: int) -> float:
         pairs = pairwise(ends[: count + 1].tolist())
         # A begin and an end stand around each text, so that parts are divided in one way.
         hashes.append([hash(texts.ids[a:b].tobytes()) for a, b in pairs])
-    return 1 - len(set(zip(*hashes, strict=True))) / count
+    return 1 - len(set(zip(*hashes, strict=True))) / count if hashes else 0.0
 
 
 def schedule_ends(objective: Any, steps: int) -> list[dict[str, Any]]:
