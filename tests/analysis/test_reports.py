@@ -65,8 +65,6 @@ def test_every_metric_has_a_note(runs, textvae):
                 "reference",
                 "reference_is_training",
                 "certain",
-                "latent_kls",
-                "parts",
             ),
             # In the notes of the references.
             *("unigram_word_perplexity", "trigram_word_perplexity"),
@@ -77,7 +75,7 @@ def test_every_metric_has_a_note(runs, textvae):
         if last in ("accuracy", "macro_f1", "labelled", "unknown_tokens", "unknown_share",
                     "character_perplexity", "prior_mean_perplexity", "answers", "rows",
                     "matching", "codes_used", "codebook_size",
-                    "code_perplexity"):  # fmt: skip
+                    "code_perplexity", "latent_kls", "parts", "written"):  # fmt: skip
             assert not value, "no labels, no conditions, blanks; every text can be spelled"
             continue
         assert noted or last in unnoted.union(denominators), name
@@ -85,8 +83,8 @@ def test_every_metric_has_a_note(runs, textvae):
     numbers = {name for name, value in named(result) if isinstance(value, int | float)}
     references = {name for name in numbers if name.startswith(("unigram_", "trigram_"))}
     others = references | {"reference_texts", "training_texts"}
-    # Of models of rows of several fields alone.
-    parts = ("answers.", "rows.", "matching.")
+    # Of models of rows of several fields, or of codes, alone.
+    parts = ("answers.", "rows.", "matching.", "written.", "code")
     missing = {"accuracy", "macro_f1", "character_perplexity", "prior_mean_perplexity"}
     known = {name for name in metric_names(Evaluation) if not name.startswith(parts)}
     assert (numbers - others) | missing == known and len(references) == 4

@@ -22,6 +22,7 @@ SIZES: dict[str, Any] = {
     "latent": st.just("z"),
     "latent_weights": st.dictionaries(st.just("z"), st.sampled_from([0.0, 0.5, 3.0])),
     "encoder": st.just("text"),
+    "field": st.just("label"),
     "samples": st.integers(1, 3),
     "dropout": st.sampled_from([0.0, 0.5]),
 }

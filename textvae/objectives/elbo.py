@@ -72,7 +72,7 @@ class ELBO(Objective, kind="elbo"):
         return Loss(value, terms)
 
     def __post_init__(self) -> None:
-        """Decide whether there is a bonus while schedules are as given: compiled, they are tensors."""
+        """Decide whether there is a bonus: in compiled code schedules are tensors."""
         super().__post_init__()
         object.__setattr__(self, "rewards_usage", self.usage != Constant(0.0))
 
