@@ -67,13 +67,16 @@ def values_of_schema(schema: dict[str, Any]) -> st.SearchStrategy:
 
 
 @st.composite
-def specs(draw, base: type[Component], supplied: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A specification of a component of any kind, some of its arguments given."""
+def specs(
+    draw, base: type[Component], supplied: tuple[str, ...] = (), without: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """A specification of a component of any kind but `without`, some of its arguments given."""
     # Of one text: the shape of an image, classes, other encoders and what is attended to need more.
     kinds = [
         kind
         for kind, cls in base.kinds.items()
-        if not {"shape", "classes", "given_features", "memory"}
+        if kind not in without
+        and not {"shape", "classes", "label_set", "given_features", "memory"}
         & {n for n, p in arguments(cls)[0].items() if p.default is p.empty or n == "shape"}
     ]
     kind = draw(st.sampled_from(sorted(kinds)))
@@ -84,6 +87,10 @@ def specs(draw, base: type[Component], supplied: tuple[str, ...] = ()) -> dict[s
         if name not in supplied and (wanted or draw(st.booleans())):
             spec[name] = draw(SIZES[name] if name in SIZES else values_of(hints[name]))
     return spec
+
+
+OF_LABELS = ("direct", "interpolated", "positive_unlabelled")
+"""Objectives of classes and labels, which hardly any random graph has; each has its own tests."""
 
 
 @st.composite
@@ -112,7 +119,7 @@ def documents(draw) -> dict[str, Any]:
             "decoders": decoders,
             "init_range": draw(st.sampled_from([None, 0.1, 1.0])),
         },
-        "objective": draw(specs(Objective, Objective.CONTEXT)),
+        "objective": draw(specs(Objective, Objective.CONTEXT, OF_LABELS)),
         "train": {"epochs": draw(st.integers(1, 3)), "seed": draw(st.integers(0, 9))},
     }
 
