@@ -210,7 +210,11 @@ SECTIONS = {
     "categorical_images": Section(("small mnist, binarised",), ("elbo", "kl"), "elbo", ".*", True),
     "image_labels": Section(("small mnist",), ("accuracy", "macro_f1"), "accuracy", ".*", True),
     "positives": Section(
-        ("mnist positives", "mnist negatives"), ("accuracy", "macro_f1"), "accuracy", ".*", True
+        ("mnist parity", "mnist positives", "mnist negatives"),
+        ("accuracy", "macro_f1"),
+        "accuracy",
+        "chen2020_.*",
+        True,
     ),
     "sparse_priors": Section(
         ("mnist parity",),
@@ -224,6 +228,7 @@ SECTIONS = {
             "softmax_variation",
         ),
         "elbo",
+        recipes="itkina2020_.*",
     ),
     "tables": Section(("bnetflix",), ("nll", "elbo", "kl", "active_units")),
     "label_sets": Section(
