@@ -1,12 +1,20 @@
 """Settings of a run beside its recipe's, also where its first training was a run of its own."""
 
+import copy
 from pathlib import Path
 
 import pytest
 import yaml
 from support.commands import trained_runs
 
-from textvae.analysis.settings import is_run_of, other_settings, recipe_for, settings_of, trained_on
+from textvae.analysis.settings import (
+    is_run_of,
+    other_settings,
+    recipe_for,
+    settings_of,
+    trained_on,
+    without_open,
+)
 from textvae.recipes import load_recipe, read_recipe
 from textvae.training.folders import RunError, saved_recipe
 
@@ -72,3 +80,19 @@ def test_a_changed_recipe_is_other_settings_for_what_is_stored():
     assert other_settings({"train": {"clip": 1.0}}, recipe) == (
         "other settings: train.max_grad_norm 1.0 (recipe: 5.0)"
     )
+
+
+def test_keys_that_a_later_version_adds_are_no_other_settings():
+    recipe = load_recipe("textvae_triples")
+    settings = copy.deepcopy(settings_of(recipe))
+    assert other_settings(settings, recipe) is None
+    for field in settings["reading"]["fields"].values():
+        field.pop("plate")
+    assert other_settings(settings, recipe) is None
+    settings["reading"]["fields"]["subject"]["column"] = "s"
+    assert other_settings(settings, recipe).startswith("other settings: data.fields")
+
+
+def test_without_open_leaves_other_values_alone():
+    assert without_open({"a": None, "b": {"c": None, "d": 0}}) == {"b": {"d": 0}}
+    assert without_open([None]) == [None] and without_open(None) is None

@@ -104,13 +104,23 @@ def differences(settings: Mapping[str, Any], recipe: Recipe) -> list[str]:
         lines += [
             f"{name}.{key} {given[key]} (recipe: {value})"
             for key, value in asked.items()
-            if key in given and key not in (*aside, *sizes) and value not in (given[key], AUTO)
+            if key in given
+            and key not in (*aside, *sizes)
+            and value != AUTO
+            and without_open(value) != without_open(given[key])
         ]
     if "pretrain" in settings and recipe.pretrain is not None:
         run = recipe.pretrain.run
         first = first_stage(recipe) if run is None else recipe_of_run(run)
         lines += [f"pretrain.{line}" for line in differences(settings["pretrain"], first)]
     return lines
+
+
+def without_open(value: Any) -> Any:
+    """A value without the keys of its mappings that are None: those of a later version are."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: without_open(part) for key, part in value.items() if part is not None}
 
 
 def recipe_of_run(run: str) -> Recipe:
