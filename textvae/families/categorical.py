@@ -58,9 +58,7 @@ class Categorical(Family, kind="categorical"):
 
     def observed(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
         """Logits, (B, C), that leave no doubt where the label, (B,), is not missing (-1)."""
-        classes = torch.arange(self.dim, device=labels.device)
-        certain = torch.where(classes == labels[:, None], 0.0, IMPOSSIBLE)
-        return torch.where(labels[:, None] >= 0, certain, variational_parameters)
+        return with_known_class(variational_parameters, labels)
 
     def label_log_prob(
         self, variational_parameters: Tensor, labels: Tensor, smoothing: float = 0.0
@@ -72,6 +70,13 @@ class Categorical(Family, kind="categorical"):
         """The classes in turn, (K, B, C); K is a multiple of C."""
         one_hot = torch.eye(self.dim, device=like.device)
         return one_hot[torch.arange(samples) % self.dim, None].expand(-1, batch, -1)
+
+
+def with_known_class(logits: Tensor, labels: Tensor) -> Tensor:
+    """Logits, (B, C), that leave no doubt where a label, (B,), is not missing (-1)."""
+    classes = torch.arange(logits.shape[-1], device=labels.device)
+    certain = torch.where(classes == labels[:, None], 0.0, IMPOSSIBLE)
+    return torch.where(labels[:, None] >= 0, certain, logits)
 
 
 def class_log_prob(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:

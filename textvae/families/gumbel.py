@@ -9,7 +9,7 @@ from torch.distributions import Distribution, register_kl
 from torch.nn import functional as F
 
 from textvae.families.base import CodeDistribution, Family, in_float32
-from textvae.families.categorical import IMPOSSIBLE, class_log_prob
+from textvae.families.categorical import class_log_prob, with_known_class
 from textvae.layers.codes import best_sequences
 from textvae.registry import Count
 
@@ -98,9 +98,7 @@ class Gumbel(Family, kind="gumbel"):
 
     def observed(self, variational_parameters: Tensor, labels: Tensor) -> Tensor:
         """Logits, (B, C), that leave no doubt where the label, (B,), is not missing (-1)."""
-        classes = torch.arange(self.size, device=labels.device)
-        certain = torch.where(classes == labels[:, None], 0.0, IMPOSSIBLE)
-        return torch.where(labels[:, None] >= 0, certain, variational_parameters)
+        return with_known_class(variational_parameters, labels)
 
     def label_log_prob(
         self, variational_parameters: Tensor, labels: Tensor, smoothing: float = 0.0
