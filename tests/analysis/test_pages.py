@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from textvae.analysis.pages import (
-    METRICS,
     SECTIONS,
     fill_blocks,
     generated_pages,
@@ -15,6 +14,7 @@ from textvae.analysis.pages import (
     systems_page,
     targets_met,
 )
+from textvae.analysis.result_metrics import METRICS
 from textvae.analysis.stored_results import read_results
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -1,0 +1,95 @@
+"""Metrics as columns of the tables of results."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from textvae.analysis.claims import metric_of
+from textvae.analysis.seeds import error_over_seeds
+
+TEST_REFERENCE = 24.74
+"""Mean negative log-probability of the shipped test sentences under the grammar, nats."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric in a column of a table.
+
+    Args:
+        title: heading of the column.
+        names: in results.json; the first that was measured is shown.
+        style: format of the value.
+        offset: subtracted from the value.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    style: str = "z.2f"
+    offset: float = 0.0
+
+    def value(self, metrics: Mapping[str, Any]) -> float | None:
+        """The measured value; None where there is none."""
+        values = (metric_of(metrics, name) for name in self.names)
+        return next((value - self.offset for value in values if value is not None), None)
+
+    def cell(
+        self, metrics: Mapping[str, Any], seeds: Mapping[str, Sequence[float]] | None = None
+    ) -> str:
+        """The formatted value, of several seeds with its standard error; empty without a value."""
+        value = self.value(metrics)
+        if value is None:
+            return ""
+        text = f"{value:{self.style}}"
+        for name in self.names:
+            if seeds and name in seeds and not self.style.endswith(".0f"):
+                text += f" ± {error_over_seeds(seeds[name]):{self.style}}"
+                break
+        return text.replace("%", " %")
+
+
+METRICS = {
+    "nll": Metric("nll", ("nll",)),
+    "above_reference": Metric(f"nll - {TEST_REFERENCE}", ("nll",), offset=TEST_REFERENCE),
+    "elbo": Metric("elbo", ("elbo",)),
+    "reconstruction": Metric("reconstruction", ("reconstruction_loss", "reconstruction")),
+    "kl": Metric("KL", ("kl",)),
+    "mutual_information": Metric("mutual information", ("mutual_information",)),
+    "marginal_kl": Metric("marginal KL", ("marginal_kl",)),
+    "active_units": Metric("active units", ("active_units",), ".0f"),
+    "dimensions": Metric("of", ("dimensions",), ".0f"),
+    "word_perplexity": Metric("word perplexity", ("word_perplexity",)),
+    "unknown": Metric("of it `<unk>`", ("unknown_share",), ".1%"),
+    "gap": Metric("shuffled-z gap", ("shuffled_z_gap", "latent_worth")),
+    "first_token": Metric("at the first token", ("first_token_share",), ".0%"),
+    "accuracy": Metric("accuracy", ("accuracy",), ".1%"),
+    "macro_f1": Metric("macro-F1", ("macro_f1",), ".1%"),
+    "samples": Metric("samples", ("samples",), ".0f"),
+    "mrr": Metric("MRR", ("matching.mrr",), ".3f"),
+    "recall_at_1": Metric("R@1", ("matching.recall_1",), ".3f"),
+    "recall_at_5": Metric("R@5", ("matching.recall_5",), ".3f"),
+    "different": Metric("different of 10, greedy", ("answers.greedy.different",)),
+    "different_sampled": Metric("sampled", ("answers.sampled.different",)),
+    "recall": Metric("recall, greedy", ("answers.greedy.recall",), ".3f"),
+    "recall_sampled": Metric("recall, sampled", ("answers.sampled.recall",), ".3f"),
+    "best_bleu": Metric("best BLEU of 10, sampled", ("answers.sampled.best_bleu",)),
+    "prior_mean": Metric("perplexity at the prior's mean", ("prior_mean_perplexity",)),
+    "valid": Metric("valid", ("rows.valid",), ".3f"),
+    "row_recall": Metric("recall", ("rows.recall",), ".4f"),
+    "unique": Metric("unique", ("rows.unique",), ".3f"),
+    "novel": Metric("novel", ("rows.novel",), ".3f"),
+    "total_correlation": Metric("total correlation", ("factors.total_correlation",)),
+    "factor_information": Metric("mutual information, all", ("factors.mutual_information",)),
+    "factor_marginal": Metric("marginal KL, all", ("factors.marginal_kl",)),
+    "information_gap": Metric("MIG", ("factors.mutual_information_gap",), ".3f"),
+    "micro_f1": Metric("micro-F1", ("label_sets.micro_f1",), ".3f"),
+    "sets_macro_f1": Metric("macro-F1", ("label_sets.macro_f1",), ".3f"),
+    "example_f1": Metric("example F1", ("label_sets.example_f1",), ".3f"),
+    "exact_match": Metric("exact match", ("label_sets.exact_match",), ".3f"),
+    "classes_used": Metric("classes used", ("codes.used",), ".1f"),
+    "modes": Metric("modes", ("codes.modes",), ".1f"),
+    "evidential_kept": Metric("evidential keeps", ("codes.evidential_kept",), ".1f"),
+    "evidential_missed": Metric("misses", ("codes.evidential_missed",), ".1f"),
+    "evidential_variation": Metric("TV, evidential", ("codes.evidential_variation",), ".3f"),
+    "sparsemax_variation": Metric("TV, sparsemax", ("codes.sparsemax_variation",), ".3f"),
+    "softmax_variation": Metric("TV, softmax", ("codes.softmax_variation",), ".3f"),
+}
