@@ -136,7 +136,7 @@ def vector_of(cells: Sequence[Any], names: Sequence[str], where: str, values: st
         if not is_allowed(value):
             raise DataError(
                 f"{where}: {name!r} must be {allowed}, as values: {values} has it (got {value:g}; "
-                f"known values: {', '.join(ALLOWED)})"
+                f"known values: {', '.join(ALLOWED)}; set data.fields.FIELD.values)"
             )
         numbers.append(value)
     return numbers
