@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -138,6 +138,12 @@ class TrainedVAE:
 
     def __init__(self, model: VAE):
         self.model = model.eval()
+
+    def opened(self, folder: Path, device: str | torch.device) -> Self:
+        """This interface with its model, which was loaded from a folder, on a device."""
+        self.model.to(torch.device(device))  # type: ignore[arg-type]
+        self.loaded_from = folder
+        return self
 
     def __repr__(self) -> str:
         """The graph, the size and the device of the model on one line."""

@@ -130,10 +130,7 @@ class ImageVAE(TrainedVAE):
             CheckpointError: there is none, it is of another kind, or it is damaged.
         """
         model, local = load_vae(folder)
-        model.to(torch.device(device))  # type: ignore[arg-type]
-        vae = cls(model)
-        vae.loaded_from = local
-        return vae
+        return cls(model).opened(local, device)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -71,10 +71,7 @@ class SentenceVAE(TextWriter):
                 f"{folder} is damaged: its tokenizer has {len(tokenizer)} ids, its model "
                 f"{model.config.vocab_size}"
             )
-        model.to(torch.device(device))  # type: ignore[arg-type]
-        vae = cls(model, tokenizer)
-        vae.loaded_from = local
-        return vae
+        return cls(model, tokenizer).opened(local, device)
 
     def write_files(self, folder: Path) -> None:
         """Write the model and its tokenizer into a folder."""

@@ -84,10 +84,7 @@ class TableVAE(TrainedVAE):
         """
         model, local = load_vae(folder)
         tokenizer = load_tokenizer(local) if model.config.vocab_size else None
-        model.to(torch.device(device))  # type: ignore[arg-type]
-        vae = cls(model, tokenizer)
-        vae.loaded_from = local
-        return vae
+        return cls(model, tokenizer).opened(local, device)
 
     def write_files(self, folder: Path) -> None:
         """Write the model, and its tokenizer if there is one, into a folder."""
