@@ -136,7 +136,8 @@ def test_ctrl_c_leaves_a_run_that_goes_on(runs, textvae, tmp_path, monkeypatch):
     assert not (tmp_path / "mine/model.safetensors").exists()
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    assert textvae("train", "--resume", "--output", "mine").code == 0
+    answer = textvae("train", "--resume", "--output", "mine")
+    assert answer.code == 0 and "s of training since it was resumed" in answer.out
     resumed, whole = load_file("mine/model.safetensors"), load_file(runs / "vae/model.safetensors")
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 

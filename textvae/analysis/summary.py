@@ -70,8 +70,12 @@ class Finished:
         """The model card, which goes into the folder."""
         return run_card(self, saved_recipe(self.folder))
 
-    def text(self) -> str:
-        """The report for a terminal."""
+    def text(self, resumed: bool = False) -> str:
+        """The report for a terminal.
+
+        Args:
+            resumed: whether the training went on, so that `seconds` are a part of it.
+        """
         parts = [f"held-out metrics\n{evaluation_text(self.metrics)}"]
         parts += [verdict_report(self.verdict)] if self.verdict else []
         if self.reconstructions:
@@ -86,7 +90,8 @@ class Finished:
             parts.append("\n".join(["an interpolation", *lines]))
         if self.pictures:
             parts.append("\n".join(["pictures", *(f"  {picture}" for picture in self.pictures)]))
-        parts.append(f"saved in {self.folder} after {self.seconds:.0f} s of training")
+        since = " since it was resumed" if resumed else ""
+        parts.append(f"saved in {self.folder} after {self.seconds:.0f} s of training{since}")
         return "\n\n".join(parts)
 
 

@@ -85,7 +85,7 @@ def train(
     if finished is not None:
         from textvae.analysis.wording import verdict_warning
 
-        emit(finished.summary, as_json, finished.text())
+        emit(finished.summary, as_json, finished.text(resumed=resume))
         warn_of_metrics(finished.metrics)
         if as_json and (warning := verdict_warning(finished.verdict)):
             say(warning)
