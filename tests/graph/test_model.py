@@ -317,8 +317,15 @@ MISTAKES = {
         ["latents.z.prior: must be {given: [names]}, {fitted: true} or {kind: ...} (got None)"],
     ),
     "a prior of something unknown": (
-        {"encoders": [TEXT], "latents": [{**Z, "prior": {"given": ["tex"]}}], "decoders": [TEXT]},
-        ["latents.z.given: unknown 'tex' (did you mean 'text'? known: text)"],
+        {
+            "encoders": [TEXT],
+            "latents": [{**Z, "given": ["tex", "tex"], "prior": {"given": ["tex"]}}],
+            "decoders": [TEXT],
+        },
+        [
+            "latents.z.given: unknown 'tex' (did you mean 'text'? known: text)",
+            "latents.z.prior.given: unknown 'tex' (did you mean 'text'? known: text)",
+        ],
     ),
     "a size that the graph decides": (
         {"decoders": [{**TEXT, "features": 3, "vocab_size": 9}]},

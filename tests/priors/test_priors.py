@@ -177,7 +177,7 @@ def test_the_latent_s_family_is_not_a_part_of_its_prior():
         ({"kind": "fitted", "given": ["top"]}, "latents.z.prior: a fitted prior is given nothing"),
         ({"kind": "vamp", "given": ["top"]}, "latents.z.prior: a vamp prior is given nothing"),
         ({"kind": "flow", "layers": 0}, "latents.z.prior.layers: "),
-        ({"kind": "mixture", "given": ["tops"]}, r"latents.z.given: unknown 'tops'"),
+        ({"kind": "mixture", "given": ["tops"]}, r"latents.z.prior.given: unknown 'tops'"),
         ({"kind": "mixture", "hidden": [3]}, "latents.z.prior.hidden: needs something"),
         ({"given": ["top"], "hidden": [0]}, "latents.z.prior.hidden.0: "),
         ({"given": "top"}, "latents.z.prior.given: must be a list of names"),

@@ -166,13 +166,19 @@ def check_node(group: str, node: Node, sources: Iterable[str]) -> list[str]:
         problems += reading_problems(node, path)
     if group == "decoders":
         problems += attending_problems(node, path)
+    problems += unknown_names(given, sources, f"{path}.given")
     if "prior" in node:
         problems += prior_problems(node, path)
-        given = [*given, *names_given(node["prior"])]
+        problems += unknown_names(names_given(node["prior"]), sources, f"{path}.prior.given")
+    return problems
+
+
+def unknown_names(names: Iterable[str], sources: Iterable[str], path: str) -> list[str]:
+    """A line for each different name that no source has."""
     known = list(sources)
-    return problems + [
-        f"{path}.given: unknown {quoted(name)} {suggest(str(name), known)}"
-        for name in given
+    return [
+        f"{path}: unknown {quoted(name)} {suggest(str(name), known)}"
+        for name in dict.fromkeys(names)
         if name not in known
     ]
 
