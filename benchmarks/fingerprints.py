@@ -44,6 +44,7 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "kvret triples": ("kvret", ("textvae_triples",)),
     "kvret dialogues": ("kvret_dialogues", ("yoo2020_vhda",)),
     "dailydialog pairs": ("dailydialog_pairs", ("chang2019_ssvn",)),
+    "dailydialog acts": ("dailydialog_pairs", ("zhao2017_kgcvae",)),
     "e2e restaurants": ("e2e", ("shao2019_phvm",)),
     "bnetflix": ("bnetflix", ("kingma2014_table",)),
     "yeast": ("yeast", ("bai2020_mpvae",)),

@@ -299,8 +299,8 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
         raise SpecError(problems)
 
 
-OF_NAMES = ("latent_kls.", "parts.")
-"""Metrics with a value for each latent or plate, by its name."""
+OF_NAMES = ("latent_kls.", "parts.", "written.relative.")
+"""Metrics with a value for each latent, plate or field, by its name."""
 
 
 def metric_names(kind: type, prefix: str = "") -> Iterator[str]:

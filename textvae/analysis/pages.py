@@ -155,7 +155,8 @@ SECTIONS = {
         True,
     ),
     "dialogues": Section(
-        ("kvret dialogues", "dailydialog pairs", "e2e restaurants"), ("nll", "elbo", "kl")
+        ("kvret dialogues", "dailydialog pairs", "dailydialog acts", "e2e restaurants"),
+        ("nll", "kl", "word_entropy", "distinct_2_of_real", "given_words", "answers_distinct_2"),
     ),
 }
 """Tables of docs/results.md and docs/results/: each stored recipe is in one of them."""

@@ -21,14 +21,17 @@ def evaluation_text(metrics: Mapping[str, Any]) -> str:
 
 def written_text(written: Mapping[str, Any]) -> str:
     """Metrics of rows with parts that a model has written, beside those of held-out rows."""
-    rows = []
+    rows, relative = [], written.get("relative", {})
     for name, value in written["samples"].items():
         real = written["real"][name]
         if isinstance(value, Mapping):
-            rows += [(f"{name}.{key}", each, real[key]) for key, each in value.items()]
+            rows += [
+                (f"{name}.{key}", each, real[key], relative.get(key, ""))
+                for key, each in value.items()
+            ]
         elif value is not None:
-            rows.append((name, value, real))
-    return table(rows, ["of rows", "written", "real"])
+            rows.append((name, value, real, relative.get(name, "")))
+    return table(rows, ["of rows", "written", "real", "written / real"])
 
 
 def metric_notes(metrics: Mapping[str, Any]) -> dict[str, str]:

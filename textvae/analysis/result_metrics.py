@@ -72,6 +72,12 @@ METRICS = {
     "recall": Metric("recall, greedy", ("answers.greedy.recall",), ".3f"),
     "recall_sampled": Metric("recall, sampled", ("answers.sampled.recall",), ".3f"),
     "best_bleu": Metric("best BLEU of 10, sampled", ("answers.sampled.best_bleu",)),
+    "answers_distinct_2": Metric(
+        "distinct-2 of 10, sampled", ("answers.sampled.distinct_2",), ".3f"
+    ),
+    "word_entropy": Metric("entropy of words / real", ("written.relative.entropy_words",)),
+    "distinct_2_of_real": Metric("distinct-2 / real", ("written.relative.distinct_2",)),
+    "given_words": Metric("words of the facts", ("written.samples.given_words",), ".3f"),
     "prior_mean": Metric("perplexity at the prior's mean", ("prior_mean_perplexity",)),
     "valid": Metric("valid", ("rows.valid",), ".3f"),
     "row_recall": Metric("recall", ("rows.recall",), ".4f"),

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from textvae.data.words import Unit
@@ -46,10 +46,24 @@ class GeneratedParts:
     Args:
         samples: written by the model; under conditions, one row for those of each held-out row.
         real: held out.
+        relative: metrics of the samples / the same of the real rows, by name; of each field of
+            labels by the name of the field. One that is 0 for real rows is left out.
     """
 
     samples: PartsStyle
     real: PartsStyle
+    relative: dict[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        samples, real = flat(self.samples), flat(self.real)
+        relative = {name: samples[name] / real[name] for name in samples if real[name]}
+        object.__setattr__(self, "relative", relative)
+
+
+def flat(style: PartsStyle) -> dict[str, float]:
+    """The metrics of a style that may be divided by another's, by name."""
+    names = ("distinct_1", "distinct_2", "distinct_4", "entropy_words")
+    return {name: getattr(style, name) for name in names} | style.entropy_labels
 
 
 def parts_style(
