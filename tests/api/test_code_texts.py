@@ -9,7 +9,8 @@ from conftest import vae
 from support.rows import EVENTS, MOODS, OBSERVED, REPLIES, table
 
 from textvae.analysis.diagnosis import diagnosis_of
-from textvae.analysis.reports import answers_text, evaluation_text
+from textvae.analysis.generation_reports import answers_text
+from textvae.analysis.reports import evaluation_text
 from textvae.analysis.wording import diagnosis_report
 from textvae.api.sentence import SentenceVAE
 from textvae.data.tokenizers import train_tokenizer

@@ -169,3 +169,14 @@ def test_topics_prints_a_table_or_json(runs, textvae, tmp_path, refused):
     setting = "--set=train.select=coherence"
     command = ("train", "--data", runs / "texts.txt", setting, "-o", "none")
     assert "one decoder of kind 'topics'" in refused(*command)
+
+
+def test_samples_of_images_are_compared_with_those_of_training(image_run, textvae):
+    options = ("--samples", 1, "--limit", 20, "--generation")
+    found = textvae("evaluate", image_run, *options, "--json").json["image_samples"]
+    assert 0 <= found["precision"] <= 1 and found["real_precision"] > 0.5
+    assert found["classifier_accuracy"] > 0.7  # of 10 digits, scikit-learn's perceptron
+    table = textvae("evaluate", image_run, *options).out
+    assert "samples inside the held-out images" in table and "features of a classifier" in table
+    plain = textvae("evaluate", image_run, "--samples", 1, "--limit", 20, "--json").json
+    assert plain["image_samples"] is None

@@ -101,3 +101,8 @@ def test_a_likelihood_that_does_not_fit_the_values_is_refused(place, capsys):
     changes = ["--set", "data.fields.x.values=counts", *beta]
     code, _, err = answer(capsys, "show", str(place / "people.yaml"), *changes)
     assert code == 2 and "beta is no density of counts values (allowed: gaussian, poisson" in err
+
+
+def test_generation_is_refused_for_tables(place, capsys):
+    code, _, said = answer(capsys, "evaluate", str(place / "run"), "--generation")
+    assert code == 2 and "this is a model of tables; the option is for texts" in said

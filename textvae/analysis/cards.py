@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textvae.analysis.cells import decimal
 from textvae.analysis.fingerprints import source_name
-from textvae.analysis.reports import decimal, metric_rows
+from textvae.analysis.reports import metric_rows
 from textvae.analysis.wording import heading
 from textvae.api.cards import card_text, fenced
 from textvae.config import DataConfig

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
 
+from textvae.analysis.cells import percent
 from textvae.analysis.factors import image_factors
 from textvae.analysis.fingerprints import (
     claimed_data,
@@ -19,7 +20,8 @@ from textvae.analysis.fingerprints import (
     table_fingerprint,
     text_fingerprint,
 )
-from textvae.analysis.reports import percent, unknown_share
+from textvae.analysis.image_samples import sampled_images
+from textvae.analysis.reports import unknown_share
 from textvae.analysis.seeds import averaged, by_seed, error_over_seeds
 from textvae.analysis.settings import (
     graph_of,
@@ -438,6 +440,8 @@ def measured(
         metrics = asdict(vae.evaluate(rows, samples, 0))
         if any(claim.metric.startswith("factors.") for claim in recipe.claim):
             metrics["factors"] = asdict(image_factors(vae, model, data))
+        if any(claim.metric.startswith("image_samples.") for claim in recipe.claim):
+            metrics["image_samples"] = asdict(sampled_images(vae, model, data))
         return metrics, image_fingerprint(rows, source, training_sums)
     assert isinstance(config, DataConfig), "the model is one of texts"
     if config.fields is not None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from textvae.analysis.reports import percent, unknown_share
+from textvae.analysis.cells import percent
+from textvae.analysis.reports import unknown_share
 from textvae.console import table
 from textvae.plots import plot_rate_distortion
 

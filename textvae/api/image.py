@@ -29,6 +29,7 @@ from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
 from textvae.evaluation.factors import FactorMetrics
+from textvae.evaluation.image_samples import ImageSamples
 from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
 from textvae.evaluation.sparse_priors import Codes, code_metrics
 from textvae.graph.folders import is_image_model, is_table_model
@@ -70,6 +71,7 @@ class ImageEvaluation(Metrics):
         codes: classes of a categorical latent with a prior of its own; None without one.
         squared_error: of the mean image at the posterior mean, summed over pixels in [0, 1], mean
             over the images.
+        image_samples: precision and recall of samples, where they are asked for.
     """
 
     bits_per_dimension: float
@@ -83,6 +85,7 @@ class ImageEvaluation(Metrics):
     labelled: int = 0
     codes: Codes | None = None
     squared_error: float | None = None
+    image_samples: ImageSamples | None = None
 
 
 class ImageVAE(TrainedVAE):

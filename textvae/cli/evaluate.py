@@ -53,7 +53,7 @@ def evaluate(
             "--generation",
             help="Evaluate reconstructions, samples and interpolations too: BLEU, self-BLEU, "
             "distinct-n, duplicates, copies, n-gram perplexity, smoothness; of rows of several "
-            "fields, validity and recall.",
+            "fields, validity and recall; of images, precision and recall.",
         ),
     ] = False,
     label_column: EvaluatedLabelColumn = None,
@@ -80,14 +80,13 @@ def evaluate(
         folder,
         device,
         lambda vae: text_metrics(vae, folder, data, *columns, limit, samples, seed, generation),
-        lambda vae: image_metrics(vae, folder, data, limit, samples, seed, likelihood),
+        lambda vae: image_metrics(vae, folder, data, limit, samples, seed, likelihood, generation),
         texts_only={
-            "generation": generation,
             "label_column": label_column is not None,
             "text_column": text_column != "text",
         },
         images_only={"likelihood": likelihood is not None},
-        tables=lambda vae: table_metrics(vae, folder, data, limit, samples, seed),
+        tables=lambda vae: table_metrics(vae, folder, data, limit, samples, seed, generation),
     )
     # Imported here: mistakes in options are found before torch is imported.
     from textvae.analysis.diagnosis import diagnosis_of, trained_of
@@ -191,9 +190,23 @@ def label_set_metrics(
 
 
 def table_metrics(
-    vae: "TableVAE", folder: str, data: str | None, limit: int | None, samples: int, seed: int
+    vae: "TableVAE",
+    folder: str,
+    data: str | None,
+    limit: int | None,
+    samples: int,
+    seed: int,
+    generation: bool = False,
 ) -> dict[str, Any]:
-    """Metrics of a model of tables on held-out rows."""
+    """Metrics of a model of tables on held-out rows.
+
+    Raises:
+        ValueError: those of samples are asked for.
+    """
+    if generation:
+        raise ValueError(
+            "--generation: this is a model of tables; the option is for texts or images"
+        )
     from textvae.training.run_data import column_subset, held_out_rows
 
     columns, notes = held_out_rows(folder, data)
@@ -211,14 +224,19 @@ def image_metrics(
     samples: int,
     seed: int,
     likelihood: str | None,
+    generation: bool = False,
 ) -> dict[str, Any]:
     """Metrics of an image model on held-out images."""
+    from textvae.analysis.image_samples import sampled_images
     from textvae.training.run_data import held_out_images, image_subset
 
     rows, notes = held_out_images(folder, data)
     print_notes(notes)
     rows = image_subset(rows, limit, seed)
-    return asdict(vae.evaluate(rows, samples, seed, likelihood=likelihood))
+    metrics = asdict(vae.evaluate(rows, samples, seed, likelihood=likelihood))
+    if generation:
+        metrics["image_samples"] = asdict(sampled_images(vae, folder, data, seed))
+    return metrics
 
 
 @command(

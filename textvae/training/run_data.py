@@ -354,6 +354,24 @@ def held_out_images(model: str, data: str | None = None) -> tuple[Fields, list[s
     return corpus.test or corpus.valid, notes
 
 
+def grey_images(model: str, data: str | None = None) -> tuple[Fields, Fields]:
+    """The training images of a run and held-out ones, in shades of grey where it sees bits.
+
+    Args:
+        model: folder of the run.
+        data: images that are held out in place of the run's own.
+
+    Raises:
+        DataError: the images cannot be read.
+        RunError: the model's folder is no run of images.
+    """
+    corpus = run_images(model, pixels="grey")
+    if data is None:
+        return corpus.train, corpus.test or corpus.valid
+    config = image_data_config(model, data).model_copy(update={"pixels": "grey"})
+    return corpus.train, read_image_split(config)[0]
+
+
 def images_with_factors(
     model: str, data: str | None = None
 ) -> tuple[np.ndarray, tuple[np.ndarray, tuple[str, ...]] | None]:
