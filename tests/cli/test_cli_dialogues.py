@@ -68,15 +68,38 @@ def test_latents_of_dialogues_and_turns_are_written(place, capsys, tmp_path):
     assert len(found["words_scale"]) == found["turn"].sum()
 
 
+def test_a_model_of_dialogues_is_diagnosed_by_its_latents_of_whole_rows(place, capsys):
+    code, said, _ = answer(capsys, "doctor", str(place / "run"), "--json")
+    metrics = json.loads(said)["metrics"]
+    assert code == 0 and metrics["whole_kl"] == metrics["latent_kls"]["z"] < metrics["kl"]
+    code, said, _ = answer(capsys, "doctor", str(place / "run"))
+    assert code == 0 and "both of the latents of whole rows" in said
+
+
+def test_losses_are_shown_by_position_within_a_turn(place, capsys, tmp_path):
+    run, out = str(place / "run"), ["--out", str(tmp_path / "losses.png")]
+    code, said, _ = answer(capsys, "positions", run, *out, "--json")
+    found = json.loads(said)
+    _, evaluated, _ = answer(capsys, "evaluate", run, "--samples", "1", "--json")
+    assert code == 0 and sum(found["texts"]) == json.loads(evaluated)["tokens"]
+    code, _, err = answer(capsys, "positions", run, *out, "--recover")
+    assert code == 2 and "recover: the texts have parts" in err
+
+
+def test_neighbours_and_pictures_are_of_whole_dialogues(place, capsys, tmp_path):
+    run = str(place / "run")
+    code, said, _ = answer(capsys, "nearest", "0", "-n", "1", "--model", run)
+    assert code == 0 and said.startswith("row 0\n") and ", distance " in said
+    code, said, _ = answer(capsys, "latent", run, "--colour", "label", "--out", str(tmp_path))
+    assert code == 0 and "3 dimensions" in said and (tmp_path / "pca-label.png").exists()
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [
         (["reconstruct", "where is the bank", "--model"], "give numbers of held-out rows"),
         (["interpolate", "a", "b", "--model"], "rows with parts"),
         (["nearest", "a", "--model"], "several fields"),
-        (["positions"], "several fields"),
-        (["doctor"], "several fields"),
-        (["latent"], "several fields"),
         (["encode", "rows.jsonl", "--out", "z.npy", "--model"], ".npz"),
     ],
 )

@@ -64,6 +64,49 @@ def test_interpolations_and_reconstructions_take_a_condition(place, capsys):
     assert code == 0 and out.count("->") == 2
 
 
+def test_a_model_of_rows_is_diagnosed_and_compared(place, capsys):
+    run, table = str(place / "run"), str(place / "rows.csv")
+    code, out, _ = answer(capsys, "doctor", run, "--limit", "20", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["positions"]["own"] and found["metrics"]["sentences"] == 20
+    code, out, _ = answer(capsys, "compare", run, "--samples", "2", "--data", table, "--json")
+    (metrics,) = json.loads(out)
+    assert code == 0 and metrics["sentences"] == 200 and metrics["verdict"]
+
+
+def test_losses_of_rows_are_shown_by_position(place, capsys, tmp_path):
+    run, out = str(place / "run"), ["--out", str(tmp_path / "losses.png")]
+    code, said, _ = answer(capsys, "positions", run, *out, "--recover", "--json")
+    found = json.loads(said)
+    assert code == 0 and found["texts"][0] == 47 and 0 <= found["exact_recovery"] <= 1
+    longest = len(found["position"])
+    code, said, _ = answer(capsys, "positions", run, *out, "--length", "4", "--json")
+    assert code == 0 and json.loads(said)["texts"] == [json.loads(said)["texts"][0]] * 4
+    code, _, err = answer(capsys, "positions", run, *out, "--length", str(longest + 1))
+    assert code == 2 and f"no text has {longest + 1} targets" in err
+
+
+def test_neighbours_of_a_row_are_rows(place, capsys):
+    run = ["--model", str(place / "run")]
+    code, out, _ = answer(capsys, "nearest", "3", "-n", "2", "--json", *run)
+    found = json.loads(out)
+    assert code == 0 and found["row"].keys() == {"event", "reply"}
+    assert [each["number"] == 3 for each in found["nearest"]] == [False, False]
+    assert found["nearest"][0]["distance"] <= found["nearest"][1]["distance"]
+    for wrong in ("47", "it is tired", "-1"):
+        code, _, err = answer(capsys, "nearest", *run, "--", wrong)
+        assert code == 2 and "the number of a held-out row, 0 to 46" in err, wrong
+
+
+def test_the_latents_of_rows_are_drawn(place, capsys, tmp_path):
+    run, out = str(place / "run"), str(tmp_path)
+    code, said, _ = answer(capsys, "latent", run, "--colour", "first-word", "--out", out)
+    assert code == 0 and "47 of 47 texts" in said and (tmp_path / "pca-first-word.png").exists()
+    data = ["--data", str(place / "rows.csv")]
+    code, _, err = answer(capsys, "latent", run, "--label-column", "x", *data)
+    assert code == 2 and "their columns are those of the run" in err
+
+
 @pytest.mark.parametrize(
     "command, message",
     [
@@ -78,7 +121,7 @@ def test_interpolations_and_reconstructions_take_a_condition(place, capsys):
         (["sample", "--given", "event=a", "--out", "x.png"], "--out must end in .csv, .jsonl"),
         (["sample", "--given", "event=a", "--given-file", "x.csv"], "give one of them"),
         (["interpolate", "a", "b"], "the model must be given event"),
-        (["positions"], "the model reads several fields (event, reply)"),
+        (["positions", "--text-column", "reply"], "the model reads several fields"),
         (["evaluate", "--text-column", "reply"], "the model reads several fields"),
     ],
 )

@@ -15,6 +15,7 @@ from textvae.analysis.findings import (
 )
 from textvae.analysis.remedies import Trained, causes_of, recommended
 from textvae.api.sentence import SentenceVAE
+from textvae.api.text_writer import TextRows
 from textvae.data.tokenizers import tokenizer_kind
 from textvae.evaluation.latent import ACTIVE
 from textvae.evaluation.positions import WORTHLESS
@@ -26,6 +27,7 @@ from textvae.evaluation.verdict import (
     different_rows,
     information_of,
     is_worse_than,
+    kl_of,
     verdict_of,
 )
 from textvae.training.history import training_of
@@ -42,7 +44,7 @@ def trained_of(folder: str) -> Trained:
 
 def diagnose_latent(
     vae: SentenceVAE,
-    texts: Sequence[str],
+    texts: TextRows,
     trained: Trained = Trained(),  # noqa: B008  # frozen
     samples: int = 50,
     seed: int = 0,
@@ -52,14 +54,14 @@ def diagnose_latent(
 
     Args:
         vae: the model.
-        texts: held-out sentences.
+        texts: held-out sentences, or a mapping of lists where the model reads several fields.
         trained: what is known of its training.
         samples: K of the importance-weighted bound.
         seed: of all samples.
         references: metrics of n-gram models on the same texts, of the model's own.
     """
     losses, positions = None, None
-    if vae.dim and vae.ordered and len(texts) > 1:
+    if vae.dim and vae.ordered and vae.writes_one_text and len(vae.rows(texts)) > 1:
         losses = vae.positions_with_shuffled_latents(texts, seed)
         own, shuffled = losses
         positions = PositionGaps(
@@ -147,8 +149,8 @@ def information_findings(metrics: Mapping[str, Any]) -> list[Finding]:
         values = {"distinct": different_rows(metrics)}
         return [Finding(FindingCode.TOO_FEW_TEXTS, values)]
     information = information_of(metrics)
-    if metrics["kl"] > 1 and information < 0.5 * metrics["kl"]:
-        values = {"kl": metrics["kl"], "mutual_information": information}
+    if kl_of(metrics) > 1 and information < 0.5 * kl_of(metrics):
+        values = {"kl": kl_of(metrics), "mutual_information": information}
         findings.append(Finding(FindingCode.KL_EXCEEDS_INFORMATION, values))
     if mismatches_prior(metrics):
         values = {"marginal_kl": metrics["marginal_kl"]}
@@ -167,7 +169,7 @@ def has_too_few_texts(metrics: Mapping[str, Any]) -> bool:
 def mismatches_prior(metrics: Mapping[str, Any]) -> bool:
     """Whether the aggregate posterior is far from the prior."""
     # With too few texts, the marginal KL contains what the mutual information misses.
-    far = (metrics.get("marginal_kl") or 0.0) > max(1, 0.3 * metrics["kl"])
+    far = (metrics.get("marginal_kl") or 0.0) > max(1, 0.3 * kl_of(metrics))
     return far and not has_too_few_texts(metrics)
 
 

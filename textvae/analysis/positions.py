@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from textvae.api.sentence import SentenceVAE
+from textvae.api.text_evaluation import rows_at
+from textvae.api.text_writer import TextRows
 from textvae.evaluation.positions import PositionLosses, Recovery, improvement
 
 
@@ -65,7 +67,7 @@ class PositionAnalysis:
 
 def analyse_positions(
     runs: Sequence[SentenceVAE],
-    texts: Sequence[str],
+    texts: TextRows,
     baseline: SentenceVAE | None = None,
     length: int | None = None,
     samples: int = 1,
@@ -77,7 +79,7 @@ def analyse_positions(
 
     Args:
         runs: trained alike, as with several seeds.
-        texts: that no run was trained on.
+        texts: that no run was trained on, or a mapping of lists where the runs read several fields.
         baseline: a language model of the same size and vocabulary.
         length: only texts of exactly this many targets, end of sentence included.
         samples: posterior samples of each text.
@@ -86,7 +88,8 @@ def analyse_positions(
         seed: of the samples.
 
     Raises:
-        ValueError: vocabularies differ, the baseline has a latent, or no text has the length.
+        ValueError: vocabularies differ, the baseline has a latent, no text has the length, or texts
+            with parts are to have a length or to be recovered.
     """
     vocabulary = runs[0].tokenizer.get_vocab()
     others = [*runs[1:], *([] if baseline is None else [baseline])]
@@ -94,7 +97,12 @@ def analyse_positions(
         raise ValueError("positions can be compared only of runs with the same vocabulary")
     if baseline is not None and baseline.dim:
         raise ValueError("the baseline must be a language model: this one has a latent")
-    chosen = list(texts) if length is None else of_length(runs[0], texts, length)
+    if runs[0].has_parts and (recover or length is not None):
+        option = "recover" if recover else "length"
+        raise ValueError(
+            f"{option}: the texts have parts, such as turns: their losses are shown only"
+        )
+    chosen = texts if length is None else of_length(runs[0], texts, length)
     latent = "posterior means" if use_mean else f"{samples} posterior sample(s)"
     if not any(run.dim for run in runs):
         latent = "no latent"
@@ -107,21 +115,22 @@ def analyse_positions(
     )
 
 
-def of_length(vae: SentenceVAE, texts: Sequence[str], length: int) -> list[str]:
+def of_length(vae: SentenceVAE, texts: TextRows, length: int) -> TextRows:
     """The texts of exactly `length` targets, end of sentence included.
 
     Raises:
         ValueError: there is none; the message contains the most frequent length.
     """
-    targets = vae.sentences(texts).lengths - 1
-    chosen = [text for text, count in zip(texts, targets, strict=True) if count == length]
-    if not chosen:
+    (sentences,) = vae.written_texts(vae.rows(texts))
+    targets = sentences.lengths - 1
+    (chosen,) = np.nonzero(targets == length)
+    if not len(chosen):
         lengths, counts = np.unique(targets, return_counts=True)
         raise ValueError(
             f"no text has {length} targets; most have {lengths[counts.argmax()]} "
             f"({counts.max()} texts), and there are some from {lengths[0]} to {lengths[-1]}"
         )
-    return chosen
+    return rows_at(texts, chosen.tolist())
 
 
 def spread(name: str, values: Sequence[Tensor]) -> dict[str, list[float]]:

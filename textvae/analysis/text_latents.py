@@ -13,6 +13,7 @@ from textvae.analysis.exports import write_json
 from textvae.analysis.planes import moments_of, principal_plane
 from textvae.api.sentence import SentenceVAE
 from textvae.checkpoints import atomic_folder
+from textvae.data.tables import Columns
 from textvae.plots import plot_scatter
 from textvae.vocabulary import MISSING
 
@@ -116,6 +117,7 @@ class TextLatents:
         total: number of held-out texts that these were drawn from.
         source: of the texts, for the title.
         seed: of the drawing, and of t-SNE and UMAP.
+        means: posterior means of the texts, (N, D), where they are not those of the texts alone.
     """
 
     def __init__(
@@ -126,11 +128,12 @@ class TextLatents:
         total: int | None = None,
         source: str = "",
         seed: int = 0,
+        means: np.ndarray | None = None,
     ):
         self.vae, self.texts, self.labels = vae, list(texts), labels
         self.total = len(self.texts) if total is None else total
         self.source, self.seed = source, seed
-        self.means = np.asarray(vae.encode(self.texts))
+        self.means = np.asarray(vae.encode(self.texts)) if means is None else means
 
     def column(self, colour: Colour) -> Column:
         """The classes of the texts that have a colour each."""
@@ -177,7 +180,7 @@ class TextLatents:
         return {
             "texts": len(self.texts),
             "held_out": self.total,
-            "dimensions": self.vae.dim,
+            "dimensions": self.means.shape[1],
             "method": method,
             "colour": colour,
             "variance": projection.variance,
@@ -206,6 +209,34 @@ class TextLatents:
             f"{name}: posterior means of {len(self.texts):,}{drawn} held-out texts{source}\n"
             f"{projection.note}\ncolour: {colour.replace('-', ' ')}; seed {self.seed}"
         )
+
+
+def row_latents(
+    vae: SentenceVAE, columns: Columns, total: int, source: str, seed: int = 0
+) -> TextLatents:
+    """The picture of rows of several fields: the means of their latents of whole rows.
+
+    A row is coloured by the text that the model writes, of several by the first, its parts joined;
+    its label is that of the first field of labels without parts.
+
+    Args:
+        vae: the model.
+        columns: of the rows.
+        total: number of held-out rows that these were drawn from.
+        source: of the rows, for the title.
+        seed: see `TextLatents`.
+    """
+    config = vae.model.config
+    written = vae.model.field_of(vae.model.text_decoders[0])
+    texts = [cell if isinstance(cell, str) else " ".join(cell) for cell in columns[written]]
+    observed = config.observed or {}
+    classes = [
+        name
+        for name in vae.fields
+        if "classes" in observed.get(name, {}) and name not in config.plates
+    ]
+    labels = [str(cell or "") for cell in columns[classes[0]]] if classes else None
+    return TextLatents(vae, texts, labels, total, source, seed, vae.row_means(columns))
 
 
 def text_latents_text(result: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from textvae.evaluation.verdict import (
     has_collapsed_codebook,
     information_of,
     is_collapsed_so_far,
+    kl_of,
 )
 
 WIDTH = 80
@@ -233,8 +234,9 @@ def verdict_text(verdict: Verdict, metrics: Mapping[str, Any]) -> str:
     numbers = [] if known is None else [f"mutual information {max(known, 0.0):.2f} nats"]
     if numbers and metrics.get("mutual_information_ceiling") is not None:
         numbers[0] += f" of at most {metrics['mutual_information_ceiling']:.2f}"
-    numbers.append(f"KL {metrics['kl']:.2f}")
-    return f"{text.format(unit=unit)}: {', '.join(numbers)}."
+    numbers.append(f"KL {kl_of(metrics):.2f}")
+    of = "" if metrics.get("whole_kl") is None else " (both of the latents of whole rows)"
+    return f"{text.format(unit=unit)}: {', '.join(numbers)}{of}."
 
 
 def latent_warning(verdict: Verdict, folder: str, consequence: str = "") -> str:

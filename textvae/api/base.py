@@ -86,6 +86,8 @@ class Metrics:
         code_perplexity: exp(entropy of the frequencies of codes), 1 to K.
         latent_kls: KL of each latent by name, nats per row, the sum over its parts; None where rows
             have no parts. There, `variances` of a latent of parts are over all parts.
+        whole_kl: KL of the latents of whole rows, whose mutual information is measured; None
+            likewise, and where all latents are of parts.
         parts: mean number of parts of a row, by plate; None likewise.
     """
 
@@ -113,6 +115,7 @@ class Metrics:
     codebook_size: int | None = None
     code_perplexity: float | None = None
     latent_kls: dict[str, float] | None = None
+    whole_kl: float | None = None
     parts: dict[str, float] | None = None
 
     def __repr__(self) -> str:

@@ -155,6 +155,20 @@ class SentenceVAE(TextWriter):
             raise ValueError("the model reads one text a row: see encode")
         return encoded_parts(self, found)
 
+    def row_means(self, rows: TextRows) -> np.ndarray:
+        """Posterior means of the latents of whole rows, (N, D); `encode` without those of parts.
+
+        Raises:
+            ValueError: the model has no latent, or none of whole rows.
+        """
+        if not self.has_parts:
+            return np.asarray(self.encode(rows))
+        found = self.encode_parts(rows)
+        whole = [found.means[name] for name, plate in found.plates.items() if plate is None]
+        if not whole:
+            raise ValueError("all latents are of parts of rows, none is of whole rows")
+        return np.concatenate(whole, 1)
+
     def reconstruct_parts(
         self, rows: TextRows, decoding: Decoding | None = None
     ) -> list[dict[str, Any]]:
@@ -250,6 +264,23 @@ class SentenceVAE(TextWriter):
         means = np.asarray(self.encode([checked_text(query, "query"), *texts]))
         rows, distances = Neighbours(means[1:]).nearest(means[0], count)
         return [(texts[i], float(d)) for i, d in zip(rows, distances, strict=True)]
+
+    def nearest_rows(self, row: int, rows: TextRows, count: int = 5) -> list[tuple[int, float]]:
+        """The other rows whose posterior means are nearest to those of one, with their distance.
+
+        Args:
+            row: its number, from 0.
+            rows: as `row_means` takes them.
+            count: of neighbours.
+
+        Raises:
+            ValueError: there is no such row; see `row_means`.
+        """
+        means = self.row_means(rows)
+        if not 0 <= row < len(means):
+            raise ValueError(f"the row must be from 0 to {len(means) - 1} (got {row})")
+        numbers, distances = Neighbours(means).nearest(means[row], count, without=row)
+        return list(zip(numbers.tolist(), distances.tolist(), strict=True))
 
     def evaluate(
         self,

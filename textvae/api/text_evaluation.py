@@ -116,8 +116,7 @@ def evaluate_texts(
     metrics, estimate = vae.metrics(rows, samples, seed, max_tokens)
     if labels is not None:
         metrics |= label_metrics(vae, texts, labels)
-    one_text = len(vae.model.text_decoders) == 1 and not vae.has_parts
-    if vae.dim and len(rows) > 1 and vae.ordered and one_text:
+    if vae.dim and len(rows) > 1 and vae.ordered and vae.writes_one_text:
         pair = shuffled or vae.positions_with_shuffled_latents(
             some_of(texts, len(rows), seed), seed
         )
@@ -152,11 +151,15 @@ def parts_are_written(vae: "SentenceVAE") -> bool:
 
 def some_of(texts: "TextRows", count: int, seed: int) -> "TextRows":
     """The texts whose latents are compared with each other, of all fields."""
-    chosen = drawn_rows(count, seed).tolist()
+    return rows_at(texts, drawn_rows(count, seed).tolist())
+
+
+def rows_at(texts: "TextRows", rows: Sequence[int]) -> "TextRows":
+    """The texts at these numbers, of all fields."""
     if isinstance(texts, Mapping):
         columns: Mapping[str, Sequence[str]] = texts
-        return {name: list[Any](cells[row] for row in chosen) for name, cells in columns.items()}
-    return [str(texts[row]) for row in chosen]
+        return {name: list[Any](cells[row] for row in rows) for name, cells in columns.items()}
+    return [str(texts[row]) for row in rows]
 
 
 def training_rows(

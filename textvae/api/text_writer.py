@@ -78,6 +78,11 @@ class TextWriter(TrainedVAE):
         """Whether some field has several parts in a row, such as the turns of a dialogue."""
         return bool(self.model.config.plates)
 
+    @property
+    def writes_one_text(self) -> bool:
+        """Whether a row has one text that the model writes, without parts."""
+        return len(self.model.text_decoders) == 1 and not self.has_parts
+
     @cached_property
     def known_words(self) -> KnownWords | None:
         """The words that generated texts are held to; None where the model does not know them."""

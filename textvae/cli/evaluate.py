@@ -24,7 +24,14 @@ from textvae.cli.options import (
     Seed,
     TextColumn,
 )
-from textvae.cli.sources import held_out, held_out_with_labels, print_notes
+from textvae.cli.sources import (
+    check_own_columns,
+    held_out,
+    held_out_columns,
+    held_out_rows_of,
+    held_out_with_labels,
+    print_notes,
+)
 from textvae.console import emit, say, say_note
 
 if TYPE_CHECKING:
@@ -126,8 +133,7 @@ def text_metrics(
     )
 
     if vae.reads_rows:
-        if label_column is not None or text_column != "text":
-            raise ValueError("the model reads several fields: their columns are those of the run")
+        check_own_columns(text_column, label_column)
         return row_metrics(vae, folder, data, limit, samples, seed, generation)
     labels, probe = None, dict[str, Any]()
     if label_column is None:
@@ -160,11 +166,9 @@ def row_metrics(
 ) -> dict[str, Any]:
     """Metrics of a model of rows of several fields on held-out rows."""
     from textvae.training.references import run_references
-    from textvae.training.run_data import column_subset, held_out_rows, training_columns
+    from textvae.training.run_data import training_columns
 
-    columns, notes = held_out_rows(folder, data)
-    print_notes(notes)
-    columns = column_subset({name: columns[name] for name in vae.fields}, limit, seed)
+    columns = held_out_columns(vae, folder, data, limit, seed)
     training = None
     if generation and not vae.conditions:
         training, notes = training_columns(folder)
@@ -207,11 +211,7 @@ def table_metrics(
         raise ValueError(
             "--generation: this is a model of tables; the option is for texts or images"
         )
-    from textvae.training.run_data import column_subset, held_out_rows
-
-    columns, notes = held_out_rows(folder, data)
-    print_notes(notes)
-    columns = column_subset({name: columns[name] for name in vae.fields}, limit, seed)
+    columns = held_out_columns(vae, folder, data, limit, seed)
     metrics = asdict(vae.evaluate(columns, samples, seed))
     return metrics | label_set_metrics(vae, folder, data, columns, seed)
 
@@ -281,8 +281,8 @@ def positions(
     picture = out or Path(folders[0] if Path(folders[0]).is_dir() else ".") / "positions.png"
     check_out(picture, PICTURE)
     check_beside(picture)
-    texts = held_out(folders[0], data, text_column)
     runs = [load(folder, device) for folder in folders]
+    texts = held_out_rows_of(runs[0], folders[0], data, text_column)
     language_model = None if baseline is None else load(baseline, device)
     study = analyse_positions(runs, texts, language_model, length, samples, mean, recover, seed)
     name = runs[0].model.config.recipe or folders[0]
@@ -313,13 +313,12 @@ def doctor(
     from textvae.analysis.diagnosis import diagnose_latent, diagnosis_of, trained_of
     from textvae.analysis.wording import diagnosis_report
     from textvae.training.references import run_references
-    from textvae.training.run_data import subset
 
     folder = located(model, named)
     trained = trained_of(folder)
 
     def texts(vae: "SentenceVAE") -> Any:
-        rows = subset(held_out(folder, data, text_column), limit, seed)
+        rows = held_out_rows_of(vae, folder, data, text_column, limit, seed)
 
         def references(metrics: Mapping[str, Any]) -> dict[str, Any]:
             return run_references(folder, vae, metrics, rows, say_note)
@@ -376,21 +375,15 @@ def compare(
     from textvae.analysis.exports import PICTURE, check_out
     from textvae.evaluation.verdict import verdict_of
     from textvae.training.history import training_of
-    from textvae.training.references import run_references
-    from textvae.training.run_data import entropy_of, stored_metrics, subset
+    from textvae.training.run_data import stored_metrics
 
     if out is not None:
         check_out(out, PICTURE)
     again = (data, samples, limit) != (None, None, None)
-    shared = None if data is None else held_out("", data, text_column)
     metrics = {}
     for name, run in zip(names_of(runs), runs, strict=True):
         if again:
-            texts = subset(shared or held_out(run, None, text_column), limit, seed)
-            vae = load(run, device)
-            evaluation = asdict(vae.evaluate(texts, samples or 50, seed))
-            references = run_references(run, vae, evaluation, texts, say_note)
-            metrics[name] = evaluation | entropy_of(run, data) | references
+            metrics[name] = measured(run, device, data, text_column, limit, samples or 50, seed)
         elif not (stored := stored_metrics(run)):
             raise ValueError(f"{run}: holds no metrics; with --samples 50 they are measured")
         else:
@@ -401,3 +394,24 @@ def compare(
     emit([{"run": name, **m} for name, m in metrics.items()], as_json, comparison_table(metrics))
     if differing_texts(metrics):
         say("note: metrics are of different texts and do not compare; --data evaluates again")
+
+
+def measured(
+    run: str,
+    device: str | None,
+    data: str | None,
+    text_column: str,
+    limit: int | None,
+    samples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Metrics of a model of any modality on held-out rows."""
+    how = (data, limit, samples, seed)
+    return by_modality(
+        run,
+        device,
+        lambda vae: text_metrics(vae, run, data, text_column, None, limit, samples, seed, False),
+        lambda vae: image_metrics(vae, run, *how, None),
+        texts_only={"text_column": text_column != "text"},
+        tables=lambda vae: table_metrics(vae, run, *how),
+    )

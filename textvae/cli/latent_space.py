@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textvae.cli.app import command
+from textvae.cli.conditions import parts_text
 from textvae.cli.models import (
     by_modality,
     chosen_device,
@@ -27,9 +28,11 @@ from textvae.cli.options import (
     check_data,
 )
 from textvae.cli.sources import (
+    check_own_columns,
     data_section,
     grey_images,
     held_out,
+    held_out_columns,
     held_out_with_labels,
     own_label_column,
     print_notes,
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
     from textvae.api.sentence import SentenceVAE
     from textvae.api.table import TableVAE
+    from textvae.data.tables import Columns
 
 
 @command(
@@ -167,7 +171,9 @@ def rows_line(result: dict[str, Any]) -> str:
 
 @command("Latent space", 'textvae nearest "the food was great ." --data reviews.txt -n 3')
 def nearest(
-    text: Annotated[str, typer.Argument(help="Sentence to compare with.")],
+    text: Annotated[
+        str, typer.Argument(help="Sentence to compare with; of several fields, a row's number.")
+    ],
     data: Data = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of neighbours.")] = 5,
     text_column: TextColumn = "text",
@@ -177,10 +183,15 @@ def nearest(
 ) -> None:
     """Find the texts nearest to a sentence.
 
-    The distance is between posterior means.
+    The distance is between posterior means. Of a model of several fields, give the number of a
+    held-out row, from 0.
     """
     folder = located(model)
     vae = load(folder, device)
+    if vae.reads_rows:
+        check_own_columns(text_column)
+        nearest_to_row(vae, text, held_out_columns(vae, folder, data, None, 0), count, as_json)
+        return
     texts = held_out(folder, data, text_column)
     for part in ([text], texts):
         print_unknown_words(vae, part)
@@ -188,6 +199,34 @@ def nearest(
     warn_meaningless(vae, folder, [text], "the neighbours are not meaningful: ")
     result = [{"text": near, "distance": distance} for near, distance in neighbours]
     emit(result, as_json, table([(d, t) for t, d in neighbours], ["distance", "text"]))
+
+
+def nearest_to_row(
+    vae: "SentenceVAE", number: str, columns: "Columns", count: int, as_json: bool
+) -> None:
+    """Print the rows nearest to one of them.
+
+    Raises:
+        ValueError: the number is not that of a row.
+    """
+    from textvae.data.tables import Table
+
+    rows = Table(columns)
+    if not number.isdecimal() or int(number) >= len(rows):
+        raise ValueError(
+            f"the model reads several fields: give the number of a held-out row, 0 to "
+            f"{len(rows) - 1} (got {number!r})"
+        )
+
+    def cells(row: int) -> dict[str, Any]:
+        return {name: column[row] for name, column in columns.items()}
+
+    found = vae.nearest_rows(int(number), columns, count)
+    near = [{"row": cells(row), "number": row, "distance": far} for row, far in found]
+    asked = cells(int(number))
+    lines = [f"row {number}\n{parts_text(asked)}"]
+    lines += [f"row {row}, distance {far:.3f}\n{parts_text(cells(row))}" for row, far in found]
+    emit({"row": asked, "nearest": near}, as_json, "\n\n".join(lines))
 
 
 @command(
@@ -262,9 +301,19 @@ def plot_texts(
     as_json: bool,
 ) -> None:
     """Write the scatter plot of held-out texts, and print where it is."""
-    from textvae.analysis.text_latents import POINTS, TextLatents, text_latents_text
-    from textvae.training.run_data import subset
+    from textvae.analysis.text_latents import POINTS, TextLatents, row_latents, text_latents_text
+    from textvae.training.run_data import column_subset, subset
 
+    if vae.reads_rows:
+        check_own_columns(text_column, label_column)
+        columns = held_out_columns(vae, folder, data, None, seed)
+        some = column_subset(columns, limit or POINTS, seed)
+        total = len(next(iter(columns.values())))
+        latents = row_latents(vae, some, total, source_name(folder, data), seed)
+        result = latents.write(out, method or "pca", colour)
+        emit(result, as_json, text_latents_text(result))
+        warn_meaningless(vae, folder, some, "the picture is not meaningful: ")
+        return
     if label_column is not None and colour not in (None, "label"):
         raise ValueError(f"--label-column is for --colour label (got --colour {colour})")
     column = own_label_column(folder, data) if label_column is None else label_column

@@ -8,8 +8,11 @@ from textvae.console import say_note
 
 if TYPE_CHECKING:
     from textvae.api.sentence import SentenceVAE
+    from textvae.api.table import TableVAE
+    from textvae.api.text_writer import TextRows
     from textvae.data.images import ImageCorpus
     from textvae.data.readers import Labelled
+    from textvae.data.tables import Columns
     from textvae.data.texts import Texts
 
 
@@ -31,6 +34,56 @@ def held_out(model: str, data: str | None, text_column: str) -> list[str]:
     texts, notes = held_out_texts(model, data, text_column)
     print_notes(notes)
     return texts
+
+
+def held_out_rows_of(
+    vae: "SentenceVAE",
+    model: str,
+    data: str | None,
+    text_column: str = "text",
+    limit: int | None = None,
+    seed: int = 0,
+) -> "TextRows":
+    """`held_out`, or the columns of held-out rows where the model reads several fields.
+
+    Args:
+        vae: the model.
+        model: folder of its run.
+        data: in place of the run's own data.
+        text_column: of texts.
+        limit: most texts or rows, drawn with the seed.
+        seed: of these.
+
+    Raises:
+        ValueError: a column of texts for a model of rows.
+    """
+    from textvae.training.run_data import subset
+
+    if not vae.reads_rows:
+        return subset(held_out(model, data, text_column), limit, seed)
+    check_own_columns(text_column)
+    return held_out_columns(vae, model, data, limit, seed)
+
+
+def held_out_columns(
+    vae: "SentenceVAE | TableVAE", model: str, data: str | None, limit: int | None, seed: int
+) -> "Columns":
+    """`held_out_rows_of` a model of rows of several fields, by field."""
+    from textvae.training.run_data import column_subset, held_out_rows
+
+    columns, notes = held_out_rows(model, data)
+    print_notes(notes)
+    return column_subset({name: columns[name] for name in vae.fields}, limit, seed)
+
+
+def check_own_columns(text_column: str, label_column: str | None = None) -> None:
+    """Refuse columns that are named for a model of rows of several fields.
+
+    Raises:
+        ValueError: one is named.
+    """
+    if label_column is not None or text_column != "text":
+        raise ValueError("the model reads several fields: their columns are those of the run")
 
 
 def held_out_with_labels(

@@ -30,11 +30,14 @@ def part_metrics(model: VAE, batches: Sequence[Batch], seed: int = 0) -> dict[st
         plate: torch.cat([batch[plate] for batch in batches]).double().mean().item()
         for plate in model.config.plate_fields
     }
+    kls = latent_kls(model, batches, seed)
+    whole = [kls[name] for name in model.row_latents]
     found: dict[str, Any] = {
         "variances": tuple(variances),
         "active_units": sum(variance > ACTIVE for variance in variances),
         "kls": None,
-        "latent_kls": latent_kls(model, batches, seed),
+        "latent_kls": kls,
+        "whole_kl": sum(whole) if whole else None,
         "parts": counts,
     }
     if not model.row_latents:

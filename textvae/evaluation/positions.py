@@ -10,6 +10,7 @@ from torch import Tensor
 from textvae.decoders.text import TokenDistribution
 from textvae.evaluation.likelihood import standard_error
 from textvae.graph.model import VAE
+from textvae.graph.plates import batch_size
 from textvae.randomness import seeded
 from textvae.vocabulary import PAD
 
@@ -26,8 +27,8 @@ class PositionLosses:
             sentence is the last target of a text.
         count: texts with a target at that position, (T,), int64.
         from_end: the same counted from the end: first the end of sentence, then the last word.
-        texts: the loss of each text at its first target and at all of them, (N, 2), nats, in the
-            order of the batches.
+        texts: the loss of each text, or of each part of a field that has some, at its first target
+            and at all of them, (N, 2), nats, in the order of the batches.
     """
 
     loss: Tensor
@@ -75,7 +76,7 @@ def position_losses(
         use_mean: the posterior means in place of samples.
         seed: of the samples.
         shift: gives row n the latents of row n - shift of its batch, cyclically; the increase in
-            loss is the shuffled-z gap.
+            loss is the shuffled-z gap. Not where latents have parts.
 
     Raises:
         ValueError: the model has no text decoder or several, or there is no text.
@@ -202,11 +203,15 @@ def token_log_probs(
     use_mean: bool,
     shift: int = 0,
 ) -> Tensor:
-    """log p(x_t | x_<t, z) of each target under posterior samples or means, (K, B, T), nats."""
+    """log p(x_t | x_<t, z) of each target under posterior samples or means, (K, B, T), nats.
+
+    Of a field with parts, B is the number of parts.
+    """
     ids, features = fields[model.field_of(decoder)], model.read(fields)
-    latents = model.draw(features, samples, len(ids), use_mean)
+    count = batch_size(model.config, fields)
+    latents = model.draw(features, samples, count, use_mean)
     values = {name: latent.value.roll(shift, 1) for name, latent in latents.items()}
-    likelihood = model.likelihoods(values, features, len(ids), [decoder])[decoder]
+    likelihood = model.likelihoods(values, features, count, [decoder])[decoder]
     if not isinstance(likelihood, TokenDistribution):
         raise ValueError(f"positions need a text decoder (got {type(likelihood).__name__})")
     return likelihood.token_log_probs(ids)

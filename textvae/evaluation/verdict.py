@@ -162,8 +162,8 @@ def latent_state(metrics: Mapping[str, Any]) -> Verdict:
     if has_collapsed_codebook(metrics):
         return Verdict.COLLAPSED
     known = information_of(metrics)
-    if known < COLLAPSED_BELOW or metrics["kl"] < NEAR_PRIOR:
-        far = metrics["kl"] >= FAR_FROM_PRIOR
+    if known < COLLAPSED_BELOW or kl_of(metrics) < NEAR_PRIOR:
+        far = kl_of(metrics) >= FAR_FROM_PRIOR
         return Verdict.PAID_BUT_UNUSED if far else Verdict.COLLAPSED
     gap = metrics.get("shuffled_z_gap")
     if gap is not None and gap < WORTHLESS:
@@ -201,6 +201,15 @@ def information_of(metrics: Mapping[str, Any]) -> float:
     if measured is not None:
         return measured
     return metrics["kl"] if metrics.get("active_units") else 0.0
+
+
+def kl_of(metrics: Mapping[str, Any]) -> float:
+    """The KL of the latents whose mutual information is known, nats per row.
+
+    Of rows with parts, those of whole rows; where there are none, all.
+    """
+    whole = metrics.get("whole_kl")
+    return metrics["kl"] if whole is None else whole
 
 
 def has_too_few_rows(metrics: Mapping[str, Any]) -> bool:
