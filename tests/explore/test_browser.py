@@ -1,5 +1,6 @@
 """The page in a browser: Debian's chromium, driven by Playwright; skipped without them."""
 
+import json
 import re
 import shutil
 from contextlib import contextmanager
@@ -9,8 +10,17 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from conftest import Z
-from support.explorers import FACTS, HOSTILE, LONG, image_explorer, served, text_explorer
+from support.explorers import (
+    FACTS,
+    HOSTILE,
+    LONG,
+    image_explorer,
+    row_explorer,
+    served,
+    text_explorer,
+)
 from support.models import texts
+from support.rows import EVENTS
 
 from textvae.explore.answers import Explorer
 from textvae.explore.held_out import HeldOutTexts
@@ -349,6 +359,30 @@ def test_a_condition_is_a_menu_that_changes_the_picture(chromium):
         page.locator("#from", has_text=f"given label {other}").wait_for()
         assert page.locator("#decoded img").get_attribute("src") != before
         assert menu.input_value() == other
+
+
+def test_a_text_that_is_given_is_a_field_of_the_page(chromium):
+    with served(row_explorer()) as address, opened(chromium, address) as page:
+        page.evaluate("openPoint(4)")
+        field = page.locator("#conditions input")
+        field.wait_for()
+        page.locator("#from", has_text="held-out text 4").wait_for()
+        assert field.input_value() == page.evaluate("here.condition.event")
+        before = page.locator("#decoded").inner_text()
+        for event in EVENTS:
+            field.fill(event)
+            field.press("Enter")
+            page.locator("#from", has_text=f"given event {event}").wait_for()
+            if page.locator("#decoded").inner_text() != before:
+                break
+        else:
+            raise AssertionError("no event changes what is decoded")
+        field.fill(" ")
+        field.press("Enter")
+        assert field.input_value() == event
+        given = json.dumps({"event": event}, separators=(",", ":"))
+        assert f"given={given}" in page.evaluate("python()")
+        assert overflow(page) <= 0
 
 
 def test_one_text_has_no_map_and_the_rest_works(chromium):

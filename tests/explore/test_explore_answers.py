@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from conftest import Z
 from PIL import Image
-from support.explorers import HOSTILE, LONG, client, image_explorer, text_explorer
+from support.explorers import HOSTILE, LONG, client, image_explorer, row_explorer, text_explorer
 from support.models import texts
+
+from textvae.explore.models import TOKENS
+from textvae.graph.decoding import Decoding
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +264,7 @@ def test_a_conditional_model_decodes_under_its_label():
     explorer = image_explorer(conditional=True)
     server = client(explorer)
     conditions = server.get("/api/model").json()["conditions"]
-    assert conditions == [{"name": "label", "classes": ["cat", "dog", "owl"]}]
+    assert conditions == [{"name": "label", "classes": ["cat", "dog", "owl"], "default": "cat"}]
     found = server.get("/api/point/3").json()
     own = explorer.explored.rows.labels["label"][3]
     assert found["condition"] == {"label": own}
@@ -342,3 +345,40 @@ def test_a_decoder_that_ignores_z_is_found():
     for _, weight in decoder.named_parameters():
         weight.data.zero_()
     assert explorer.is_constant()
+
+
+def test_a_reply_is_decoded_under_the_event_of_its_row():
+    explorer = row_explorer(mood=True)
+    server, fields = client(explorer), explorer.explored.fields
+    event, mood = server.get("/api/model").json()["conditions"]
+    assert (event["name"], event["classes"]) == ("event", None)
+    assert event["default"] == fields["event"][0] and mood["classes"] == ["calm", "glad"]
+    found = server.get("/api/point/4").json()
+    assert found["condition"] == {name: fields[name][4] for name in ("event", "mood")}
+    z = explorer.space.means[4:5]
+    how = Decoding(max_new_tokens=TOKENS)
+    (own,) = explorer.vae.decode(z, how, given=found["condition"])
+    assert found["original"]["text"] == fields["reply"][4] and found["decoded"]["text"] == own
+    other = {"event": "rain falls", "mood": "glad"}
+    decoded = post(server, "decode", z=found["z"], condition=other).json()["decoded"]["text"]
+    assert decoded == explorer.vae.decode(z, how, given=other)[0]
+    read = {"reply": ["it is tired"], **{name: [value] for name, value in other.items()}}
+    written = post(server, "encode", text="it is tired", condition=other).json()
+    np.testing.assert_allclose(written["z"], np.asarray(explorer.vae.encode(read))[0], atol=1e-6)
+    drawn = post(server, "draw", seed=3, condition=other).json()["z"]
+    expected = explorer.vae.sample_latents(1, 3, given=other)[0]
+    np.testing.assert_allclose(drawn, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ({"event": " "}, "condition: event: write at least one word"),
+        ({"event": 3}, "condition: event: write at least one word"),
+        ({"event": "a" * 2001}, "at most 2,000 characters"),
+        ({"reply": "a"}, "condition: must have event"),
+    ],
+)
+def test_a_condition_that_is_no_text_costs_one_line(condition, words):
+    answer = post(client(row_explorer()), "draw", seed=1, condition=condition)
+    assert answer.status_code == 400 and words in answer.json()["error"]

@@ -11,6 +11,7 @@ import torch
 from conftest import IMAGE_DECODERS, IMAGE_ENCODERS, Z, vae
 
 from support.models import sentence_vae, texts
+from support.rows import conditional_vae, table
 from textvae.analysis.pictures import label_names
 from textvae.api.image import ImageVAE
 from textvae.data.fields import Fields, Images, Labels
@@ -35,6 +36,16 @@ def text_explorer(given=None, labels=None, latents=(Z,), facts=FACTS, kls=None) 
     model = sentence_vae(latents=latents)
     held_out = HeldOutTexts(rows, labels or {}, len(rows), "texts.txt")
     return Explorer(ExploredTexts(model, held_out), model, facts, kls)
+
+
+def row_explorer(mood=False) -> Explorer:
+    """An untrained model of replies to events, with some rows."""
+    model, rows = conditional_vae(mood=mood), table(30)
+    columns = {name: rows[name] for name in model.fields}
+    labels = {"mood": rows["mood"]} if mood else {}
+    columns |= {"mood": [cell or "calm" for cell in rows["mood"]]} if mood else {}
+    held_out = HeldOutTexts(rows["reply"], labels, 30, "rows.csv", columns=columns)
+    return Explorer(ExploredTexts(model, held_out), model, FACTS, None)
 
 
 def image_explorer(conditional=False, count=30) -> Explorer:

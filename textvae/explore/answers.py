@@ -222,7 +222,7 @@ class Explorer:
         only(body, "text", "condition")
         condition = self.explored.checked_condition(body.get("condition"))
         text = sentence(body, "text")
-        mean, scales, unknown = self.explored.encode_text(text)
+        mean, scales, unknown = self.explored.encode_text(text, condition)
         here = self.here(mean, condition, {"text": text})
         return here | {"scales": scales.tolist(), "unknown": unknown}
 
@@ -317,7 +317,7 @@ class Explorer:
         plus, minus = (sentences(body, key, 4) for key in ("plus", "minus"))
         if not plus:
             raise BadRequestError("plus: write at least one text")
-        total = sum(self.explored.encode_text(text)[0] for text in plus)
-        total = total - sum(self.explored.encode_text(text)[0] for text in minus)
+        total = sum(self.explored.encode_text(text, condition)[0] for text in plus)
+        total = total - sum(self.explored.encode_text(text, condition)[0] for text in minus)
         z = self.project(np.asarray(total, np.float32)[None])[0]
         return self.here(np.clip(z, -50, 50), condition)

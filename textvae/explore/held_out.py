@@ -6,16 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from textvae.analysis.pictures import label_names
+from textvae.api.sentence import SentenceVAE
 from textvae.data.errors import DataError
 from textvae.data.fields import Fields
 from textvae.data.formats import read_rows
 from textvae.data.formats.txt import iter_lines
 from textvae.data.readers import label_of, label_table, path_of
 from textvae.data.splits import split_files
+from textvae.data.tables import Columns
 from textvae.recipes import shipped
 from textvae.training.run_data import (
+    column_subset,
     held_out_images,
     held_out_labels,
+    held_out_rows,
     held_out_texts,
     image_data_config,
     image_subset,
@@ -37,6 +41,7 @@ class HeldOutTexts:
         total: number that these were drawn from.
         source: name of the data.
         notes: sentences for the user.
+        columns: of a model that reads several fields, all of them: N cells of each.
     """
 
     texts: list[str]
@@ -44,6 +49,7 @@ class HeldOutTexts:
     total: int
     source: str
     notes: list[str] = field(default_factory=list)
+    columns: Columns | None = None
 
 
 @dataclass
@@ -94,6 +100,36 @@ def read_held_out_texts(
     chosen = subset(list(range(len(texts))), limit, seed)
     kept = {name: [values[n] for n in chosen] for name, values in labels.items()}
     return HeldOutTexts([texts[n] for n in chosen], kept, len(texts), Path(source).name, notes)
+
+
+def read_held_out_rows(
+    vae: SentenceVAE, model: str, data: str | None, limit: int, seed: int
+) -> HeldOutTexts:
+    """`read_held_out_texts` of a model that reads several fields; its labels are fields too.
+
+    Raises:
+        DataError: the rows cannot be read.
+        RunError: the model's folder is no run of rows.
+        ValueError: the model writes several texts, or texts with parts.
+    """
+    if vae.has_parts:
+        raise ValueError(
+            "the model reads rows with parts, and the page shows single texts: textvae latent, "
+            "textvae nearest and textvae sample show them"
+        )
+    target, observed = vae.model.field_of(vae.target), vae.model.config.observed or {}
+    columns, notes = held_out_rows(model, data)
+    columns = {name: columns[name] for name in vae.fields}
+    total = len(columns[target])
+    columns = column_subset(columns, limit, seed)
+    labels = {
+        name: [cell or "" for cell in cells]
+        for name, cells in columns.items()
+        if "classes" in observed.get(name, {})
+    }
+    source = data or text_data_config(model).source or ""
+    texts = list(columns[target])
+    return HeldOutTexts(texts, labels, total, Path(source).name, notes, columns)
 
 
 def labels_beside(

@@ -13,7 +13,11 @@ from textvae.api.sentence import SentenceVAE
 from textvae.evaluation.latent import ACTIVE
 from textvae.evaluation.verdict import Verdict, collapse_of
 from textvae.explore.answers import Explorer
-from textvae.explore.held_out import read_held_out_images, read_held_out_texts
+from textvae.explore.held_out import (
+    read_held_out_images,
+    read_held_out_rows,
+    read_held_out_texts,
+)
 from textvae.explore.models import ExploredImages, ExploredModel, ExploredTexts
 from textvae.training.run_data import stored_metrics
 
@@ -35,13 +39,18 @@ def explorer_of_texts(
     limit: int,
     seed: int,
 ) -> Explorer:
-    """The explorer of a text model; see `read_held_out_texts`.
+    """The explorer of a text model; see `read_held_out_texts` and `read_held_out_rows`.
 
     Raises:
-        ValueError: no latent, or no texts.
+        ValueError: no latent, no texts, or columns are named for a model of several fields.
     """
     vae.require_latent()
-    rows = read_held_out_texts(folder, data, text_column, label_columns, limit, seed)
+    if vae.reads_rows:
+        if label_columns or text_column != "text":
+            raise ValueError("the model reads several fields: their columns are those of the run")
+        rows = read_held_out_rows(vae, folder, data, limit, seed)
+    else:
+        rows = read_held_out_texts(folder, data, text_column, label_columns, limit, seed)
     return make_explorer(ExploredTexts(vae, rows), vae, folder)
 
 

@@ -14,6 +14,7 @@ from textvae.data.python_texts import checked_text
 from textvae.data.tokenizers import decode_ids
 from textvae.data.words import unknown_words
 from textvae.evaluation.latent import is_deterministic
+from textvae.explore.bodies import checked_sentence
 from textvae.explore.held_out import HeldOutImages, HeldOutTexts
 from textvae.explore.pictures import data_address, sprite
 from textvae.graph.decoding import Decoding
@@ -62,7 +63,10 @@ class ExploredModel:
         return self.labels()
 
     def conditions(self) -> list[dict[str, Any]]:
-        """The fields besides z that the decoder is given; none for most models."""
+        """The fields besides z that the decoder is given, by name; none for most models.
+
+        With the `classes` of a label, or None for a text, and the `default` value.
+        """
         return []
 
     def checked_condition(self, given: Any) -> dict[str, str]:
@@ -71,14 +75,17 @@ class ExploredModel:
         Raises:
             ValueError: it is not as `conditions` lists it.
         """
-        wanted = {each["name"]: each["classes"] for each in self.conditions()}
+        wanted = {each["name"]: each for each in self.conditions()}
         given = {} if given is None else given
         if not isinstance(given, Mapping) or given.keys() - wanted.keys():
             raise ValueError(f"condition: must have {', '.join(wanted) or 'nothing'}")
-        chosen = {name: given.get(name, classes[0]) for name, classes in wanted.items()}
+        chosen = {name: given.get(name, each["default"]) for name, each in wanted.items()}
         for name, value in chosen.items():
-            if value not in wanted[name]:
-                raise ValueError(f"condition: {name} must be one of {', '.join(wanted[name][:20])}")
+            classes = wanted[name]["classes"]
+            if classes is None:
+                chosen[name] = checked_sentence(value, f"condition: {name}")
+            elif value not in classes:
+                raise ValueError(f"condition: {name} must be one of {', '.join(classes[:20])}")
         return chosen
 
     def condition_of(self, row: int) -> dict[str, str]:
@@ -115,11 +122,13 @@ class ExploredModel:
         """One z from the prior, (D,)."""
         raise NotImplementedError
 
-    def encode_text(self, text: str) -> tuple[np.ndarray, np.ndarray, str]:
+    def encode_text(
+        self, text: str, condition: Mapping[str, str]
+    ) -> tuple[np.ndarray, np.ndarray, str]:
         """Posterior mean and scale of a text, (D,), and a remark on unknown words.
 
         Raises:
-            ValueError: a model of images, or a text that is not valid.
+            ValueError: a model of images, a text that is not valid, or a field is missing.
         """
         raise ValueError("the model encodes images: it reads no text")
 
@@ -147,7 +156,7 @@ class ExploredModel:
 
 
 class ExploredTexts(ExploredModel):
-    """A text model with held-out texts."""
+    """A text model with held-out texts, or with held-out rows of several fields."""
 
     modality = "text"
 
@@ -155,13 +164,29 @@ class ExploredTexts(ExploredModel):
         super().__init__(vae, rows)
         self.vae, self.texts = vae, rows.texts
         _ = vae.decoder  # one text decoder, or an error
-        means, scales = vae.encode(self.texts, return_scales=True)
+        self.fields = rows.columns
+        read = self.texts if self.fields is None else self.fields
+        means, scales = vae.encode(read, return_scales=True)
         self.means, self.scales = np.asarray(means), np.asarray(scales)
         self.folded = [text.casefold() for text in self.texts]
 
     def columns(self) -> list[Column]:
         """The labels, the length and the first word."""
         return [*self.labels(), length_column(self.texts), first_word_column(self.texts)]
+
+    def conditions(self) -> list[dict[str, Any]]:
+        """The texts and labels that the model is given, as the first row has them."""
+        observed = self.vae.model.config.observed or {}
+        first = self.condition_of(0) if self.texts else {}
+        return [
+            {"name": name, "classes": observed.get(name, {}).get("names"), "default": value}
+            for name, value in first.items()
+        ]
+
+    def condition_of(self, row: int) -> dict[str, str]:
+        """The given fields of a held-out row."""
+        fields = self.fields or {}
+        return {name: fields[name][row] for name in self.vae.conditions}
 
     def original(self, row: int) -> Shown:
         """The whole text."""
@@ -173,11 +198,17 @@ class ExploredTexts(ExploredModel):
 
     def decode(self, z: np.ndarray, condition: Mapping[str, str]) -> list[Shown]:
         """The most probable text of each z, token by token."""
-        return self.generated(z, Decoding(max_new_tokens=TOKENS))
+        return self.generated(z, Decoding(max_new_tokens=TOKENS), condition)
 
-    def generated(self, z: np.ndarray, decoding: Decoding, seed: int | None = None) -> list[Shown]:
+    def generated(
+        self,
+        z: np.ndarray,
+        decoding: Decoding,
+        condition: Mapping[str, str],
+        seed: int | None = None,
+    ) -> list[Shown]:
         """Texts of z, (N, D); `cut` where the longest length came before the end."""
-        rows = self.vae.generated(z, decoding, seed)
+        rows = self.vae.generated(z, decoding, seed, condition or None)
         texts = [{"text": decode_ids(self.vae.tokenizer, row)} for row in rows]
         return [
             text if EOS in row or not self.vae.ordered else text | {"cut": True}
@@ -189,22 +220,25 @@ class ExploredTexts(ExploredModel):
     ) -> list[Shown]:
         """Texts drawn from p(x | z)."""
         decoding = Decoding(do_sample=True, temperature=temperature, max_new_tokens=TOKENS)
-        return self.generated(np.repeat(z[None], count, 0), decoding, seed)
+        return self.generated(np.repeat(z[None], count, 0), decoding, condition, seed)
 
     def prior_sample(self, seed: int, condition: Mapping[str, str]) -> np.ndarray:
         """One z from the prior."""
-        return self.vae.sample_latents(1, seed)[0]
+        return self.vae.sample_latents(1, seed, given=condition or None)[0]
 
-    def encode_text(self, text: str) -> tuple[np.ndarray, np.ndarray, str]:
+    def encode_text(
+        self, text: str, condition: Mapping[str, str]
+    ) -> tuple[np.ndarray, np.ndarray, str]:
         """The posterior of a text."""
         text = checked_text(text, "text")
-        means, scales = self.vae.encode([text], return_scales=True)
+        read = self.vae.with_conditions([text], condition)
+        means, scales = self.vae.encode(read, return_scales=True)
         return means[0], scales[0], unknown_words(self.vae.tokenizer, [text]).text()
 
     def carried(self, z: np.ndarray, condition: Mapping[str, str]) -> np.ndarray:
         """Posterior means of the decoded texts."""
         texts = [shown["text"] or " " for shown in self.decode(z, condition)]
-        return np.asarray(self.vae.encode(texts))
+        return np.asarray(self.vae.encode(self.vae.with_conditions(texts, condition)))
 
     def compared(self, original: Shown, decoded: Shown) -> Shown | None:
         """Both texts as runs of words, `[words, shared]`."""
@@ -236,7 +270,8 @@ class ExploredImages(ExploredModel):
         """The label, of a conditional model."""
         if not self.vae.label_fields:
             return []
-        return [{"name": self.vae.label_fields[0], "classes": self.vae.labels}]
+        classes = self.vae.labels
+        return [{"name": self.vae.label_fields[0], "classes": classes, "default": classes[0]}]
 
     def condition_of(self, row: int) -> dict[str, str]:
         """The label of an image, of a conditional model."""

@@ -665,7 +665,7 @@ function renderHere() {
   if (original) $("original").replaceChildren(shown(original, compared && compared.original));
   $("decoded").replaceChildren(shown(decoded, compared && compared.decoded));
   $("constant").hidden = !model.constant;
-  for (const select of $("conditions").querySelectorAll("select")) select.value = here.condition[select.name] ?? select.value;
+  for (const field of $("conditions").querySelectorAll("select, input")) field.value = here.condition[field.name] ?? field.value;
   $("distance").hidden = far === null;
   if (far !== null) {
     $("far-bar").style.width = `${Math.min(100, (100 * far) / 6)}%`;
@@ -726,15 +726,17 @@ const samplesNow = newest(async (z) => {
 
 function conditionMenus() {
   $("conditions").replaceChildren(...model.conditions.map((each) => {
-    here.condition[each.name] = each.classes[0];
-    const select = element("select", { name: each.name });
-    options(select, each.classes.map((name) => [name, name]));
-    select.addEventListener("change", () => {
-      here.condition = { ...here.condition, [each.name]: select.value };
-      if (here.z) moveTo(here.z, `${here.from.replace(/, given .*/, "")}, given ${each.name} ${select.value}`, true);
+    here.condition[each.name] = each.default;
+    const field = element(each.classes ? "select" : "input", { name: each.name, type: each.classes ? null : "text" });
+    if (each.classes) options(field, each.classes.map((name) => [name, name]));
+    else { field.maxLength = model.longest; field.autocomplete = "off"; field.value = each.default; }
+    field.addEventListener("change", () => {
+      if (!field.value.trim()) field.value = here.condition[each.name];
+      here.condition = { ...here.condition, [each.name]: field.value };
+      if (here.z) moveTo(here.z, `${here.from.replace(/, given .*/, "")}, given ${each.name} ${short(field.value, 40)}`, true);
       if (way) line();
     });
-    return element("label", {}, `given ${each.name}`, select);
+    return element("label", { class: each.classes ? "" : "wide" }, `given ${each.name}`, field);
   }));
   $("conditions").hidden = !model.conditions.length;
 }
@@ -749,7 +751,9 @@ async function copy(text, name) {
 const numbers = (z) => z.map((value) => Number(value.toPrecision(6)));
 
 function python() {
-  const given = Object.values(here.condition).map((value) => `, labels=[${JSON.stringify(value)}]`).join("");
+  const given = model.modality === "text"
+    ? (model.conditions.length ? `, given=${JSON.stringify(here.condition)}` : "")
+    : Object.values(here.condition).map((value) => `, labels=[${JSON.stringify(value)}]`).join("");
   return `vae.decode(np.array([${JSON.stringify(numbers(here.z))}])${given})`;
 }
 
@@ -1062,7 +1066,7 @@ function recall() {
   if (TABS.includes(given.get("tab"))) openTab(given.get("tab")); else openTab("between");
   for (const each of model.conditions) {
     const value = given.get(`given.${each.name}`);
-    if (each.classes.includes(value)) here.condition[each.name] = value;
+    if (each.classes ? each.classes.includes(value) : value?.trim()) here.condition[each.name] = value;
   }
   return given.get("z");
 }
