@@ -444,7 +444,7 @@ def measured(
         columns, _ = held_out_rows(model, data)
         columns = {name: columns[name] for name in vae.fields}
         sets = label_sets_of(vae, model, data, columns)
-        nested = ("answers.", "rows.", "written.")
+        nested = ("answers.", "rows.", "trees.", "written.")
         asked = recipe.baseline or any(claim.metric.startswith(nested) for claim in recipe.claim)
         seen = training_columns(model)[0] if asked and not vae.conditions else None
         if isinstance(vae, TableVAE):

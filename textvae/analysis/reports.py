@@ -14,6 +14,8 @@ def evaluation_text(metrics: Mapping[str, Any]) -> str:
         text = f"{text}\n\n{answers_text(found)}"
     if metrics.get("rows") is not None:
         text = f"{text}\n\n{table([row[1:] for row in row_rows(metrics['rows'])])}"
+    if metrics.get("trees") is not None:
+        text = f"{text}\n\n{table([row[1:] for row in tree_rows(metrics['trees'])])}"
     if metrics.get("written") is not None:
         text = f"{text}\n\n{written_text(metrics['written'])}"
     return text if generation is None else f"{text}\n\n{generation_text(generation)}"
@@ -37,6 +39,8 @@ def metric_notes(metrics: Mapping[str, Any]) -> dict[str, str]:
     generation = metrics.get("generation")
     if metrics.get("rows") is not None:
         notes |= {f"rows.{row[0]}": row[-1] for row in row_rows(metrics["rows"])}
+    if metrics.get("trees") is not None:
+        notes |= {f"trees.{row[0]}": row[-1] for row in tree_rows(metrics["trees"])}
     if generation is not None:
         notes |= {f"generation.{row[0]}": row[-1] for row in writing_rows(generation)}
         notes |= {f"generation.samples.{row[0]}": row[-1] for row in style_rows(generation)}
@@ -123,6 +127,10 @@ def likelihood_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, st
         bound = "upper bound of one sample: the codes are certain"
     note = f"nats per {whole_of(f, unit)}, {bound}, {count_note(f, unit)}{error_note(f, 'nll')}"
     rows = [("nll", "nll", f["nll"], note)]
+    rows += [
+        (f"field_nlls.{name}", f"  {name}", nll, "nll of this field given those above it")
+        for name, nll in (f.get("field_nlls") or {}).items()
+    ]
     if "entropy" in f:
         limit = "nats per sentence, exact, of the corpus's source"
         rows.append(("entropy", "entropy", f["entropy"], limit))
@@ -389,6 +397,27 @@ def row_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         ("recall", "recall", f"of {found['held_out']:,} held-out rows, among the rows written"),
     ]
     return [(name, label, percent(found[name]), note) for name, label, note in rows]
+
+
+def tree_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Name, label, value and note of each metric of the fields of trees that a model writes."""
+    rows = []
+    for field, each in found.items():
+        count = f"of {each['written']:,} from the prior"
+        swapped = f"tags of {each['swapped']:,} texts whose tree was exchanged, to those of"
+        notes = {
+            "balanced": ("balanced", percent, f"{count}, tokens drawn"),
+            "greedy_balanced": ("balanced, greedy", percent, f"{count}, most probable tokens"),
+            "tag_distance": ("tag distance", decimal, f"edits, {swapped} the new tree, mean"),
+            "random_tag_distance": ("of another row", decimal, f"edits, {swapped} a third tree"),
+            "tag_gain": ("tag gain", decimal, "1 - the ratio of these; 0: trees are ignored"),
+        }
+        rows += [
+            (f"{field}.{name}", f"{field}: {label}", form(each[name]), note)
+            for name, (label, form, note) in notes.items()
+            if each[name] is not None
+        ]
+    return rows
 
 
 def writing_rows(generation: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:

@@ -19,6 +19,7 @@ from textvae.decoders.label import LabelDistribution
 from textvae.decoders.text import TokenDecoder
 from textvae.encoders import Features
 from textvae.families import Family
+from textvae.graph.config import Node
 from textvae.graph.decoding import Decoding
 from textvae.graph.generation import drawn
 from textvae.graph.plates import GROUPS, Step, batch_size, writing_order
@@ -56,6 +57,10 @@ class Writing:
     values: dict[str, Tensor] = field(default_factory=dict)
     parts: dict[str, list[Tensor]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.given = frozenset(self.fields)
+        """Names of the fields that are there before any is written."""
+
     def run(self, steps: Sequence[Step], read: Callable[[], Read]) -> dict[str, Tensor]:
         """What the decoders among some steps write, by field.
 
@@ -69,10 +74,12 @@ class Writing:
         for step in steps:
             if step.group == "latents":
                 node = nodes["latents"][step.name]
-                value = model.prior_value(node, features, self.values, self.count)
-                self.values[step.name] = value
+                self.values[step.name] = self.latent_value(node, features)
                 continue
             name = model.field_of(step.name)
+            if name in self.known:
+                written[name] = self.fields[name]
+                continue
             written[name] = write_values(
                 self.vae, step.name, self.values, features, self.count, self.how
             )
@@ -82,6 +89,23 @@ class Writing:
                 self.fields[name] = written[name]
             features = read()
         return written
+
+    @property
+    def known(self) -> list[str]:
+        """The fields that are given and would otherwise be written."""
+        return [name for name in self.vae.model.config.written_or_given if name in self.given]
+
+    def latent_value(self, node: Node, features: Read) -> Tensor:
+        """A sample of a latent, (1, N, D): from its posterior where all that this reads is given.
+
+        Without a field in place of a written one, the prior holds what the conditions say of it.
+        """
+        model = self.vae.model
+        read = set(model.config.fields_read(node["name"]))
+        if read.isdisjoint(self.known) or not read <= self.given:
+            return model.prior_value(node, features, self.values, self.count)
+        with draws():
+            return model.posterior(node, features, self.values).expand((1, self.count)).sample()
 
     def batch(self) -> dict[str, Tensor]:
         """All that is there, as a batch."""
@@ -169,7 +193,8 @@ def sampled_parts(
 ) -> list[dict[str, Cell]]:
     """Rows from the prior, their parts written one after the other.
 
-    First the latents of the row are drawn and its own fields written. Then, for part 1, 2, ...:
+    First the latents of the row are drawn and its own fields written, but those that are given;
+    a latent whose posterior reads these alone is drawn from it. Then, for part 1, 2, ...:
     encoders read the parts so far and a blank one, the latents of this part are drawn from their
     priors, and its fields are written, each as soon as all that it reads is there. A row ends after
     the part whose label is the class that `ends` it; without such a label, after a number of parts
