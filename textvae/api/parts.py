@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from textvae.api.rows import class_names_of
+from textvae.api.rows import class_names_of, vector_cells
 from textvae.api.writing import ROWS, batch_of, generated_ids
 from textvae.data.batching import Examples
 from textvae.data.fields import Fields
@@ -28,10 +28,12 @@ from textvae.randomness import draws
 from textvae.vocabulary import BOS, EOS, MISSING, PAD
 
 if TYPE_CHECKING:
+    from textvae.api.table import TableVAE
     from textvae.api.text_writer import TextWriter
 
-Cell = str | tuple[Any, ...]
-"""A value of a row: a text, a class, a set of labels; of a field with parts, a tuple of these."""
+Cell = str | tuple[Any, ...] | list[float]
+"""A value of a row: a text, a class, a set of labels, a vector; of a field with parts, a tuple of
+these."""
 
 Read = Mapping[str, Features]
 """Features of encoders, and of plates, by name."""
@@ -50,7 +52,7 @@ class Writing:
         parts: what is written of each part so far, by field: a tensor of N values for each part.
     """
 
-    vae: "TextWriter"
+    vae: "TextWriter | TableVAE"
     count: int
     how: Decoding
     fields: dict[str, Tensor]
@@ -143,7 +145,7 @@ def together(parts: Sequence[Tensor]) -> Tensor:
 
 
 def write_values(
-    vae: "TextWriter",
+    vae: "TextWriter | TableVAE",
     decoder: str,
     values: Mapping[str, Tensor],
     features: Read,
@@ -177,19 +179,21 @@ def token_rows(ids: Sequence[Sequence[int]]) -> Tensor:
     return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
 
 
-def blank(vae: "TextWriter", name: str, count: int) -> Tensor:
+def blank(vae: "TextWriter | TableVAE", name: str, count: int) -> Tensor:
     """Values of a field of a part that is not written yet, of N rows."""
     facts, device = (vae.model.config.observed or {})[name], vae.model.device
     if "classes" in facts:
         return torch.full((count,), MISSING, device=device)
     if "label_set" in facts:
         return torch.full((count, facts["label_set"]), float(MISSING), device=device)
+    if "values" in facts:
+        return torch.zeros(count, *facts["shape"], device=device)
     return torch.tensor([[BOS, EOS]], device=device).expand(count, 2)
 
 
 @torch.no_grad()
 def sampled_parts(
-    vae: "TextWriter", count: int, how: Decoding, given: Fields | None
+    vae: "TextWriter | TableVAE", count: int, how: Decoding, given: Fields | None
 ) -> list[dict[str, Cell]]:
     """Rows from the prior, their parts written one after the other.
 
@@ -261,18 +265,18 @@ def written_parts(
     return columns
 
 
-def written_names(vae: "TextWriter") -> list[str]:
+def written_names(vae: "TextWriter | TableVAE") -> list[str]:
     """The fields that the model writes, in the order of its decoders."""
     return list(dict.fromkeys(map(vae.model.field_of, vae.model.main_decoders)))
 
 
-def end_of(vae: "TextWriter", name: str) -> int | None:
+def end_of(vae: "TextWriter | TableVAE", name: str) -> int | None:
     """The number of the class of a field that marks the last part; None where it marks none."""
     facts = (vae.model.config.observed or {})[name]
     return facts["names"].index(facts["ends"]) if "ends" in facts else None
 
 
-def drawn_counts(vae: "TextWriter", plate: str, count: int, most: bool) -> Tensor:
+def drawn_counts(vae: "TextWriter | TableVAE", plate: str, count: int, most: bool) -> Tensor:
     """Numbers of parts of N rows, (N,), int64: drawn from those of the training rows.
 
     Args:
@@ -289,7 +293,7 @@ def drawn_counts(vae: "TextWriter", plate: str, count: int, most: bool) -> Tenso
     return sizes[drawn((rows / rows.sum()).expand(count, -1))]
 
 
-def in_words(vae: "TextWriter", name: str, values: Tensor) -> list[Cell]:
+def in_words(vae: "TextWriter | TableVAE", name: str, values: Tensor) -> list[Cell]:
     """Values of a field as cells of a table."""
     facts = (vae.model.config.observed or {}).get(name, {})
     if "label_set" in facts:
@@ -298,6 +302,8 @@ def in_words(vae: "TextWriter", name: str, values: Tensor) -> list[Cell]:
             tuple(label for label, bit in zip(labels, row, strict=True) if bit > 0.5)
             for row in values.tolist()
         ]
+    if "values" in facts:
+        return list(vector_cells(values.cpu().numpy(), facts))
     names = class_names_of(vae.model.config, name)
     if names is not None:
         return ["" if value == MISSING else names[value] for value in values.tolist()]
@@ -305,7 +311,9 @@ def in_words(vae: "TextWriter", name: str, values: Tensor) -> list[Cell]:
 
 
 @torch.no_grad()
-def reconstructed_parts(vae: "TextWriter", rows: Examples, how: Decoding) -> list[dict[str, Cell]]:
+def reconstructed_parts(
+    vae: "TextWriter | TableVAE", rows: Examples, how: Decoding
+) -> list[dict[str, Cell]]:
     """What the decoders write of rows at their posterior means; they see the true earlier parts."""
     model = vae.model
     found: dict[int, dict[str, Cell]] = {}
@@ -362,7 +370,7 @@ class PartLatents:
 
 
 @torch.no_grad()
-def encoded_parts(vae: "TextWriter", rows: Fields) -> PartLatents:
+def encoded_parts(vae: "TextWriter | TableVAE", rows: Fields) -> PartLatents:
     """The posteriors of rows, in their order; each latent sees the means of those before it."""
     model = vae.model
     means: dict[str, list[np.ndarray]] = {name: [] for name in model.latents}
