@@ -5,7 +5,7 @@ not named keeps its entry; the data that come with the package are always read. 
 ptb.{train,valid,test}.txt, `mnist` the four idx files, `20ng_bow` {train,test}.feat; `ag` is what
 `python benchmarks/labelled_data.py ag` writes. `sprites`, `bnetflix` and `yeast` are npz files, as
 are `digits`, `parity`, `positives` and `negatives`, which `benchmarks/small_mnist.py` writes.
-`event2mind`, `wordnet_senses`, `squad_pairs`, `kvret` and `xquad_spans` have tables
+`event2mind`, `wordnet_senses`, `squad_pairs`, `kvret`, `treebank` and `xquad_spans` have tables
 {train,valid,test}: of intents, and of triples; `kvret_turns` is what
 `python benchmarks/kvret_turns.py` writes.
 docs/results/data.md has the sources.
@@ -45,6 +45,7 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "kvret dialogues": ("kvret_dialogues", ("yoo2020_vhda",)),
     "dailydialog pairs": ("dailydialog_pairs", ("chang2019_ssvn",)),
     "e2e restaurants": ("e2e", ("shao2019_phvm",)),
+    "treebank": ("treebank", ("zhang2019_plain",)),
     "bnetflix": ("bnetflix", ("kingma2014_table",)),
     "yeast": ("yeast", ("bai2020_mpvae",)),
     "kvret turns": ("kvret_turns", ("bai2020_mpvae_text",)),
