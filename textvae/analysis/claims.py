@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from textvae.analysis.factors import image_factors
 from textvae.analysis.fingerprints import (
@@ -36,7 +36,9 @@ from textvae.api.sentence import Evaluation, SentenceVAE
 from textvae.api.table import TableVAE
 from textvae.config import Claim, DataConfig, Fingerprint
 from textvae.console import shown, table
+from textvae.data.fields import Fields
 from textvae.data.tables import Columns, Table
+from textvae.evaluation.drift import Drift, drift_fields, drift_metrics
 from textvae.evaluation.label_sets import LabelSetMetrics, label_set_evaluation, predicted_set
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import SpecError, suggest
@@ -281,6 +283,7 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
     """
     known = [*metric_names(Evaluation), *metric_names(ImageEvaluation)]
     known += metric_names(LabelSetMetrics, "label_sets.")
+    known += metric_names(Drift, "drift.")
     problems, missing = data_problems(claims), set[str]()
     for number, claim in enumerate(claims):
         if claim.metric not in known and not claim.metric.startswith(OF_NAMES):
@@ -299,8 +302,9 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
         raise SpecError(problems)
 
 
-OF_NAMES = ("latent_kls.", "parts.")
-"""Metrics with a value for each latent or plate, by its name."""
+DRIFTS = ("drift.auc.", "drift.raw_auc.", "drift.gain.", "drift.alarms.")
+OF_NAMES = ("latent_kls.", "parts.", "field_nlls.", "trees.", *DRIFTS)
+"""Metrics with a value for each latent, plate, field or class, by its name."""
 
 
 def metric_names(kind: type, prefix: str = "") -> Iterator[str]:
@@ -442,8 +446,8 @@ def measured(
     assert isinstance(config, DataConfig), "the model is one of texts"
     if config.fields is not None:
         columns, _ = held_out_rows(model, data)
-        columns = {name: columns[name] for name in vae.fields}
-        sets = label_sets_of(vae, model, data, columns)
+        every, columns = columns, {name: columns[name] for name in vae.fields}
+        sets = label_sets_of(vae, model, data, columns) | row_drift(vae, model, data, every)
         nested = ("answers.", "rows.", "trees.", "written.")
         asked = recipe.baseline or any(claim.metric.startswith(nested) for claim in recipe.claim)
         seen = training_columns(model)[0] if asked and not vae.conditions else None
@@ -451,8 +455,8 @@ def measured(
             metrics = asdict(vae.evaluate(columns, samples, 0)) | sets
         else:
             metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen)) | sets
-        labels = label_fields({name: config.fields[name] for name in columns})
-        return metrics, table_fingerprint(Table(columns), labels, source, training_sums)
+        labels = label_fields({name: config.fields[name] for name in every})
+        return metrics, table_fingerprint(Table(every), labels, source, training_sums)
     assert isinstance(vae, SentenceVAE), "models of tables read fields"
     text_column, column = text_column or config.text_column, config.label_column
     if column is None:
@@ -484,6 +488,35 @@ def label_sets_of(
     chosen, _ = validation_columns(model, data)
     validation = None if chosen is None else vae.rows({name: chosen[name] for name in vae.fields})
     return label_set_evaluation(vae.model, vae.rows(columns), validation)
+
+
+def row_drift(
+    vae: SentenceVAE | TableVAE, model: str, data: str | None, columns: Columns
+) -> dict[str, Any]:
+    """The metric `drift` of held-out rows, see `drift_metrics`; empty for a model without.
+
+    Args:
+        vae: the model.
+        model: its run, whose validation rows fix the threshold.
+        data: in place of the run's held-out rows.
+        columns: of these, with those that the model does not read.
+    """
+    label = next((n for n in label_names(model) if n not in vae.fields and n in columns), None)
+    if label is None or drift_fields(vae.model) is None:
+        return {}
+
+    def read(table: Columns) -> tuple[Fields, list[Any]]:
+        return cast(Fields, vae.rows({n: table[n] for n in vae.fields})), table[label]
+
+    chosen, _ = validation_columns(model, data)
+    found = drift_metrics(vae.model, *read(columns), None if chosen is None else read(chosen))
+    return {} if found is None else {"drift": asdict(found)}
+
+
+def label_names(model: str) -> list[str]:
+    """The fields of whole rows that are labels, of the recipe of a run."""
+    fields = getattr(saved_recipe(Path(model)).data, "fields", None) or {}
+    return [name for name, each in fields.items() if each.kind == "label" and each.plate is None]
 
 
 def machine(device: str | None) -> str:

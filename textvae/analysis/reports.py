@@ -14,6 +14,8 @@ def evaluation_text(metrics: Mapping[str, Any]) -> str:
         text = f"{text}\n\n{answers_text(found)}"
     if metrics.get("rows") is not None:
         text = f"{text}\n\n{table([row[1:] for row in row_rows(metrics['rows'])])}"
+    if metrics.get("drift") is not None:
+        text = f"{text}\n\n{drift_text(metrics['drift'])}"
     if metrics.get("trees") is not None:
         text = f"{text}\n\n{table([row[1:] for row in tree_rows(metrics['trees'])])}"
     if metrics.get("written") is not None:
@@ -397,6 +399,18 @@ def row_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         ("recall", "recall", f"of {found['held_out']:,} held-out rows, among the rows written"),
     ]
     return [(name, label, percent(found[name]), note) for name, label, note in rows]
+
+
+def drift_text(found: Mapping[str, Any]) -> str:
+    """Metrics of the drift inside rows as a table, a line for each class of changed rows."""
+    quiet = next(iter(found["rows"]))
+    alarms = found["alarms"] or {}
+    rows = [
+        (name, decimal(auc), decimal(found["raw_auc"][name]), percent(alarms.get(name)))
+        for name, auc in found["auc"].items()
+    ]
+    rows.append((quiet, "", "", percent(found["false_alarms"])))
+    return table(rows, ["change", "AUC of drift", "AUC of mean vectors", "alarms"])
 
 
 def tree_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:

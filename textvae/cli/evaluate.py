@@ -194,12 +194,14 @@ def table_metrics(
     vae: "TableVAE", folder: str, data: str | None, limit: int | None, samples: int, seed: int
 ) -> dict[str, Any]:
     """Metrics of a model of tables on held-out rows."""
+    from textvae.analysis.claims import row_drift
     from textvae.training.run_data import column_subset, held_out_rows
 
-    columns, notes = held_out_rows(folder, data)
+    every, notes = held_out_rows(folder, data)
     print_notes(notes)
-    columns = column_subset({name: columns[name] for name in vae.fields}, limit, seed)
-    metrics = asdict(vae.evaluate(columns, samples, seed))
+    every = column_subset(every, limit, seed)
+    columns = {name: every[name] for name in vae.fields}
+    metrics = asdict(vae.evaluate(columns, samples, seed)) | row_drift(vae, folder, data, every)
     return metrics | label_set_metrics(vae, folder, data, columns, seed)
 
 
