@@ -1,4 +1,4 @@
-"""Drift inside rows with parts: whether the posteriors of later parts differ from earlier ones."""
+"""Drift inside rows with parts: whether posteriors of later parts differ from earlier ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
