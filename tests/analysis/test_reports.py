@@ -77,9 +77,7 @@ def test_every_metric_has_a_note(runs, textvae):
                     "matching", "codes_used", "codebook_size",
                     "code_perplexity", "latent_kls", "parts", "written",
                     "field_nlls", "trees"):  # fmt: skip
-            assert not value, (
-                "no labels, no conditions, one field, blanks; every text can be spelled"
-            )
+            assert not value, "no labels, conditions, second field; blanks; all can be spelled"
             continue
         assert noted or last in unnoted.union(denominators), name
         assert value is not None, name

@@ -268,7 +268,7 @@ def swapped_distances(
         ),
         None,
     )
-    rows = {name: cells[:most] for name, cells in columns.items()}
+    rows = {name: list(cells[:most]) for name, cells in columns.items()}
     size = len(rows[tree])
     if decoder is None or size < 3:
         return None

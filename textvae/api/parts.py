@@ -159,7 +159,7 @@ def write_values(
     """
     model = vae.model
     if isinstance(model.decoders[decoder], TokenDecoder):
-        ids = generated_ids(vae, decoder, values, features, count, how)
+        ids = generated_ids(cast("TextWriter", vae), decoder, values, features, count, how)
         return token_rows(ids).to(model.device)
     likelihood = model.likelihoods(values, features, count, [decoder])[decoder]
     if isinstance(likelihood, LabelDistribution):
@@ -307,6 +307,7 @@ def in_words(vae: "TextWriter | TableVAE", name: str, values: Tensor) -> list[Ce
     names = class_names_of(vae.model.config, name)
     if names is not None:
         return ["" if value == MISSING else names[value] for value in values.tolist()]
+    assert vae.tokenizer is not None, "texts have one"
     return [decode_ids(vae.tokenizer, row) for row in values.tolist()]
 
 
