@@ -4,8 +4,9 @@ Run: python benchmarks/fingerprints.py ptb=FOLDER mnist=FOLDER ag=FOLDER 20ng_bo
 not named keeps its entry; the data that come with the package are always read. `ptb` has
 ptb.{train,valid,test}.txt, `mnist` the four idx files, `20ng_bow` {train,test}.feat; `ag` is what
 `python benchmarks/labelled_data.py ag` writes. `sprites`, `bnetflix` and `yeast` are npz files, as
-are `digits`, `parity`, `positives` and `negatives`, which `benchmarks/small_mnist.py` writes.
-`event2mind`, `wordnet_senses`, `squad_pairs`, `kvret` and `xquad_spans` have tables
+are `yelp_windows`, which `benchmarks/drift.py` writes, and `digits`, `parity`, `positives` and
+`negatives`, which `benchmarks/small_mnist.py` writes.
+`event2mind`, `wordnet_senses`, `squad_pairs`, `kvret`, `treebank` and `xquad_spans` have tables
 {train,valid,test}: of intents, and of triples; `kvret_turns` is what
 `python benchmarks/kvret_turns.py` writes.
 docs/results/data.md has the sources.
@@ -46,6 +47,8 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "dailydialog pairs": ("dailydialog_pairs", ("chang2019_ssvn",)),
     "dailydialog acts": ("dailydialog_pairs", ("zhao2017_kgcvae",)),
     "e2e restaurants": ("e2e", ("shao2019_phvm",)),
+    "treebank": ("treebank", ("zhang2019_plain",)),
+    "yelp windows": ("yelp_windows", ("zhang2020_drift",)),
     "bnetflix": ("bnetflix", ("kingma2014_table",)),
     "yeast": ("yeast", ("bai2020_mpvae",)),
     "kvret turns": ("kvret_turns", ("bai2020_mpvae_text",)),

@@ -143,7 +143,7 @@ class FieldConfig(Section):
         values: of a vector: "bits", "counts", or "real" numbers (the default), of which the mean of
             each is subtracted, and which are divided by their standard deviation in training rows.
         columns: of a vector; None for a column of that name, whose cells may be lists, else for
-            all columns of numbers that no other field reads.
+            all columns of numbers that no other field reads. With a plate, each part is a list.
     """
 
     column: str | None = None
@@ -180,8 +180,6 @@ class FieldConfig(Section):
             for key in ("otherwise", "within", "join", "columns"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key} is for a field without a plate")
-            if self.kind == "vector":
-                raise ValueError("plate is for texts, labels and sets of labels")
         if self.join is not None and self.kind != "text":
             raise ValueError("join is for kind 'text'")
         if self.ends is not None and self.kind != "label":
@@ -255,7 +253,9 @@ class DataConfig(Section):
                 raise ValueError(f"the name of a field must be {allowed} (got {quoted(name)})")
         if not fields:
             raise ValueError("at least one field is needed")
-        open_vectors = [n for n, f in fields.items() if f.kind == "vector" and not f.columns]
+        open_vectors = [
+            n for n, f in fields.items() if f.kind == "vector" and not f.columns and not f.plate
+        ]
         if len(open_vectors) > 1 and all(not fields[name].column for name in open_vectors):
             raise ValueError(f"name the columns of all but one of {', '.join(open_vectors)}")
         for name, field in fields.items():

@@ -22,6 +22,7 @@ from textvae.analysis.fingerprints import (
 )
 from textvae.analysis.image_samples import sampled_images
 from textvae.analysis.reports import unknown_share
+from textvae.analysis.row_metrics import validated_metrics
 from textvae.analysis.seeds import averaged, by_seed, error_over_seeds
 from textvae.analysis.settings import (
     graph_of,
@@ -38,8 +39,9 @@ from textvae.api.sentence import Evaluation, SentenceVAE
 from textvae.api.table import TableVAE
 from textvae.config import Claim, DataConfig, Fingerprint
 from textvae.console import shown, table
-from textvae.data.tables import Columns, Table
-from textvae.evaluation.label_sets import LabelSetMetrics, label_set_evaluation, predicted_set
+from textvae.data.tables import Table
+from textvae.evaluation.drift import Drift
+from textvae.evaluation.label_sets import LabelSetMetrics
 from textvae.recipes import Recipe, load_recipe, shipped_recipes
 from textvae.registry import SpecError, suggest
 from textvae.sizing import leaves_open
@@ -54,7 +56,6 @@ from textvae.training.run_data import (
     held_out_texts,
     training_columns,
     training_texts,
-    validation_columns,
 )
 
 SAMPLES = 500
@@ -283,6 +284,7 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
     """
     known = [*metric_names(Evaluation), *metric_names(ImageEvaluation)]
     known += metric_names(LabelSetMetrics, "label_sets.")
+    known += metric_names(Drift, "drift.")
     problems, missing = data_problems(claims), set[str]()
     for number, claim in enumerate(claims):
         if claim.metric not in known and not claim.metric.startswith(OF_NAMES):
@@ -301,8 +303,9 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
         raise SpecError(problems)
 
 
-OF_NAMES = ("latent_kls.", "parts.", "written.relative.")
-"""Metrics with a value for each latent, plate or field, by its name."""
+DRIFTS = ("drift.auc.", "drift.raw_auc.", "drift.gain.", "drift.alarms.")
+OF_NAMES = ("latent_kls.", "parts.", "written.relative.", "field_nlls.", "trees.", *DRIFTS)
+"""Metrics with a value for each latent, plate, field or class, by its name."""
 
 
 def metric_names(kind: type, prefix: str = "") -> Iterator[str]:
@@ -446,17 +449,17 @@ def measured(
     assert isinstance(config, DataConfig), "the model is one of texts"
     if config.fields is not None:
         columns, _ = held_out_rows(model, data)
-        columns = {name: columns[name] for name in vae.fields}
-        sets = label_sets_of(vae, model, data, columns)
-        nested = ("answers.", "rows.", "written.")
+        every, columns = columns, {name: columns[name] for name in vae.fields}
+        sets = validated_metrics(vae, model, data, every)
+        nested = ("answers.", "rows.", "trees.", "written.")
         asked = recipe.baseline or any(claim.metric.startswith(nested) for claim in recipe.claim)
         seen = training_columns(model)[0] if asked and not vae.conditions else None
         if isinstance(vae, TableVAE):
             metrics = asdict(vae.evaluate(columns, samples, 0)) | sets
         else:
             metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen)) | sets
-        labels = label_fields({name: config.fields[name] for name in columns})
-        return metrics, table_fingerprint(Table(columns), labels, source, training_sums)
+        labels = label_fields({name: config.fields[name] for name in every})
+        return metrics, table_fingerprint(Table(every), labels, source, training_sums)
     assert isinstance(vae, SentenceVAE), "models of tables read fields"
     text_column, column = text_column or config.text_column, config.label_column
     if column is None:
@@ -477,17 +480,6 @@ def is_source(data: str, source: str | None) -> bool:
     return (
         data == source or Path(data).expanduser().resolve() == Path(source).expanduser().resolve()
     )
-
-
-def label_sets_of(
-    vae: SentenceVAE | TableVAE, model: str, data: str | None, columns: Columns
-) -> dict[str, Any]:
-    """The metrics of predicted sets of labels of held-out rows; empty for a model without."""
-    if predicted_set(vae.model) is None:
-        return {}
-    chosen, _ = validation_columns(model, data)
-    validation = None if chosen is None else vae.rows({name: chosen[name] for name in vae.fields})
-    return label_set_evaluation(vae.model, vae.rows(columns), validation)
 
 
 def machine(device: str | None) -> str:

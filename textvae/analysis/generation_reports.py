@@ -144,3 +144,36 @@ def style_rows(generation: Mapping[str, Any]) -> list[tuple[str, str, str, str, 
         )
         for name, show, note in rows
     ]
+
+
+def drift_text(found: Mapping[str, Any]) -> str:
+    """Metrics of the drift inside rows as a table, a line for each class of changed rows."""
+    quiet = next(iter(found["rows"]))
+    alarms = found["alarms"] or {}
+    rows = [
+        (name, decimal(auc), decimal(found["raw_auc"][name]), percent(alarms.get(name)))
+        for name, auc in found["auc"].items()
+    ]
+    rows.append((quiet, "", "", percent(found["false_alarms"])))
+    return table(rows, ["change", "AUC of drift", "AUC of mean vectors", "alarms"])
+
+
+def tree_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Name, label, value and note of each metric of the fields of trees that a model writes."""
+    rows = []
+    for field, each in found.items():
+        count = f"of {each['written']:,} from the prior"
+        swapped = f"tags of {each['swapped']:,} texts whose tree was exchanged, to those of"
+        notes = {
+            "balanced": ("balanced", percent, f"{count}, tokens drawn"),
+            "greedy_balanced": ("balanced, greedy", percent, f"{count}, most probable tokens"),
+            "tag_distance": ("tag distance", decimal, f"edits, {swapped} the new tree, mean"),
+            "random_tag_distance": ("of another row", decimal, f"edits, {swapped} a third tree"),
+            "tag_gain": ("tag gain", decimal, "1 - the ratio of these; 0: trees are ignored"),
+        }
+        rows += [
+            (f"{field}.{name}", f"{field}: {label}", form(each[name]), note)
+            for name, (label, form, note) in notes.items()
+            if each[name] is not None
+        ]
+    return rows

@@ -6,10 +6,12 @@ from typing import Any
 from textvae.analysis.cells import percent
 from textvae.analysis.generation_reports import (
     answers_text,
+    drift_text,
     generation_text,
     image_samples_text,
     row_rows,
     style_rows,
+    tree_rows,
     writing_rows,
     written_text,
 )
@@ -24,6 +26,10 @@ def evaluation_text(metrics: Mapping[str, Any]) -> str:
         text = f"{text}\n\n{answers_text(found)}"
     if metrics.get("rows") is not None:
         text = f"{text}\n\n{table([row[1:] for row in row_rows(metrics['rows'])])}"
+    if metrics.get("drift") is not None:
+        text = f"{text}\n\n{drift_text(metrics['drift'])}"
+    if metrics.get("trees") is not None:
+        text = f"{text}\n\n{table([row[1:] for row in tree_rows(metrics['trees'])])}"
     if metrics.get("written") is not None:
         text = f"{text}\n\n{written_text(metrics['written'])}"
     if metrics.get("image_samples") is not None:
@@ -37,6 +43,8 @@ def metric_notes(metrics: Mapping[str, Any]) -> dict[str, str]:
     generation = metrics.get("generation")
     if metrics.get("rows") is not None:
         notes |= {f"rows.{row[0]}": row[-1] for row in row_rows(metrics["rows"])}
+    if metrics.get("trees") is not None:
+        notes |= {f"trees.{row[0]}": row[-1] for row in tree_rows(metrics["trees"])}
     if generation is not None:
         notes |= {f"generation.{row[0]}": row[-1] for row in writing_rows(generation)}
         notes |= {f"generation.samples.{row[0]}": row[-1] for row in style_rows(generation)}
@@ -123,6 +131,10 @@ def likelihood_rows(metrics: Mapping[str, Any], unit: str) -> list[tuple[str, st
         bound = "upper bound of one sample: the codes are certain"
     note = f"nats per {whole_of(f, unit)}, {bound}, {count_note(f, unit)}{error_note(f, 'nll')}"
     rows = [("nll", "nll", f["nll"], note)]
+    rows += [
+        (f"field_nlls.{name}", f"  {name}", nll, "nll of this field given those above it")
+        for name, nll in (f.get("field_nlls") or {}).items()
+    ]
     if "entropy" in f:
         limit = "nats per sentence, exact, of the corpus's source"
         rows.append(("entropy", "entropy", f["entropy"], limit))

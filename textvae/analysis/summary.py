@@ -204,9 +204,14 @@ def table_label_sets(
 
 def cells_text(row: dict[str, Any]) -> str:
     """The cells of a row of a table, side by side; of a long list the first ones."""
-    return " | ".join(
-        one_line(list_text(cell) if isinstance(cell, list) else str(cell)) for cell in row.values()
-    )
+    return " | ".join(one_line(cell_text(cell)) for cell in row.values())
+
+
+def cell_text(cell: Any) -> str:
+    """A cell of a table in words: of parts, one after the other."""
+    if isinstance(cell, tuple):
+        return " / ".join(map(cell_text, cell))
+    return list_text(cell) if isinstance(cell, list) else str(cell)
 
 
 def list_text(cells: list[Any]) -> str:

@@ -29,6 +29,7 @@ from textvae.evaluation.latent import (
 )
 from textvae.evaluation.likelihood import (
     LikelihoodEstimate,
+    field_terms,
     is_certain,
     likelihood,
     standard_error,
@@ -89,6 +90,8 @@ class Metrics:
         whole_kl: KL of the latents of whole rows, whose mutual information is measured; None
             likewise, and where all latents are of parts.
         parts: mean number of parts of a row, by plate; None likewise.
+        field_nlls: nll of each field given those that are written before it, nats per row, by its
+            name; None where they are not known, see `FieldTerms`.
     """
 
     nll: float
@@ -117,6 +120,7 @@ class Metrics:
     latent_kls: dict[str, float] | None = None
     whole_kl: float | None = None
     parts: dict[str, float] | None = None
+    field_nlls: dict[str, float] | None = None
 
     def __repr__(self) -> str:
         """All metrics on one line; of a long tuple, its length and range."""
@@ -427,7 +431,8 @@ class TrainedVAE:
         kept, compared = None, min(len(rows), COMPARED)
         if compared < len(rows):
             kept = np.isin(np.arange(len(rows)), drawn_rows(len(rows), seed))
-        estimate = likelihood(self.model, batches, samples=samples, seed=seed, kept=kept)
+        terms = field_terms(self.model)
+        estimate = likelihood(self.model, batches, samples, seed, kept=kept, terms=terms)
         each = min(10, max(1, LATENT_SAMPLES // compared))
         latent = information(self.model, estimate.features, each, seed)
         metrics = {
@@ -454,6 +459,8 @@ class TrainedVAE:
         if (usage := latent.codes) is not None:
             metrics |= {"codes_used": usage.used, "codebook_size": usage.size}
             metrics |= {"code_perplexity": usage.perplexity}
+        if each_nll := estimate.field_nlls:
+            metrics["field_nlls"] = {name: nll.mean().item() for name, nll in each_nll.items()}
         if self.model.config.plates:
             metrics |= part_metrics(
                 self.model, [batch for _, batch in rows.in_length_order()], seed

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from textvae.api.code_texts import code_latent, latent_classes
-from textvae.api.rows import may_be_missing
+from textvae.api.rows import given_rows, may_be_missing
+from textvae.api.writing import written_ids
 from textvae.data.python_texts import text_list
+from textvae.data.tokenizers import decode_ids
 from textvae.data.words import Unit, unit_of
 from textvae.evaluation.answers import AnswerSets, answers, grouped, share_with_word
 from textvae.evaluation.generated_parts import GeneratedParts, parts_style
@@ -21,6 +23,13 @@ from textvae.evaluation.text import (
     compare_styles,
     reconstruction,
     smoothness,
+)
+from textvae.evaluation.trees import (
+    Trees,
+    is_balanced,
+    share_balanced,
+    tag_distance,
+    word_tags,
 )
 from textvae.families.base import AlikeError
 from textvae.graph.decoding import Decoding
@@ -36,6 +45,9 @@ ANSWERS, CONDITIONS = 10, 500
 
 WRITTEN = 5000
 """Rows of several fields, or with parts, that are written to be compared with held-out ones."""
+
+LONGEST_TREE = 512
+"""Most tokens of a tree that is written, end included."""
 
 PLAIN = Decoding(known_words=False)
 """What is measured is the model itself, which may put pieces together to new words."""
@@ -189,6 +201,91 @@ def evaluate_rows(
     cells = {field: [row[field] for row in written] for field in fields}
     known = None if training is None else rows_of(training, fields)
     return generated_rows(rows_of(cells, fields), rows_of(columns, fields), known)
+
+
+@torch.no_grad()
+def evaluate_trees(
+    vae: "SentenceVAE",
+    columns: Mapping[str, Sequence[str]],
+    training: Mapping[str, Sequence[str]] | None = None,
+    count: int = WRITTEN,
+    most: int = CONDITIONS,
+    seed: int = 0,
+) -> dict[str, Trees] | None:
+    """Metrics of each field of trees that a model writes from its prior; None without one.
+
+    Args:
+        vae: the model, which is given nothing.
+        columns: held-out rows; a field whose values are all balanced trees is one of trees.
+        training: rows that it was trained on, if known: the tags of words are from there.
+        count: trees that are written in either way.
+        most: rows whose tree is replaced by another one's, the first of them.
+        seed: of all random choices.
+    """
+    fields = {vae.model.field_of(name): name for name in vae.model.text_decoders}
+    names = [field for field in fields if all(map(is_balanced, columns[field]))]
+    if not names:
+        return None
+    how = replace(PLAIN, allow_unknown=False, max_new_tokens=LONGEST_TREE)
+    drawn = vae.sample_rows(count, replace(how, do_sample=True), seed)
+    greedy = vae.sample_rows(count, how, seed)
+    found = {}
+    for name in names:
+        distances = swapped_distances(vae, columns, training, name, how, most, seed)
+        first, second = distances or (None, None)
+        found[name] = Trees(
+            balanced=share_balanced([row[name] for row in drawn]),
+            greedy_balanced=share_balanced([row[name] for row in greedy]),
+            tag_distance=first,
+            random_tag_distance=second,
+            tag_gain=1 - first / second if first is not None and second else None,
+            written=count,
+            swapped=min(most, len(columns[name])) if distances else 0,
+        )
+    return found
+
+
+def swapped_distances(
+    vae: "SentenceVAE",
+    columns: Mapping[str, Sequence[str]],
+    training: Mapping[str, Sequence[str]] | None,
+    tree: str,
+    how: Decoding,
+    most: int,
+    seed: int,
+) -> tuple[float, float] | None:
+    """The distance of texts from the tree of another row, and of a third; see `Trees`.
+
+    None where no text is written from the tree alone of all fields, or there are fewer than three
+    rows.
+    """
+    config = vae.model.config
+    decoder = next(
+        (
+            name
+            for name in vae.model.text_decoders
+            if config.fields_behind(config.read_by_field[vae.model.field_of(name)], False) == [tree]
+        ),
+        None,
+    )
+    rows = {name: list(cells[:most]) for name, cells in columns.items()}
+    size = len(rows[tree])
+    if decoder is None or size < 3:
+        return None
+    known = columns if training is None else training
+    tags = word_tags(known[vae.model.field_of(decoder)], known[tree])
+    if not tags:
+        return None
+    order = np.random.default_rng(seed).permutation(size)
+    # Each row gets the tree of the next in a random circle, and is compared with the one after it.
+    swapped, third = (
+        [rows[tree][i] for i in np.roll(order, -shift)[np.argsort(order)]] for shift in (1, 2)
+    )
+    given = given_rows(config, vae.tokenizer, {tree: swapped}, [tree])
+    values = vae.values_of(np.asarray(vae.encode(rows)))
+    ids = written_ids(vae, decoder, values, size, given, how)
+    texts = [decode_ids(vae.tokenizer, row) for row in ids]
+    return tag_distance(texts, swapped, tags), tag_distance(texts, third, tags)
 
 
 def evaluate_parts(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from textvae.api.rows import class_names_of
+from textvae.api.rows import class_names_of, vector_cells
 from textvae.api.writing import ROWS, batch_of, generated_ids
 from textvae.data.batching import Examples
 from textvae.data.fields import Fields
@@ -19,6 +19,7 @@ from textvae.decoders.label import LabelDistribution
 from textvae.decoders.text import TokenDecoder
 from textvae.encoders import Features
 from textvae.families import Family
+from textvae.graph.config import Node
 from textvae.graph.decoding import Decoding
 from textvae.graph.generation import drawn
 from textvae.graph.plates import GROUPS, Step, batch_size, writing_order
@@ -27,10 +28,12 @@ from textvae.randomness import draws
 from textvae.vocabulary import BOS, EOS, MISSING, PAD
 
 if TYPE_CHECKING:
+    from textvae.api.table import TableVAE
     from textvae.api.text_writer import TextWriter
 
-Cell = str | tuple[Any, ...]
-"""A value of a row: a text, a class, a set of labels; of a field with parts, a tuple of these."""
+Cell = str | tuple[Any, ...] | list[float]
+"""A value of a row: a text, a class, a set of labels, a vector; of a field with parts, a tuple of
+these."""
 
 Read = Mapping[str, Features]
 """Features of encoders, and of plates, by name."""
@@ -49,12 +52,16 @@ class Writing:
         parts: what is written of each part so far, by field: a tensor of N values for each part.
     """
 
-    vae: "TextWriter"
+    vae: "TextWriter | TableVAE"
     count: int
     how: Decoding
     fields: dict[str, Tensor]
     values: dict[str, Tensor] = field(default_factory=dict)
     parts: dict[str, list[Tensor]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.given = frozenset(self.fields)
+        """Names of the fields that are there before any is written."""
 
     def run(self, steps: Sequence[Step], read: Callable[[], Read]) -> dict[str, Tensor]:
         """What the decoders among some steps write, by field.
@@ -69,10 +76,12 @@ class Writing:
         for step in steps:
             if step.group == "latents":
                 node = nodes["latents"][step.name]
-                value = model.prior_value(node, features, self.values, self.count)
-                self.values[step.name] = value
+                self.values[step.name] = self.latent_value(node, features)
                 continue
             name = model.field_of(step.name)
+            if name in self.known:
+                written[name] = self.fields[name]
+                continue
             written[name] = write_values(
                 self.vae, step.name, self.values, features, self.count, self.how
             )
@@ -82,6 +91,23 @@ class Writing:
                 self.fields[name] = written[name]
             features = read()
         return written
+
+    @property
+    def known(self) -> list[str]:
+        """The fields that are given and would otherwise be written."""
+        return [name for name in self.vae.model.config.written_or_given if name in self.given]
+
+    def latent_value(self, node: Node, features: Read) -> Tensor:
+        """A sample of a latent, (1, N, D): from its posterior where all that this reads is given.
+
+        Without a field in place of a written one, the prior holds what the conditions say of it.
+        """
+        model = self.vae.model
+        read = set(model.config.fields_read(node["name"]))
+        if read.isdisjoint(self.known) or not read <= self.given:
+            return model.prior_value(node, features, self.values, self.count)
+        with draws():
+            return model.posterior(node, features, self.values).expand((1, self.count)).sample()
 
     def batch(self) -> dict[str, Tensor]:
         """All that is there, as a batch."""
@@ -119,7 +145,7 @@ def together(parts: Sequence[Tensor]) -> Tensor:
 
 
 def write_values(
-    vae: "TextWriter",
+    vae: "TextWriter | TableVAE",
     decoder: str,
     values: Mapping[str, Tensor],
     features: Read,
@@ -133,7 +159,7 @@ def write_values(
     """
     model = vae.model
     if isinstance(model.decoders[decoder], TokenDecoder):
-        ids = generated_ids(vae, decoder, values, features, count, how)
+        ids = generated_ids(cast("TextWriter", vae), decoder, values, features, count, how)
         return token_rows(ids).to(model.device)
     likelihood = model.likelihoods(values, features, count, [decoder])[decoder]
     if isinstance(likelihood, LabelDistribution):
@@ -153,23 +179,26 @@ def token_rows(ids: Sequence[Sequence[int]]) -> Tensor:
     return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
 
 
-def blank(vae: "TextWriter", name: str, count: int) -> Tensor:
+def blank(vae: "TextWriter | TableVAE", name: str, count: int) -> Tensor:
     """Values of a field of a part that is not written yet, of N rows."""
     facts, device = (vae.model.config.observed or {})[name], vae.model.device
     if "classes" in facts:
         return torch.full((count,), MISSING, device=device)
     if "label_set" in facts:
         return torch.full((count, facts["label_set"]), float(MISSING), device=device)
+    if "values" in facts:
+        return torch.zeros(count, *facts["shape"], device=device)
     return torch.tensor([[BOS, EOS]], device=device).expand(count, 2)
 
 
 @torch.no_grad()
 def sampled_parts(
-    vae: "TextWriter", count: int, how: Decoding, given: Fields | None
+    vae: "TextWriter | TableVAE", count: int, how: Decoding, given: Fields | None
 ) -> list[dict[str, Cell]]:
     """Rows from the prior, their parts written one after the other.
 
-    First the latents of the row are drawn and its own fields written. Then, for part 1, 2, ...:
+    First the latents of the row are drawn and its own fields written, but those that are given;
+    a latent whose posterior reads these alone is drawn from it. Then, for part 1, 2, ...:
     encoders read the parts so far and a blank one, the latents of this part are drawn from their
     priors, and its fields are written, each as soon as all that it reads is there. A row ends after
     the part whose label is the class that `ends` it; without such a label, after a number of parts
@@ -236,18 +265,18 @@ def written_parts(
     return columns
 
 
-def written_names(vae: "TextWriter") -> list[str]:
+def written_names(vae: "TextWriter | TableVAE") -> list[str]:
     """The fields that the model writes, in the order of its decoders."""
     return list(dict.fromkeys(map(vae.model.field_of, vae.model.main_decoders)))
 
 
-def end_of(vae: "TextWriter", name: str) -> int | None:
+def end_of(vae: "TextWriter | TableVAE", name: str) -> int | None:
     """The number of the class of a field that marks the last part; None where it marks none."""
     facts = (vae.model.config.observed or {})[name]
     return facts["names"].index(facts["ends"]) if "ends" in facts else None
 
 
-def drawn_counts(vae: "TextWriter", plate: str, count: int, most: bool) -> Tensor:
+def drawn_counts(vae: "TextWriter | TableVAE", plate: str, count: int, most: bool) -> Tensor:
     """Numbers of parts of N rows, (N,), int64: drawn from those of the training rows.
 
     Args:
@@ -264,7 +293,7 @@ def drawn_counts(vae: "TextWriter", plate: str, count: int, most: bool) -> Tenso
     return sizes[drawn((rows / rows.sum()).expand(count, -1))]
 
 
-def in_words(vae: "TextWriter", name: str, values: Tensor) -> list[Cell]:
+def in_words(vae: "TextWriter | TableVAE", name: str, values: Tensor) -> list[Cell]:
     """Values of a field as cells of a table."""
     facts = (vae.model.config.observed or {}).get(name, {})
     if "label_set" in facts:
@@ -273,14 +302,19 @@ def in_words(vae: "TextWriter", name: str, values: Tensor) -> list[Cell]:
             tuple(label for label, bit in zip(labels, row, strict=True) if bit > 0.5)
             for row in values.tolist()
         ]
+    if "values" in facts:
+        return list(vector_cells(values.cpu().numpy(), facts))
     names = class_names_of(vae.model.config, name)
     if names is not None:
         return ["" if value == MISSING else names[value] for value in values.tolist()]
+    assert vae.tokenizer is not None, "texts have one"
     return [decode_ids(vae.tokenizer, row) for row in values.tolist()]
 
 
 @torch.no_grad()
-def reconstructed_parts(vae: "TextWriter", rows: Examples, how: Decoding) -> list[dict[str, Cell]]:
+def reconstructed_parts(
+    vae: "TextWriter | TableVAE", rows: Examples, how: Decoding
+) -> list[dict[str, Cell]]:
     """What the decoders write of rows at their posterior means; they see the true earlier parts."""
     model = vae.model
     found: dict[int, dict[str, Cell]] = {}
@@ -337,7 +371,7 @@ class PartLatents:
 
 
 @torch.no_grad()
-def encoded_parts(vae: "TextWriter", rows: Fields) -> PartLatents:
+def encoded_parts(vae: "TextWriter | TableVAE", rows: Fields) -> PartLatents:
     """The posteriors of rows, in their order; each latent sees the means of those before it."""
     model = vae.model
     means: dict[str, list[np.ndarray]] = {name: [] for name in model.latents}

@@ -9,7 +9,7 @@ import numpy as np
 from textvae.data.batching import Sentences
 from textvae.data.cells import SEPARATOR, label_set_of, vector_of
 from textvae.data.field_kinds import column_of_facts
-from textvae.data.fields import Column, Fields
+from textvae.data.fields import Column, Fields, as_in_table
 from textvae.data.packed import Packed
 from textvae.data.parts import flat
 from textvae.data.python_texts import text_list
@@ -18,6 +18,9 @@ from textvae.data.tokenizers import TextTokenizer
 from textvae.graph.config import VAEConfig
 from textvae.graph.folders import is_of_table
 from textvae.registry import suggest
+
+DIGITS = 6
+"""Significant digits of real numbers that are written: float32 has no more than seven."""
 
 Given = Mapping[str, Any]
 """Values by field: one string for each row, or a single one for all of them. Of a field with parts,
@@ -154,16 +157,32 @@ def given_rows(
 
 
 def row_lists(value: Any, field: str, facts: Mapping[str, Any]) -> list[list[Any]]:
-    """The parts of each row of a field: of one row where the value is a list of strings.
+    """The parts of each row of a field: of one row where the value is a list of parts.
 
     Raises:
         TypeError: it is no list, or a part is of another type.
         ValueError: a row has no part.
     """
+    value = value.tolist() if isinstance(value, np.ndarray) else value
     if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
         raise TypeError(f"{field}: give a list of parts for each row (got {given_as(value)})")
-    rows = [value] if value and isinstance(value[0], str) else list(value)
+    rows = [value] if value and is_part(value[0], facts) else list(value)
     return [cells_given(row, f"{field}[{number}]", facts) for number, row in enumerate(rows)]
+
+
+def is_part(value: Any, facts: Mapping[str, Any]) -> bool:
+    """Whether a value is one part, a string or a vector, and not all parts of a row."""
+    if "values" not in facts:
+        return isinstance(value, str)
+    return isinstance(value, array) or (bool(len(value)) and np.isscalar(value[0]))
+
+
+def vector_cells(values: np.ndarray, facts: Mapping[str, Any]) -> list[list[float]]:
+    """Vectors that a model has written, (N, D), as cells of a table: `DIGITS` of real numbers."""
+    rows = as_in_table(values, facts).tolist()
+    if facts["values"] != "real":
+        return rows
+    return [[float(f"{value:.{DIGITS}g}") for value in row] for row in rows]
 
 
 def check_parts(config: VAEConfig, lists: Mapping[str, Sequence[Any]]) -> None:

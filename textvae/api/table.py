@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from textvae.api.base import Metrics, TrainedVAE, load_vae
+from textvae.api.parts import PartLatents, encoded_parts, sampled_parts
 from textvae.api.rows import (
     Given,
     class_names_of,
@@ -19,21 +20,20 @@ from textvae.api.rows import (
     given_rows,
     may_be_missing,
     model_fields,
+    vector_cells,
 )
-from textvae.data.fields import Fields, as_in_table
+from textvae.data.fields import Fields
 from textvae.data.tokenizers import TextTokenizer, load_tokenizer
 from textvae.decoders.label import LabelDistribution
 from textvae.decoders.labels import LabelSetDistribution
 from textvae.evaluation.label_sets import draws_of, probabilities_of
+from textvae.graph.decoding import Decoding
 from textvae.graph.generation import drawn
 from textvae.graph.model import VAE
 from textvae.randomness import draws, seeded
 
 ROWS = 4096
 """Most rows sampled at once."""
-
-DIGITS = 6
-"""Significant digits of real numbers that are sampled: float32 has no more than seven."""
 
 TableRows = Mapping[str, Sequence[Any]]
 """Values by field: texts, labels, sets of labels, vectors; one for each row."""
@@ -131,6 +131,11 @@ class TableVAE(TrainedVAE):
         means, scales = self.moments(self.rows(columns, latents=True))
         return (means, scales) if return_scales else means
 
+    def encode_parts(self, columns: TableRows) -> PartLatents:
+        """The posteriors of rows with parts, see `SentenceVAE.encode_parts`."""
+        self.require_latent()
+        return encoded_parts(self, self.rows(columns, latents=True))
+
     def evaluate(
         self,
         columns: TableRows,
@@ -191,7 +196,7 @@ class TableVAE(TrainedVAE):
 
         Returns:
             For each row, by field: a class, a list of labels, or a list of numbers as they stand in
-            the table.
+            the table; of a field with parts, a tuple of them.
 
         Raises:
             ValueError: count below 1, or conditions that are missing or unknown.
@@ -206,6 +211,8 @@ class TableVAE(TrainedVAE):
             raise ValueError(f"the model takes no condition (got {', '.join(given)})")
         total, found = count if rows is None else len(rows), list[dict[str, Any]]()
         with seeded(seed):
+            if config.writes_in_turn:
+                return list(sampled_parts(self, total, Decoding(do_sample=True), rows))
             for start in range(0, total, ROWS):
                 size = min(ROWS, total - start)
                 batch = {} if rows is None else rows.batch(np.arange(start, start + size))
@@ -234,7 +241,4 @@ class TableVAE(TrainedVAE):
             sample = likelihood.sample()[0].cpu().numpy()
         if isinstance(likelihood, LabelSetDistribution):
             return [[names[label] for label in np.flatnonzero(row)] for row in sample]
-        rows = as_in_table(sample, facts).tolist()
-        if facts["values"] != "real":
-            return rows
-        return [[float(f"{value:.{DIGITS}g}") for value in row] for row in rows]
+        return vector_cells(sample, facts)

@@ -12,6 +12,7 @@ from textvae.api.generation import (
     evaluate_generation,
     evaluate_parts,
     evaluate_rows,
+    evaluate_trees,
 )
 from textvae.data.batching import Sentences
 from textvae.data.labels import numbered
@@ -32,6 +33,7 @@ from textvae.evaluation.positions import (
     shuffled_z_gap,
 )
 from textvae.evaluation.text import Generation
+from textvae.evaluation.trees import Trees
 
 if TYPE_CHECKING:
     from textvae.api.sentence import SentenceVAE, TextRows
@@ -67,6 +69,7 @@ class Evaluation(Metrics):
         written: metrics of the rows with parts that a model writes; None unless requested.
         rows: metrics of the rows that a model of several fields writes without conditions; None
             unless requested.
+        trees: metrics of each such field that holds trees in brackets, by its name; None without.
         matching: how well one text finds its partner; None for a model without two latents that
             can be matched.
     """
@@ -92,6 +95,7 @@ class Evaluation(Metrics):
     rows: GeneratedRows | None = None
     matching: Matching | None = None
     written: GeneratedParts | None = None
+    trees: dict[str, Trees] | None = None
 
 
 def evaluate_texts(
@@ -139,7 +143,9 @@ def evaluate_texts(
             if len(vae.model.text_decoders) == 1:
                 metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
         elif not vae.has_parts:
-            metrics["rows"] = evaluate_rows(vae, texts, training_rows(vae, training), seed=seed)
+            known = training_rows(vae, training)
+            metrics["rows"] = evaluate_rows(vae, texts, known, seed=seed)
+            metrics["trees"] = evaluate_trees(vae, texts, known, seed=seed)
     return Evaluation(**metrics, **figures)
 
 

@@ -137,15 +137,19 @@ class TextWriter(TrainedVAE):
             given: by field: a value for each row, or one for all of them.
             count: number of rows; None for as many as there are values.
 
+        A field that another one is written from may be given too, and is then not written.
+
         Raises:
             TypeError: a value is no string, or no list of strings.
             ValueError: a condition is missing, blank, unknown, or of another number of rows.
         """
-        if not self.conditions:
-            if given:
-                raise ValueError(f"the model takes no condition (got {', '.join(given)})")
+        config, needed = self.model.config, self.conditions
+        allowed = [*needed, *config.written_or_given]
+        if not needed and not given:
             return None
-        rows = given_rows(self.model.config, self.tokenizer, given or {}, self.conditions)
+        if not allowed:
+            raise ValueError(f"the model takes no condition (got {', '.join(given or ())})")
+        rows = given_rows(config, self.tokenizer, given or {}, needed, allowed)
         if count is None or len(rows) == count:
             return rows
         if len(rows) > 1:
@@ -240,9 +244,9 @@ class TextWriter(TrainedVAE):
             rows = rows.select(np.repeat(np.arange(len(rows)), count))
         total = count if rows is None else len(rows)
         known = None if label is None else self.label_latent(label, total)
-        if self.has_parts:
+        if self.model.config.writes_in_turn:
             if label is not None:
-                raise ValueError("label: not for a model of rows with parts")
+                raise ValueError("label: not for a model that writes one field after another")
             with seeded(seed):
                 return sampled_parts(self, total, decoding or Decoding(do_sample=True), rows)
         with seeded(seed), torch.no_grad():

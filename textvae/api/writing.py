@@ -18,6 +18,7 @@ from textvae.graph.decoding import Decoding
 from textvae.graph.generation import best_of_beam, drawn, generate
 
 if TYPE_CHECKING:
+    from textvae.api.base import TrainedVAE
     from textvae.api.rows import Given
     from textvae.api.text_writer import TextWriter
 
@@ -141,7 +142,7 @@ def written_spans(
     return ids
 
 
-def batch_of(vae: "TextWriter", given: Fields | None, rows: slice) -> dict[str, Tensor]:
+def batch_of(vae: "TrainedVAE", given: Fields | None, rows: slice) -> dict[str, Tensor]:
     """Some of the rows that are given, as a batch on the model's device; empty for none."""
     if given is None:
         return {}

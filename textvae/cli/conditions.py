@@ -93,11 +93,13 @@ def given_rows_of(vae: "SentenceVAE | TableVAE", folder: str, file: str) -> dict
     from textvae.data.tables import read_table_split
     from textvae.training.run_data import recipe_of, table_fields
 
-    if not vae.conditions:
+    # Where nothing must be given, the file is of what may be.
+    wanted = vae.conditions or vae.model.config.written_or_given
+    if not wanted:
         raise ValueError("--given-file: the model takes no condition")
     recipe = recipe_of(folder)
     own = {} if recipe is None else getattr(recipe.data, "fields", None) or {}
-    fields = {name: own.get(name, FieldConfig()) for name in vae.conditions}
+    fields = {name: own.get(name, FieldConfig()) for name in wanted}
     fields = table_fields(folder, fields)
     table, notes = read_table_split(file, fields)
     for note in notes:

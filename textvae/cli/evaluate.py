@@ -27,10 +27,10 @@ from textvae.cli.options import (
 from textvae.cli.sources import (
     check_own_columns,
     held_out,
-    held_out_columns,
     held_out_rows_of,
     held_out_with_labels,
     print_notes,
+    recipe_columns,
 )
 from textvae.console import emit, say, say_note
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
     from textvae.api.sentence import SentenceVAE
     from textvae.api.table import TableVAE
-    from textvae.data.tables import Columns
 
 
 @command(
@@ -165,32 +164,19 @@ def row_metrics(
     generation: bool,
 ) -> dict[str, Any]:
     """Metrics of a model of rows of several fields on held-out rows."""
+    from textvae.analysis.row_metrics import validated_metrics
     from textvae.training.references import run_references
     from textvae.training.run_data import training_columns
 
-    columns = held_out_columns(vae, folder, data, limit, seed)
+    every = recipe_columns(folder, data, limit, seed)
+    columns = {name: every[name] for name in vae.fields}
     training = None
     if generation and not vae.conditions:
         training, notes = training_columns(folder)
         print_notes(notes)
     metrics = asdict(vae.evaluate(columns, samples, seed, generation, training))
-    metrics |= label_set_metrics(vae, folder, data, columns, seed)
+    metrics |= validated_metrics(vae, folder, data, every, seed, print_notes)
     return metrics | run_references(folder, vae, metrics, columns, say_note)
-
-
-def label_set_metrics(
-    vae: "SentenceVAE | TableVAE", folder: str, data: str | None, columns: "Columns", seed: int
-) -> dict[str, Any]:
-    """The metrics of predicted sets of labels of held-out rows; empty for a model without."""
-    from textvae.evaluation.label_sets import label_set_evaluation, predicted_set
-    from textvae.training.run_data import validation_columns
-
-    if predicted_set(vae.model) is None:
-        return {}
-    chosen, notes = validation_columns(folder, data)
-    print_notes(notes)
-    own = None if chosen is None else vae.rows({name: chosen[name] for name in vae.fields})
-    return label_set_evaluation(vae.model, vae.rows(columns), own, seed)
 
 
 def table_metrics(
@@ -211,9 +197,12 @@ def table_metrics(
         raise ValueError(
             "--generation: this is a model of tables; the option is for texts or images"
         )
-    columns = held_out_columns(vae, folder, data, limit, seed)
+    from textvae.analysis.row_metrics import validated_metrics
+
+    every = recipe_columns(folder, data, limit, seed)
+    columns = {name: every[name] for name in vae.fields}
     metrics = asdict(vae.evaluate(columns, samples, seed))
-    return metrics | label_set_metrics(vae, folder, data, columns, seed)
+    return metrics | validated_metrics(vae, folder, data, every, seed, print_notes)
 
 
 def image_metrics(

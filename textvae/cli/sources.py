@@ -69,11 +69,17 @@ def held_out_columns(
     vae: "SentenceVAE | TableVAE", model: str, data: str | None, limit: int | None, seed: int
 ) -> "Columns":
     """`held_out_rows_of` a model of rows of several fields, by field."""
+    columns = recipe_columns(model, data, limit, seed)
+    return {name: columns[name] for name in vae.fields}
+
+
+def recipe_columns(model: str, data: str | None, limit: int | None, seed: int) -> "Columns":
+    """`held_out_columns`, with the fields of the recipe that the model does not read."""
     from textvae.training.run_data import column_subset, held_out_rows
 
     columns, notes = held_out_rows(model, data)
     print_notes(notes)
-    return column_subset({name: columns[name] for name in vae.fields}, limit, seed)
+    return column_subset(columns, limit, seed)
 
 
 def check_own_columns(text_column: str, label_column: str | None = None) -> None:

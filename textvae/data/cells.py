@@ -25,7 +25,7 @@ def cell_text(cell: Any) -> str:
         return cell
     if isinstance(cell, array):
         return cell.tobytes().hex()
-    return "" if cell is None else json.dumps(cell, ensure_ascii=False)
+    return "" if cell is None else json.dumps(cell, ensure_ascii=False, default=cell_text)
 
 
 def label_set_of(cell: Any, where: str, separator: str) -> LabelSet | None:

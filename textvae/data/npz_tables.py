@@ -25,6 +25,7 @@ def npz_columns(
 
     An array `x` alone is train. A vector is (N, D); a label (N,), whole numbers or texts; a set of
     labels (N, C), 0 and 1, whose names are in `x_names`, without `s` at the end of x, else numbers.
+    Vectors of S parts of each row are (N, S, D).
 
     Args:
         path: of the file.
@@ -72,6 +73,16 @@ def array_cells(
     field: FieldConfig, values: np.ndarray, names: np.ndarray | None, where: str
 ) -> list[Any]:
     """The cells of an array, as those of a table."""
+    if field.plate is not None:
+        if field.kind != "vector":
+            raise DataError(f"{where}: of fields with a plate, an npz file has vectors alone")
+        parts = checked(values, 3, "biuf", where)
+        count, size = parts.shape[1:]
+        if not count or np.isnan(parts).any():
+            raise DataError(f"{where}: each row needs parts, and no number of them may be missing")
+        flat = parts.reshape(-1, size).astype(np.float64)
+        cells = vector_cells(flat, field.values or "real", where)
+        return [tuple(cells[start : start + count]) for start in range(0, len(cells), count)]
     if field.kind == "vector":
         rows = checked(values, 2, "biuf", where).astype(np.float64)
         return vector_cells(rows, field.values or "real", where)
@@ -138,7 +149,7 @@ def checked(values: np.ndarray, axes: int, kinds: str, where: str) -> np.ndarray
         DataError: it has another number of axes, or values of another type.
     """
     if values.ndim != axes or values.dtype.kind not in kinds:
-        shape = "(N, D)" if axes == 2 else "(N,)"
+        shape = ("(N,)", "(N, D)", "(N, S, D)")[axes - 1]
         what = "texts" if kinds == "U" else "numbers" if "U" not in kinds else "numbers or texts"
         raise DataError(
             f"{where}: must be {shape} of {what} (got {values.shape} of {values.dtype})"

@@ -147,10 +147,13 @@ def columns_text(fields: Mapping[str, FieldConfig]) -> str:
     named = [
         column
         for name, field in fields.items()
-        if field.kind != "vector" or field.columns or field.column
+        if field.kind != "vector" or field.columns or field.column or field.plate
         for column in field.columns_read(name)
     ]
-    numbers = any(field.kind == "vector" and not field.columns for field in fields.values())
+    numbers = any(
+        field.kind == "vector" and not field.columns and not field.plate
+        for field in fields.values()
+    )
     parts = [f"the columns {', '.join(named)}"] if named else []
     return " and ".join([*parts, *(["columns of numbers"] if numbers else [])])
 
@@ -208,7 +211,8 @@ def complete_rows(
 
 def is_blank(cell: Any, field: FieldConfig) -> bool:
     """Whether a cell lacks what a row cannot be without: a text, or a number."""
-    return (field.kind == "text" and not cell) or (field.kind == "vector" and cell is None)
+    missing = cell is None or cell == ""  # a blank line
+    return (field.kind == "text" and not cell) or (field.kind == "vector" and missing)
 
 
 def check_sizes(columns: Columns, fields: Mapping[str, FieldConfig], where: str) -> None:
@@ -218,9 +222,13 @@ def check_sizes(columns: Columns, fields: Mapping[str, FieldConfig], where: str)
         DataError: naming the sizes.
     """
     for name, field in fields.items():
-        sizes = sorted({len(cell) for cell in columns[name]}) if field.kind == "vector" else []
+        cells = columns[name] if field.plate is None else flat(columns[name])
+        sizes = sorted({len(cell) for cell in cells}) if field.kind == "vector" else []
         if len(sizes) > 1:
-            raise DataError(f"{where}: {name!r} has rows of {sizes[0]} and of {sizes[-1]} numbers")
+            raise DataError(
+                f"{where}: {name!r} has {'rows' if field.plate is None else 'parts'} of {sizes[0]} "
+                f"and of {sizes[-1]} numbers"
+            )
 
 
 def read_table_split(
@@ -340,6 +348,8 @@ def parts_of(row: Mapping[str, Any], name: str, field: FieldConfig, where: str) 
         part = cell_of({column: cell}, column, alone, f"{where}: part {number}")
         if is_text(field) and not part:
             raise DataError(f"{shown}: part {number} is blank: a text is needed")
+        if field.kind == "vector" and part is None:
+            raise DataError(f"{shown}: part {number}: a number is missing")
         found.append(part)
     return tuple(found)
 

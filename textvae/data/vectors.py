@@ -29,7 +29,7 @@ def with_columns(
     open_ones = [
         name
         for name, field in fields.items()
-        if field.kind == "vector" and not field.columns and not field.column
+        if field.kind == "vector" and not (field.columns or field.column or field.plate)
     ]
     if not open_ones:
         return dict(fields)

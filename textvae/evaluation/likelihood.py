@@ -1,7 +1,7 @@
-"""Importance-weighted likelihood, streamed."""
+"""Importance-weighted likelihood, streamed: of rows, and of each of their fields in turn."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from textvae.families import Family
 from textvae.graph.model import VAE
-from textvae.graph.plates import batch_size
+from textvae.graph.plates import batch_size, writing_order
+from textvae.objectives.outputs import VAEOutput
 from textvae.randomness import seeded
 
 CPU_ROWS = 512
@@ -34,6 +35,7 @@ class LikelihoodEstimate:
         samples: K.
         features: the pooled vector of each text that is kept, (N, H), by encoder, for further
             metrics; none of encoders of parts.
+        field_nlls: of each field, given those written before it, see `FieldTerms`.
 
     Source: Burda et al. 2016, eq. 8, arXiv:1509.00519.
     """
@@ -44,6 +46,63 @@ class LikelihoodEstimate:
     kl: Tensor
     samples: int
     features: dict[str, Tensor] = field(default_factory=dict)
+    field_nlls: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FieldTerms:
+    """The terms of the importance weight that one field adds to those of the fields before it.
+
+    -log 1/K sum_k of them bounds -log p(x) of the first field from above, and of a later one
+    -log p(x | earlier fields), where the latents of the earlier fields come from their posteriors.
+
+    Args:
+        field: its name.
+        decoder: that writes it.
+        latents: that it needs, directly or through their priors, and no earlier field does.
+    """
+
+    field: str
+    decoder: str
+    latents: tuple[str, ...]
+
+    def log_weight(self, out: VAEOutput) -> Tensor:
+        """The sum of the terms, (K, B), nats."""
+        ratios = [out.latents[name].log_ratio() for name in self.latents]
+        return out.log_likelihood[self.decoder] - sum(ratios)
+
+
+def field_terms(model: VAE) -> list[FieldTerms]:
+    """The terms of each field, in the order in which they are written.
+
+    There are none where the weight is no product of such terms: of a single field, of rows with
+    parts, where a field needs a latent whose posterior reads a later one, and where latents are
+    summed over or refined.
+    """
+    config, known = model.config, set(model.config.conditions())
+    fields = {model.field_of(name) for name in model.main_decoders}
+    several = 2 <= len(fields) == len(model.main_decoders) and known.isdisjoint(fields)
+    if not several or config.plates or model.copies > 1 or model.refinement:
+        return []
+    nodes = {node["name"]: node for node in config.nodes("latents")}
+    written = {node["name"]: node for node in config.nodes("decoders")}
+    found, taken = list[FieldTerms](), set[str]()
+    for step in writing_order(config, None):
+        if step.group == "latents":
+            continue
+        field, wanted = written[step.name]["field"], list(written[step.name]["given"])
+        known.add(field)
+        needed = list[str]()
+        while wanted:
+            if (name := wanted.pop()) in nodes and name not in needed:
+                needed.append(name)
+                wanted += (nodes[name].get("prior") or {}).get("given") or []
+        needed = [name for name in needed if name not in taken]
+        if not all(known.issuperset(config.fields_read(name)) for name in needed):
+            return []
+        taken.update(needed)
+        found.append(FieldTerms(field, step.name, tuple(needed)))
+    return found
 
 
 def is_certain(model: VAE) -> bool:
@@ -54,18 +113,23 @@ def is_certain(model: VAE) -> bool:
 
 @torch.no_grad()
 def batch_likelihood(
-    model: VAE, fields: dict[str, Tensor], samples: int, max_rows: int
+    model: VAE,
+    fields: dict[str, Tensor],
+    samples: int,
+    max_rows: int,
+    terms: Sequence[FieldTerms] = (),
 ) -> LikelihoodEstimate:
     """The likelihood of one batch, with its samples drawn in chunks of at most `max_rows` rows.
 
     The encoders read the batch once. Memory depends on `max_rows` (samples times texts), not on
-    the number of samples.
+    the number of samples. `field_nlls` are of the given terms.
     """
     samples = 1 if is_certain(model) or not len(model.latents) else samples
     texts = max(map(len, fields.values()))
     chunk = max(1, min(samples, max_rows // (texts * model.copies)))
     features = model.read(fields)
     total = reconstruction_loss = kl = None
+    parts: dict[str, Tensor] = {}
     for start in range(0, samples, chunk):
         size = min(chunk, samples - start)
         out = model.infer_from(features, fields, size)
@@ -77,6 +141,10 @@ def batch_likelihood(
         total = weight if total is None else torch.logaddexp(total, weight)
         reconstruction_loss = loss if reconstruction_loss is None else reconstruction_loss + loss
         kl = rate if kl is None else kl + rate
+        for each in terms:
+            part = torch.logsumexp(each.log_weight(out).double(), 0)
+            known = parts.get(each.field)
+            parts[each.field] = part if known is None else torch.logaddexp(known, part)
     assert total is not None and reconstruction_loss is not None and kl is not None
     reconstruction_loss, kl = reconstruction_loss / samples, kl / samples
     return LikelihoodEstimate(
@@ -86,6 +154,7 @@ def batch_likelihood(
         kl=kl,
         samples=samples,
         features={name: each.pooled for name, each in features.items() if each.plate is None},
+        field_nlls={name: math.log(samples) - part for name, part in parts.items()},
     )
 
 
@@ -96,6 +165,7 @@ def likelihood(
     seed: int = 0,
     max_rows: int | None = None,
     kept: np.ndarray | None = None,
+    terms: Sequence[FieldTerms] = (),
 ) -> LikelihoodEstimate:
     """The likelihood of every text of the batches, in their order.
 
@@ -109,6 +179,7 @@ def likelihood(
         max_rows: most sequences decoded at once, which bounds memory; None for `CPU_ROWS`, and on
             a GPU as many as `rows_of_gpu` has for each batch.
         kept: whether the features of each text are kept, (N,), bool; None to keep all.
+        terms: of the fields whose nll is wanted, see `field_terms`.
 
     Raises:
         ValueError: samples below 1, or no batch.
@@ -122,7 +193,7 @@ def likelihood(
         for fields in batches:
             on_device = {name: value.to(model.device) for name, value in fields.items()}
             rows = rows_at_once(model.device, on_device) if max_rows is None else max_rows
-            part = batch_likelihood(model, on_device, samples, rows)
+            part = batch_likelihood(model, on_device, samples, rows, terms)
             if kept is not None:
                 chosen = torch.from_numpy(kept[start : start + len(part.nll)]).to(model.device)
                 features = {name: pooled[chosen] for name, pooled in part.features.items()}
@@ -136,7 +207,13 @@ def likelihood(
     features = {
         name: torch.cat([part.features[name] for part in parts]) for name in parts[0].features
     }
-    return LikelihoodEstimate(**joined, samples=parts[0].samples, features=features)
+    field_nlls = {
+        name: torch.cat([part.field_nlls[name].cpu() for part in parts])
+        for name in parts[0].field_nlls
+    }
+    return LikelihoodEstimate(
+        **joined, samples=parts[0].samples, features=features, field_nlls=field_nlls
+    )
 
 
 def rows_at_once(device: torch.device, fields: Mapping[str, Tensor]) -> int:

@@ -138,15 +138,57 @@ class VAEConfig:
     def conditions(self) -> list[str]:
         """The fields that must be given to sample from the prior, in the order of their encoders.
 
-        They are those of the encoders that a main decoder or a prior is given, or attends to. Of a
-        model of parts, which writes them one after the other, a field that it writes is none where
-        it is read part by part.
+        They are those of the encoders that a main decoder or a prior is given, or attends to. A
+        field that the model writes before it is read, see `written_first`, is none; one with parts
+        where it is read part by part.
         """
-        decoders = [node for node in self.nodes("decoders") if node.get("auxiliary") is None]
-        wanted = [name for node in decoders for name in (*node["given"], node.get("attend"))]
-        written = {node["field"] for node in decoders} if self.plates else set()
-        names = [name for name in wanted if name is not None]
-        return self.fields_behind(names, posterior=False, written=written)
+        return self.fields_behind(self.read_to_write, posterior=False, written=self.written_first)
+
+    @property
+    def read_to_write(self) -> list[str]:
+        """The encoders and latents that main decoders are given or attend to."""
+        return [name for names in self.read_by_field.values() for name in names]
+
+    @property
+    def read_by_field(self) -> dict[str, list[str]]:
+        """The encoders and latents that each field that the model writes is written from."""
+        found: dict[str, list[str]] = {}
+        for node in self.nodes("decoders"):
+            if node.get("auxiliary") is None:
+                attended = [node["attend"]] if node.get("attend") else []
+                found.setdefault(node["field"], []).extend([*node["given"], *attended])
+        return found
+
+    @property
+    def written_first(self) -> set[str]:
+        """The fields that are written before others are, which may then read them.
+
+        Of rows with parts, all that the model writes. Else one that is written from itself, at once
+        or by way of other fields, is not among them.
+        """
+        behind = {
+            field: set(self.fields_behind(names, posterior=False))
+            for field, names in self.read_by_field.items()
+        }
+        if self.plates:
+            return set(behind)
+        for _ in behind:  # a way leads through each field once
+            behind = {
+                field: found.union(*(behind.get(each, ()) for each in found))
+                for field, found in behind.items()
+            }
+        return {field for field, found in behind.items() if field not in found}
+
+    @property
+    def written_or_given(self) -> list[str]:
+        """The fields of whole rows that are written before another one, unless they are given."""
+        read = self.fields_behind(self.read_to_write, posterior=False)
+        return [name for name in read if name in self.written_first and name not in self.plates]
+
+    @property
+    def writes_in_turn(self) -> bool:
+        """Whether a field has to be written before another one is, or part after part."""
+        return bool(self.plates or self.written_or_given)
 
     def fields_read(self, latent: str) -> list[str]:
         """The fields that the posterior of a latent is computed from, in that order."""

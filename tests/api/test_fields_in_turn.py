@@ -1,0 +1,60 @@
+"""Rows whose fields are written one from another: their order, and what may be given."""
+
+import pytest
+import torch
+from support.trees import TEXTS, TREES, tree_vae
+
+from textvae.api.parts import Writing
+from textvae.api.writing import batch_of
+from textvae.graph.decoding import Decoding
+from textvae.graph.plates import writing_order
+
+HOW = Decoding(max_new_tokens=12)
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["dependent", "independent"])
+def vae(request):
+    found = tree_vae(request.param)
+    with torch.no_grad():
+        found.model.latents["zt"].head.bias[:2] += 3  # the mean, away from the prior's
+    return found
+
+
+def test_a_field_that_is_written_first_is_no_condition(vae):
+    config = vae.model.config
+    assert config.conditions() == [] and config.written_or_given == ["tree"]
+    assert config.writes_in_turn and not tree_vae(attends=False).model.config.writes_in_turn
+
+
+def test_a_text_is_written_from_the_tree_that_is_written(vae):
+    for row in vae.sample_rows(3, HOW, seed=0):
+        assert list(row) == ["text", "tree"]
+        if row["tree"]:
+            again = vae.sample_rows(1, HOW, seed=0, given={"tree": row["tree"]})[0]
+            assert again["tree"] == row["tree"]
+
+
+def test_a_given_tree_is_kept_and_read(vae):
+    rows = vae.sample_rows(1, HOW, seed=0, given={"tree": TREES})
+    assert [row["tree"] for row in rows] == TREES
+
+
+def test_the_latent_of_a_given_tree_comes_from_its_posterior(vae):
+    fields = batch_of(vae, vae.given_conditions({"tree": TREES}), slice(0, 3))
+    posterior = vae.model.encode(tree=fields["tree"])["zt"]
+    steps, values = writing_order(vae.model.config, None), []
+    for _ in range(300):
+        writing = Writing(vae, 3, Decoding(max_new_tokens=1), fields)
+        with torch.no_grad():
+            writing.run(steps, writing.features)
+        values.append(writing.values["zt"][0])
+    found, deviation = torch.stack(values), posterior.stddev
+    error = (found.mean(0) - posterior.mean).abs() / deviation * 300**0.5
+    assert error.max() < 5  # standard errors
+
+
+def test_what_cannot_be_given_is_refused(vae):
+    with pytest.raises(ValueError, match="unknown field 'text'"):
+        vae.sample_rows(1, HOW, given={"text": TEXTS[0]})
+    with pytest.raises(ValueError, match="no condition"):
+        tree_vae(attends=False).sample_rows(1, HOW, given={"tree": TREES[0]})
