@@ -346,6 +346,9 @@ class ImageDataConfig(Section):
         invert: whether black and white change places, as for ink on paper.
         pixels: "grey" as they are, "dequantized", or binarised: "static" once, "dynamic" anew
             each time.
+        open_set: whether held-out images may be of classes that no training image has: these are
+            then no classes of the model, and evaluation measures how well it tells such images
+            apart. Else they are classes without training images.
     """
 
     modality: Literal["image"]
@@ -361,6 +364,7 @@ class ImageDataConfig(Section):
     size: list[int] | None = None
     invert: bool = False
     pixels: Pixels = "grey"
+    open_set: bool = False
 
     @field_validator("background", mode="before")
     @classmethod

@@ -306,6 +306,7 @@ def check_model(recipe: Recipe) -> None:
     problems += Objective.check(recipe.objective, Objective.CONTEXT, "objective")
     if isinstance(recipe.data, ImageDataConfig):
         problems += pixel_problems(recipe.model, recipe.data.pixels)
+        problems += open_set_problems(recipe)
     elif not problems and recipe.data.fields is not None:
         fields = recipe.data.fields
         plates = {name: {"plate": each.plate} for name, each in fields.items() if each.plate}
@@ -386,6 +387,21 @@ def value_problems(config: "VAEConfig", fields: Mapping[str, FieldConfig]) -> li
                 "says what they are)"
             )
     return problems
+
+
+def open_set_problems(recipe: Recipe) -> list[str]:
+    """What of an open set of classes a model cannot read or tell apart, one line each."""
+    if not getattr(recipe.data, "open_set", False):
+        return []
+    latents = [node.get("field") for node in recipe.model.get("latents") or []]
+    problems = [] if "label" in latents else ["data.open_set: no latent has the field 'label'"]
+    return problems + [
+        f"{group}.{node.get('name')}: held-out labels may be unknown (data.open_set): none is read "
+        "or written"
+        for group in ("encoders", "decoders")
+        for node in recipe.model.get(group) or []
+        if node.get("field", node.get("name")) == "label"
+    ]
 
 
 def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:

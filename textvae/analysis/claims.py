@@ -55,6 +55,7 @@ from textvae.training.run_data import (
     training_columns,
     training_texts,
     validation_columns,
+    validation_images,
 )
 
 SAMPLES = 500
@@ -437,7 +438,8 @@ def measured(
         data = None
     if isinstance(vae, ImageVAE):
         rows, _ = held_out_images(model, data)
-        metrics = asdict(vae.evaluate(rows, samples, 0))
+        validation, _ = validation_images(model)
+        metrics = asdict(vae.evaluate(rows, samples, 0, validation=validation))
         if any(claim.metric.startswith("factors.") for claim in recipe.claim):
             metrics["factors"] = asdict(image_factors(vae, model, data))
         if any(claim.metric.startswith("image_samples.") for claim in recipe.claim):

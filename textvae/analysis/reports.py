@@ -56,7 +56,8 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     rows = likelihood_rows(metrics, unit)
     if metrics["dimensions"]:
         rows += latent_rows(metrics, unit)
-    return [*rows, *sparse_prior_rows(metrics), *matching_rows(metrics), *label_set_rows(metrics)]
+    rows += [*sparse_prior_rows(metrics), *novelty_rows(metrics)]
+    return [*rows, *matching_rows(metrics), *label_set_rows(metrics)]
 
 
 def unit_of(metrics: Mapping[str, Any]) -> str:
@@ -72,6 +73,34 @@ def whole_of(metrics: Mapping[str, Any], unit: str) -> str:
 def count_of(metrics: Mapping[str, Any]) -> int:
     """Number of held-out images, rows or sentences."""
     return metrics.get("images") or metrics.get("table_rows") or metrics["sentences"]
+
+
+def novelty_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of novelty; none where no row is of an unknown class."""
+    found = metrics.get("novelty")
+    if found is None:
+        return []
+    decides = "ratio" if found["ratio_auroc"] is not None else "confidence"
+    of = f"{found['unknown']:,} rows of unknown classes, {found['known']:,} of known ones"
+    passed = f"95% of {found['validated']:,} validation rows are below"
+    threshold = f"unknown is a score above {found['threshold']:.3f}: {passed}"
+    refused = f"share of the unknown rows; {percent(1 - found['accepted'])} of the known ones"
+    scores = {
+        "ratio": "distance to the nearest class / mean distance to the others",
+        "nearest": "distance to the nearest class",
+        "confidence": "1 - largest probability of a class",
+        "reconstruction": "-log p(x | z)",
+    }
+    rows: list[tuple[str, str, Any, str]] = [
+        ("novelty.auroc", "novelty AUROC", found["auroc"], f"by {decides}; {of}"),
+        ("novelty.macro_f1", "open-set macro-F1", found["macro_f1"], threshold),
+        ("novelty.rejected", "rejected", percent(found["rejected"]), refused),
+    ]
+    return rows + [
+        (f"novelty.{name}_auroc", f"AUROC, {name}", found[f"{name}_auroc"], note)
+        for name, note in scores.items()
+        if name != decides and found[f"{name}_auroc"] is not None
+    ]
 
 
 def sparse_prior_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:

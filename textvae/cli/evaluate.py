@@ -228,12 +228,15 @@ def image_metrics(
 ) -> dict[str, Any]:
     """Metrics of an image model on held-out images."""
     from textvae.analysis.image_samples import sampled_images
-    from textvae.training.run_data import held_out_images, image_subset
+    from textvae.training.run_data import held_out_images, image_subset, validation_images
 
     rows, notes = held_out_images(folder, data)
-    print_notes(notes)
+    validation, more = validation_images(folder)
+    print_notes([*notes, *more])
     rows = image_subset(rows, limit, seed)
-    metrics = asdict(vae.evaluate(rows, samples, seed, likelihood=likelihood))
+    metrics = asdict(
+        vae.evaluate(rows, samples, seed, likelihood=likelihood, validation=validation)
+    )
     if generation:
         metrics["image_samples"] = asdict(sampled_images(vae, folder, data, seed))
     return metrics

@@ -347,7 +347,7 @@ def held_out_images(model: str, data: str | None = None) -> tuple[Fields, list[s
         RunError: the model's folder is no run of images.
     """
     if data is not None:
-        return read_image_split(image_data_config(model, data))
+        return read_image_split(image_data_config(model, data), known_classes(model))
     corpus = run_images(model)
     split = "validation" if corpus.test is None else "test"
     notes = [f"{corpus.source}: the {split} images", *corpus.notes]
@@ -370,6 +370,22 @@ def grey_images(model: str, data: str | None = None) -> tuple[Fields, Fields]:
         return corpus.train, corpus.test or corpus.valid
     config = image_data_config(model, data).model_copy(update={"pixels": "grey"})
     return corpus.train, read_image_split(config)[0]
+
+
+def validation_images(model: str) -> tuple[Fields | None, list[str]]:
+    """The validation images of a run whose set of classes is open, or None, and notes."""
+    if not image_data_config(model).open_set:
+        return None, []
+    try:
+        return run_images(model).valid, []
+    except (ValueError, OSError) as error:
+        return None, [f"no threshold of novelty, the validation images are not there: {error}"]
+
+
+def known_classes(model: str) -> tuple[str, ...]:
+    """The names of the classes of a model of images, or their numbers; empty without labels."""
+    facts = observed_facts(model).get("label", {})
+    return tuple(facts.get("names") or map(str, range(facts.get("classes", 0))))
 
 
 def images_with_factors(
