@@ -376,7 +376,12 @@ def value_problems(config: "VAEConfig", fields: Mapping[str, FieldConfig]) -> li
     for node in config.nodes("decoders"):
         field, spec = fields.get(node["field"]), node.get("likelihood")
         kind = Likelihood.named(spec.get("kind")) if isinstance(spec, dict) else None
-        if field is None or field.kind != "vector" or kind is None or spec is None:
+        if field is None or kind is None or spec is None:
+            continue
+        if field.kind == "image":
+            key = f"data.fields.{node['field']}.pixels"
+            problems += pixel_problems({"decoders": [node]}, field.pixels or "grey", key)
+        if field.kind != "vector":
             continue
         values = field.values or "real"
         if values not in kind.values:  # type: ignore[attr-defined]
@@ -404,7 +409,7 @@ def open_set_problems(recipe: Recipe) -> list[str]:
     ]
 
 
-def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:
+def pixel_problems(model: Mapping[str, Any], pixels: str, key: str = "data.pixels") -> list[str]:
     """The likelihoods of a model that have no density for such pixels, one line each."""
     from textvae.likelihoods import Likelihood
 
@@ -414,7 +419,7 @@ def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:
         kind = Likelihood.named(spec.get("kind")) if isinstance(spec, dict) else None
         allowed = getattr(kind, "pixels", (pixels,))
         if pixels not in allowed:
-            needs = f"needs data.pixels: {' or '.join(allowed)} (got {pixels})"
+            needs = f"needs {key}: {' or '.join(allowed)} (got {pixels})"
             problems.append(
                 f"decoders.{node.get('name')}.likelihood: {spec['kind']} "
                 f"{needs if allowed else 'is no density of pixels'}"

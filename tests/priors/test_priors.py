@@ -39,6 +39,7 @@ def model_with(prior: dict) -> VAE:
 OWN_TESTS = {
     "codes": "is no density on a line",
     "class_mixture": "needs a label",
+    "coupled": "needs another latent",
 }
 """Kinds that the tests below do not fit, and why; each has a file of its own."""
 

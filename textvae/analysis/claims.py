@@ -35,7 +35,7 @@ from textvae.analysis.stored_results import STORED, add_result, read_results
 from textvae.analysis.summary import summarize_run
 from textvae.api.image import ImageEvaluation, ImageVAE, open_model
 from textvae.api.sentence import Evaluation, SentenceVAE
-from textvae.api.table import TableVAE
+from textvae.api.table import TableEvaluation, TableVAE
 from textvae.config import Claim, DataConfig, Fingerprint
 from textvae.console import shown, table
 from textvae.data.tables import Columns, Table
@@ -283,7 +283,7 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
             has no stored metrics.
     """
     known = [*metric_names(Evaluation), *metric_names(ImageEvaluation)]
-    known += metric_names(LabelSetMetrics, "label_sets.")
+    known += [*metric_names(LabelSetMetrics, "label_sets."), *metric_names(TableEvaluation)]
     problems, missing = data_problems(claims), set[str]()
     for number, claim in enumerate(claims):
         if claim.metric not in known and not claim.metric.startswith(OF_NAMES):
@@ -450,11 +450,12 @@ def measured(
         columns, _ = held_out_rows(model, data)
         columns = {name: columns[name] for name in vae.fields}
         sets = label_sets_of(vae, model, data, columns)
-        nested = ("answers.", "rows.", "written.")
+        nested = ("answers.", "rows.", "written.", "pairs.")
         asked = recipe.baseline or any(claim.metric.startswith(nested) for claim in recipe.claim)
         seen = training_columns(model)[0] if asked and not vae.conditions else None
         if isinstance(vae, TableVAE):
-            metrics = asdict(vae.evaluate(columns, samples, 0)) | sets
+            train = None if seen is None else {name: seen[name] for name in vae.fields}
+            metrics = asdict(vae.evaluate(columns, samples, 0, train)) | sets
         else:
             metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen)) | sets
         labels = label_fields({name: config.fields[name] for name in columns})

@@ -57,7 +57,8 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     if metrics["dimensions"]:
         rows += latent_rows(metrics, unit)
     rows += [*sparse_prior_rows(metrics), *novelty_rows(metrics)]
-    return [*rows, *matching_rows(metrics), *label_set_rows(metrics)]
+    rows += [*matching_rows(metrics), *pair_rows(metrics)]
+    return [*rows, *label_set_rows(metrics)]
 
 
 def unit_of(metrics: Mapping[str, Any]) -> str:
@@ -338,6 +339,19 @@ def matching_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]
         ("matching.mrr", "MRR", found["mrr"], note + error_note(found, "mrr")),
         ("matching.recall_1", "R@1", percent(found["recall_1"]), "share with rank 1"),
         ("matching.recall_5", "R@5", percent(found["recall_5"]), "share with rank 5 or better"),
+    ]
+
+
+def pair_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of matchers trained on generated pairs, where there are some."""
+    found = metrics.get("pairs")
+    if found is None:
+        return []
+    real, gallery = f"{found['real']:,} training pairs", f"{found['gallery']:,} held-out pairs"
+    more = f"matchers trained on {real} and {found['generated']:,} generated ones"
+    return [
+        ("pairs.rank_1", "rank-1", percent(found["rank_1"]), f"among {gallery}, {more}"),
+        ("pairs.real_rank_1", "rank-1, real", percent(found["real_rank_1"]), "without those"),
     ]
 
 

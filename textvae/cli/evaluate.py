@@ -60,7 +60,8 @@ def evaluate(
             "--generation",
             help="Evaluate reconstructions, samples and interpolations too: BLEU, self-BLEU, "
             "distinct-n, duplicates, copies, n-gram perplexity, smoothness; of rows of several "
-            "fields, validity and recall; of images, precision and recall.",
+            "fields, validity and recall; of images, precision and recall; of two views, how "
+            "generated pairs help to match them.",
         ),
     ] = False,
     label_column: EvaluatedLabelColumn = None,
@@ -202,17 +203,26 @@ def table_metrics(
     seed: int,
     generation: bool = False,
 ) -> dict[str, Any]:
-    """Metrics of a model of tables on held-out rows.
+    """Metrics of a model of tables on held-out rows, on request those of generated pairs.
 
     Raises:
-        ValueError: those of samples are asked for.
+        ValueError: those of samples are asked for, and the model does not write two views.
     """
-    if generation:
+    from textvae.evaluation.generated_pairs import paired_fields
+    from textvae.training.run_data import training_columns
+
+    if generation and paired_fields(vae.model.config) is None:
         raise ValueError(
-            "--generation: this is a model of tables; the option is for texts or images"
+            "--generation: this is a model of tables; the option is for texts, images, and tables "
+            "of two images or vectors"
         )
     columns = held_out_columns(vae, folder, data, limit, seed)
-    metrics = asdict(vae.evaluate(columns, samples, seed))
+    training = None
+    if generation:
+        training, notes = training_columns(folder)
+        print_notes(notes)
+    seen = None if training is None else {name: training[name] for name in vae.fields}
+    metrics = asdict(vae.evaluate(columns, samples, seed, seen))
     return metrics | label_set_metrics(vae, folder, data, columns, seed)
 
 
