@@ -347,11 +347,19 @@ def pair_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     found = metrics.get("pairs")
     if found is None:
         return []
-    real, gallery = f"{found['real']:,} training pairs", f"{found['gallery']:,} held-out pairs"
-    more = f"matchers trained on {real} and {found['generated']:,} generated ones"
+    gallery = f"among {found['gallery']:,} held-out pairs"
+    pairs = f"{found['real']:,} real and {found['generated']:,} generated pairs"
+    alone = "without the generated ones"
     return [
-        ("pairs.rank_1", "rank-1", percent(found["rank_1"]), f"among {gallery}, {more}"),
-        ("pairs.real_rank_1", "rank-1, real", percent(found["real_rank_1"]), "without those"),
+        ("pairs.rank_1", "rank-1", percent(found["rank_1"]), f"{gallery}; matchers of {pairs}"),
+        ("pairs.real_rank_1", "rank-1, real", percent(found["real_rank_1"]), alone),
+        ("pairs.cosine_rank_1", "rank-1, cosine", percent(found["cosine_rank_1"]), "by cosines"),
+        (
+            "pairs.cosine_real_rank_1",
+            "rank-1, cosine, real",
+            percent(found["cosine_real_rank_1"]),
+            f"by cosines, {alone}",
+        ),
     ]
 
 
