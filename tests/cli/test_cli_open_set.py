@@ -70,6 +70,17 @@ def test_unknown_classes_are_told_apart(textvae, folder):
     assert (other["novelty"]["known"], other["novelty"]["unknown"]) == (wanted, 30 - wanted)
 
 
+def test_images_of_another_source_are_strangers(textvae, refused, folder):
+    run, strangers = folder / "run", folder / "noise.npz"
+    np.savez(strangers, x=np.random.default_rng(0).integers(0, 256, (30, 12, 12)))
+    options = ("evaluate", run, "--samples", 1, "--json")
+    found = textvae(*options, "--strangers", strangers).json["novelty"]
+    assert found["unknown"] == 30 and found["known"] == textvae(*options).json["novelty"]["known"]
+    np.savez(strangers, x=np.random.default_rng(0).integers(0, 256, (30, 3, 12, 12)))
+    error = refused("evaluate", run, "--strangers", strangers)
+    assert "images have 3 channels, those of the model 1" in str(error)
+
+
 LABEL = {"name": "label", "kind": "label"}
 
 

@@ -84,6 +84,16 @@ def test_unknown_rows_choose_no_threshold():
     assert novelty(net, held_out, validation) == novelty(net, held_out, also)
 
 
+def test_strangers_take_the_place_of_unknown_rows():
+    net, validation = mixture(), rows([[-3.5, 0], [3.2, 0]], [0, 1])
+    known, strange = rows([[-3, 0], [4, 1]], [0, 1]), rows([[0, 9], [1, 7]], [0, MISSING])
+    also = rows([[-3, 0], [0, 0.2], [4, 1]], [0, STRANGE, 1])
+    joined = rows([[-3, 0], [4, 1], [0, 9], [1, 7]], [0, 1, STRANGE, STRANGE])
+    wanted = novelty(net, joined, validation)
+    assert wanted is not None and wanted == novelty(net, known, validation, strange)
+    assert wanted == novelty(net, also, validation, strange)
+
+
 def test_rows_without_a_label_count_nowhere():
     net, validation = mixture(), rows([[-3.5, 0], [3.2, 0]], [0, 1])
     held_out = rows([[-3, 0], [0, 9]], [0, STRANGE])

@@ -411,6 +411,7 @@ class ImageVAE(TrainedVAE):
         labels: Sequence[int | str] | None = None,
         likelihood: str | None = None,
         validation: Fields | None = None,
+        strangers: Fields | None = None,
     ) -> ImageEvaluation:
         """Likelihood and latent metrics of held-out images.
 
@@ -422,6 +423,7 @@ class ImageVAE(TrainedVAE):
             likelihood: kind that scores the decoder's logits; the trained one by default.
             validation: images that choose the threshold of novelty, where `images` may be of
                 classes that the model does not know.
+            strangers: images of no class of the model, in place of those among `images`.
 
         Raises:
             ValueError: see `rows`, and `scored_as`.
@@ -432,7 +434,7 @@ class ImageVAE(TrainedVAE):
         return ImageEvaluation(
             **metrics,
             **scored.label_metrics(rows),
-            novelty=None if validation is None else novelty(scored.model, rows, validation),
+            novelty=scored.novelty(rows, validation, strangers),
             codes=code_metrics(scored.model, (batch for _, batch in rows.in_length_order())),
             bits_per_dimension=metrics["nll"] / (math.prod(self.shape) * math.log(2)),
             images=len(rows),
@@ -441,6 +443,15 @@ class ImageVAE(TrainedVAE):
             trained_likelihood=self.decoder.likelihood.kind,
             squared_error=scored.squared_error(rows),
         )
+
+    def novelty(
+        self, rows: Fields, validation: Fields | None, strangers: Fields | None
+    ) -> Novelty | None:
+        """How images of other classes are told apart; arguments as those of `evaluate`."""
+        if validation is None:
+            return None
+        others = None if strangers is None else self.rows(strangers)
+        return novelty(self.model, rows, validation, others)
 
     def squared_error(self, rows: Fields) -> float:
         """The squared error of reconstructions, summed over pixels, mean over the rows."""

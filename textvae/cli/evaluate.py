@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     "textvae evaluate runs/x --data reviews.txt",
     "textvae evaluate --generation --out metrics.json",
     "textvae evaluate runs/mnist --likelihood continuous_bernoulli",
+    "textvae evaluate runs/open --strangers fashion.npz",
 )
 def evaluate(
     model: ModelArgument = None,
@@ -69,6 +70,10 @@ def evaluate(
         str | None,
         typer.Option(help="Density of a pixel, for image models; default: the model's own."),
     ] = None,
+    strangers: Annotated[
+        str | None,
+        typer.Option(help="Images of no class of the model: how well it tells them apart."),
+    ] = None,
     out: JsonFile = None,
     seed: Seed = 0,
     device: Device = None,
@@ -88,12 +93,14 @@ def evaluate(
         folder,
         device,
         lambda vae: text_metrics(vae, folder, data, *columns, limit, samples, seed, generation),
-        lambda vae: image_metrics(vae, folder, data, limit, samples, seed, likelihood, generation),
+        lambda vae: image_metrics(
+            vae, folder, data, limit, samples, seed, likelihood, generation, strangers
+        ),
         texts_only={
             "label_column": label_column is not None,
             "text_column": text_column != "text",
         },
-        images_only={"likelihood": likelihood is not None},
+        images_only={"likelihood": likelihood is not None, "strangers": strangers is not None},
         tables=lambda vae: table_metrics(vae, folder, data, limit, samples, seed, generation),
     )
     # Imported here: mistakes in options are found before torch is imported.
@@ -235,18 +242,32 @@ def image_metrics(
     seed: int,
     likelihood: str | None,
     generation: bool = False,
+    strangers: str | None = None,
 ) -> dict[str, Any]:
-    """Metrics of an image model on held-out images."""
-    from textvae.analysis.image_samples import sampled_images
-    from textvae.training.run_data import held_out_images, image_subset, validation_images
+    """Metrics of an image model on held-out images.
 
-    rows, notes = held_out_images(folder, data)
-    validation, more = validation_images(folder)
-    print_notes([*notes, *more])
-    rows = image_subset(rows, limit, seed)
-    metrics = asdict(
-        vae.evaluate(rows, samples, seed, likelihood=likelihood, validation=validation)
+    Raises:
+        ValueError: strangers are named, and the model predicts no label.
+    """
+    from textvae.analysis.image_samples import sampled_images
+    from textvae.training.run_data import (
+        held_out_images,
+        image_subset,
+        strange_images,
+        validation_images,
     )
+
+    if strangers is not None and not vae.predicts_labels:
+        raise ValueError("--strangers: for models that predict a label")
+    rows, notes = held_out_images(folder, data)
+    validation, more = validation_images(folder, always=strangers is not None)
+    others, seen = (None, []) if strangers is None else strange_images(folder, strangers)
+    print_notes([*notes, *more, *seen])
+    rows = image_subset(rows, limit, seed)
+    found = vae.evaluate(
+        rows, samples, seed, likelihood=likelihood, validation=validation, strangers=others
+    )
+    metrics = asdict(found)
     if generation:
         metrics["image_samples"] = asdict(sampled_images(vae, folder, data, seed))
     return metrics

@@ -1,4 +1,4 @@
-"""Images as one field of rows among others: arrays of an npz file, or picture files of a table."""
+"""Images as fields of rows: arrays of an npz file, or picture files of a table."""
 
 from __future__ import annotations
 

@@ -212,7 +212,12 @@ def trained_classes(
         raise DataError(
             f"{source}: data.open_set needs training images of two classes (got {len(numbers)})"
         )
-    return tuple(names[number] if names else str(number) for number in sorted(numbers))
+    return tuple(class_name(number, names) for number in sorted(numbers))
+
+
+def class_name(number: int, names: Sequence[str]) -> str:
+    """The name of a class; its number where classes have none."""
+    return names[number] if names else str(number)
 
 
 def with_known_classes(split: Split, names: Sequence[str], known: Sequence[str]) -> Split:
@@ -228,7 +233,7 @@ def with_known_classes(split: Split, names: Sequence[str], known: Sequence[str])
         return split
     order = {name: number for number, name in enumerate(known)}
     numbers = {
-        number: order.get(names[number] if names else str(number), STRANGE)
+        number: order.get(class_name(number, names), STRANGE)
         for number in set(labels.tolist()) - {MISSING}
     } | {MISSING: MISSING}
     return images, np.array([numbers[number] for number in labels.tolist()], np.int64)

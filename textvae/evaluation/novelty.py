@@ -12,7 +12,7 @@ from textvae.evaluation.labels import label_probabilities, labelled_latent
 from textvae.evaluation.probes import accuracy_and_f1
 from textvae.families import Family
 from textvae.graph.model import VAE
-from textvae.vocabulary import STRANGE
+from textvae.vocabulary import MISSING, STRANGE
 
 ACCEPTED = 0.95
 """Share of the validation rows, all of known classes, that the threshold accepts."""
@@ -114,21 +114,31 @@ def surprise(model: VAE, fields: dict[str, Tensor]) -> Tensor:
     return -torch.stack([*model.log_probs(likelihoods, features, fields).values()]).sum(0)[0]
 
 
-def novelty(model: VAE, rows: Examples, validation: Examples) -> Novelty | None:
+def novelty(
+    model: VAE, rows: Examples, validation: Examples, strangers: Examples | None = None
+) -> Novelty | None:
     """How well a model tells rows of other classes apart; None where there is nothing to tell.
 
     Args:
         model: left in evaluation mode.
         rows: held out; the labels of those of other classes are `STRANGE`.
         validation: that choose the threshold; only those of known classes do.
+        strangers: of no known class, in place of those among `rows`; their labels are not read.
     """
     labels, own = (labels_of(model, each) for each in (rows, validation))
     if labels is None or own is None:
         return None
+    if strangers is not None:
+        told = np.where(labels >= 0, labels, MISSING)
+        labels = np.concatenate([told, np.full(len(strangers), STRANGE)])
     known, strange = labels >= 0, labels == STRANGE
     if not known.any() or not strange.any() or not (own >= 0).any():
         return None
     probabilities, scores = novelty_scores(model, rows)
+    if strangers is not None:
+        more, others = novelty_scores(model, strangers)
+        probabilities = np.concatenate([probabilities, more])
+        scores = {each: np.concatenate([scores[each], others[each]]) for each in scores}
     _, accepted = novelty_scores(model, validation)
     name = "ratio" if "ratio" in scores else "confidence"
     threshold = float(np.quantile(accepted[name][own >= 0], ACCEPTED))
