@@ -103,4 +103,4 @@ def test_other_tables_have_no_generated_pairs(tmp_path, capsys):
     command = ["train", "kingma2014_table", "--data", tmp_path / "bits.npz"]
     assert run_quietly(*command, "--output", tmp_path / "run", "--set", "train.epochs=1") == 0
     code, _, err = answer(capsys, "evaluate", str(tmp_path / "run"), "--generation")
-    assert code == 2 and "--generation: of tables, for models that write two images" in err
+    assert code == 2 and "--generation: this is a model of tables; the option is for" in err

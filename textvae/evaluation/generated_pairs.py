@@ -1,4 +1,4 @@
-"""Generated pairs of two views as training data: a matcher trained without them and with them."""
+"""Generated pairs of two views: whether they help a matcher that is trained on them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
