@@ -1,4 +1,4 @@
-"""Novelty: rows of unknown classes, told apart by the scores of a model."""
+"""Novelty: rows of unknown classes, distinguished by the scores of a model."""
 
 from dataclasses import dataclass
 from typing import cast
