@@ -4,8 +4,8 @@ Run: python benchmarks/fingerprints.py ptb=FOLDER mnist=FOLDER ag=FOLDER 20ng_bo
 not named keeps its entry; the data that come with the package are always read. `ptb` has
 ptb.{train,valid,test}.txt, `mnist` the four idx files, `20ng_bow` {train,test}.feat; `ag` is what
 `python benchmarks/labelled_data.py ag` writes. `sprites`, `bnetflix` and `yeast` are npz files, as
-are `yelp_windows`, which `benchmarks/drift.py` writes, and `digits`, `parity`, `positives` and
-`negatives`, which `benchmarks/small_mnist.py` writes.
+are `yelp_windows`, which `benchmarks/drift.py` writes, and `digits`, `parity`, `positives`,
+`negatives`, `open` and `pairs60`, which `benchmarks/small_mnist.py` writes.
 `event2mind`, `wordnet_senses`, `squad_pairs`, `kvret`, `treebank` and `xquad_spans` have tables
 {train,valid,test}: of intents, and of triples; `kvret_turns` is what
 `python benchmarks/kvret_turns.py` writes.
@@ -61,6 +61,8 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "mnist parity": ("parity", ("itkina2020_evidential",)),
     "mnist positives": ("positives", ("chen2020_vpu",)),
     "mnist negatives": ("negatives", ("chen2020_naive",)),
+    "mnist open set": ("open", ("cao2021_gmvae", "cao2021_softmax")),
+    "mnist pairs": ("pairs60", ("fu2019_joint", "fu2019_dual")),
     "mnist, binarised": ("mnist", ("burda2016_vae", "he2016_resnet_image")),
 }
 """The folder of each data set, and recipes that read it: with labels and without, for example."""

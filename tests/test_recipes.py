@@ -60,6 +60,7 @@ def rows(fields: dict[str, FieldConfig]) -> TableCorpus:
         "label": ["odd", "even"] * 24,
         "labels": [("a", "b"), ("b",), (), ("c",)] * 12,
         "vector": [array("d", [n % 2, n % 3 > 0, n % 5 > 1, 1]) for n in range(48)],
+        "image": list(np.random.default_rng(0).integers(0, 256, (48, 1, 4, 5)).astype(np.uint8)),
     }
     for number, (name, field) in enumerate(fields.items()):
         texts_of_field = texts.train[number:] + texts.train[:number]

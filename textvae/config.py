@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -122,13 +123,48 @@ FORMER_SPLIT: dict[str, Any] = {"test_fraction": 0.0, "split_by": "row"}
 """The data section of a run of version 0.1, which has neither key, under today's keys."""
 
 
+Pixels = Literal["grey", "dequantized", "static", "dynamic"]
+"""How a model sees images: as they are, with uniform noise, as bits drawn once or each time."""
+
+
+MAX_SIDE = 4096
+"""Pixels on a side of an image of a model."""
+
+
+def is_size(sides: Any) -> bool:
+    """Whether a value is a list of a height and a width."""
+    return (
+        isinstance(sides, list | tuple)
+        and len(sides) == 2
+        and all(type(side) is int and 1 <= side <= MAX_SIDE for side in sides)
+    )
+
+
+def height_and_width(size: Any) -> list[int] | None:
+    """The sides of images, of one number for both or of two.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    sides = [size, size] if isinstance(size, int) else size
+    if sides is not None and not is_size(sides):
+        raise ValueError(f"must be a number of pixels from 1 to {MAX_SIDE:,}, or [height, width]")
+    return sides if sides is None else list(sides)
+
+
+ImageSize = Annotated[list[int] | None, BeforeValidator(height_and_width)]
+"""Height and width that images are scaled to; None leaves them as they are."""
+
+
 class FieldConfig(Section):
     """One field of the rows of a table, which encoders and decoders name.
 
     Args:
         column: of the table; None for the name of the field.
-        kind: "text", "label": a class, "labels": a set of labels, or "vector": numbers. A label or
-            a set is missing where the cell is blank; a row without one of its numbers is skipped.
+        kind: "text", "label": a class, "labels": a set of labels, "vector": numbers, or "image":
+            an array of an npz file, or a column of picture files, by their path from the table. A
+            label or a set is missing where the cell is blank; a row without one of its numbers, or
+            without an image, is skipped.
         otherwise: column that is read where the cell of a text is blank.
         within: field of a text that this one is a part of, such as an answer's paragraph: its
             tokens are then those that it has there. A cell may be [start, end) in its characters.
@@ -144,10 +180,12 @@ class FieldConfig(Section):
             each is subtracted, and which are divided by their standard deviation in training rows.
         columns: of a vector; None for a column of that name, whose cells may be lists, else for
             all columns of numbers that no other field reads. With a plate, each part is a list.
+        pixels: of an image, as those of `ImageDataConfig`; "grey" by default.
+        size: of an image, likewise.
     """
 
     column: str | None = None
-    kind: Literal["text", "label", "labels", "vector"] = "text"
+    kind: Literal["text", "label", "labels", "vector", "image"] = "text"
     otherwise: str | None = None
     within: str | None = None
     plate: str | None = None
@@ -156,6 +194,8 @@ class FieldConfig(Section):
     ends: str | None = None
     values: Literal["bits", "counts", "real"] | None = None
     columns: Annotated[list[str], Field(min_length=1)] | None = None
+    pixels: Pixels | None = None
+    size: ImageSize = None
 
     @model_validator(mode="after")
     def _labels_may_be_missing(self) -> Self:
@@ -165,6 +205,9 @@ class FieldConfig(Section):
         for key in ("values", "columns"):
             if getattr(self, key) is not None and self.kind != "vector":
                 raise ValueError(f"{key} is for kind 'vector'")
+        for key in ("pixels", "size"):
+            if getattr(self, key) is not None and self.kind != "image":
+                raise ValueError(f"{key} is for kind 'image'")
         if self.columns is not None and self.column is not None:
             raise ValueError("column and columns: give one of them")
         return self
@@ -180,6 +223,8 @@ class FieldConfig(Section):
             for key in ("otherwise", "within", "join", "columns"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key} is for a field without a plate")
+            if self.kind == "image":
+                raise ValueError("plate is for texts, labels, sets of labels and vectors")
         if self.join is not None and self.kind != "text":
             raise ValueError("join is for kind 'text'")
         if self.ends is not None and self.kind != "label":
@@ -296,10 +341,6 @@ class DataConfig(Section):
         return self
 
 
-Pixels = Literal["grey", "dequantized", "static", "dynamic"]
-"""How a model sees images: as they are, with uniform noise, as bits drawn once or each time."""
-
-
 def background_colour(name: str) -> tuple[int, int, int]:
     """Red, green and blue, 0 to 255, of a colour as CSS names it: white, #8080ff.
 
@@ -310,19 +351,6 @@ def background_colour(name: str) -> tuple[int, int, int]:
 
     red, green, blue = ImageColor.getrgb(name)[:3]
     return red, green, blue
-
-
-MAX_SIDE = 4096
-"""Pixels on a side of an image of a model."""
-
-
-def is_size(sides: Any) -> bool:
-    """Whether a value is a list of a height and a width."""
-    return (
-        isinstance(sides, list | tuple)
-        and len(sides) == 2
-        and all(type(side) is int and 1 <= side <= MAX_SIDE for side in sides)
-    )
 
 
 class ImageDataConfig(Section):
@@ -346,6 +374,9 @@ class ImageDataConfig(Section):
         invert: whether black and white change places, as for ink on paper.
         pixels: "grey" as they are, "dequantized", or binarised: "static" once, "dynamic" anew
             each time.
+        open_set: whether held-out images may be of classes that no training image has: these are
+            then no classes of the model, and evaluation measures how well it tells such images
+            apart. Else they are classes without training images.
     """
 
     modality: Literal["image"]
@@ -358,9 +389,10 @@ class ImageDataConfig(Section):
     test_fraction: TestFraction = None
     split_by: Literal["content", "row"] = "content"
     background: str = "white"
-    size: list[int] | None = None
+    size: ImageSize = None
     invert: bool = False
     pixels: Pixels = "grey"
+    open_set: bool = False
 
     @field_validator("background", mode="before")
     @classmethod
@@ -371,16 +403,6 @@ class ImageDataConfig(Section):
         except (ValueError, AttributeError, TypeError):
             raise ValueError("must be a colour, as white, black or '#8080ff'") from None
         return name
-
-    @field_validator("size", mode="before")
-    @classmethod
-    def _size_is_one_number_or_two(cls, size: Any) -> Any:
-        sides = [size, size] if isinstance(size, int) else size
-        if sides is not None and not is_size(sides):
-            raise ValueError(
-                f"must be a number of pixels from 1 to {MAX_SIDE:,}, or [height, width]"
-            )
-        return sides if sides is None else list(sides)
 
 
 class LaggingConfig(Section):

@@ -306,6 +306,7 @@ def check_model(recipe: Recipe) -> None:
     problems += Objective.check(recipe.objective, Objective.CONTEXT, "objective")
     if isinstance(recipe.data, ImageDataConfig):
         problems += pixel_problems(recipe.model, recipe.data.pixels)
+        problems += open_set_problems(recipe)
     elif not problems and recipe.data.fields is not None:
         fields = recipe.data.fields
         plates = {name: {"plate": each.plate} for name, each in fields.items() if each.plate}
@@ -375,7 +376,12 @@ def value_problems(config: "VAEConfig", fields: Mapping[str, FieldConfig]) -> li
     for node in config.nodes("decoders"):
         field, spec = fields.get(node["field"]), node.get("likelihood")
         kind = Likelihood.named(spec.get("kind")) if isinstance(spec, dict) else None
-        if field is None or field.kind != "vector" or kind is None or spec is None:
+        if field is None or kind is None or spec is None:
+            continue
+        if field.kind == "image":
+            key = f"data.fields.{node['field']}.pixels"
+            problems += pixel_problems({"decoders": [node]}, field.pixels or "grey", key)
+        if field.kind != "vector":
             continue
         values = field.values or "real"
         if values not in kind.values:  # type: ignore[attr-defined]
@@ -388,7 +394,22 @@ def value_problems(config: "VAEConfig", fields: Mapping[str, FieldConfig]) -> li
     return problems
 
 
-def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:
+def open_set_problems(recipe: Recipe) -> list[str]:
+    """What of an open set of classes a model cannot read or tell apart, one line each."""
+    if not getattr(recipe.data, "open_set", False):
+        return []
+    latents = [node.get("field") for node in recipe.model.get("latents") or []]
+    problems = [] if "label" in latents else ["data.open_set: no latent has the field 'label'"]
+    return problems + [
+        f"{group}.{node.get('name')}: held-out labels may be unknown (data.open_set): none is read "
+        "or written"
+        for group in ("encoders", "decoders")
+        for node in recipe.model.get(group) or []
+        if node.get("field", node.get("name")) == "label"
+    ]
+
+
+def pixel_problems(model: Mapping[str, Any], pixels: str, key: str = "data.pixels") -> list[str]:
     """The likelihoods of a model that have no density for such pixels, one line each."""
     from textvae.likelihoods import Likelihood
 
@@ -398,7 +419,7 @@ def pixel_problems(model: Mapping[str, Any], pixels: str) -> list[str]:
         kind = Likelihood.named(spec.get("kind")) if isinstance(spec, dict) else None
         allowed = getattr(kind, "pixels", (pixels,))
         if pixels not in allowed:
-            needs = f"needs data.pixels: {' or '.join(allowed)} (got {pixels})"
+            needs = f"needs {key}: {' or '.join(allowed)} (got {pixels})"
             problems.append(
                 f"decoders.{node.get('name')}.likelihood: {spec['kind']} "
                 f"{needs if allowed else 'is no density of pixels'}"

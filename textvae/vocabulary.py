@@ -6,3 +6,5 @@ SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
 
 MISSING = -1
 """The label of a row that has none."""
+STRANGE = -2
+"""The label of a held-out row whose class no training row has, where the set of classes is open."""

@@ -14,7 +14,7 @@ from textvae.data.fields import Fields, Images, Labels, binarized
 from textvae.data.image_files import IMAGE_FORMATS
 from textvae.data.images import View, read_image_corpus, read_image_split, read_picture
 from textvae.data.texts import DataError
-from textvae.vocabulary import MISSING
+from textvae.vocabulary import MISSING, STRANGE
 
 
 def config(source=None, **settings):
@@ -265,3 +265,45 @@ def test_a_batch_equals_its_collated_rows(pixels, dtype):
         assert tensor.dtype == collated[name].dtype and torch.equal(tensor, collated[name])
     batch["image"].zero_()  # a batch is a copy
     assert rows.columns["image"].values.any()
+
+
+def open_data(path, test=(0, 1, 2, 5, 7, -1), names=None):
+    """A file whose training images have the classes 1, 2 and 5, its test images others too."""
+    train = np.array([1, 2, 5] * 10)
+    labels = {"y_train": train, "y_test": np.array(test)}
+    if names is not None:
+        labels = {key: np.array([names[n] for n in part]) for key, part in labels.items()}
+    np.savez(path, x_train=pictures(30), x_test=pictures(len(test), seed=1), **labels)
+    return path
+
+
+def test_an_open_set_has_the_classes_of_training(tmp_path):
+    path = open_data(tmp_path / "open.npz")
+    corpus = read_image_corpus(config(path, open_set=True))
+    assert corpus.facts["label"] == {"classes": 3, "names": ["1", "2", "5"]}
+    wanted = [STRANGE, 0, 1, 2, STRANGE, MISSING]
+    assert corpus.test.columns["label"].values.tolist() == wanted
+    assert set(corpus.train.columns["label"].values) == {0, 1, 2}
+    assert read_image_corpus(config(path)).facts["label"] == {"classes": 8}
+
+
+def test_an_open_set_keeps_the_names_of_its_classes(tmp_path):
+    names = {0: "ant", 1: "bee", 2: "cat", 5: "dog", 7: "eel", -1: ""}
+    path = open_data(tmp_path / "open.npz", names=names)
+    corpus = read_image_corpus(config(path, open_set=True))
+    assert corpus.facts["label"] == {"classes": 3, "names": ["bee", "cat", "dog"]}
+    wanted = [STRANGE, 0, 1, 2, STRANGE, MISSING]
+    assert corpus.test.columns["label"].values.tolist() == wanted
+
+
+def test_other_data_are_read_with_the_classes_of_the_model(tmp_path):
+    path = open_data(tmp_path / "open.npz", test=(5, 9, 1))
+    rows, _ = read_image_split(config(path, open_set=True), ("1", "2", "5"))
+    assert rows.columns["label"].values.tolist() == [2, STRANGE, 0]
+    assert rows.facts["label"] == {"classes": 3, "names": ["1", "2", "5"]}
+
+
+def test_an_open_set_needs_two_classes(tmp_path):
+    np.savez(tmp_path / "one.npz", x=pictures(20), y=np.zeros(20, int))
+    with pytest.raises(DataError, match=r"open_set needs training images of two classes \(got 1\)"):
+        read_image_corpus(config(tmp_path / "one.npz", open_set=True))

@@ -36,7 +36,11 @@ def model_with(prior: dict) -> VAE:
     return vae([TEXT], latents, [{**TEXT, "given": ["z"]}])
 
 
-OWN_TESTS = {"codes": "is no density on a line"}
+OWN_TESTS = {
+    "codes": "is no density on a line",
+    "class_mixture": "needs a label",
+    "coupled": "needs another latent",
+}
 """Kinds that the tests below do not fit, and why; each has a file of its own."""
 
 

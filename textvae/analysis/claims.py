@@ -36,7 +36,7 @@ from textvae.analysis.stored_results import STORED, add_result, read_results
 from textvae.analysis.summary import summarize_run
 from textvae.api.image import ImageEvaluation, ImageVAE, open_model
 from textvae.api.sentence import Evaluation, SentenceVAE
-from textvae.api.table import TableVAE
+from textvae.api.table import TableEvaluation, TableVAE
 from textvae.config import Claim, DataConfig, Fingerprint
 from textvae.console import shown, table
 from textvae.data.tables import Table
@@ -56,6 +56,7 @@ from textvae.training.run_data import (
     held_out_texts,
     training_columns,
     training_texts,
+    validation_images,
 )
 
 SAMPLES = 500
@@ -283,7 +284,7 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
             has no stored metrics.
     """
     known = [*metric_names(Evaluation), *metric_names(ImageEvaluation)]
-    known += metric_names(LabelSetMetrics, "label_sets.")
+    known += [*metric_names(LabelSetMetrics, "label_sets."), *metric_names(TableEvaluation)]
     known += metric_names(Drift, "drift.")
     problems, missing = data_problems(claims), set[str]()
     for number, claim in enumerate(claims):
@@ -440,7 +441,8 @@ def measured(
         data = None
     if isinstance(vae, ImageVAE):
         rows, _ = held_out_images(model, data)
-        metrics = asdict(vae.evaluate(rows, samples, 0))
+        validation, _ = validation_images(model)
+        metrics = asdict(vae.evaluate(rows, samples, 0, validation=validation))
         if any(claim.metric.startswith("factors.") for claim in recipe.claim):
             metrics["factors"] = asdict(image_factors(vae, model, data))
         if any(claim.metric.startswith("image_samples.") for claim in recipe.claim):
@@ -451,11 +453,12 @@ def measured(
         columns, _ = held_out_rows(model, data)
         every, columns = columns, {name: columns[name] for name in vae.fields}
         sets = validated_metrics(vae, model, data, every)
-        nested = ("answers.", "rows.", "trees.", "written.")
+        nested = ("answers.", "rows.", "trees.", "written.", "pairs.")
         asked = recipe.baseline or any(claim.metric.startswith(nested) for claim in recipe.claim)
         seen = training_columns(model)[0] if asked and not vae.conditions else None
         if isinstance(vae, TableVAE):
-            metrics = asdict(vae.evaluate(columns, samples, 0)) | sets
+            train = None if seen is None else {name: seen[name] for name in vae.fields}
+            metrics = asdict(vae.evaluate(columns, samples, 0, train)) | sets
         else:
             metrics = asdict(vae.evaluate(columns, samples, 0, asked, seen)) | sets
         labels = label_fields({name: config.fields[name] for name in every})

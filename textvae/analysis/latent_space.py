@@ -238,9 +238,11 @@ NOTES = {
 
 
 def labels_of(rows: Fields) -> np.ndarray:
-    """The labels of rows, (N,), int64; -1 where there are none."""
+    """The labels of rows, (N,), int64; -1 where there are none, or of no class of the model."""
     column = rows.columns.get("label")
-    return column.values if isinstance(column, Labels) else np.full(len(rows), -1)
+    if not isinstance(column, Labels):
+        return np.full(len(rows), MISSING)
+    return np.maximum(column.values, MISSING)
 
 
 def latent_space_text(metrics: Mapping[str, Any]) -> str:

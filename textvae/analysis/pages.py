@@ -141,6 +141,25 @@ SECTIONS = {
         "elbo",
         recipes="itkina2020_.*",
     ),
+    "open_set": Section(
+        ("mnist open set",),
+        (
+            "open_f1",
+            "novelty",
+            "novelty_nearest",
+            "novelty_confidence",
+            "novelty_reconstruction",
+            "accuracy",
+        ),
+        "novelty",
+        highest_first=True,
+    ),
+    "pairs": Section(
+        ("mnist pairs",),
+        ("rank_1", "real_rank_1", "cosine_rank_1", "cosine_real_rank_1", "nll", "kl"),
+        "rank_1",
+        highest_first=True,
+    ),
     "tables": Section(("bnetflix",), ("nll", "elbo", "kl", "active_units")),
     "label_sets": Section(
         ("yeast", "kvret turns"),

@@ -64,7 +64,9 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
     rows = likelihood_rows(metrics, unit)
     if metrics["dimensions"]:
         rows += latent_rows(metrics, unit)
-    return [*rows, *sparse_prior_rows(metrics), *matching_rows(metrics), *label_set_rows(metrics)]
+    rows += [*sparse_prior_rows(metrics), *novelty_rows(metrics)]
+    rows += [*matching_rows(metrics), *pair_rows(metrics)]
+    return [*rows, *label_set_rows(metrics)]
 
 
 def unit_of(metrics: Mapping[str, Any]) -> str:
@@ -80,6 +82,34 @@ def whole_of(metrics: Mapping[str, Any], unit: str) -> str:
 def count_of(metrics: Mapping[str, Any]) -> int:
     """Number of held-out images, rows or sentences."""
     return metrics.get("images") or metrics.get("table_rows") or metrics["sentences"]
+
+
+def novelty_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of novelty; none where no row is of an unknown class."""
+    found = metrics.get("novelty")
+    if found is None:
+        return []
+    decides = "ratio" if found["ratio_auroc"] is not None else "confidence"
+    of = f"{found['unknown']:,} rows of unknown classes, {found['known']:,} of known ones"
+    passed = f"95% of {found['validated']:,} validation rows are below"
+    threshold = f"unknown is a score above {found['threshold']:.3f}: {passed}"
+    refused = f"share of the unknown rows; {percent(1 - found['accepted'])} of the known ones"
+    scores = {
+        "ratio": "distance to the nearest class / mean distance to the others",
+        "nearest": "distance to the nearest class",
+        "confidence": "1 - largest probability of a class",
+        "reconstruction": "-log p(x | z)",
+    }
+    rows: list[tuple[str, str, Any, str]] = [
+        ("novelty.auroc", "novelty AUROC", found["auroc"], f"by {decides}; {of}"),
+        ("novelty.macro_f1", "open-set macro-F1", found["macro_f1"], threshold),
+        ("novelty.rejected", "rejected", percent(found["rejected"]), refused),
+    ]
+    return rows + [
+        (f"novelty.{name}_auroc", f"AUROC, {name}", found[f"{name}_auroc"], note)
+        for name, note in scores.items()
+        if name != decides and found[f"{name}_auroc"] is not None
+    ]
 
 
 def sparse_prior_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
@@ -321,6 +351,27 @@ def matching_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]
         ("matching.mrr", "MRR", found["mrr"], note + error_note(found, "mrr")),
         ("matching.recall_1", "R@1", percent(found["recall_1"]), "share with rank 1"),
         ("matching.recall_5", "R@5", percent(found["recall_5"]), "share with rank 5 or better"),
+    ]
+
+
+def pair_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """Name, label, value and note of matchers trained on generated pairs, where there are some."""
+    found = metrics.get("pairs")
+    if found is None:
+        return []
+    gallery = f"among {found['gallery']:,} held-out pairs"
+    pairs = f"{found['real']:,} real and {found['generated']:,} generated pairs"
+    alone = "without the generated ones"
+    return [
+        ("pairs.rank_1", "rank-1", percent(found["rank_1"]), f"{gallery}; matchers of {pairs}"),
+        ("pairs.real_rank_1", "rank-1, real", percent(found["real_rank_1"]), alone),
+        ("pairs.cosine_rank_1", "rank-1, cosine", percent(found["cosine_rank_1"]), "by cosines"),
+        (
+            "pairs.cosine_real_rank_1",
+            "rank-1, cosine, real",
+            percent(found["cosine_real_rank_1"]),
+            f"by cosines, {alone}",
+        ),
     ]
 
 

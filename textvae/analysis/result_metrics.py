@@ -98,4 +98,13 @@ METRICS = {
     "evidential_variation": Metric("TV, evidential", ("codes.evidential_variation",), ".3f"),
     "sparsemax_variation": Metric("TV, sparsemax", ("codes.sparsemax_variation",), ".3f"),
     "softmax_variation": Metric("TV, softmax", ("codes.softmax_variation",), ".3f"),
+    "open_f1": Metric("macro-F1, unknown too", ("novelty.macro_f1",), ".3f"),
+    "novelty": Metric("AUROC", ("novelty.auroc",), ".3f"),
+    "novelty_nearest": Metric("nearest distance", ("novelty.nearest_auroc",), ".3f"),
+    "novelty_confidence": Metric("confidence", ("novelty.confidence_auroc",), ".3f"),
+    "novelty_reconstruction": Metric("reconstruction", ("novelty.reconstruction_auroc",), ".3f"),
+    "rank_1": Metric("rank-1", ("pairs.rank_1",), ".1%"),
+    "real_rank_1": Metric("real pairs alone", ("pairs.real_rank_1",), ".1%"),
+    "cosine_rank_1": Metric("rank-1, cosine", ("pairs.cosine_rank_1",), ".1%"),
+    "cosine_real_rank_1": Metric("real pairs alone", ("pairs.cosine_real_rank_1",), ".1%"),
 }

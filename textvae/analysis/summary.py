@@ -8,6 +8,7 @@ from textvae.analysis.cards import run_card
 from textvae.analysis.diagnosis import diagnosis_of, trained_of
 from textvae.analysis.pictures import write_first_pictures
 from textvae.analysis.reports import evaluation_text
+from textvae.analysis.views import image_fields, write_views
 from textvae.analysis.wording import diagnosis_report, verdict_report
 from textvae.api.image import ImageVAE
 from textvae.api.sentence import SentenceVAE
@@ -30,6 +31,8 @@ from textvae.training.run_data import (
 from textvae.training.workflow import TrainedRun
 
 SUMMARY_SAMPLES, SUMMARY_SENTENCES = 50, 500
+SUMMARY_VIEWS = 32
+"""Rows in the picture of rows with images."""
 SHOWN = 20
 """Most values of a vector or a set of labels that are shown."""
 
@@ -179,7 +182,7 @@ def summarize_rows(vae: SentenceVAE, corpus: TableCorpus, folder: Path, seconds:
 
 
 def summarize_table(vae: TableVAE, corpus: TableCorpus, folder: Path, seconds: float) -> Finished:
-    """Held-out metrics and three samples of rows of a table."""
+    """Held-out metrics and three samples of rows of a table, or a picture of rows with images."""
     held_out = corpus.test if len(corpus.test) else corpus.valid
     columns = {name: held_out.columns[name] for name in vae.fields}
     columns = column_subset(columns, SUMMARY_SENTENCES)
@@ -188,7 +191,16 @@ def summarize_table(vae: TableVAE, corpus: TableCorpus, folder: Path, seconds: f
     given = {name: columns[name][:3] for name in vae.conditions}
     rows = vae.sample(1 if given else 3, seed=0, given=given or None)
     samples = [cells_text(row) for row in rows]
-    return Finished(folder, metrics, [], samples, [], seconds, (), **conclusion(metrics, folder))
+    pictures: tuple[str, ...] = ()
+    if fields := image_fields(vae):
+        picture = folder / "samples.png"
+        many = vae.sample(SUMMARY_VIEWS, seed=0) if not given else rows
+        write_views(picture, many, fields, f"{len(many)} prior samples, seed 0")
+        pictures = (str(picture),)
+        samples = []
+    return Finished(
+        folder, metrics, [], samples, [], seconds, pictures, **conclusion(metrics, folder)
+    )
 
 
 def table_label_sets(

@@ -31,6 +31,7 @@ from textvae.encoders.label import LabelEncoder
 from textvae.evaluation.factors import FactorMetrics
 from textvae.evaluation.image_samples import ImageSamples
 from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
+from textvae.evaluation.novelty import Novelty, novelty
 from textvae.evaluation.sparse_priors import Codes, code_metrics
 from textvae.graph.folders import is_image_model, is_table_model
 from textvae.graph.model import VAE
@@ -69,6 +70,8 @@ class ImageEvaluation(Metrics):
         macro_f1: mean of the classes' F1; None without labels.
         labelled: number of images with a label.
         codes: classes of a categorical latent with a prior of its own; None without one.
+        novelty: how images of classes that no training image has are told apart; None without
+            such images, or without validation images to choose the threshold.
         squared_error: of the mean image at the posterior mean, summed over pixels in [0, 1], mean
             over the images.
         image_samples: precision and recall of samples, where they are asked for.
@@ -84,6 +87,7 @@ class ImageEvaluation(Metrics):
     macro_f1: float | None = None
     labelled: int = 0
     codes: Codes | None = None
+    novelty: Novelty | None = None
     squared_error: float | None = None
     image_samples: ImageSamples | None = None
 
@@ -221,7 +225,7 @@ class ImageVAE(TrainedVAE):
         if not column.names:
             return column.values
         numbers = column.values.copy()
-        for number in set(column.values.tolist()) - {MISSING}:
+        for number in set(column.values[column.values >= 0].tolist()):
             numbers[column.values == number] = self.label_number(column.names[number])
         return numbers
 
@@ -406,6 +410,8 @@ class ImageVAE(TrainedVAE):
         seed: int = 0,
         labels: Sequence[int | str] | None = None,
         likelihood: str | None = None,
+        validation: Fields | None = None,
+        strangers: Fields | None = None,
     ) -> ImageEvaluation:
         """Likelihood and latent metrics of held-out images.
 
@@ -415,6 +421,9 @@ class ImageVAE(TrainedVAE):
             seed: of all samples.
             labels: of the images.
             likelihood: kind that scores the decoder's logits; the trained one by default.
+            validation: images that choose the threshold of novelty, where `images` may be of
+                classes that the model does not know.
+            strangers: images of no class of the model, in place of those among `images`.
 
         Raises:
             ValueError: see `rows`, and `scored_as`.
@@ -425,6 +434,7 @@ class ImageVAE(TrainedVAE):
         return ImageEvaluation(
             **metrics,
             **scored.label_metrics(rows),
+            novelty=scored.novelty(rows, validation, strangers),
             codes=code_metrics(scored.model, (batch for _, batch in rows.in_length_order())),
             bits_per_dimension=metrics["nll"] / (math.prod(self.shape) * math.log(2)),
             images=len(rows),
@@ -433,6 +443,15 @@ class ImageVAE(TrainedVAE):
             trained_likelihood=self.decoder.likelihood.kind,
             squared_error=scored.squared_error(rows),
         )
+
+    def novelty(
+        self, rows: Fields, validation: Fields | None, strangers: Fields | None
+    ) -> Novelty | None:
+        """How images of other classes are told apart; arguments as those of `evaluate`."""
+        if validation is None:
+            return None
+        others = None if strangers is None else self.rows(strangers)
+        return novelty(self.model, rows, validation, others)
 
     def squared_error(self, rows: Fields) -> float:
         """The squared error of reconstructions, summed over pixels, mean over the rows."""

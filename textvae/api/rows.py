@@ -10,6 +10,7 @@ from textvae.data.batching import Sentences
 from textvae.data.cells import SEPARATOR, label_set_of, vector_of
 from textvae.data.field_kinds import column_of_facts
 from textvae.data.fields import Column, Fields, as_in_table
+from textvae.data.image_fields import VALUES, images_given
 from textvae.data.packed import Packed
 from textvae.data.parts import flat
 from textvae.data.python_texts import text_list
@@ -62,8 +63,9 @@ def cells_given(value: Any, field: str, facts: Mapping[str, Any]) -> list[Any]:
     """The cells of a field of which values are given, as those of a table.
 
     Args:
-        value: a list of texts, of labels, of sets of labels or of vectors, also as an array,
-            (N, D); or a single one, see `is_single`.
+        value: a list of texts, of labels, of sets of labels, of vectors, also as an array, (N, D),
+            or of images, also as an array, (N, H, W) or (N, C, H, W); or a single one, see
+            `is_single`.
         field: its name.
         facts: of the field.
 
@@ -71,6 +73,8 @@ def cells_given(value: Any, field: str, facts: Mapping[str, Any]) -> list[Any]:
         TypeError: a value is of another type.
         ValueError: a set or a vector is malformed.
     """
+    if facts.get("values") == VALUES:
+        return images_of(value, field)
     values = [value] if is_single(value) else value
     if "label_set" in facts:
         cells = list(values)
@@ -83,6 +87,19 @@ def cells_given(value: Any, field: str, facts: Mapping[str, Any]) -> list[Any]:
             for i, cell in enumerate(cells)
         ]
     return [value] if isinstance(value, str) else text_list(value, field)
+
+
+def images_of(value: Any, field: str) -> list[np.ndarray]:
+    """The images of a field that are given in Python, (C, H, W) each: an array, or a list of them.
+
+    Raises:
+        ValueError: they are of another shape or range, or differ in size.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{field}: images must be of one size") from None
+    return list(images_given([array], field, [])[0])
 
 
 def vector_given(cell: Any, names: Sequence[str], where: str, kind: str) -> array:

@@ -23,9 +23,12 @@ from textvae.api.rows import (
     vector_cells,
 )
 from textvae.data.fields import Fields
+from textvae.data.image_fields import VALUES
+from textvae.data.pixels import size_text
 from textvae.data.tokenizers import TextTokenizer, load_tokenizer
 from textvae.decoders.label import LabelDistribution
 from textvae.decoders.labels import LabelSetDistribution
+from textvae.evaluation.generated_pairs import GeneratedPairs, generated_pairs, paired_fields
 from textvae.evaluation.label_sets import draws_of, probabilities_of
 from textvae.graph.decoding import Decoding
 from textvae.graph.generation import drawn
@@ -47,18 +50,20 @@ class TableEvaluation(Metrics):
         table_rows: number of rows N.
         contents: what the likelihood is of: the field of each decoder, and the kind of its values.
         draws: of the noise of a probit behind each log p(y | z); 0 where that is exact.
+        pairs: how generated pairs help to match real ones, where the model writes two views.
     """
 
     table_rows: int
     contents: str
     draws: int = 0
+    pairs: GeneratedPairs | None = None
 
 
 class TableVAE(TrainedVAE):
-    """A VAE of rows that are numbers, labels or sets of labels; it may read texts too.
+    """A VAE of rows that are numbers, labels, sets of labels or images; it may read texts too.
 
     Rows are a mapping of lists, one for each field; a vector's is also an array, (N, D), of numbers
-    as they stand in the table.
+    as they stand in the table, and an image's is an array, (N, H, W) or (N, C, H, W).
 
     >>> vae = TableVAE.from_pretrained("runs/kingma2014_table")  # doctest: +SKIP
     >>> z = vae.encode({"x": numbers})  # doctest: +SKIP
@@ -141,6 +146,7 @@ class TableVAE(TrainedVAE):
         columns: TableRows,
         samples: int = 500,
         seed: int = 0,
+        training: TableRows | None = None,
     ) -> TableEvaluation:
         """Likelihood and latent metrics of held-out rows.
 
@@ -148,6 +154,7 @@ class TableVAE(TrainedVAE):
             columns: rows that the model was not trained on, with all that it writes.
             samples: K of the importance-weighted bound.
             seed: of all samples.
+            training: rows that the model was trained on, to measure generated pairs.
 
         Raises:
             ValueError: see `rows`, or a field that is written is not there.
@@ -163,11 +170,54 @@ class TableVAE(TrainedVAE):
             table_rows=len(rows),
             contents=", ".join(texts),
             draws=draws_of(self.model),
+            pairs=None if training is None else self.pairs(training, columns, seed),
         )
+
+    def pairs(
+        self, training: TableRows, columns: TableRows, seed: int = 0
+    ) -> GeneratedPairs | None:
+        """How pairs of two views that are generated help to match real ones.
+
+        Args:
+            training: real pairs.
+            columns: held-out pairs.
+            seed: of the generated pairs and of the first matcher.
+
+        Returns:
+            None where the model does not write two images or vectors, or where there are fewer
+            than two training or two held-out rows.
+        """
+        fields = paired_fields(self.model.config)
+        if fields is None:
+            return None
+        real = self.views(self.rows(training), fields)
+        held_out = self.views(self.rows(columns), fields)
+        if min(len(real[0]), len(held_out[0])) < 2:
+            return None
+
+        @torch.no_grad()
+        def draw(count: int) -> tuple[Tensor, Tensor]:
+            with seeded(seed):
+                means = self.model.sample_means(count)
+            return self.flat(means[fields[0]]), self.flat(means[fields[1]])
+
+        return generated_pairs(real, held_out, draw, seed)
+
+    def views(self, rows: Fields, fields: tuple[str, str]) -> tuple[Tensor, Tensor]:
+        """Two fields of rows as a model reads them, (N, D) and (N, E), float32."""
+        batch = rows.drawn(rows.batch(np.arange(len(rows))), torch.Generator().manual_seed(0))
+        return self.flat(batch[fields[0]]), self.flat(batch[fields[1]])
+
+    @staticmethod
+    def flat(values: Tensor) -> Tensor:
+        """Values, (N, ...), as (N, D), float32, on the CPU."""
+        return values.flatten(1).float().cpu()
 
     def what(self, field: str) -> str:
         """What a field has, in words: `100 bits`, `4 real numbers`, `14 labels`, `3 classes`."""
         facts = facts_of(self.model.config, field)
+        if facts.get("values") == VALUES:
+            return f"images of {size_text(tuple(facts['shape']))}"
         if "values" in facts:
             kinds = {"bits": "bits", "counts": "counts", "real": "standardised numbers"}
             return f"{facts['shape'][0]:,} {kinds[facts['values']]}"
@@ -195,8 +245,8 @@ class TableVAE(TrainedVAE):
             given: conditions by field, one or N of each, for a conditional model.
 
         Returns:
-            For each row, by field: a class, a list of labels, or a list of numbers as they stand in
-            the table; of a field with parts, a tuple of them.
+            For each row, by field: a class, a list of labels, a list of numbers as they stand in
+            the table, or the mean image, (C, H, W); of a field with parts, a tuple of them.
 
         Raises:
             ValueError: count below 1, or conditions that are missing or unknown.
@@ -234,6 +284,8 @@ class TableVAE(TrainedVAE):
     def cells(self, likelihood: Distribution, field: str) -> list[Any]:
         """Values drawn from p(x | z), batch shape (1, N), as cells of a table."""
         facts = facts_of(self.model.config, field)
+        if facts.get("values") == VALUES:
+            return list(likelihood.mean[0].float().cpu().numpy())
         names = class_names_of(self.model.config, field) or list(facts.get("names") or ())
         if isinstance(likelihood, LabelDistribution):
             return [names[number] for number in drawn(likelihood.probabilities[0]).tolist()]

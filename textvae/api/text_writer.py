@@ -22,7 +22,7 @@ from textvae.decoders.text import TokenDecoder
 from textvae.evaluation.labels import labelled_latent
 from textvae.graph.decoding import Decoding
 from textvae.graph.model import VAE
-from textvae.randomness import seeded
+from textvae.randomness import draws, seeded
 
 TextRows = Sequence[str] | Mapping[str, Sequence[str]]
 """Texts, or a list of texts for each field of a model that reads several."""
@@ -219,9 +219,9 @@ class TextWriter(TrainedVAE):
         given: Given | None = None,
     ) -> np.ndarray:
         """Samples of the prior, (N, D), all latents side by side; arguments as `sample`."""
-        known = None if label is None else self.label_latent(label, count)
         fields = batch_of(self, self.given_conditions(given, count), slice(0, count))
         with seeded(seed):
+            known = None if label is None else self.label_latent(label, count)
             drawn = [v[0] for v in self.model.sample_prior(count, known, **fields).values()]
         return (torch.cat(drawn, -1) if drawn else torch.zeros(count, 0)).cpu().numpy()
 
@@ -243,13 +243,13 @@ class TextWriter(TrainedVAE):
         if rows is not None:
             rows = rows.select(np.repeat(np.arange(len(rows)), count))
         total = count if rows is None else len(rows)
-        known = None if label is None else self.label_latent(label, total)
         if self.model.config.writes_in_turn:
             if label is not None:
                 raise ValueError("label: not for a model that writes one field after another")
             with seeded(seed):
                 return sampled_parts(self, total, decoding or Decoding(do_sample=True), rows)
         with seeded(seed), torch.no_grad():
+            known = None if label is None else self.label_latent(label, total)
             fields = batch_of(self, rows, slice(0, total))
             values = self.model.sample_prior(total, known, **fields)
             return written_rows(self, values, total, rows, decoding or Decoding(do_sample=True))
@@ -313,5 +313,10 @@ class TextWriter(TrainedVAE):
         number, latent = self.label_number(label), labelled_latent(self.model)
         if latent is None:
             raise ValueError(f"no latent stands for the label (asked for {label!r})")
+        prior = self.model.class_prior(latent[0])
+        if prior is not None:
+            with draws():
+                numbers = torch.full((count,), number, device=self.model.device)
+                return {latent[0]: prior.of_classes(numbers).sample()[None]}
         one_hot = torch.eye(len(self.labels), device=self.model.device)[number]
         return {latent[0]: one_hot.expand(1, count, -1)}

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     "textvae evaluate runs/x --data reviews.txt",
     "textvae evaluate --generation --out metrics.json",
     "textvae evaluate runs/mnist --likelihood continuous_bernoulli",
+    "textvae evaluate runs/open --strangers fashion.npz",
 )
 def evaluate(
     model: ModelArgument = None,
@@ -59,13 +60,18 @@ def evaluate(
             "--generation",
             help="Evaluate reconstructions, samples and interpolations too: BLEU, self-BLEU, "
             "distinct-n, duplicates, copies, n-gram perplexity, smoothness; of rows of several "
-            "fields, validity and recall; of images, precision and recall.",
+            "fields, validity and recall; of images, precision and recall; of two views, how "
+            "generated pairs help to match them.",
         ),
     ] = False,
     label_column: EvaluatedLabelColumn = None,
     likelihood: Annotated[
         str | None,
         typer.Option(help="Density of a pixel, for image models; default: the model's own."),
+    ] = None,
+    strangers: Annotated[
+        str | None,
+        typer.Option(help="Images of no class of the model: how well it tells them apart."),
     ] = None,
     out: JsonFile = None,
     seed: Seed = 0,
@@ -86,12 +92,14 @@ def evaluate(
         folder,
         device,
         lambda vae: text_metrics(vae, folder, data, *columns, limit, samples, seed, generation),
-        lambda vae: image_metrics(vae, folder, data, limit, samples, seed, likelihood, generation),
+        lambda vae: image_metrics(
+            vae, folder, data, limit, samples, seed, likelihood, generation, strangers
+        ),
         texts_only={
             "label_column": label_column is not None,
             "text_column": text_column != "text",
         },
-        images_only={"likelihood": likelihood is not None},
+        images_only={"likelihood": likelihood is not None, "strangers": strangers is not None},
         tables=lambda vae: table_metrics(vae, folder, data, limit, samples, seed, generation),
     )
     # Imported here: mistakes in options are found before torch is imported.
@@ -188,20 +196,29 @@ def table_metrics(
     seed: int,
     generation: bool = False,
 ) -> dict[str, Any]:
-    """Metrics of a model of tables on held-out rows.
+    """Metrics of a model of tables on held-out rows, on request those of generated pairs.
 
     Raises:
-        ValueError: those of samples are asked for.
+        ValueError: those of samples are asked for, and the model does not write two views.
     """
-    if generation:
+    from textvae.evaluation.generated_pairs import paired_fields
+    from textvae.training.run_data import training_columns
+
+    if generation and paired_fields(vae.model.config) is None:
         raise ValueError(
-            "--generation: this is a model of tables; the option is for texts or images"
+            "--generation: this is a model of tables; the option is for texts, images, and tables "
+            "of two images or vectors"
         )
     from textvae.analysis.row_metrics import validated_metrics
 
     every = recipe_columns(folder, data, limit, seed)
     columns = {name: every[name] for name in vae.fields}
-    metrics = asdict(vae.evaluate(columns, samples, seed))
+    training = None
+    if generation:
+        training, notes = training_columns(folder)
+        print_notes(notes)
+    seen = None if training is None else {name: training[name] for name in vae.fields}
+    metrics = asdict(vae.evaluate(columns, samples, seed, seen))
     return metrics | validated_metrics(vae, folder, data, every, seed, print_notes)
 
 
@@ -214,15 +231,32 @@ def image_metrics(
     seed: int,
     likelihood: str | None,
     generation: bool = False,
+    strangers: str | None = None,
 ) -> dict[str, Any]:
-    """Metrics of an image model on held-out images."""
-    from textvae.analysis.image_samples import sampled_images
-    from textvae.training.run_data import held_out_images, image_subset
+    """Metrics of an image model on held-out images.
 
+    Raises:
+        ValueError: strangers are named, and the model predicts no label.
+    """
+    from textvae.analysis.image_samples import sampled_images
+    from textvae.training.run_data import (
+        held_out_images,
+        image_subset,
+        strange_images,
+        validation_images,
+    )
+
+    if strangers is not None and not vae.predicts_labels:
+        raise ValueError("--strangers: for models that predict a label")
     rows, notes = held_out_images(folder, data)
-    print_notes(notes)
+    validation, more = validation_images(folder, always=strangers is not None)
+    others, seen = (None, []) if strangers is None else strange_images(folder, strangers)
+    print_notes([*notes, *more, *seen])
     rows = image_subset(rows, limit, seed)
-    metrics = asdict(vae.evaluate(rows, samples, seed, likelihood=likelihood))
+    found = vae.evaluate(
+        rows, samples, seed, likelihood=likelihood, validation=validation, strangers=others
+    )
+    metrics = asdict(found)
     if generation:
         metrics["image_samples"] = asdict(sampled_images(vae, folder, data, seed))
     return metrics

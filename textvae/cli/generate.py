@@ -91,7 +91,10 @@ def sample(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="PNG file for images; csv or jsonl file for texts and rows."),
+        typer.Option(
+            "--out",
+            help="PNG file for images; csv or jsonl for texts and rows; npz for rows of images.",
+        ),
     ] = None,
     seed: Seed = 0,
     device: Device = None,
@@ -163,6 +166,11 @@ def sample(
     def tables(vae: "TableVAE") -> Output:
         if label is not None:
             raise ValueError("--label is for models of texts or images; conditions: --given")
+        from textvae.analysis.views import image_fields, sample_views
+
+        if image_fields(vae):
+            conditions = table_conditions(vae, folder, given, given_file)
+            return sample_views(vae, folder, count, seed, conditions, out)
         if out is not None:
             check_out(out, TABLES)
         conditions = table_conditions(vae, folder, given, given_file)

@@ -25,6 +25,8 @@ def cell_text(cell: Any) -> str:
         return cell
     if isinstance(cell, array):
         return cell.tobytes().hex()
+    if hasattr(cell, "tobytes"):  # an image
+        return f"{cell.shape} {cell.dtype} {cell.tobytes().hex()}"
     return "" if cell is None else json.dumps(cell, ensure_ascii=False, default=cell_text)
 
 

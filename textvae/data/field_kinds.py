@@ -11,6 +11,7 @@ from textvae.config import FieldConfig
 from textvae.data.cells import LabelSet
 from textvae.data.errors import DataError
 from textvae.data.fields import Column, Labels, LabelSets, Vectors
+from textvae.data.image_fields import VALUES, image_column, image_facts
 from textvae.data.labels import class_names, class_order, numbered
 from textvae.registry import suggest
 
@@ -58,6 +59,8 @@ def learned_facts(field: FieldConfig, cells: Sequence[Any], name: str) -> dict[s
     Raises:
         DataError: a label has fewer than two classes, or a set of labels is always empty.
     """
+    if field.kind == "image":
+        return image_facts(field, cells)
     if field.kind == "vector":
         return vector_facts(field, np.array(cells, np.float64))
     if field.kind == "label":
@@ -92,8 +95,10 @@ def column_of_facts(facts: Mapping[str, Any], cells: Sequence[Any], name: str) -
         name: of the field, for messages.
 
     Raises:
-        DataError: an unknown label, or vectors of another size.
+        DataError: an unknown label, or vectors or images of another size.
     """
+    if facts.get("values") == VALUES:
+        return image_column(facts, cells, name)
     if "shape" in facts:
         values = np.array(list(cells), np.float64)
         (size,) = facts["shape"]

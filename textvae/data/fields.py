@@ -47,7 +47,8 @@ class Labels:
     """One class of each row.
 
     Args:
-        values: (N,), int64; -1 where it is missing.
+        values: (N,), int64; -1 where it is missing, -2 (`STRANGE`) for a class that is none of
+            those that training rows have, where the set of classes is open.
         classes: number of classes.
         names: of the classes, if they have some.
     """

@@ -34,7 +34,7 @@ from textvae.data.pixels import (
     value_range,
 )
 from textvae.data.splits import SPLITS
-from textvae.vocabulary import MISSING
+from textvae.vocabulary import MISSING, STRANGE
 
 __all__ = [
     "ImageCorpus",
@@ -136,6 +136,12 @@ def read_image_corpus(
     shapes = {name: images.shape[1:] for name, (images, _) in splits.items()}
     if len(set(shapes.values())) > 1:
         raise DataError(f"{source}: splits differ in size: {shapes}")
+    if config.open_set:
+        names = trained_classes(source, splits["train"][1], read.names)
+        splits = {
+            split: with_known_classes(part, read.names, names) for split, part in splits.items()
+        }
+        read = replace(read, names=() if names == counted(len(names)) else names)
     classes = class_count(splits, read.names)
     fields = {
         name: as_fields(splits[name], read, config.pixels, classes, number + seed, name != "train")
@@ -188,10 +194,61 @@ def class_count(splits: Mapping[str, Split], names: Sequence[str]) -> int:
     return max(len(names), 1 + largest)
 
 
-def read_image_split(config: ImageDataConfig) -> tuple[Fields, list[str]]:
+def counted(count: int) -> tuple[str, ...]:
+    """The names of classes that have none: their numbers."""
+    return tuple(map(str, range(count)))
+
+
+def trained_classes(
+    source: str, labels: np.ndarray | None, names: Sequence[str]
+) -> tuple[str, ...]:
+    """The names of the classes that training images have, in the order of their numbers.
+
+    Raises:
+        DataError: there are fewer than two.
+    """
+    numbers = set() if labels is None else set(labels.tolist()) - {MISSING}
+    if len(numbers) < 2:
+        raise DataError(
+            f"{source}: data.open_set needs training images of two classes (got {len(numbers)})"
+        )
+    return tuple(class_name(number, names) for number in sorted(numbers))
+
+
+def class_name(number: int, names: Sequence[str]) -> str:
+    """The name of a class; its number where classes have none."""
+    return names[number] if names else str(number)
+
+
+def with_known_classes(split: Split, names: Sequence[str], known: Sequence[str]) -> Split:
+    """Images and their labels as numbers among known classes; `STRANGE` for any other class.
+
+    Args:
+        split: with labels that are numbers of `names`.
+        names: of its classes; empty where they have none.
+        known: names of the known classes.
+    """
+    images, labels = split
+    if labels is None:
+        return split
+    order = {name: number for number, name in enumerate(known)}
+    numbers = {
+        number: order.get(class_name(number, names), STRANGE)
+        for number in set(labels.tolist()) - {MISSING}
+    } | {MISSING: MISSING}
+    return images, np.array([numbers[number] for number in labels.tolist()], np.int64)
+
+
+def read_image_split(
+    config: ImageDataConfig, known: Sequence[str] = ()
+) -> tuple[Fields, list[str]]:
     """The images for evaluation: those of test, else of validation, else of train; and notes.
 
     The first note names the split.
+
+    Args:
+        config: the data section.
+        known: names of the classes of the model, where the set of classes is open.
 
     Raises:
         DataError: as `read_image_corpus`.
@@ -200,7 +257,12 @@ def read_image_split(config: ImageDataConfig) -> tuple[Fields, list[str]]:
     read = read_source(config)
     chosen = next(name for name in ("test", "valid", "train") if name in read.splits)
     number, classes = list(SPLITS).index(chosen), class_count(read.splits, read.names)
-    fields = as_fields(read.splits[chosen], read, config.pixels, classes, number, held_out=True)
+    split = read.splits[chosen]
+    if config.open_set and known:
+        split = with_known_classes(split, read.names, known)
+        read = replace(read, names=() if known == counted(len(known)) else tuple(known))
+        classes = len(known)
+    fields = as_fields(split, read, config.pixels, classes, number, held_out=True)
     return fields, [f"{source}: the {chosen} images", *read.notes]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from textvae.config import FieldConfig
 from textvae.data.cells import ALLOWED
 from textvae.data.errors import DataError, first_line, listed
+from textvae.data.image_fields import array_images
 from textvae.data.readers import label_of, text_of
 from textvae.data.splits import SPLITS
 
@@ -23,9 +24,10 @@ def npz_columns(
 ) -> dict[str, dict[str, list[Any]]]:
     """The cells of each field, by split: of the arrays `x_train`, `x_valid` and `x_test` for x.
 
-    An array `x` alone is train. A vector is (N, D); a label (N,), whole numbers or texts; a set of
-    labels (N, C), 0 and 1, whose names are in `x_names`, without `s` at the end of x, else numbers.
-    Vectors of S parts of each row are (N, S, D).
+    An array `x` alone is train. A vector is (N, D); images are as `array_images` reads them; a
+    label (N,), whole numbers or texts; a set of labels (N, C), 0 and 1, whose names are in
+    `x_names`, without `s` at the end of x, else numbers. Vectors of S parts of each row are
+    (N, S, D).
 
     Args:
         path: of the file.
@@ -55,6 +57,12 @@ def npz_columns(
             raise DataError(f"{path}: no array {base}_train (found: {listed(arrays) or 'none'})")
         names = next((n for n in (f"{base}_names", f"{base.rstrip('s')}_names") if n in arrays), "")
         used |= {*found.values(), names}
+        if field.kind == "image":
+            given = {split: arrays[key] for split, key in found.items()}
+            pictures = array_images(given, f"{path}: {base}", field, notes)
+            for split, cells in pictures.items():
+                splits.setdefault(split, {})[name] = cells
+            continue
         for split, key in found.items():
             where = f"{path}: {key}"
             cells = array_cells(field, arrays[key], arrays.get(names), where)

@@ -117,10 +117,12 @@ class PictureSet:
     Args:
         where: the source, for messages.
         view: how they are read; `size` is applied at once, so that large pictures need no memory.
+        key: of that size in a recipe, for messages.
     """
 
     where: str
     view: View
+    key: str = "data.size"
     names: list[str] = field(default_factory=list)
     pixels: list[np.ndarray] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -142,7 +144,7 @@ class PictureSet:
             raise DataError(
                 f"{name}: {size_text(pixels.shape)}, but {Path(self.names[0]).name} has "
                 f"{size_text(self.pixels[0].shape)}: all images must be of one size; "
-                "--set data.size=32 makes them so"
+                f"--set {self.key}=32 makes them so"
             )
         self.names.append(name)
         self.pixels.append(pixels)
@@ -201,8 +203,8 @@ class PictureSet:
             "transparent": f"put on {self.view.background} where they are transparent "
             "(data.background)",
             "frames": "have several frames: the first one is read",
-            "resized": f"resized to {self.view.size_text} (data.size)",
-            "stretched": "had other proportions than data.size, and were stretched",
+            "resized": f"resized to {self.view.size_text} ({self.key})",
+            "stretched": f"had other proportions than {self.key}, and were stretched",
         }
         return [
             f"{self.where}: {count[key]:,} of {len(self.names):,} pictures {text}"
@@ -225,15 +227,8 @@ def read_picture(
     Raises:
         DataError: the file is missing, damaged or no picture.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such image{nearest_name(path)}")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
-    refuse_pointer(str(path), data)
     pictures = PictureSet(str(path), view)
-    pictures.add(str(path), decoded(data, str(path), view.background))
+    pictures.add(str(path), opened_picture(path, view))
     images, _ = pictures.images(notes)
     if view.bits == 1 and images.max() <= 1:
         images = eight_bits(images, 1)
@@ -243,6 +238,22 @@ def read_picture(
         notes.append(f"{path}: {'colours are read as grey' if channels == 1 else 'is grey'}")
         images = with_channels(images, channels)
     return images[0]
+
+
+def opened_picture(path: Path, view: View) -> Picture:
+    """The picture of a file, as it is stored.
+
+    Raises:
+        DataError: the file is missing, damaged or no picture.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such image{nearest_name(path)}")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    refuse_pointer(str(path), data)
+    return decoded(data, str(path), view.background)
 
 
 def with_channels(images: np.ndarray, channels: int | None) -> np.ndarray:

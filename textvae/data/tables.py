@@ -32,7 +32,8 @@ from textvae.data.vectors import with_columns
 
 Columns = dict[str, list[Any]]
 """Cells by field, one for each row: strings; tuples of labels for sets of them; arrays of numbers.
-A missing label is an empty string, a missing set None. A cell of a plate is a tuple of the cells of
+An image is a numpy array, (C, H, W), bytes or float32. A missing label is an empty string, a
+missing set None. A cell of a plate is a tuple of the cells of
 its parts."""
 
 
@@ -211,12 +212,13 @@ def complete_rows(
 
 def is_blank(cell: Any, field: FieldConfig) -> bool:
     """Whether a cell lacks what a row cannot be without: a text, or a number."""
-    missing = cell is None or cell == ""  # a blank line
-    return (field.kind == "text" and not cell) or (field.kind == "vector" and missing)
+    missing = cell is None or (isinstance(cell, str) and not cell)  # a blank line
+    needed = field.kind in ("vector", "image") and missing
+    return needed or (field.kind == "text" and not cell)
 
 
 def check_sizes(columns: Columns, fields: Mapping[str, FieldConfig], where: str) -> None:
-    """Refuse vectors of one field that differ in size.
+    """Refuse vectors or images of one field that differ in size.
 
     Raises:
         DataError: naming the sizes.
@@ -225,10 +227,14 @@ def check_sizes(columns: Columns, fields: Mapping[str, FieldConfig], where: str)
         cells = columns[name] if field.plate is None else flat(columns[name])
         sizes = sorted({len(cell) for cell in cells}) if field.kind == "vector" else []
         if len(sizes) > 1:
+            what = "rows" if field.plate is None else "parts"
             raise DataError(
-                f"{where}: {name!r} has {'rows' if field.plate is None else 'parts'} of {sizes[0]} "
-                f"and of {sizes[-1]} numbers"
+                f"{where}: {name!r} has {what} of {sizes[0]} and of {sizes[-1]} numbers"
             )
+        shapes = sorted({cell.shape for cell in cells}) if field.kind == "image" else []
+        if len(shapes) > 1:
+            given = " and of ".join(" x ".join(map(str, shape)) for shape in shapes[:2])
+            raise DataError(f"{where}: {name!r} has images of {given}: they must be of one size")
 
 
 def read_table_split(
@@ -282,7 +288,7 @@ def read_table(parts: Sequence[Part], fields: Mapping[str, FieldConfig], notes: 
     """
     columns: Columns = {name: [] for name in fields}
     for part in parts:
-        skipped = dict[str, int]()
+        skipped, begin = dict[str, int](), len(next(iter(columns.values())))
         for cells in part_rows(part, fields, notes):
             blank = next((n for n, cell in cells.items() if is_blank(cell, fields[n])), None)
             if blank is not None:
@@ -292,6 +298,13 @@ def read_table(parts: Sequence[Part], fields: Mapping[str, FieldConfig], notes: 
                 columns[name].append(cell)
         for name, count in skipped.items():
             note_once(notes, f"{part.name}: skipped {skipped_rows(count, part.unit, name, fields)}")
+        for name, field in fields.items():
+            if field.kind == "image":
+                from textvae.data.image_fields import picture_cells
+
+                names = columns[name][begin:]
+                key = f"data.fields.{name}"
+                columns[name][begin:] = picture_cells(names, part.name, key, field, notes)
     if not any(columns.values()):
         names = ", ".join(part.name for part in parts)
         raise DataError(f"{names}: holds no row with all of {', '.join(fields)}")
@@ -301,6 +314,8 @@ def read_table(parts: Sequence[Part], fields: Mapping[str, FieldConfig], notes: 
 
 def skipped_rows(count: int, unit: str, name: str, fields: Mapping[str, FieldConfig]) -> str:
     """A number of rows that lack a field, in words."""
+    if fields[name].kind == "image":
+        return f"{blank_rows(count, unit)}: no image of {name!r}"
     if fields[name].kind == "vector":
         return f"{blank_rows(count, unit).replace('blank ', '')}: a number of {name!r} is missing"
     return f"{blank_rows(count, unit)}: no {name!r}"
@@ -381,6 +396,8 @@ def cell_of(
         return vector_of(cells, columns, where, field.values or "real")
     column = columns[0]
     cell = row[column]
+    if field.kind == "image":  # a path, whose picture `read_table` reads
+        return text_of(cell, f"{where}: {column!r}", MAX_CHARS) or None
     if field.kind == "labels":
         separator = field.separator or SEPARATOR
         return label_set_of(cell, f"{where}: {column!r}", separator)

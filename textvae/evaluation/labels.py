@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from textvae.evaluation.probes import accuracy_and_f1
+from textvae.families import Family
 from textvae.graph.model import VAE
 
 
@@ -35,6 +38,8 @@ def labelled_latent(model: VAE) -> tuple[str, str] | None:
 def class_probabilities(model: VAE, batches: Iterable[Mapping[str, Tensor]]) -> Tensor:
     """q(label | x) of each row, (N, C), float32, in the order of the batches.
 
+    Of a latent whose prior takes the label it is p(label | z) at the posterior's point estimate.
+
     Args:
         model: left in evaluation mode, in which it reads no label.
         batches: fields on any device.
@@ -49,8 +54,24 @@ def class_probabilities(model: VAE, batches: Iterable[Mapping[str, Tensor]]) -> 
     parts = []
     for batch in batches:
         fields = {field: value.to(model.device) for field, value in batch.items()}
-        parts.append(model.encode(**fields)[label[0]].mean.float().cpu())
+        posterior = model.encode(**fields)[label[0]]
+        parts.append(label_probabilities(model, label[0], posterior).float().cpu())
     return torch.cat(parts)
+
+
+def label_probabilities(model: VAE, latent: str, posterior: Distribution) -> Tensor:
+    """The probability of each class, (B, C), by the latent that is a label.
+
+    Args:
+        model: the model.
+        latent: name of the latent.
+        posterior: of the latent, batch shape (B,).
+    """
+    prior = model.class_prior(latent)
+    if prior is None:
+        return posterior.mean
+    family = cast(Family, model.latents[latent])
+    return prior.class_logits(family.point_estimate(posterior)).softmax(-1)
 
 
 def classification(probabilities: Tensor, labels: Tensor) -> Classification:

@@ -112,6 +112,7 @@ def build_prior(
             features=features,
             family=family,
             posterior_features=posterior_features,
+            classes=label.get("classes"),
         )
     except SpecError:
         raise

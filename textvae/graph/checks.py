@@ -134,7 +134,7 @@ def check_fields(config: VAEConfig) -> list[str]:
                 and "vocab_size" in wanted
             ]
     for node in config.nodes("latents"):
-        wanted = labels_taken(node["kind"])
+        wanted = labels_taken(node)
         if "field" in node and not wanted & config.facts(node).keys():
             what = " or ".join(MODALITIES[name] for name in sorted(wanted))
             problems.append(
@@ -310,7 +310,7 @@ def label_problems(node: Node, path: str) -> list[str]:
     problems = []
     if "field" in node:
         kind = Family.named(node.get("kind"))
-        if kind is not None and not labels_taken(node["kind"]):
+        if kind is not None and not labels_taken(node):
             problems.append(f"{path}.field: a {node['kind']} latent takes no label")
         elif not isinstance(node["field"], str):
             problems.append(f"{path}.field: must be a name (got {quoted(node['field'])})")
@@ -329,9 +329,13 @@ def label_problems(node: Node, path: str) -> list[str]:
     return problems
 
 
-def labels_taken(kind: str) -> set[str]:
-    """The facts of labels, such as `classes`, that a kind of latent takes; none for most kinds."""
-    return SUPPLIED["latents"] & MODALITIES.keys() & arguments(Family.kinds[kind])[0].keys()
+def labels_taken(node: Node) -> set[str]:
+    """The facts of labels, such as `classes`, that a latent or its prior takes; none for most."""
+    prior = node.get("prior")
+    kinds = [Family.named(node["kind"])]
+    kinds += [Prior.named(prior.get("kind"))] if isinstance(prior, Mapping) else []
+    taken = {name for kind in kinds if kind is not None for name in arguments(kind)[0]}
+    return SUPPLIED["latents"] & MODALITIES.keys() & taken
 
 
 def is_list_of_names(given: Any) -> bool:

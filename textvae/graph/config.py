@@ -40,7 +40,7 @@ SUPPLIED = {
     "encoders": {"vocab_size", "shape", "classes", "label_set", "given_features"},
     "latents": {"features", "classes", "label_set", "places"},
     "decoders": {"vocab_size", "shape", "classes", "label_set", "features", "memory"},
-    "priors": {"features", "family", "posterior_features"},
+    "priors": {"features", "family", "posterior_features", "classes"},
 }
 """Arguments of components that the graph supplies."""
 MODALITIES = {"shape": "image", "classes": "label", "label_set": "label set"}
@@ -70,8 +70,9 @@ class VAEConfig:
             true}` one that is fitted to the posteriors of all training data after training, and
             `prior: {kind: K, given: [...], ...}` a `Prior` of that kind. `relative: true` measures
             the posterior from the prior, see `Family.relative`. `field` names the label that fixes
-            the latent in training where it is not missing; `label_weight: w` adds
-            -w log q(label | x) to the training loss alone. `fixed: false` leaves the latent free
+            the latent in training where it is not missing, or that chooses the components of a
+            `class_mixture` prior; `label_weight: w` adds -w log q(label | x) to the training loss
+            alone. `fixed: false` leaves the latent free
             where the label is there: it then names what the latent predicts. `label_smoothing: s`
             takes s of that term's weight from the label and spreads it over all classes.
         decoders: `{name, kind, field, given, ...}`; `auxiliary: weight` makes it a term of the

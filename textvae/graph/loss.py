@@ -57,19 +57,27 @@ def label_weights(model: "VAE") -> dict[str, float]:
 
 
 def label_log_probs(
-    model: "VAE", features: Mapping[str, Features], fields: Mapping[str, Tensor]
+    model: "VAE",
+    features: Mapping[str, Features],
+    fields: Mapping[str, Tensor],
+    latents: Mapping[str, Latent],
 ) -> dict[str, Tensor]:
     """log q(label | x), (1, B), as `label_weights` names it; 0 where the label is missing.
 
-    With `label_smoothing` s it is (1 - s) log q(label | x) + s mean_c log q(c | x).
+    With `label_smoothing` s it is (1 - s) log q(label | x) + s mean_c log q(c | x). Of a latent
+    whose prior takes the label it is log p(label | z) at the samples, (K, B).
     """
     log_probs = {}
     for node in model.config.nodes("latents"):
         if node.get("label_weight") is not None and node["field"] in fields:
-            family = cast(Family, model.latents[node["name"]])
-            parameters, labels = model.head(node, features, {})[0], fields[node["field"]]
+            family, labels = cast(Family, model.latents[node["name"]]), fields[node["field"]]
             smoothing = node.get("label_smoothing") or 0.0
-            log_prob = family.label_log_prob(parameters, labels, smoothing)[None]
+            prior = model.class_prior(node["name"])
+            if prior is None:
+                parameters = model.head(node, features, {})[0]
+                log_prob = family.label_log_prob(parameters, labels, smoothing)[None]
+            else:
+                log_prob = prior.label_log_prob(latents[node["name"]].value, labels, smoothing)
             plate = model.plate_of("latents", node["name"], features)
             log_probs[f"label_{node['name']}"] = (
                 log_prob if plate is None else plate.sum_parts(log_prob)

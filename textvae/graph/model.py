@@ -190,7 +190,7 @@ class VAE(nn.Module):
         log_probs = self.log_probs(likelihoods, features, fields)
         auxiliary = {name: log_probs.pop(name) for name in self.auxiliary if name in log_probs}
         if self.training:
-            auxiliary |= label_log_probs(self, features, fields)
+            auxiliary |= label_log_probs(self, features, fields, latents)
             auxiliary |= family_terms(self, latents)
             auxiliary |= prior_log_probs(self, features, fields, batch)
         pooled = {name: features[name].pooled for name in self.encoders if name in features}
@@ -494,16 +494,22 @@ class VAE(nn.Module):
     def known(
         self, features: Mapping[str, Features], fields: Mapping[str, Tensor]
     ) -> dict[str, Features]:
-        """The variational parameters of each latent whose label is there, (B, P), by its name."""
-        return {
-            node["name"]: pooled_only(
-                cast(Family, self.latents[node["name"]]).observed(
-                    self.head(node, features, {})[0], fields[node["field"]]
-                )
-            )
-            for node in self.config.nodes("latents")
-            if node.get("field") in fields and node.get("fixed", True)
-        }
+        """The variational parameters of each latent whose label is there, (B, P), by its name.
+
+        Of a latent whose prior takes the label: the labels, (B, 1), by its name and `.label`.
+        """
+        known = {}
+        for node in self.config.nodes("latents"):
+            if node.get("field") not in fields or not node.get("fixed", True):
+                continue
+            name, labels = node["name"], fields[node["field"]]
+            if self.class_prior(name) is not None:
+                known[f"{name}.label"] = pooled_only(labels[:, None])
+                continue
+            parameters = self.head(node, features, {})[0]
+            observed = cast(Family, self.latents[name]).observed(parameters, labels)
+            known[name] = pooled_only(observed)
+        return known
 
     def encoder_features(self, fields: Mapping[str, Tensor]) -> dict[str, Features]:
         """The features of each encoder whose field and whose given encoders are there, by name.
@@ -596,8 +602,14 @@ class VAE(nn.Module):
         batch_shape: torch.Size,
         like: Tensor,
     ) -> Distribution:
-        """p(z) of a latent: its network of what the prior is given, else the family's default."""
+        """p(z) of a latent: its network of what the prior is given, else the family's default.
+
+        It is p(z | label) where the features have a label that the prior takes.
+        """
         name = node["name"]
+        labels, class_prior = features.get(f"{name}.label"), self.class_prior(name)
+        if labels is not None and class_prior is not None:
+            return class_prior.of_classes(labels.pooled[:, 0]).expand(batch_shape)
         unconditional = self.unconditional_prior(name)
         if unconditional is not None:
             return unconditional.expand(batch_shape)
@@ -616,6 +628,11 @@ class VAE(nn.Module):
         if node["prior"].get("given"):
             return None
         return prior(next(self.parameters()).new_zeros(0, dtype=torch.float32))
+
+    def class_prior(self, latent: str) -> Prior | None:
+        """The prior of a latent, if the latent's label chooses among its components."""
+        prior = dict(self.priors.items()).get(latent)
+        return prior if isinstance(prior, Prior) and prior.takes_label else None
 
     @torch.no_grad()
     def prior_scale(self, latent: str) -> Tensor | float:

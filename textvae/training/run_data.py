@@ -12,7 +12,7 @@ from textvae.config import OLD_METRICS, DataConfig, FieldConfig, ImageDataConfig
 from textvae.corpus.files import entropy_in
 from textvae.data.corpora import AnyCorpus
 from textvae.data.errors import DataError
-from textvae.data.fields import Fields
+from textvae.data.fields import Fields, Labels
 from textvae.data.held_out import PURPOSE, ByContent
 from textvae.data.images import ImageCorpus, read_image_corpus, read_image_split, read_source
 from textvae.data.npz_files import npz_factors
@@ -28,6 +28,7 @@ from textvae.data.texts import Texts
 from textvae.graph.folders import observed_facts
 from textvae.recipes import Recipe, shipped
 from textvae.training.folders import RESULTS, RunError, changed_parts, held_out_of, saved_recipe
+from textvae.vocabulary import STRANGE
 
 T = TypeVar("T")
 
@@ -347,7 +348,7 @@ def held_out_images(model: str, data: str | None = None) -> tuple[Fields, list[s
         RunError: the model's folder is no run of images.
     """
     if data is not None:
-        return read_image_split(image_data_config(model, data))
+        return read_image_split(image_data_config(model, data), known_classes(model))
     corpus = run_images(model)
     split = "validation" if corpus.test is None else "test"
     notes = [f"{corpus.source}: the {split} images", *corpus.notes]
@@ -370,6 +371,45 @@ def grey_images(model: str, data: str | None = None) -> tuple[Fields, Fields]:
         return corpus.train, corpus.test or corpus.valid
     config = image_data_config(model, data).model_copy(update={"pixels": "grey"})
     return corpus.train, read_image_split(config)[0]
+
+
+def validation_images(model: str, always: bool = False) -> tuple[Fields | None, list[str]]:
+    """The validation images of a run whose set of classes is open, or None, and notes.
+
+    Args:
+        model: folder of the run.
+        always: whether those of any other run of images are read too.
+    """
+    if not (always or image_data_config(model).open_set):
+        return None, []
+    try:
+        return run_images(model).valid, []
+    except (ValueError, OSError) as error:
+        return None, [f"no threshold of novelty, the validation images are not there: {error}"]
+
+
+def strange_images(model: str, data: str) -> tuple[Fields, list[str]]:
+    """Images of another source, all of which are of no class of a model, scaled to its size.
+
+    Raises:
+        DataError: the images cannot be read, or have other channels.
+        RunError: the model's folder is no run of images.
+    """
+    shape = observed_facts(model)["image"]["shape"]
+    config = image_data_config(model, data).model_copy(update={"size": shape[1:]})
+    rows, notes = read_image_split(config.model_copy(update={"open_set": False}))
+    found = list(rows.facts["image"]["shape"])
+    if found != shape:
+        raise DataError(f"{data}: images have {found[0]} channels, those of the model {shape[0]}")
+    names = known_classes(model)
+    labels = Labels(np.full(len(rows), STRANGE), len(names), names)
+    return Fields({"image": rows.columns["image"], "label": labels}), notes
+
+
+def known_classes(model: str) -> tuple[str, ...]:
+    """The names of the classes of a model of images, or their numbers; empty without labels."""
+    facts = observed_facts(model).get("label", {})
+    return tuple(facts.get("names") or map(str, range(facts.get("classes", 0))))
 
 
 def images_with_factors(
