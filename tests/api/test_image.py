@@ -291,11 +291,14 @@ def test_doctor_gives_a_verdict_on_images(image_run, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["compare", "{run}", "--samples", "5"], "model of images"),
+        (
+            ["compare", "{run}", "--limit", "5", "--text-column", "x"],
+            "--text-column is for models of",
+        ),
         (["sample", "{run}", "--label", "3"], "the model has no labels"),
         (["sample", "{run}", "--out", "a.jpg"], "--out must end in .png"),
         (["sample", "{run}", "--top-k", "3"], "--top-k is for models of texts"),
-        (["evaluate", "{run}", "--generation"], "--generation is for models of texts"),
+        (["evaluate", "{run}", "--label-column", "x"], "--label-column is for models of texts"),
         (["reconstruct", "3", "--label", "5", "--model", "{run}"], "numbered images have theirs"),
         (["judge", "{run}"], "the model is given no labels"),
         (["interpolate", "3", "3000", "--model", "{run}"], "numbered from 0"),

@@ -180,3 +180,9 @@ def test_samples_of_images_are_compared_with_those_of_training(image_run, textva
     assert "samples inside the held-out images" in table and "features of a classifier" in table
     plain = textvae("evaluate", image_run, "--samples", 1, "--limit", 20, "--json").json
     assert plain["image_samples"] is None
+
+
+def test_runs_of_images_are_compared_on_the_same_images(image_run, textvae):
+    (metrics,) = textvae("compare", image_run, "--samples", 2, "--limit", 20, "--json").json
+    evaluated = textvae("evaluate", image_run, "--samples", 2, "--limit", 20, "--json").json
+    assert metrics["nll"] == evaluated["nll"] and metrics["images"] == 20 and metrics["verdict"]

@@ -177,6 +177,14 @@ SECTIONS = {
         ("kvret dialogues", "dailydialog pairs", "dailydialog acts", "e2e restaurants"),
         ("nll", "kl", "word_entropy", "distinct_2_of_real", "given_words", "answers_distinct_2"),
     ),
+    "trees": Section(
+        ("treebank",),
+        ("nll", "tree_nll", "text_nll", "kl", "balanced", "greedy_balanced", "tag_gain"),
+    ),
+    "drift": Section(
+        ("yelp windows",),
+        ("drift_20", "drift_10", "raw_drift_20", "raw_drift_10", "false_alarms"),
+    ),
 }
 """Tables of docs/results.md and docs/results/: each stored recipe is in one of them."""
 

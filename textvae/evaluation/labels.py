@@ -34,6 +34,18 @@ def labelled_latent(model: VAE) -> tuple[str, str] | None:
     return next(((node["name"], node["field"]) for node in nodes if "field" in node), None)
 
 
+def taught_label(model: VAE) -> tuple[str, str]:
+    """`labelled_latent` of a model that has one.
+
+    Raises:
+        ValueError: it has none.
+    """
+    label = labelled_latent(model)
+    if label is None:
+        raise ValueError("the model was taught no label: no latent has a field")
+    return label
+
+
 @torch.no_grad()
 def class_probabilities(model: VAE, batches: Iterable[Mapping[str, Tensor]]) -> Tensor:
     """q(label | x) of each row, (N, C), float32, in the order of the batches.
@@ -47,15 +59,13 @@ def class_probabilities(model: VAE, batches: Iterable[Mapping[str, Tensor]]) -> 
     Raises:
         ValueError: no latent of the model is a label.
     """
-    label = labelled_latent(model)
-    if label is None:
-        raise ValueError("the model was taught no label: no latent has a field")
+    name, _ = taught_label(model)
     model.eval()
     parts = []
     for batch in batches:
         fields = {field: value.to(model.device) for field, value in batch.items()}
-        posterior = model.encode(**fields)[label[0]]
-        parts.append(label_probabilities(model, label[0], posterior).float().cpu())
+        posterior = model.encode(**fields)[name]
+        parts.append(label_probabilities(model, name, posterior).float().cpu())
     return torch.cat(parts)
 
 

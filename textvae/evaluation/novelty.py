@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from textvae.data.batching import Examples
-from textvae.evaluation.labels import label_probabilities, labelled_latent
+from textvae.evaluation.labels import label_probabilities, labelled_latent, taught_label
 from textvae.evaluation.probes import accuracy_and_f1
 from textvae.families import Family
 from textvae.graph.model import VAE
@@ -76,18 +76,16 @@ def novelty_scores(model: VAE, rows: Examples) -> tuple[np.ndarray, dict[str, np
     Raises:
         ValueError: no latent of the model is a label.
     """
-    label = labelled_latent(model)
-    if label is None:
-        raise ValueError("the model was taught no label: no latent has a field")
+    latent, _ = taught_label(model)
     model.eval()
     order, probabilities, parts = [], [], list[dict[str, Tensor]]()
     for indices, batch in rows.in_length_order():
         fields = {name: value.to(model.device) for name, value in batch.items()}
-        posterior = model.encode(**fields)[label[0]]
-        shares = label_probabilities(model, label[0], posterior)
+        posterior = model.encode(**fields)[latent]
+        shares = label_probabilities(model, latent, posterior)
         scores = {"confidence": 1 - shares.amax(-1), "reconstruction": surprise(model, fields)}
-        if (prior := model.class_prior(label[0])) is not None:
-            value = cast(Family, model.latents[label[0]]).point_estimate(posterior)
+        if (prior := model.class_prior(latent)) is not None:
+            value = cast(Family, model.latents[latent]).point_estimate(posterior)
             scores |= distance_scores(prior.distances(value))
         order.append(indices)
         probabilities.append(shares.float().cpu())
