@@ -443,9 +443,9 @@ def measured(
         rows, _ = held_out_images(model, data)
         validation, _ = validation_images(model)
         metrics = asdict(vae.evaluate(rows, samples, 0, validation=validation))
-        if any(claim.metric.startswith("factors.") for claim in recipe.claim):
+        if claims_about(recipe, "factors."):
             metrics["factors"] = asdict(image_factors(vae, model, data))
-        if any(claim.metric.startswith("image_samples.") for claim in recipe.claim):
+        if claims_about(recipe, "image_samples."):
             metrics["image_samples"] = asdict(sampled_images(vae, model, data))
         return metrics, image_fingerprint(rows, source, training_sums)
     assert isinstance(config, DataConfig), "the model is one of texts"
@@ -454,7 +454,7 @@ def measured(
         every, columns = columns, {name: columns[name] for name in vae.fields}
         sets = validated_metrics(vae, model, data, every)
         nested = ("answers.", "rows.", "trees.", "written.", "pairs.")
-        asked = recipe.baseline or any(claim.metric.startswith(nested) for claim in recipe.claim)
+        asked = recipe.baseline or claims_about(recipe, *nested)
         seen = training_columns(model)[0] if asked and not vae.conditions else None
         if isinstance(vae, TableVAE):
             train = None if seen is None else {name: seen[name] for name in vae.fields}
@@ -469,11 +469,16 @@ def measured(
         texts, labels = held_out_texts(model, data, text_column).texts, None
     else:
         texts, labels = held_out_labels(model, data, text_column, column)
-    generation = any(claim.metric.startswith("generation.") for claim in recipe.claim)
+    generation = claims_about(recipe, "generation.")
     seen = training_texts(model)[0] if generation else None
     metrics = asdict(vae.evaluate(texts, samples, 0, generation, seen, labels))
     fingerprint = text_fingerprint(texts, labels, source, training_sums)
     return metrics | entropy_of(model, data), fingerprint
+
+
+def claims_about(recipe: Recipe, *groups: str) -> bool:
+    """Whether a claim of a recipe is about a metric of some groups, such as `answers.`."""
+    return any(claim.metric.startswith(groups) for claim in recipe.claim)
 
 
 def is_source(data: str, source: str | None) -> bool:
