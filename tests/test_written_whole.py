@@ -25,6 +25,7 @@ ALLOWED = {
     "analysis/exports.py write_npz": "writes at the path of write_latents, from atomic_file",
     "analysis/exports.py write_tables": "writes at the path of its callers, from atomic_file",
     "analysis/exports.py written_for_projector": "writes at paths of an atomic_folder",
+    "analysis/views.py write_arrays": "writes at the path of its own atomic_file",
     "explore/pictures.py png": "writes to memory",
     "graph/saving.py write_model": "safetensors in a folder that is renamed as a whole",
     "training/trainer.py _save_optimizer_and_scheduler": "torch in a checkpoint that is renamed",

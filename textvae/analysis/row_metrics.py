@@ -1,4 +1,4 @@
-"""Metrics of rows of several fields whose threshold is chosen on the validation rows of a run."""
+"""Metrics of rows whose threshold is chosen on the validation rows of a run."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
