@@ -117,7 +117,9 @@ SECTIONS = {
         ),
         "total_correlation",
     ),
-    "small_images": Section(("mnist, 14 x 14",), ("nll", "elbo", *LATENT)),
+    "small_images": Section(
+        ("mnist, 14 x 14",), ("nll", "elbo", *LATENT, "sample_precision", "sample_recall")
+    ),
     "categorical_images": Section(("small mnist, binarised",), ("elbo", "kl"), "elbo", ".*", True),
     "image_labels": Section(("small mnist",), ("accuracy", "macro_f1"), "accuracy", ".*", True),
     "positives": Section(

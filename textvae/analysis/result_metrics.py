@@ -78,6 +78,8 @@ METRICS = {
     "word_entropy": Metric("entropy of words / real", ("written.relative.entropy_words",)),
     "distinct_2_of_real": Metric("distinct-2 / real", ("written.relative.distinct_2",)),
     "given_words": Metric("words of the facts", ("written.samples.given_words",), ".3f"),
+    "sample_precision": Metric("precision", ("image_samples.precision",), ".3f"),
+    "sample_recall": Metric("recall", ("image_samples.recall",), ".3f"),
     "tree_nll": Metric("of the tree", ("field_nlls.tree",)),
     "text_nll": Metric("of the text given it", ("field_nlls.text",)),
     "balanced": Metric("balanced trees, sampled", ("trees.tree.balanced",), ".1%"),
