@@ -118,6 +118,9 @@ def test_a_claim_over_another_recipe(verify, comparison, tiny):
         assert code == (not holds) and f"<= {0.95 * value:g} (0.95 x lm)" in out
     code, _, err = verify(comparison(over="lm"), options=("--record", "none.json"))
     assert code == 2 and "'lm' has no stored result" in err
+    add_result(file, "lm", baseline(tiny, kl=1.0))
+    code, _, err = verify(comparison("mutual_information", over="lm"), options=("--record", file))
+    assert code == 2 and "'lm' has no stored mutual_information; first: textvae verify lm" in err
     assert not Path("none.json").exists()
 
 

@@ -296,9 +296,10 @@ def check_measurable(claims: Sequence[Claim], stored: Mapping[str, Any]) -> None
             continue
         if metric_of(stored.get(claim.over, {}).get("metrics", {}), claim.metric) is None:
             missing.add(claim.over)
+            what = claim.metric if claim.over in stored else "result"
             problems.append(
-                f"claim.{number}.over: {claim.over!r} has no stored result; first: textvae verify "
-                f"{claim.over} --record FILE, and the same FILE here"
+                f"claim.{number}.over: {claim.over!r} has no stored {what}; first: textvae "
+                f"verify {claim.over} --record FILE, and the same FILE here"
             )
     if problems:
         raise SpecError(problems)
