@@ -2,10 +2,14 @@
 
 import pytest
 import torch
+from conftest import vae as small_vae
+from support.rows import EVENTS, OBSERVED, REPLIES, table
 from support.trees import TEXTS, TREES, tree_vae
 
 from textvae.api.parts import Writing
+from textvae.api.sentence import SentenceVAE
 from textvae.api.writing import batch_of
+from textvae.data.tokenizers import train_tokenizer
 from textvae.graph.decoding import Decoding
 from textvae.graph.plates import writing_order
 
@@ -58,3 +62,36 @@ def test_what_cannot_be_given_is_refused(vae):
         vae.sample_rows(1, HOW, given={"text": TEXTS[0]})
     with pytest.raises(ValueError, match="no condition"):
         tree_vae(attends=False).sample_rows(1, HOW, given={"tree": TREES[0]})
+
+
+@pytest.fixture(scope="module")
+def mood_vae():
+    """A reply to an event, written after its mood."""
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer("word", EVENTS + REPLIES, 60)
+    encoders = [
+        {"name": "event", "kind": "lstm", "hidden": 6},
+        {"name": "reply", "kind": "lstm", "hidden": 6},
+        {"name": "mood", "kind": "label"},
+    ]
+    latents = [{"name": "z", "kind": "gaussian", "dim": 3, "given": ["event", "reply", "mood"]}]
+    decoders = [
+        {"name": "mood", "kind": "label", "given": ["z", "event"]},
+        {"name": "reply", "kind": "lstm", "hidden": 8, "given": ["z", "event", "mood"]},
+    ]
+    model = small_vae(encoders, latents, decoders, observed=OBSERVED, vocab_size=len(tokenizer))
+    return SentenceVAE(model, tokenizer)
+
+
+def test_the_likeliest_texts_need_the_field_that_is_written_first(mood_vae):
+    given = {"event": EVENTS[:2], "mood": ["calm", "glad"]}
+    first, second = mood_vae.likeliest(2, HOW, given=given)
+    assert len(first) == len(second) == 2 and first[0][1] <= first[1][1]
+    with pytest.raises(ValueError, match="mood is written before it, and must be given"):
+        mood_vae.likeliest(2, HOW, given={"event": EVENTS[:2]})
+
+
+def test_answers_are_measured_without_a_beam_where_a_field_is_written_first(mood_vae):
+    columns = table(12) | {"mood": ["calm", "glad"] * 6}
+    found = mood_vae.evaluate(columns, 1, generation=True).answers
+    assert found.beam is None and found.sampled.each == found.greedy.each

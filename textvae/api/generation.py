@@ -131,8 +131,10 @@ def evaluate_answers(
 
     sampled = texts(replace(how, do_sample=True))
     greedy = texts(how) if vae.dim else None
-    # A beam is of one text, not of one part after the other.
-    beams = [] if target in vae.model.config.plates else vae.likeliest(each, how, given)
+    # A beam is of one text, not of one part or field after the other.
+    config = vae.model.config
+    in_turn = target in config.plates or config.written_or_given
+    beams = [] if in_turn else vae.likeliest(each, how, given)
     found = [[text for text, _ in beam] for beam in beams]
     return AnswerSets(
         sampled=answers(parts(sampled, each), references, unit),

@@ -280,8 +280,19 @@ class TextWriter(TrainedVAE):
 
         Returns:
             For each condition, texts with their -log p(x | z), nats.
+
+        Raises:
+            ValueError: a field is written before the text, and is not given.
         """
-        return likeliest(self, self.given_conditions(given), count, decoding or Decoding())
+        rows = self.given_conditions(given)
+        first = self.model.config.written_or_given
+        missing = [name for name in first if rows is None or name not in rows.columns]
+        if missing:
+            raise ValueError(
+                f"the most probable texts are of a beam of one field: {missing[0]} is written "
+                "before it, and must be given"
+            )
+        return likeliest(self, rows, count, decoding or Decoding())
 
     def likeliest_codes(
         self, count: int = 1, decoding: Decoding | None = None, given: Given | None = None
