@@ -4,7 +4,7 @@ import numpy as np
 
 from textvae.api.image import ImageVAE
 from textvae.data.fields import Fields, Labels
-from textvae.evaluation.image_samples import MOST, ImageSamples, image_samples
+from textvae.evaluation.image_samples import MOST, ImageSamples, image_samples, some_rows
 from textvae.training.run_data import grey_images
 
 
@@ -25,8 +25,7 @@ def sampled_images(vae: ImageVAE, model: str, data: str | None, seed: int = 0) -
     """
     training, held_out = grey_images(model, data)
     count = min(len(held_out), MOST)
-    rows = np.sort(np.random.default_rng(seed).choice(len(held_out), count, replace=False))
-    held_out = held_out.select(rows)
+    held_out = held_out.select(some_rows(len(held_out), count, seed))
     given = vae.labels_of(held_out)
     samples = vae.sample(count, seed, None if given is None else given.tolist())
     first, second = (rows.columns.get("label") for rows in (held_out, training))

@@ -169,7 +169,10 @@ def rows_text(rows: Sequence[dict[str, Any]], given: dict[str, Any] | None) -> s
     for row in rows:
         cells = {name: value for name, value in row.items() if name not in hidden}
         nll = cells.pop("nll", None)
-        shown = (" / ".join(strings(value)) for value in cells.values())
+        shown = (
+            " / ".join(map(str, value)) if isinstance(value, list) else str(value)
+            for value in cells.values()
+        )
         line = "\t".join(map(visible, shown))
         lines.append(line if nll is None else f"{nll:8.2f}  {line}")
     return "\n".join(lines)
