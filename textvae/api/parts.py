@@ -62,6 +62,9 @@ class Writing:
     def __post_init__(self) -> None:
         self.given = frozenset(self.fields)
         """Names of the fields that are there before any is written."""
+        first = self.vae.model.config.written_or_given
+        self.known = [name for name in first if name in self.given]
+        """Those that would otherwise be written."""
 
     def run(self, steps: Sequence[Step], read: Callable[[], Read]) -> dict[str, Tensor]:
         """What the decoders among some steps write, by field.
@@ -92,18 +95,13 @@ class Writing:
             features = read()
         return written
 
-    @property
-    def known(self) -> list[str]:
-        """The fields that are given and would otherwise be written."""
-        return [name for name in self.vae.model.config.written_or_given if name in self.given]
-
     def latent_value(self, node: Node, features: Read) -> Tensor:
         """A sample of a latent, (1, N, D): from its posterior where all that this reads is given.
 
         Without a field in place of a written one, the prior holds what the conditions say of it.
         """
         model = self.vae.model
-        read = set(model.config.fields_read(node["name"]))
+        read = set(model.config.fields_read(node["name"])) if self.known else set[str]()
         if read.isdisjoint(self.known) or not read <= self.given:
             return model.prior_value(node, features, self.values, self.count)
         with draws():
