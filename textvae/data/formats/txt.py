@@ -82,7 +82,7 @@ def conversion(path: Path, line: bytes, position: int) -> str:
         text = word.decode("cp1252")
     except UnicodeDecodeError:
         return ""
-    name = shlex.quote(path.name)
+    name = shlex.quote(str(path))
     return f"; if {text!r} is right, convert it: iconv -f WINDOWS-1252 -t UTF-8 {name} > NEW"
 
 
