@@ -109,6 +109,35 @@ def test_mistakes_in_options_are_found_before_torch(arguments, message, command)
     assert not modules & BEFORE_TORCH
 
 
+TABLE = ["--data", "table.csv"]
+FIRST_ROWS = {
+    "train": ["train", *TABLE],
+    "fields": ["train", "zhao2017_cvae", *TABLE],
+    "evaluate": ["evaluate", "{runs}/vae", *TABLE],
+    "doctor": ["doctor", "{runs}/vae", *TABLE],
+    "compare": ["compare", "{runs}/vae", *TABLE],
+    "positions": ["positions", "{runs}/vae", *TABLE],
+    "latent": ["latent", "{runs}/vae", *TABLE],
+    "factors": ["factors", "{runs}/vae", *TABLE],
+    "topics": ["topics", "{runs}/vae", *TABLE],
+    "encode": ["encode", "table.csv", "--model", "{runs}/vae"],
+    "nearest": ["nearest", "a", "--model", "{runs}/vae", *TABLE],
+    "arithmetic": ["arithmetic", "a", "+", "table.csv", "--model", "{runs}/vae"],
+    "traverse": ["traverse", "a", "--model", "{runs}/vae", *TABLE],
+    "plug-in": ["plug-in", "table.csv", "--model", "{runs}/vae"],
+    "steer": ["steer", "{runs}/vae", "--toward", "x", "--text-column", "body", *TABLE],
+    "probe": ["probe", "{runs}/vae", "--text-column", "body", *TABLE],
+}
+
+
+@pytest.mark.parametrize("arguments", FIRST_ROWS.values(), ids=FIRST_ROWS)
+def test_a_missing_column_is_found_before_torch(arguments, command, tmp_path):
+    (tmp_path / "table.csv").write_text("body,stars\na b,1\nb a,2\n")
+    code, errors, modules = command(*arguments)
+    assert code == 2 and "no column" in errors and "(known: body, stars); --" in errors
+    assert not modules & BEFORE_TORCH
+
+
 def test_listing_recipes_reads_none_of_them(command):
     code, errors, modules = command("recipes")
     assert code == 0, errors

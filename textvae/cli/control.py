@@ -18,7 +18,7 @@ from textvae.cli.options import (
     TextColumn,
     check_data,
 )
-from textvae.cli.sources import held_out, print_notes, print_unknown_words
+from textvae.cli.sources import column_of_texts, held_out, print_notes, print_unknown_words
 from textvae.console import emit, say, say_note, shown, table, visible
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def plug_in(
     ] = None,
     gamma: Annotated[float, typer.Option(help="Weight of the texts without the attribute.")] = 0.1,
     steps: Annotated[int, typer.Option(min=1, max=10**7, help="Optimizer steps.")] = 2000,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder to write to; default: plug_ins/FILE."),
@@ -61,13 +61,16 @@ def plug_in(
 
     The model stays as it is: the plug-in is a small VAE over its codes. `sample --plug-in` uses it.
     """
+    folder = located(model)
+    columns = [column_of_texts(folder, file, text_column) for file in (texts, others)]
     from textvae.control.plug_in import PlugInSettings, check_folder
 
     settings = PlugInSettings(gamma=gamma, steps=steps)
     out = output or Path("plug_ins") / Path(texts.rstrip("/")).name.split(".")[0]
     check_folder(out)
-    vae = load(located(model), device)
-    given = [None if file is None else file_texts(file, text_column) for file in (texts, others)]
+    vae = load(folder, device)
+    files = zip((texts, others), columns, strict=True)
+    given = [None if file is None else file_texts(file, column) for file, column in files]
     for part in given:
         print_unknown_words(vae, part or [])
     plug = vae.plug_in(given[0] or [], given[1], settings, seed)
@@ -141,7 +144,7 @@ def steer(
     steps: Annotated[
         int, typer.Option(min=1, max=10**6, help="Steps of the Langevin dynamics.")
     ] = 100,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     label_column: Annotated[
         str, typer.Option("--label-column", help="Table column with the labels.")
     ] = "label",
@@ -155,10 +158,12 @@ def steer(
     """
     from textvae.data.readers import read_labelled
 
-    vae = load(located(model, named), device)
+    folder = located(model, named)
+    column = column_of_texts(folder, data, text_column, [label_column])
+    vae = load(folder, device)
     notes: list[str] = []
     splits = read_labelled(
-        data, text_column=text_column, label_column=label_column, partly=True, notes=notes
+        data, text_column=column, label_column=label_column, partly=True, notes=notes
     )
     print_notes(notes)
     rows = splits.get("train", next(iter(splits.values())))
@@ -193,7 +198,7 @@ def arithmetic(
     ],
     strength: Annotated[float, typer.Option(help="Factor of all but the first term.")] = 1.0,
     data: Data = None,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     model: Model = None,
     seed: Seed = 0,
     device: Device = None,
@@ -203,16 +208,19 @@ def arithmetic(
 
     Prints the sentence at the result, and how far it is from the posterior means of held-out texts.
     """
-    from textvae.training.run_data import subset
-
     signs, given = signed_terms(terms)
     folder = located(model)
+    column = column_of_texts(folder, data, text_column)
+    columns = [column_of_texts(folder, t, text_column) if is_file(t) else None for t in given]
     vae = load(folder, device)
-    values = [file_texts(term, text_column) if is_file(term) else term for term in given]
+    files = zip(given, columns, strict=True)
+    values = [term if of is None else file_texts(term, of) for term, of in files]
     for value in values:
         print_unknown_words(vae, [value] if isinstance(value, str) else value)
     add, subtract = ([v for v, s in zip(values, signs, strict=True) if s == each] for each in "+-")
-    texts = subset(held_out(folder, data, text_column), LIMIT, seed)
+    from textvae.training.run_data import subset
+
+    texts = subset(held_out(folder, data, column), LIMIT, seed)
     result = vae.arithmetic(add, subtract, texts, strength)
     singles = [value for value in values if isinstance(value, str)]
     if singles:
@@ -275,7 +283,7 @@ def traverse(
         float, typer.Option(help="Standard deviations of the codes to either side of the mean.")
     ] = 3.0,
     data: Data = None,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     model: Model = None,
     seed: Seed = 0,
     device: Device = None,
@@ -285,15 +293,16 @@ def traverse(
 
     The dimension spans the posterior means of held-out texts, three deviations to either side.
     """
+    folder = located(model)
+    column = column_of_texts(folder, data, text_column)
     import numpy as np
 
     from textvae.training.run_data import subset
 
-    folder = located(model)
     vae = load(folder, device)
     vae.require_latent()
     print_unknown_words(vae, [text])
-    codes = np.asarray(vae.encode(subset(held_out(folder, data, text_column), LIMIT, seed)))
+    codes = np.asarray(vae.encode(subset(held_out(folder, data, column), LIMIT, seed)))
     mean, deviation = codes.mean(0), codes.std(0)
     axes = dimension or np.argsort(-deviation, kind="stable")[:3].tolist()
     multiples = np.linspace(-reach, reach, steps)

@@ -26,6 +26,7 @@ from textvae.cli.options import (
 )
 from textvae.cli.sources import (
     check_own_columns,
+    column_of_texts,
     held_out,
     held_out_rows_of,
     held_out_with_labels,
@@ -53,7 +54,7 @@ def evaluate(
     data: Data = None,
     samples: Samples = 500,
     limit: Limit = None,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     generation: Annotated[
         bool,
         typer.Option(
@@ -87,7 +88,8 @@ def evaluate(
     if out is not None:
         check_out(out, JSON)
     folder = located(model, named)
-    columns = (text_column, label_column)
+    column = column_of_texts(folder, data, text_column, [label_column])
+    columns = (column, label_column)
     metrics = by_modality(
         folder,
         device,
@@ -97,7 +99,7 @@ def evaluate(
         ),
         texts_only={
             "label_column": label_column is not None,
-            "text_column": text_column != "text",
+            "text_column": text_column is not None,
         },
         images_only={"likelihood": likelihood is not None, "strangers": strangers is not None},
         tables=lambda vae: table_metrics(vae, folder, data, limit, samples, seed, generation),
@@ -287,7 +289,7 @@ def positions(
     out: Annotated[
         Path | None, typer.Option(help="PNG file, JSON next to it; default: in the run folder.")
     ] = None,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
@@ -296,16 +298,17 @@ def positions(
 
     Writes a PNG and a JSON file. Several runs, of one recipe with different seeds, are averaged.
     """
+    folders = [located(model, named) for model in models or [None]]
+    column = column_of_texts(folders[0], data, text_column)
     from textvae.analysis.exports import PICTURE, check_beside, check_out, write_positions
     from textvae.analysis.positions import analyse_positions
     from textvae.analysis.reports import positions_text
 
-    folders = [located(model, named) for model in models or [None]]
     picture = out or Path(folders[0] if Path(folders[0]).is_dir() else ".") / "positions.png"
     check_out(picture, PICTURE)
     check_beside(picture)
     runs = [load(folder, device) for folder in folders]
-    texts = held_out_rows_of(runs[0], folders[0], data, text_column)
+    texts = held_out_rows_of(runs[0], folders[0], data, column)
     language_model = None if baseline is None else load(baseline, device)
     study = analyse_positions(runs, texts, language_model, length, samples, mean, recover, seed)
     name = runs[0].model.config.recipe or folders[0]
@@ -323,7 +326,7 @@ def doctor(
     limit: Annotated[
         int, typer.Option(min=2, help="Use a random subset of this many texts.")
     ] = 500,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
@@ -333,15 +336,16 @@ def doctor(
     Prints whether z is used, where, and why not: collapse, a training that was too short, a KL
     weight that never rose. Settings of the trained recipe come before other recipes.
     """
+    folder = located(model, named)
+    column = column_of_texts(folder, data, text_column)
     from textvae.analysis.diagnosis import diagnose_latent, diagnosis_of, trained_of
     from textvae.analysis.wording import diagnosis_report
     from textvae.training.references import run_references
 
-    folder = located(model, named)
     trained = trained_of(folder)
 
     def texts(vae: "SentenceVAE") -> Any:
-        rows = held_out_rows_of(vae, folder, data, text_column, limit, seed)
+        rows = held_out_rows_of(vae, folder, data, column, limit, seed)
 
         def references(metrics: Mapping[str, Any]) -> dict[str, Any]:
             return run_references(folder, vae, metrics, rows, say_note)
@@ -354,7 +358,7 @@ def doctor(
     def tables(vae: "TableVAE") -> Any:
         return diagnosis_of(table_metrics(vae, folder, data, limit, 50, seed), trained)
 
-    given = {"text_column": text_column != "text"}
+    given = {"text_column": text_column is not None}
     report = diagnosis_report(
         by_modality(folder, device, texts, images, texts_only=given, tables=tables)
     )
@@ -380,7 +384,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(help="PNG file: rate (KL) against distortion.")
     ] = None,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
@@ -389,6 +393,7 @@ def compare(
 
     The metrics are those stored after training; --data, --samples or --limit evaluates again.
     """
+    columns = {run: column_of_texts(run, data, text_column) for run in runs}
     from textvae.analysis.comparison import (
         comparison_table,
         differing_texts,
@@ -406,7 +411,7 @@ def compare(
     metrics = {}
     for name, run in zip(names_of(runs), runs, strict=True):
         if again:
-            metrics[name] = measured(run, device, data, text_column, limit, samples or 50, seed)
+            metrics[name] = measured(run, device, data, columns[run], limit, samples or 50, seed)
         elif not (stored := stored_metrics(run)):
             raise ValueError(f"{run}: holds no metrics; with --samples 50 they are measured")
         else:

@@ -7,7 +7,7 @@ import typer
 from textvae.cli.app import command
 from textvae.cli.models import by_modality, located
 from textvae.cli.options import Data, Device, Model, ModelArgument, Seed, TextColumn
-from textvae.cli.sources import check_text_column, print_notes
+from textvae.cli.sources import check_text_column, column_of_texts, print_notes
 from textvae.console import say
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def explore(
     model: ModelArgument = None,
     named: Model = None,
     data: Data = None,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     label_column: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,11 +52,12 @@ def explore(
     from textvae.explore.serving import check_installed, free_port, serve
 
     check_installed()
-    check_text_column(data, text_column)
+    columns = label_column or []
     folder = located(model, named)
+    column = column_of_texts(folder, data, text_column, columns)
+    check_text_column(data, column)
     require_latent(folder)
     listening = free_port(port)
-    columns = label_column or []
 
     def explorer() -> "Explorer":
         from textvae.explore.loading import explorer_of_images, explorer_of_texts
@@ -64,9 +65,9 @@ def explore(
         return by_modality(
             folder,
             device,
-            lambda vae: explorer_of_texts(vae, folder, data, text_column, columns, limit, seed),
+            lambda vae: explorer_of_texts(vae, folder, data, column, columns, limit, seed),
             lambda vae: explorer_of_images(vae, folder, data, limit, seed),
-            {"text_column": text_column != "text", "label_column": bool(columns)},
+            {"text_column": text_column is not None, "label_column": bool(columns)},
         )
 
     with listening:

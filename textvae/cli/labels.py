@@ -25,7 +25,7 @@ from textvae.cli.options import (
     check_data,
     whole_numbers,
 )
-from textvae.cli.sources import data_section, grey_images, held_out, print_notes
+from textvae.cli.sources import column_of_texts, data_section, grey_images, held_out, print_notes
 from textvae.console import TrainingDisplay, emit, table
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def probe(
         typer.Option(help="Features: mean, hidden, sample or layers; repeatable; default: mean."),
     ] = None,
     subsets: Annotated[int, typer.Option(min=1, help="Random subsets of each size.")] = 5,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     label_column: Annotated[
         str, typer.Option("--label-column", help="Table column with the labels.")
     ] = "label",
@@ -77,6 +77,9 @@ def probe(
 
     Classifiers on TF-IDF and on bags of words are the baselines.
     """
+    folders = models or [located(None)]
+    column = column_of_texts(folders[0], data, text_column, [label_column])
+    column_of_texts(folders[0], test, text_column, [label_column])
     from textvae.analysis.comparison import names_of
     from textvae.analysis.probing import labelled_data, probe_models, probe_text
     from textvae.api.features import check_kind
@@ -84,8 +87,7 @@ def probe(
     for each in kind or []:
         check_kind(each)
     sizes = whole_numbers(labels_per_class, "--labels-per-class")
-    folders = models or [located(None)]
-    train, held, notes = labelled_data(data, test, text_column, label_column, seed, folders)
+    train, held, notes = labelled_data(data, test, column, label_column, seed, folders)
     print_notes(notes)
     loaded = {n: load(f, device) for n, f in zip(names_of(folders), folders, strict=True)}
     kinds: Any = kind or ["mean"]
@@ -101,7 +103,7 @@ def topics(
     words: Annotated[int, typer.Option(min=2, help="Number of words per topic.")] = 10,
     samples: Samples = 20,
     limit: Limit = None,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     seed: Seed = 0,
     device: Device = None,
     as_json: Json = False,
@@ -110,11 +112,12 @@ def topics(
 
     Each topic has its words and their coherence (NPMI); the perplexity of the model follows.
     """
+    folder = located(model, named)
+    column = column_of_texts(folder, data, text_column)
     from textvae.analysis.topics import analyse_topics, topics_text
     from textvae.training.run_data import subset
 
-    folder = located(model, named)
-    texts = subset(held_out(folder, data, text_column), limit, seed)
+    texts = subset(held_out(folder, data, column), limit, seed)
     result = analyse_topics(load(folder, device), texts, words, samples, seed)
     emit(result, as_json, topics_text(result))
 
@@ -171,7 +174,7 @@ def control_accuracy(
         int, typer.Option("-n", "--count", min=1, help="Number of samples per label.")
     ] = 100,
     data: Data = None,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     label_column: RunLabelColumn = None,
     temperature: Temperature = 1.0,
     seed: Seed = 0,
@@ -182,14 +185,14 @@ def control_accuracy(
 
     An independent classifier predicts the label of each sample.
     """
+    folder = located(model, named)
+    column = column_of_texts(folder, data, text_column, [label_column])
     from textvae.analysis.classification import image_control_accuracy, text_control_accuracy
     from textvae.training.run_data import image_data_config, real_texts, run_images
 
-    folder = located(model, named)
-
     def texts(vae: "SentenceVAE") -> dict[str, Any]:
         notes: list[str] = []
-        labelled = real_texts(folder, data, text_column, label_column, notes)
+        labelled = real_texts(folder, data, column, label_column, notes)
         print_notes(notes)
         return text_control_accuracy(vae, *labelled, count, seed, temperature)
 

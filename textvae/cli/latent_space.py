@@ -29,6 +29,7 @@ from textvae.cli.options import (
 )
 from textvae.cli.sources import (
     check_own_columns,
+    column_of_texts,
     data_section,
     grey_images,
     held_out,
@@ -72,7 +73,7 @@ def encode(
     projector: Annotated[
         Path | None, typer.Option(help="Folder to write for TensorBoard's projector, besides.")
     ] = None,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     label_column: Annotated[
         list[str] | None,
         typer.Option("--label-column", help="Table column with labels to write too; repeatable."),
@@ -100,14 +101,15 @@ def encode(
         raise ValueError(f"--projector: {str(projector)!r} is no folder")
     folder = located(model)
     columns = label_column or []
+    column = column_of_texts(folder, file, text_column, columns)
     if (result := encoded_rows(folder, device, file, out)) is not None:
-        if columns or projector is not None or text_column != "text":
+        if columns or projector is not None or text_column is not None:
             raise ValueError("--label-column, --text-column, --projector: not for rows with parts")
         emit(result, as_json, rows_line(result))
         return
 
     def texts(vae: "SentenceVAE") -> tuple[Any, ...]:
-        rows, labels, notes = texts_to_encode(file, text_column, columns)
+        rows, labels, notes = texts_to_encode(file, column, columns)
         # A skipped line moves the rows: they are numbered as the texts, not as the lines.
         print_notes(notes)
         print_unknown_words(vae, rows)
@@ -176,7 +178,7 @@ def nearest(
     ],
     data: Data = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of neighbours.")] = 5,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     model: Model = None,
     device: Device = None,
     as_json: Json = False,
@@ -187,12 +189,13 @@ def nearest(
     held-out row, from 0.
     """
     folder = located(model)
+    column = column_of_texts(folder, data, text_column)
     vae = load(folder, device)
     if vae.reads_rows:
-        check_own_columns(text_column)
+        check_own_columns(column)
         nearest_to_row(vae, text, held_out_columns(vae, folder, data, None, 0), count, as_json)
         return
-    texts = held_out(folder, data, text_column)
+    texts = held_out(folder, data, column)
     for part in ([text], texts):
         print_unknown_words(vae, part)
     neighbours = vae.nearest(text, texts, count)
@@ -256,7 +259,7 @@ def latent(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the pictures; default: latent in the run.")
     ] = None,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     label_column: RunLabelColumn = None,
     seed: Seed = 0,
     device: Device = None,
@@ -269,11 +272,11 @@ def latent(
     """
     folder = located(model, named)
     pictures = out or Path(folder if Path(folder).is_dir() else ".") / "latent"
-    columns = (text_column, label_column)
+    columns = (column_of_texts(folder, data, text_column, [label_column]), label_column)
     texts_only = {
         "method": method is not None,
         "colour": colour is not None,
-        "text_column": text_column != "text",
+        "text_column": text_column is not None,
         "label_column": label_column is not None,
     }
     by_modality(
@@ -363,7 +366,7 @@ def factors(
     model: ModelArgument = None,
     named: Model = None,
     data: Data = None,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     label_column: Annotated[
         list[str] | None,
         typer.Option("--label-column", help="Of texts: column with a factor; repeatable."),
@@ -386,15 +389,16 @@ def factors(
     columns = label_column or []
     if columns and data is None:
         raise ValueError("--label-column goes with --data: the table that has the column")
+    column = column_of_texts(folder, data, text_column, columns)
 
     def texts(vae: "SentenceVAE") -> Any:
         from textvae.analysis.factors import text_factors
         from textvae.training.run_data import subset
 
         if data is None:
-            rows, labels = held_out(folder, data, text_column), dict[str, list[str]]()
+            rows, labels = held_out(folder, data, column), dict[str, list[str]]()
         else:
-            rows, labels, notes = texts_to_encode(data, text_column, columns)
+            rows, labels, notes = texts_to_encode(data, column, columns)
             print_notes(notes)
         chosen = subset(list(range(len(rows))), limit, seed)
         every = list(rows)
@@ -406,7 +410,7 @@ def factors(
 
         return image_factors(vae, folder, data, seed)
 
-    only = {"label_column": bool(columns), "text_column": text_column != "text"}
+    only = {"label_column": bool(columns), "text_column": text_column is not None}
     result = asdict(by_modality(folder, device, texts, images, only))
     from textvae.analysis.factors import factors_text
 

@@ -97,7 +97,10 @@ ImageData = Annotated[
         help="Folder, file or `datasets` name; default: scikit-learn's 8 x 8 digits.",
     ),
 ]
-TextColumn = Annotated[str, typer.Option("--text-column", help="Table column with the texts.")]
+TextColumn = Annotated[
+    str | None,
+    typer.Option("--text-column", help="Table column with the texts; default: the run's."),
+]
 RecipeTextColumn = Annotated[
     str | None,
     typer.Option("--text-column", help="Table column with the texts; default: the recipe's."),

@@ -134,6 +134,41 @@ def texts_to_encode(
     return texts, labels, notes
 
 
+def column_of_texts(
+    model: str, data: str | None, text_column: str | None, labels: Sequence[str | None] = ()
+) -> str:
+    """The column of the texts of a command: the one that is named, else the run's, else `text`.
+
+    The first rows of the data are read, before torch and the model are loaded.
+
+    Args:
+        model: folder of the run; under a hub name, or without a recipe, no rows are read.
+        data: file or folder; None for the run's own data.
+        text_column: that is named.
+        labels: columns of labels that are read too; None is none.
+
+    Raises:
+        DataError: the first rows cannot be read.
+    """
+    from textvae.config import DataConfig
+    from textvae.data.first_rows import check_first_rows
+    from textvae.training.folders import RunError, saved_recipe
+
+    named = text_column or "text"
+    if data is None:
+        return named
+    try:
+        config = saved_recipe(Path(model)).data
+    except RunError:
+        return named
+    if not isinstance(config, DataConfig) or config.fields is not None:
+        return named
+    column = text_column or config.text_column
+    source = DataConfig(source=data, text_column=column)
+    check_first_rows(source, [each for each in labels if each is not None])
+    return column
+
+
 def check_text_column(data: str | None, text_column: str) -> None:
     """Refuse a column without the data that contains it.
 

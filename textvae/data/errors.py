@@ -20,6 +20,19 @@ class DataError(ValueError):
     """Data that cannot be used; the message is one line: what was given and what is allowed."""
 
 
+class ColumnError(DataError):
+    """A column that data do not have.
+
+    Args:
+        message: one line.
+        column: that is missing.
+    """
+
+    def __init__(self, message: str, column: str) -> None:
+        super().__init__(message)
+        self.column = column
+
+
 def first_line(error: BaseException) -> str:
     """The message of an error as one line of at most 200 characters."""
     return " ".join(str(error).split())[:200]
@@ -69,11 +82,13 @@ def column_name(where: str, columns: Collection[str] | Iterable[str], wanted: st
         wanted: the column that must be one of them.
 
     Raises:
-        DataError: there is no such column, or several of that name.
+        ColumnError: there is no such column.
+        DataError: there are several of that name.
     """
     names = columns if isinstance(columns, dict) else list(columns)
     if wanted not in names:
-        raise DataError(f"{where}: no column {wanted!r} (known: {listed(names) or 'none'})")
+        known = listed(names) or "none"
+        raise ColumnError(f"{where}: no column {wanted!r} (known: {known})", wanted)
     if isinstance(names, list) and (times := names.count(wanted)) > 1:
         many = "twice" if times == 2 else f"{times} times"
         raise DataError(f"{where}: the column {wanted!r} stands {many}; rename or remove one")

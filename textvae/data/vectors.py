@@ -10,6 +10,11 @@ from textvae.data.errors import DataError, listed
 from textvae.data.readers import Part
 
 
+def is_open(field: FieldConfig) -> bool:
+    """Whether a field has the columns of numbers that no other field has."""
+    return field.kind == "vector" and not (field.columns or field.column or field.plate)
+
+
 def with_columns(
     fields: Mapping[str, FieldConfig], parts: Sequence[Part], notes: list[str]
 ) -> dict[str, FieldConfig]:
@@ -26,11 +31,7 @@ def with_columns(
     Raises:
         DataError: there is no such column, or the columns of the data are not known.
     """
-    open_ones = [
-        name
-        for name, field in fields.items()
-        if field.kind == "vector" and not (field.columns or field.column or field.plate)
-    ]
+    open_ones = [name for name, field in fields.items() if is_open(field)]
     if not open_ones:
         return dict(fields)
     (name,) = open_ones  # the recipe is checked for more

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from textvae.checkpoints import write_file
-from textvae.config import ImageDataConfig
+from textvae.config import DataConfig, ImageDataConfig
 from textvae.console import exit_code, json_text
+from textvae.data.first_rows import check_first_rows
 from textvae.data.readers import Corpus, DataError, path_of
 from textvae.data.tables import TableCorpus
 from textvae.graph.folders import CARD
@@ -103,6 +104,8 @@ def train(
         ValueError: the recipe, the data or the folder cannot be used; see `train_run`.
     """
     loaded = with_data(load_recipe(recipe, overrides), data, text_column, label_column)
+    if isinstance(loaded.data, DataConfig):
+        check_first_rows(loaded.data)
     check_model(loaded)
     if output is None and process_count() > 1:
         raise RunError("several processes cannot agree on a new folder: name one with --output")
