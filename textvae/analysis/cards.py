@@ -63,7 +63,11 @@ def samples_section(finished: "Finished") -> list[str]:
     pictures = [Path(path).name for path in finished.pictures if Path(path).stem == "samples"]
     shown_samples = [fenced("\n".join(lines))] if lines else []
     shown_samples += [f"![Samples]({name})" for name in pictures]
-    return ["\n\n".join(["## Samples from the prior", *shown_samples])] if shown_samples else []
+    return (
+        ["\n\n".join([f"## {finished.samples_title.capitalize()}", *shown_samples])]
+        if shown_samples
+        else []
+    )
 
 
 def data_name(recipe: Recipe) -> str:

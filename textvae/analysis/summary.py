@@ -19,7 +19,9 @@ from textvae.data.images import ImageCorpus
 from textvae.data.readers import Corpus
 from textvae.data.tables import Columns, TableCorpus
 from textvae.evaluation.label_sets import label_set_evaluation, predicted_set
+from textvae.graph.decoding import Decoding
 from textvae.training.folders import saved_recipe
+from textvae.training.previews import TEMPERATURE
 from textvae.training.references import reference_metrics, run_references
 from textvae.training.run_data import (
     column_subset,
@@ -49,6 +51,7 @@ class Finished:
         interpolation: sentences between two held-out texts; empty without a latent.
         seconds: duration of the training since it was last resumed.
         pictures: files of an image model: reconstructions, samples, an interpolation.
+        temperature: of the samples.
         verdict: code, findings and advice of the diagnosis.
         training: steps, epochs, KL weight and validations of the training.
     """
@@ -60,6 +63,7 @@ class Finished:
     interpolation: list[str]
     seconds: float
     pictures: tuple[str, ...] = ()
+    temperature: float = 1.0
     verdict: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -67,6 +71,12 @@ class Finished:
     def summary(self) -> dict[str, Any]:
         """The JSON output."""
         return {**asdict(self), "folder": str(self.folder)}
+
+    @property
+    def samples_title(self) -> str:
+        """What the samples are."""
+        how = "" if self.temperature == 1 else f", temperature {self.temperature:g}"
+        return f"samples from the prior{how}"
 
     @property
     def card(self) -> str:
@@ -87,7 +97,7 @@ class Finished:
             parts.append("\n".join(["reconstructions (greedy, from the posterior mean)", *lines]))
         if self.samples:
             lines = [f"  {visible(sentence)}" for sentence in self.samples]
-            parts.append("\n".join(["samples from the prior", *lines]))
+            parts.append("\n".join([self.samples_title, *lines]))
         if self.interpolation:
             lines = [f"  {visible(sentence)}" for sentence in self.interpolation]
             parts.append("\n".join(["an interpolation", *lines]))
@@ -143,9 +153,10 @@ def summarize_texts(
         folder=folder,
         metrics=metrics,
         reconstructions=list(zip(few, decoded, strict=False)),
-        samples=vae.sample(3, seed=0),
+        samples=vae.sample(3, Decoding(do_sample=True, temperature=TEMPERATURE), seed=0),
         interpolation=interpolation,
         seconds=seconds,
+        temperature=TEMPERATURE,
         **conclusion(metrics, folder),
     )
 
