@@ -262,6 +262,34 @@ def test_a_save_replaces_the_shards_of_an_earlier_one(tmp_path):
     assert torch.equal(weights_of(loaded, fields), weights_of(model, fields))
 
 
+def test_a_save_that_fails_leaves_the_old_model(tmp_path, monkeypatch):
+    model = vae(**GRAPHS["vae"])
+    model.save_pretrained(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(weights, folder, **settings):
+        (Path(folder) / "model.safetensors").write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr("huggingface_hub.save_torch_state_dict", full)
+    with pytest.raises(OSError, match="no space"):
+        model.save_pretrained(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_model_saved_over_that_of_an_interface_is_sound(tmp_path, runs):
+    from textvae import SentenceVAE
+
+    sentences = SentenceVAE.from_pretrained(runs / "vae")
+    sentences.save_pretrained(tmp_path)
+    with torch.no_grad():
+        next(sentences.model.parameters()).add_(1)
+    sentences.model.save_pretrained(tmp_path)
+    loaded = SentenceVAE.from_pretrained(tmp_path)
+    first, second = (next(each.model.parameters()) for each in (loaded, sentences))
+    assert torch.equal(first, second)
+
+
 @pytest.mark.parametrize(
     "name", ["../model.safetensors", "/etc/model.safetensors", "evil.bin", 7, None, ["a"]]
 )

@@ -15,7 +15,7 @@ from textvae.checkpoints import atomic_file, is_partial, remove_written, write_f
 
 PACKAGE = Path(__file__).resolve().parent.parent / "textvae"
 
-PLACES = {"atomic_file", "atomic_folder", "put_in_place"}
+PLACES = {"atomic_file", "atomic_folder", "incoming_files", "put_in_place"}
 """Context managers that give a path to write at."""
 
 ALLOWED = {
@@ -27,7 +27,6 @@ ALLOWED = {
     "analysis/exports.py written_for_projector": "writes at paths of an atomic_folder",
     "analysis/views.py write_arrays": "writes at the path of its own atomic_file",
     "explore/pictures.py png": "writes to memory",
-    "graph/saving.py write_model": "safetensors in a folder that is renamed as a whole",
     "training/trainer.py _save_optimizer_and_scheduler": "torch in a checkpoint that is renamed",
 }
 """Functions that write otherwise, and why they may."""

@@ -223,13 +223,23 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
     Their manifest is replaced last: `damage` finds a mixture of old and new files.
     """
+    with incoming_files(folder) as incoming:
+        yield incoming
+        write_manifest(incoming)
+
+
+@contextmanager
+def incoming_files(folder: Path) -> Iterator[Path]:
+    """`atomic_folder` without a manifest of the files."""
     folder.mkdir(parents=True, exist_ok=True)
     incoming = folder / ".incoming"
     shutil.rmtree(incoming, ignore_errors=True)
     incoming.mkdir()
     try:
         yield incoming
-        write_manifest(incoming)
+        for path in incoming.rglob("*"):
+            if path.is_file():
+                sync(path)
         for path in sorted(incoming.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
             path.replace(folder / path.name)
         sync(folder)

@@ -12,7 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from textvae.checkpoints import CheckpointError, read_object
+from textvae.checkpoints import (
+    MANIFEST,
+    CheckpointError,
+    incoming_files,
+    read_object,
+    write_manifest,
+)
 from textvae.console import quoted
 from textvae.graph.config import VAEConfig
 from textvae.graph.folders import read_document
@@ -22,6 +28,8 @@ from textvae.randomness import draws, seeded
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 """Names the shard of each weight, as transformers writes it."""
+
+WEIGHT_FILE = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 
 M = TypeVar("M", bound=VAE)
 
@@ -40,10 +48,17 @@ def write_model(
     # Imported here: it is slow, and only saving needs it.
     from huggingface_hub import save_torch_state_dict
 
-    model.config.save_pretrained(folder, dtype=next(model.parameters()).dtype)
-    # On a GPU the weights of an LSTM are parts of one tensor, which a file would hold once.
-    apart = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
-    save_torch_state_dict(apart, folder, max_shard_size=max_shard_size)
+    with incoming_files(folder) as incoming:
+        model.config.save_pretrained(incoming, dtype=next(model.parameters()).dtype)
+        # On a GPU the weights of an LSTM are parts of one tensor, which a file would hold once.
+        apart = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
+        save_torch_state_dict(apart, incoming, max_shard_size=max_shard_size)
+        new = {path.name for path in incoming.iterdir()}
+    for old in folder.iterdir():
+        if WEIGHT_FILE.fullmatch(old.name) and old.name not in new:
+            old.unlink()
+    if (folder / MANIFEST).exists():
+        write_manifest(folder)
 
 
 def weights_sha(model: VAE) -> str:
