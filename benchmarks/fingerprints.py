@@ -69,7 +69,7 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
 
 HEADER = """\
 # The data sets that claims name: the held-out rows that figures are of, and the training rows of a
-# run, see Fingerprint in textvae/config.py. Written by benchmarks/fingerprints.py.
+# run, see Fingerprint in textvae/config/claims.py. Written by benchmarks/fingerprints.py.
 """
 
 

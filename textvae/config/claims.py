@@ -1,4 +1,4 @@
-"""What a recipe claims, and the fingerprint of the data that it is about."""
+"""The claims of a recipe, and the fingerprint of the data that they are about."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""What all sections of a recipe have in common: keys, and the mistakes in them."""
+"""The base of all sections of a recipe: their keys, and the mistakes in them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal, TypeVar

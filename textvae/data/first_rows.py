@@ -1,4 +1,4 @@
-"""The first rows of a data set, read before anything slow: most mistakes in data are in them."""
+"""The first rows of a data set, read before anything slow: most mistakes show there."""
 
 import itertools
 from collections.abc import Collection, Iterable, Sequence

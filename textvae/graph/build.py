@@ -21,10 +21,10 @@ from textvae.priors import Prior
 from textvae.registry import SpecError
 
 if TYPE_CHECKING:
-    from textvae.graph.model import VAE
+    from textvae.graph.nodes import Nodes
 
 
-def add_encoder(model: "VAE", node: Node) -> None:
+def add_encoder(model: "Nodes", node: Node) -> None:
     """Build an encoder of a model, which may read earlier ones."""
     given = [model.shown[name] for name in node["given"]]
     encoder = build_node("encoders", node, given_features=given, **model.config.facts(node))
@@ -32,7 +32,7 @@ def add_encoder(model: "VAE", node: Node) -> None:
     model.sizes[node["name"]] = model.shown[node["name"]] = encoder.features
 
 
-def add_latent(model: "VAE", node: Node) -> None:
+def add_latent(model: "Nodes", node: Node) -> None:
     """Build a latent's family and its prior, each with the layers before its head."""
     name = node["name"]
     label = label_facts(model.config, node)
@@ -54,7 +54,7 @@ def add_latent(model: "VAE", node: Node) -> None:
     model.shown[name] = family.embedding_size
 
 
-def add_decoder(model: "VAE", node: Node) -> None:
+def add_decoder(model: "Nodes", node: Node) -> None:
     """Build a decoder of a model."""
     features = size_of(model, node["given"])
     facts = model.config.facts(node)
@@ -64,7 +64,7 @@ def add_decoder(model: "VAE", node: Node) -> None:
     model.decoders[node["name"]] = decoder
 
 
-def size_of(model: "VAE", given: Iterable[str]) -> int:
+def size_of(model: "Nodes", given: Iterable[str]) -> int:
     """Size H of a context: of what the named nodes show, side by side."""
     return sum(model.shown[name] for name in given)
 
@@ -75,7 +75,7 @@ def label_facts(config: VAEConfig, node: Node) -> dict[str, Any]:
     return {name: known.get(name) for name in SUPPLIED["latents"] & MODALITIES.keys()}
 
 
-def places_of(model: "VAE", given: Sequence[str]) -> int:
+def places_of(model: "Nodes", given: Sequence[str]) -> int:
     """Places that stand side by side in a context; 1 unless it is that of one encoder with some."""
     encoder = dict(model.encoders.items()).get(given[0]) if len(given) == 1 else None
     return 1 if encoder is None else cast(Encoder, encoder).places
