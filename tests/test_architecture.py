@@ -37,6 +37,16 @@ def test_module_begins_with_a_short_line(path):
     assert not line.startswith("What "), "a noun phrase or an imperative"
 
 
+MOST_LINES = {"cli": 300}
+"""Most lines of a module by package; 500 elsewhere."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_are_short(path):
+    package = path.relative_to(ROOT / "textvae").parts[0]
+    assert len(path.read_text().splitlines()) <= MOST_LINES.get(package, 500)
+
+
 def rows() -> list[tuple[str, str]]:
     """The files and the names of each row of the table of places."""
     found = re.findall(r"^\| [^|]*\? \| ([^|]*) \| ([^|]*) \|$", PAGE.read_text(), re.MULTILINE)

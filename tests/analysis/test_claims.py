@@ -7,13 +7,8 @@ import pytest
 import yaml
 from support.commands import run_quietly, trained_runs
 
-from textvae.analysis.claims import (
-    Verdict,
-    check_measurable,
-    decide,
-    samples_asked,
-    standard_error_of,
-)
+from textvae.analysis.claimed_metrics import check_measurable, standard_error_of
+from textvae.analysis.claims import Verdict, decide, samples_asked
 from textvae.analysis.stored_results import add_result, read_results
 from textvae.config import Claim
 from textvae.recipes import load_recipe, read_recipe, shipped_recipes

@@ -9,7 +9,7 @@ from support.commands import copy_run, trained_runs
 from support.evaluations import ACTIVE, evaluation
 
 from textvae.analysis.cells import decimal, percent
-from textvae.analysis.claims import metric_names
+from textvae.analysis.claimed_metrics import metric_names
 from textvae.analysis.reports import evaluation_text, metric_notes
 from textvae.api.sentence import Evaluation
 from textvae.console import json_text

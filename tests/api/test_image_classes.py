@@ -116,7 +116,7 @@ def test_a_picture_is_read_as_the_training_data_were(animals, tmp_path, capsys, 
 
 def test_classes_have_their_names_in_pictures(animals, tmp_path, capsys):
     from textvae.analysis.latent_space import LatentSpaceReport
-    from textvae.training.run_data import run_images
+    from textvae.training.run_images import run_images
 
     vae, corpus = ImageVAE.from_pretrained(animals / "run"), run_images(str(animals / "run"))
     report = LatentSpaceReport(vae, vae.rows(corpus.train), vae.rows(corpus.test))

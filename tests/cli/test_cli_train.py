@@ -22,7 +22,7 @@ from support.commands import (
     sentences,
 )
 
-from textvae.console import TrainingDisplay
+from textvae.cli.progress import TrainingDisplay
 
 
 def test_train_says_all_of_it_and_stores_it(runs, textvae, tmp_path):

@@ -10,7 +10,8 @@ from support.commands import TINY_LM, sentences
 
 from textvae.data.readers import Corpus, read_corpus
 from textvae.training.folders import RunError, fingerprint, saved_recipe
-from textvae.training.run_data import held_out_images, held_out_texts, run_corpus
+from textvae.training.run_data import held_out_texts, run_corpus
+from textvae.training.run_images import held_out_images
 
 
 @pytest.fixture

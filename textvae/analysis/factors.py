@@ -9,7 +9,7 @@ from textvae.api.image import ImageVAE
 from textvae.api.sentence import SentenceVAE
 from textvae.console import table
 from textvae.evaluation.factors import FactorMetrics
-from textvae.training.run_data import images_with_factors
+from textvae.training.run_images import images_with_factors
 
 
 def image_factors(vae: ImageVAE, model: str, data: str | None, seed: int = 0) -> FactorMetrics:

@@ -5,7 +5,7 @@ import numpy as np
 from textvae.api.image import ImageVAE
 from textvae.data.fields import Fields, Labels
 from textvae.evaluation.image_samples import MOST, ImageSamples, image_samples, some_rows
-from textvae.training.run_data import grey_images
+from textvae.training.run_images import grey_images
 
 
 def sampled_images(vae: ImageVAE, model: str, data: str | None, seed: int = 0) -> ImageSamples:

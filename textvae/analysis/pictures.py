@@ -12,7 +12,7 @@ from textvae.api.image import ImageVAE
 from textvae.console import say
 from textvae.data.fields import Fields, Labels
 from textvae.plots import plot_grid
-from textvae.training.run_data import held_out_images
+from textvae.training.run_images import held_out_images
 from textvae.vocabulary import MISSING
 
 SIDE = 280

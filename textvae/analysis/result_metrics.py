@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from textvae.analysis.claims import metric_of
+from textvae.analysis.claimed_metrics import metric_of
 from textvae.analysis.seeds import error_over_seeds
 
 TEST_REFERENCE = 24.74

@@ -10,7 +10,8 @@ from textvae.config import TrainingConfig
 from textvae.recipes import Recipe, first_stage, load_recipe, shipped_recipes
 from textvae.sizing import AUTO, count_words, leaves_open, sized
 from textvae.training.folders import read_state, saved_recipe
-from textvae.training.run_data import run_corpus, run_images
+from textvae.training.run_data import run_corpus
+from textvae.training.run_images import run_images
 
 ASIDE: Mapping[str, tuple[str, ...]] = {
     "tokenizer": ("run",),

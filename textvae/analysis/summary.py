@@ -23,13 +23,8 @@ from textvae.graph.decoding import Decoding
 from textvae.training.folders import saved_recipe
 from textvae.training.previews import TEMPERATURE
 from textvae.training.references import reference_metrics, run_references
-from textvae.training.run_data import (
-    column_subset,
-    entropy_of,
-    image_subset,
-    subset,
-    text_data_config,
-)
+from textvae.training.run_data import column_subset, entropy_of, subset, text_data_config
+from textvae.training.run_images import image_subset
 from textvae.training.workflow import TrainedRun
 
 SUMMARY_SAMPLES, SUMMARY_SENTENCES = 50, 500

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textvae.api.base import Metrics, TrainedVAE, as_tensor, load_vae
+from textvae.api.base import TrainedVAE, as_tensor, load_vae
 from textvae.api.features import Kind
+from textvae.api.image_evaluation import ImageEvaluation
 from textvae.api.sentence import SentenceVAE
 from textvae.api.table import TableVAE
 from textvae.data.fields import Fields, Images, Labels, binarized
@@ -28,11 +29,9 @@ from textvae.data.images import (
 from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
-from textvae.evaluation.factors import FactorMetrics
-from textvae.evaluation.image_samples import ImageSamples
 from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
 from textvae.evaluation.novelty import Novelty, novelty
-from textvae.evaluation.sparse_priors import Codes, code_metrics
+from textvae.evaluation.sparse_priors import code_metrics
 from textvae.graph.folders import is_image_model, is_table_model
 from textvae.graph.model import VAE
 from textvae.likelihoods import Likelihood
@@ -52,44 +51,6 @@ PIXELS = {
     "dynamic": "dynamically binarised pixels, held-out bits drawn once",
 }
 """A description of each kind of pixels."""
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class ImageEvaluation(Metrics):
-    """Metrics over held-out images.
-
-    Args:
-        bits_per_dimension: nll / (pixels * ln 2).
-        images: number of images N.
-        pixels: description of the pixels, which a likelihood depends on.
-        likelihood: kind of the likelihood of a pixel.
-        trained_likelihood: kind that the model was trained with.
-        factors: parts of the KL over all images and the mutual information gap, where a claim asks
-            for them; `textvae factors` prints them.
-        accuracy: share of labelled images whose label is predicted; None without labels.
-        macro_f1: mean of the classes' F1; None without labels.
-        labelled: number of images with a label.
-        codes: classes of a categorical latent with a prior of its own; None without one.
-        novelty: how images of classes that no training image has are told apart; None without
-            such images, or without validation images to choose the threshold.
-        squared_error: of the mean image at the posterior mean, summed over pixels in [0, 1], mean
-            over the images.
-        image_samples: precision and recall of samples, where they are asked for.
-    """
-
-    bits_per_dimension: float
-    images: int
-    pixels: str
-    likelihood: str
-    trained_likelihood: str
-    factors: FactorMetrics | None = None
-    accuracy: float | None = None
-    macro_f1: float | None = None
-    labelled: int = 0
-    codes: Codes | None = None
-    novelty: Novelty | None = None
-    squared_error: float | None = None
-    image_samples: ImageSamples | None = None
 
 
 class ImageVAE(TrainedVAE):

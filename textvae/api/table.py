@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from textvae.api.base import Metrics, TrainedVAE, load_vae
+from textvae.api.base import TrainedVAE, load_vae
+from textvae.api.metrics import Metrics
 from textvae.api.parts import PartLatents, encoded_parts, sampled_parts
 from textvae.api.rows import (
     Given,

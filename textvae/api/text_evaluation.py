@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from textvae.api.base import Metrics, drawn_rows
+from textvae.api.base import drawn_rows
 from textvae.api.generation import (
     evaluate_answers,
     evaluate_generation,
@@ -14,6 +14,7 @@ from textvae.api.generation import (
     evaluate_rows,
     evaluate_trees,
 )
+from textvae.api.metrics import Metrics
 from textvae.data.batching import Sentences
 from textvae.data.labels import numbered
 from textvae.data.python_texts import text_list

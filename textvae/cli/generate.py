@@ -20,7 +20,14 @@ from textvae.cli.conditions import (
     table_conditions,
     write_rows,
 )
-from textvae.cli.models import by_modality, for_texts_only, located, warn_meaningless
+from textvae.cli.models import (
+    Output,
+    by_modality,
+    emit_output,
+    for_texts_only,
+    located,
+    warn_meaningless,
+)
 from textvae.cli.options import (
     Device,
     ImageFile,
@@ -36,16 +43,12 @@ from textvae.cli.options import (
     TopP,
 )
 from textvae.cli.sources import print_unknown_words
-from textvae.console import emit, table, visible
+from textvae.console import table, visible
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
     from textvae.api.sentence import SentenceVAE
     from textvae.api.table import TableVAE
-    from textvae.graph.decoding import Decoding
-
-Output = tuple[Any, str]
-"""A result for JSON, and as text."""
 
 
 @command(
@@ -254,92 +257,3 @@ def interpolate(
     of_images = {"label": label is not None, "out": out is not None}
     of_texts = {"given": bool(given)}
     emit_output(by_modality(folder, device, texts, images, of_texts, of_images), as_json)
-
-
-@command(
-    "Generate",
-    'textvae reconstruct "the food was great ." --num-beams 5',
-    "textvae reconstruct 3 8 --model runs/mnist --out pairs.png",
-)
-def reconstruct(
-    texts: Annotated[
-        list[str],
-        typer.Argument(help="Sentences, picture files, or numbers of test images or dialogues."),
-    ],
-    num_beams: NumBeams = 1,
-    label: Label = None,
-    given: GivenOption = None,
-    out: ImageFile = None,
-    model: Model = None,
-    device: Device = None,
-    as_json: Json = False,
-) -> None:
-    """Reconstruct sentences or images.
-
-    Decodes the posterior mean of each one. Of rows with parts, such as dialogues, give the numbers
-    of held-out rows, from 0.
-    """
-    from textvae.graph.decoding import Decoding
-
-    decoding = Decoding(num_beams=num_beams)
-    folder = located(model)
-
-    def sentences(vae: "SentenceVAE") -> Output:
-        if vae.has_parts:
-            return rebuilt_rows(vae, folder, texts, decoding, given)
-        print_unknown_words(vae, texts)
-        asked = vae.with_conditions(texts, given_of(vae, given))
-        decoded = vae.reconstruct(asked, decoding)
-        warn_meaningless(vae, folder, asked)
-        pairs = list(zip(texts, decoded, strict=True))
-        result = [{"text": text, "reconstruction": back} for text, back in pairs]
-        lines = [f"{visible(text)}\n  -> {visible(back)}" for text, back in pairs]
-        return result, "\n".join(lines)
-
-    def images(vae: "ImageVAE") -> Output:
-        from textvae.analysis.pictures import reconstruction_picture
-
-        return reconstruction_picture(vae, folder, texts, label, out)
-
-    of_images = {"label": label is not None, "out": out is not None}
-    of_texts = {"given": bool(given)}
-    emit_output(by_modality(folder, device, sentences, images, of_texts, of_images), as_json)
-
-
-def rebuilt_rows(
-    vae: "SentenceVAE", folder: str, numbers: list[str], how: "Decoding", given: list[str] | None
-) -> Output:
-    """Held-out rows with parts, and what the model writes at their posterior means.
-
-    Raises:
-        ValueError: an argument is no number of a held-out row, or a condition is given.
-    """
-    from textvae.cli.sources import print_notes
-    from textvae.data.tables import Table
-    from textvae.training.run_data import held_out_rows
-
-    columns, notes = held_out_rows(folder, None)
-    print_notes(notes)
-    table = Table({name: columns[name] for name in vae.fields})
-    if given:
-        raise ValueError("--given: a row has its own conditions")
-    wrong = [each for each in numbers if not each.isdecimal() or int(each) >= len(table)]
-    if wrong:
-        raise ValueError(
-            f"the model reads rows with parts: give numbers of held-out rows, 0 to "
-            f"{len(table) - 1} (got {wrong[0]!r})"
-        )
-    chosen = table.select(map(int, numbers))
-    rebuilt = vae.reconstruct_parts(chosen.columns, how)
-    rows = [{name: cells[i] for name, cells in chosen.columns.items()} for i in range(len(chosen))]
-    result = [{"row": a, "reconstruction": b} for a, b in zip(rows, rebuilt, strict=True)]
-    pairs = [
-        (rows_text([a], None), rows_text([b], None)) for a, b in zip(rows, rebuilt, strict=True)
-    ]
-    return result, "\n\n".join(f"{row}\n->\n{back}" for row, back in pairs)
-
-
-def emit_output(output: Output, as_json: bool) -> None:
-    """Print a result on standard output."""
-    result, text = output
-    emit(result, as_json, text)

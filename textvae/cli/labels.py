@@ -25,8 +25,9 @@ from textvae.cli.options import (
     check_data,
     whole_numbers,
 )
+from textvae.cli.progress import TrainingDisplay
 from textvae.cli.sources import column_of_texts, data_section, grey_images, held_out, print_notes
-from textvae.console import TrainingDisplay, emit, table
+from textvae.console import emit, table
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
@@ -188,7 +189,8 @@ def control_accuracy(
     folder = located(model, named)
     column = column_of_texts(folder, data, text_column, [label_column])
     from textvae.analysis.classification import image_control_accuracy, text_control_accuracy
-    from textvae.training.run_data import image_data_config, real_texts, run_images
+    from textvae.training.run_data import real_texts
+    from textvae.training.run_images import image_data_config, run_images
 
     def texts(vae: "SentenceVAE") -> dict[str, Any]:
         notes: list[str] = []

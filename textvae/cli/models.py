@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from textvae.cli.options import check_device
-from textvae.console import say
+from textvae.console import emit, say
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from textvae.api.table import TableVAE
 
 T = TypeVar("T")
+
+Output = tuple[Any, str]
+"""A result for JSON, and as text."""
 
 
 def located(model: str | None, named: str | None = None) -> str:
@@ -180,3 +183,9 @@ def warn_of_metrics(metrics: Mapping[str, Any]) -> None:
 
     if (warning := unknown_warning(metrics)) is not None:
         say(f"warning: {warning}")
+
+
+def emit_output(output: Output, as_json: bool) -> None:
+    """Print a result on standard output."""
+    result, text = output
+    emit(result, as_json, text)

@@ -17,7 +17,8 @@ from textvae.cli.options import (
     RecipeTextColumn,
     Set,
 )
-from textvae.console import TrainingDisplay, emit
+from textvae.cli.progress import TrainingDisplay
+from textvae.console import emit
 
 if TYPE_CHECKING:
     from textvae.recipe_index import Header

@@ -224,3 +224,12 @@ def grey_images(source: str | None, section: Any) -> "ImageCorpus":
         keys = ("background", "size", "invert", "image_column", "label_column")
         config = config.model_copy(update={key: getattr(section, key) for key in keys})
     return read_image_corpus(config)
+
+
+def file_texts(file: str, text_column: str) -> list[str]:
+    """The texts of a file, or of the test set of a folder or data set; notes are printed."""
+    from textvae.data.readers import read_split
+
+    rows = read_split(file, text_column=text_column)
+    print_notes(rows.notes)
+    return rows.texts

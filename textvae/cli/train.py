@@ -18,7 +18,8 @@ from textvae.cli.options import (
     Set,
     shipped_names,
 )
-from textvae.console import TrainingDisplay, emit, say
+from textvae.cli.progress import TrainingDisplay
+from textvae.console import emit, say
 
 if TYPE_CHECKING:
     from textvae.analysis.summary import Finished

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from textvae.data.errors import DataError, shown
-from textvae.data.readers import is_missing, label_of
+from textvae.data.sources import is_missing, label_of
 
 SEPARATOR = ","
 """Between the labels of a set in a text, unless a field names another."""

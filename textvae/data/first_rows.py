@@ -7,7 +7,8 @@ from typing import Any
 from textvae.config import DataConfig
 from textvae.data.errors import ColumnError, DataError
 from textvae.data.formats.base import suffix_of
-from textvae.data.readers import MAX_CHARS, Part, path_of, split_parts, stripped
+from textvae.data.readers import MAX_CHARS, stripped
+from textvae.data.sources import Part, path_of, split_parts
 from textvae.data.splits import format_of
 from textvae.data.tables import part_rows, table_parts
 from textvae.data.vectors import is_open

@@ -13,7 +13,7 @@ from textvae.config import FieldConfig
 from textvae.data.cells import ALLOWED
 from textvae.data.errors import DataError, first_line, listed
 from textvae.data.image_fields import array_images
-from textvae.data.readers import label_of, text_of
+from textvae.data.sources import label_of, text_of
 from textvae.data.splits import SPLITS
 
 Arrays = Mapping[str, np.ndarray]

@@ -15,17 +15,8 @@ from textvae.data.errors import DataError, note_once
 from textvae.data.formats.base import suffix_of
 from textvae.data.held_out import ByContent, HoldOut
 from textvae.data.parts import check_counts, flat, joined_parts, part_cells
-from textvae.data.readers import (
-    MAX_CHARS,
-    SPLITS,
-    Part,
-    blank_rows,
-    divided,
-    label_of,
-    path_of,
-    split_parts,
-    text_of,
-)
+from textvae.data.readers import MAX_CHARS, SPLITS, divided
+from textvae.data.sources import Part, blank_rows, label_of, path_of, split_parts, text_of
 from textvae.data.splits import format_of
 from textvae.data.texts import add_text
 from textvae.data.vectors import with_columns

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from textvae.config import FieldConfig
 from textvae.data.cells import number_of
 from textvae.data.errors import DataError, listed
-from textvae.data.readers import Part
+from textvae.data.sources import Part
 
 
 def is_open(field: FieldConfig) -> bool:

@@ -11,21 +11,19 @@ from textvae.data.errors import DataError
 from textvae.data.fields import Fields
 from textvae.data.formats import read_rows
 from textvae.data.formats.txt import iter_lines
-from textvae.data.readers import label_of, label_table, path_of
+from textvae.data.sources import label_of, label_table, path_of
 from textvae.data.splits import split_files
 from textvae.data.tables import Columns
 from textvae.recipes import shipped
 from textvae.training.run_data import (
     column_subset,
-    held_out_images,
     held_out_labels,
     held_out_rows,
     held_out_texts,
-    image_data_config,
-    image_subset,
     subset,
     text_data_config,
 )
+from textvae.training.run_images import held_out_images, image_data_config, image_subset
 
 MOST_COLUMNS = 20
 """Columns of labels that are read of a table beside the texts."""

@@ -12,7 +12,8 @@ from textvae.checkpoints import write_file
 from textvae.config import DataConfig, ImageDataConfig
 from textvae.console import exit_code, json_text
 from textvae.data.first_rows import check_first_rows
-from textvae.data.readers import Corpus, DataError, path_of
+from textvae.data.readers import Corpus, DataError
+from textvae.data.sources import path_of
 from textvae.data.tables import TableCorpus
 from textvae.graph.folders import CARD
 from textvae.recipes import Recipe, check_model, load_recipe, with_changes
