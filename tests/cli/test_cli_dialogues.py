@@ -97,7 +97,7 @@ def test_neighbours_and_pictures_are_of_whole_dialogues(place, capsys, tmp_path)
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (["reconstruct", "where is the bank", "--model"], "give numbers of held-out rows"),
+        (["reconstruct", "where is the bank", "--model"], "give the number of a held-out row"),
         (["interpolate", "a", "b", "--model"], "rows with parts"),
         (["nearest", "a", "--model"], "several fields"),
         (["encode", "rows.jsonl", "--out", "z.npy", "--model"], ".npz"),

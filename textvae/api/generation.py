@@ -10,6 +10,7 @@ import torch
 from textvae.api.code_texts import code_latent, latent_classes
 from textvae.api.rows import given_rows, may_be_missing
 from textvae.api.writing import written_ids
+from textvae.data.cells import strings
 from textvae.data.python_texts import text_list
 from textvae.data.tokenizers import decode_ids
 from textvae.data.words import Unit, unit_of
@@ -325,11 +326,6 @@ def evaluate_parts(
 def hashable(cell: Any) -> Any:
     """A cell that may be a key: its parts as a tuple."""
     return tuple(map(hashable, cell)) if isinstance(cell, list) else cell
-
-
-def strings(cell: str | Sequence[str]) -> Sequence[str]:
-    """The texts of a cell: of its parts, or it alone."""
-    return (cell,) if isinstance(cell, str) else cell
 
 
 def parts(texts: Sequence[str], each: int) -> list[Sequence[str]]:

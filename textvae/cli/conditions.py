@@ -180,6 +180,8 @@ def rows_text(rows: Sequence[dict[str, Any]], given: dict[str, Any] | None) -> s
 
 def parts_text(row: dict[str, Any]) -> str:
     """A row with parts for a terminal: its own values, then the values of each part on a line."""
+    from textvae.data.cells import strings
+
     whole = [cell for cell in row.values() if not isinstance(cell, tuple)]
     parts = [cell for cell in row.values() if isinstance(cell, tuple)]
     lines = [whole] if whole else []
@@ -191,11 +193,6 @@ def parts_text(row: dict[str, Any]) -> str:
         + " | ".join(visible(", ".join(strings(cell))) for cell in line)
         for line in lines
     )
-
-
-def strings(cell: str | Sequence[str]) -> Sequence[str]:
-    """The labels of a set, or a text alone."""
-    return (cell,) if isinstance(cell, str) else cell
 
 
 def in_columns(folder: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

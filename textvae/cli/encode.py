@@ -28,6 +28,7 @@ from textvae.cli.sources import (
     held_out_columns,
     print_notes,
     print_unknown_words,
+    row_numbers,
     texts_to_encode,
 )
 from textvae.console import emit, table
@@ -204,18 +205,14 @@ def nearest_to_row(
     from textvae.data.tables import Table
 
     rows = Table(columns)
-    if not number.isdecimal() or int(number) >= len(rows):
-        raise ValueError(
-            f"the model reads several fields: give the number of a held-out row, 0 to "
-            f"{len(rows) - 1} (got {number!r})"
-        )
+    (row_number,) = row_numbers([number], len(rows))
 
     def cells(row: int) -> dict[str, Any]:
         return {name: column[row] for name, column in columns.items()}
 
-    found = vae.nearest_rows(int(number), columns, count)
+    found = vae.nearest_rows(row_number, columns, count)
     near = [{"row": cells(row), "number": row, "distance": far} for row, far in found]
-    asked = cells(int(number))
+    asked = cells(row_number)
     lines = [f"row {number}\n{parts_text(asked)}"]
     lines += [f"row {row}, distance {far:.3f}\n{parts_text(cells(row))}" for row, far in found]
     emit({"row": asked, "nearest": near}, as_json, "\n\n".join(lines))

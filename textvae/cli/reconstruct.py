@@ -19,7 +19,7 @@ from textvae.cli.options import (
     Model,
     NumBeams,
 )
-from textvae.cli.sources import print_unknown_words
+from textvae.cli.sources import print_notes, print_unknown_words, row_numbers
 from textvae.console import visible
 
 if TYPE_CHECKING:
@@ -86,7 +86,6 @@ def rebuilt_rows(
     Raises:
         ValueError: an argument is no number of a held-out row, or a condition is given.
     """
-    from textvae.cli.sources import print_notes
     from textvae.data.tables import Table
     from textvae.training.run_data import held_out_rows
 
@@ -95,13 +94,7 @@ def rebuilt_rows(
     table = Table({name: columns[name] for name in vae.fields})
     if given:
         raise ValueError("--given: a row has its own conditions")
-    wrong = [each for each in numbers if not each.isdecimal() or int(each) >= len(table)]
-    if wrong:
-        raise ValueError(
-            f"the model reads rows with parts: give numbers of held-out rows, 0 to "
-            f"{len(table) - 1} (got {wrong[0]!r})"
-        )
-    chosen = table.select(map(int, numbers))
+    chosen = table.select(row_numbers(numbers, len(table)))
     rebuilt = vae.reconstruct_parts(chosen.columns, how)
     rows = [{name: cells[i] for name, cells in chosen.columns.items()} for i in range(len(chosen))]
     result = [{"row": a, "reconstruction": b} for a, b in zip(rows, rebuilt, strict=True)]

@@ -82,6 +82,21 @@ def recipe_columns(model: str, data: str | None, limit: int | None, seed: int) -
     return column_subset(columns, limit, seed)
 
 
+def row_numbers(given: Sequence[str], count: int) -> list[int]:
+    """The numbers of held-out rows that a command is given for a model of several fields.
+
+    Raises:
+        ValueError: one is no number of a row.
+    """
+    wrong = next((each for each in given if not each.isdecimal() or int(each) >= count), None)
+    if wrong is not None:
+        raise ValueError(
+            f"the model reads several fields: give the number of a held-out row, 0 to {count - 1} "
+            f"(got {wrong!r})"
+        )
+    return [int(each) for each in given]
+
+
 def check_own_columns(text_column: str, label_column: str | None = None) -> None:
     """Refuse columns that are named for a model of rows of several fields.
 

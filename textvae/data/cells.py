@@ -142,3 +142,8 @@ def vector_of(cells: Sequence[Any], names: Sequence[str], where: str, values: st
             )
         numbers.append(value)
     return numbers
+
+
+def strings(cell: str | Sequence[str]) -> Sequence[str]:
+    """The texts of a cell: its parts, the labels of a set, or it alone."""
+    return (cell,) if isinstance(cell, str) else cell
