@@ -161,13 +161,24 @@ class SentenceVAE(TextWriter):
         Raises:
             ValueError: the model has no latent, or none of whole rows.
         """
+        return self.row_moments(rows)[0]
+
+    def row_moments(self, rows: TextRows) -> tuple[np.ndarray, np.ndarray]:
+        """`row_means`, and the posterior standard deviations, (N, D) both.
+
+        Raises:
+            ValueError: see `row_means`.
+        """
         if not self.has_parts:
-            return np.asarray(self.encode(rows))
-        found = self.encode_parts(rows)
-        whole = [found.means[name] for name, plate in found.plates.items() if plate is None]
+            return self.moments(self.rows(rows, latents=True))
+        found, whole = self.encode_parts(rows), self.model.row_latents
         if not whole:
             raise ValueError("all latents are of parts of rows, none is of whole rows")
-        return np.concatenate(whole, 1)
+        means, scales = (
+            np.concatenate([moments[name] for name in whole], 1)
+            for moments in (found.means, found.scales)
+        )
+        return means, scales
 
     def reconstruct_parts(
         self, rows: TextRows, decoding: Decoding | None = None
