@@ -317,7 +317,7 @@ def test_text_stands_out_from_its_ground():
 def test_a_collapsed_model_shows_its_alarm_and_works(chromium):
     alarm = {"text": "Collapsed. All the same.", "command": "textvae doctor runs/x"}
     explorer = text_explorer(facts=FACTS | {"alarm": alarm})
-    for weight in explorer.vae.decoder.parameters():
+    for weight in explorer.explored.vae.decoder.parameters():
         weight.data.zero_()
     explorer.constant = explorer.is_constant()
     with served(explorer) as address, opened(chromium, address) as page:
@@ -443,7 +443,7 @@ def random_points(count: int) -> Explorer:
     explored.means = explored.scales = draw.normal(size=(count, 3)).astype(np.float32)
     kinds = {"kind": [f"k{n}" for n in draw.integers(0, 8, count)]}
     explored.rows = HeldOutTexts(explored.texts, kinds, count, "many")
-    return Explorer(explored, small.vae, FACTS, None)
+    return Explorer(explored, FACTS, None)
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(5_000, 5.0), (100_000, 15.0)])

@@ -35,7 +35,7 @@ def text_explorer(given=None, labels=None, latents=(Z,), facts=FACTS, kls=None) 
     rows = texts() if given is None else given
     model = sentence_vae(latents=latents)
     held_out = HeldOutTexts(rows, labels or {}, len(rows), "texts.txt")
-    return Explorer(ExploredTexts(model, held_out), model, facts, kls)
+    return Explorer(ExploredTexts(model, held_out), facts, kls)
 
 
 def row_explorer(mood=False) -> Explorer:
@@ -45,7 +45,7 @@ def row_explorer(mood=False) -> Explorer:
     labels = {"mood": rows["mood"]} if mood else {}
     columns |= {"mood": [cell or "calm" for cell in rows["mood"]]} if mood else {}
     held_out = HeldOutTexts(rows["reply"], labels, 30, "rows.csv", columns=columns)
-    return Explorer(ExploredTexts(model, held_out), model, FACTS, None)
+    return Explorer(ExploredTexts(model, held_out), FACTS, None)
 
 
 def image_explorer(conditional=False, count=30) -> Explorer:
@@ -72,7 +72,7 @@ def image_explorer(conditional=False, count=30) -> Explorer:
     pixels = draw.integers(0, 256, (count, 1, 4, 4), np.uint8)
     rows = Fields({"image": Images(pixels), "label": Labels(draw.integers(0, 3, count), 3, names)})
     held_out = HeldOutImages(rows, label_names(rows), count, "pictures")
-    return Explorer(ExploredImages(model, held_out), model, FACTS, None)
+    return Explorer(ExploredImages(model, held_out), FACTS, None)
 
 
 def client(explorer: Explorer, entered: bool = True) -> Any:

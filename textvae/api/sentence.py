@@ -171,9 +171,10 @@ class SentenceVAE(TextWriter):
         """
         if not self.has_parts:
             return self.moments(self.rows(rows, latents=True))
-        found, whole = self.encode_parts(rows), self.model.row_latents
+        whole = self.model.row_latents
         if not whole:
             raise ValueError("all latents are of parts of rows, none is of whole rows")
+        found = self.encode_parts(rows)
         means, scales = (
             np.concatenate([moments[name] for name in whole], 1)
             for moments in (found.means, found.scales)

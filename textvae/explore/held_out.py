@@ -36,7 +36,7 @@ class HeldOutTexts:
     """Texts of which no training has seen any, as far as the run's folder shows.
 
     Args:
-        texts: N of them.
+        texts: N of them; of rows with parts, all parts of the first text that the model writes.
         labels: by column, one for each text, blank where there is none.
         total: number that these were drawn from.
         source: name of the data.
@@ -110,14 +110,13 @@ def read_held_out_rows(
     Raises:
         DataError: the rows cannot be read.
         RunError: the model's folder is no run of rows.
-        ValueError: the model writes several texts, or texts with parts.
+        ValueError: the model writes several texts of a row; or rows with parts, and all its latents
+            are of these.
     """
-    if vae.has_parts:
-        raise ValueError(
-            "the model reads rows with parts, and the page shows single texts: textvae latent, "
-            "textvae nearest and textvae sample show them"
-        )
-    target, observed = vae.model.field_of(vae.target), vae.model.config.observed or {}
+    if vae.has_parts and not vae.model.row_latents:
+        raise ValueError("all latents are of parts of rows: the page shows those of whole rows")
+    text = vae.model.text_decoders[0] if vae.has_parts else vae.target
+    target, observed = vae.model.field_of(text), vae.model.config.observed or {}
     columns, notes = held_out_rows(model, data)
     columns = {name: columns[name] for name in vae.fields}
     total = len(columns[target])
@@ -125,10 +124,10 @@ def read_held_out_rows(
     labels = {
         name: [cell or "" for cell in cells]
         for name, cells in columns.items()
-        if "classes" in observed.get(name, {})
+        if "classes" in observed.get(name, {}) and name not in vae.model.config.plates
     }
     source = data or text_data_config(model).source or ""
-    texts = list(columns[target])
+    texts = [cell if isinstance(cell, str) else " ".join(cell) for cell in columns[target]]
     return HeldOutTexts(texts, labels, total, Path(source).name, notes, columns)
 
 

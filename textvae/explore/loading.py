@@ -19,6 +19,7 @@ from textvae.explore.held_out import (
     read_held_out_texts,
 )
 from textvae.explore.models import ExploredImages, ExploredModel, ExploredTexts
+from textvae.explore.part_rows import ExploredParts
 from textvae.training.run_data import stored_metrics
 
 FIGURES = {
@@ -51,7 +52,8 @@ def explorer_of_texts(
         rows = read_held_out_rows(vae, folder, data, limit, seed)
     else:
         rows = read_held_out_texts(folder, data, text_column, label_columns, limit, seed)
-    return make_explorer(ExploredTexts(vae, rows), vae, folder)
+    kind = ExploredParts if vae.has_parts else ExploredTexts
+    return make_explorer(kind(vae, rows), folder)
 
 
 def explorer_of_images(
@@ -64,20 +66,19 @@ def explorer_of_images(
     """
     vae.require_latent()
     rows = read_held_out_images(folder, data, limit, seed)
-    return make_explorer(ExploredImages(vae, rows), vae, folder)
+    return make_explorer(ExploredImages(vae, rows), folder)
 
 
-def make_explorer(explored: ExploredModel, vae: SentenceVAE | ImageVAE, folder: str) -> Explorer:
+def make_explorer(explored: ExploredModel, folder: str) -> Explorer:
     """The explorer of a model with the facts in its run's folder."""
-    metrics = stored_metrics(folder)
-    kls = metrics.get("kls")
+    metrics = explored.metrics_of_z(stored_metrics(folder))
     facts = {
         "name": Path(folder).name or folder,
         "figures": figures(metrics),
-        "alarm": alarm(metrics, explored, vae, folder),
+        "alarm": alarm(metrics, explored, folder),
         "notes": explored.rows.notes,
     }
-    return Explorer(explored, vae, facts, list(kls) if kls and len(kls) == vae.dim else None)
+    return Explorer(explored, facts, explored.kls(metrics))
 
 
 def figures(metrics: dict[str, Any]) -> list[dict[str, Any]]:
@@ -87,14 +88,14 @@ def figures(metrics: dict[str, Any]) -> list[dict[str, Any]]:
         value = metrics.get(key)
         if value is None or (metrics.get("deterministic") and key != "nll"):
             continue
+        if metrics.get("whole_kl") is not None and key in ("kl", "active_units"):
+            name += " of whole rows"
         most = {"active_units": "dimensions", "mutual_information": "mutual_information_ceiling"}
         shown.append({"name": name, "value": value, "of": metrics.get(most.get(key, ""))})
     return shown
 
 
-def alarm(
-    metrics: dict[str, Any], explored: ExploredModel, vae: SentenceVAE | ImageVAE, folder: str
-) -> dict[str, str] | None:
+def alarm(metrics: dict[str, Any], explored: ExploredModel, folder: str) -> dict[str, str] | None:
     """What a reader must know before looking: a collapsed latent, or none that is random."""
     if explored.deterministic:
         text = (
@@ -106,7 +107,7 @@ def alarm(
     if verdict is not None:
         text = verdict_text(verdict, metrics)
     else:
-        scales = np.maximum(vae.prior_moments()[1], 1e-6)
+        scales = np.maximum(explored.prior_moments()[1], 1e-6)
         still = bool((explored.means.var(0) / scales**2 <= ACTIVE).all())
         if not still or len(explored.means) < 2:
             return None
