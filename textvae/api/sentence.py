@@ -169,17 +169,10 @@ class SentenceVAE(TextWriter):
         Raises:
             ValueError: see `row_means`.
         """
-        if not self.has_parts:
-            return self.moments(self.rows(rows, latents=True))
-        whole = self.model.row_latents
-        if not whole:
+        self.require_latent()
+        if not self.model.row_latents:
             raise ValueError("all latents are of parts of rows, none is of whole rows")
-        found = self.encode_parts(rows)
-        means, scales = (
-            np.concatenate([moments[name] for name in whole], 1)
-            for moments in (found.means, found.scales)
-        )
-        return means, scales
+        return self.whole_moments(self.rows(rows, latents=True))
 
     def reconstruct_parts(
         self, rows: TextRows, decoding: Decoding | None = None

@@ -72,6 +72,7 @@ class Explorer:
             "rows": len(explored.means),
             "total": explored.rows.total,
             "dim": explored.dim,
+            "some": explored.dim < explored.vae.dim,
             "latents": self.latents(),
             "dimensions": space.dimensions(),
             "columns": [self.column_facts(name) for name in (c.name for c in space.columns)],

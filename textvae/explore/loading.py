@@ -74,21 +74,21 @@ def make_explorer(explored: ExploredModel, folder: str) -> Explorer:
     metrics = explored.metrics_of_z(stored_metrics(folder))
     facts = {
         "name": Path(folder).name or folder,
-        "figures": figures(metrics),
+        "figures": figures(metrics, explored),
         "alarm": alarm(metrics, explored, folder),
         "notes": explored.rows.notes,
     }
     return Explorer(explored, facts, explored.kls(metrics))
 
 
-def figures(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+def figures(metrics: dict[str, Any], explored: ExploredModel) -> list[dict[str, Any]]:
     """The metrics that the page shows, those that were measured."""
     shown = []
     for key, name in FIGURES.items():
         value = metrics.get(key)
         if value is None or (metrics.get("deterministic") and key != "nll"):
             continue
-        if metrics.get("whole_kl") is not None and key in ("kl", "active_units"):
+        if explored.dim < explored.vae.dim and key in ("kl", "active_units"):
             name += " of whole rows"
         most = {"active_units": "dimensions", "mutual_information": "mutual_information_ceiling"}
         shown.append({"name": name, "value": value, "of": metrics.get(most.get(key, ""))})

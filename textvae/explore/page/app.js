@@ -988,9 +988,9 @@ function directionMenus() {
   const labels = model.columns.filter((column) => !column.computed);
   $("direction-part").hidden = !columns.length;
   $("direction-empty").hidden = Boolean(labels.length);
-  $("direction-empty").textContent = columns.length
-    ? "The data has no labels: --data and --label-column name some."
-    : "There are no classes: --data and --label-column name some.";
+  const option = model.modality === "row" ? "." : ": --data and --label-column name some.";
+  const missing = model.modality === "row" ? "No label of whole rows is among the fields of the model" : "The data has no labels";
+  $("direction-empty").textContent = `${columns.length ? missing : "There are no classes"}${option}`;
   $("arithmetic").hidden = model.modality !== "text";
   if (!columns.length) return;
   const explains = (column) => plane.explained[column.name];
@@ -1193,7 +1193,7 @@ function header() {
   $("name").textContent = model.name;
   const all = model.rows === model.total ? whole(model.rows) : `${whole(model.rows)} of ${whole(model.total)}`;
   const recipe = model.recipe === model.name ? "" : `${model.recipe}, `;
-  $("about").textContent = `${recipe}${all} held-out ${model.modality}${model.total === 1 ? "" : "s"} of ${model.source}, ${plural(model.dim, "dimension")}${model.modality === "row" ? " of whole rows" : ""}`;
+  $("about").textContent = `${recipe}${all} held-out ${model.modality}${model.total === 1 ? "" : "s"} of ${model.source}, ${plural(model.dim, "dimension")}${model.some ? " of whole rows" : ""}`;
   document.body.classList.toggle("parts", model.modality === "row");
   $("note").textContent = model.note;
   $("note").hidden = !model.note;
