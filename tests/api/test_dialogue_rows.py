@@ -3,28 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from conftest import vae
-from support.dialogues import DECODERS, ENCODERS, LATENTS, LINES, OBSERVED, dialogues
+from support.dialogues import DECODERS, OBSERVED, columns, dialogues, interface
 
 from textvae.api.sentence import SentenceVAE
-from textvae.data.tokenizers import train_tokenizer
 from textvae.graph.decoding import Decoding
 from textvae.registry import SpecError
-
-
-def columns(rows):
-    return {
-        "mood": [row["mood"] for row in rows],
-        "text": [[turn["text"] for turn in row["turns"]] for row in rows],
-        "speaker": [[turn["speaker"] for turn in row["turns"]] for row in rows],
-    }
-
-
-def interface(encoders=ENCODERS, latents=LATENTS, decoders=DECODERS, observed=OBSERVED):
-    torch.manual_seed(0)
-    tokenizer = train_tokenizer("word", [line for each in LINES.values() for line in each], 60)
-    model = vae(encoders, latents, decoders, observed=observed, vocab_size=len(tokenizer))
-    return SentenceVAE(model, tokenizer)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import IMAGE_DECODERS, IMAGE_ENCODERS, Z, vae
 
+from support.dialogues import LATENTS, OBSERVED, columns, dialogues, interface
 from support.models import sentence_vae, texts
 from support.rows import conditional_vae, table
 from textvae.analysis.pictures import label_names
@@ -18,6 +19,7 @@ from textvae.data.fields import Fields, Images, Labels
 from textvae.explore.answers import Explorer
 from textvae.explore.held_out import HeldOutImages, HeldOutTexts
 from textvae.explore.models import ExploredImages, ExploredTexts
+from textvae.explore.part_rows import ExploredParts
 from textvae.explore.serving import free_port, server_of
 
 # A test file that imports this one is skipped without them.
@@ -102,3 +104,37 @@ def served(explorer: Explorer) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(60)
+
+
+def dialogue_explorer(rows=None, latents=LATENTS, labels=True) -> Explorer:
+    """An untrained model of dialogues with latents of the whole and of turns, and some of them."""
+    model = interface(latents=latents)
+    fields = columns(dialogues(30) if rows is None else rows)
+    texts = [" ".join(parts) for parts in fields["text"]]
+    moods = {"mood": fields["mood"]} if labels else {}
+    held_out = HeldOutTexts(texts, moods, len(texts), "rows.jsonl", columns=fields)
+    return Explorer(ExploredParts(model, held_out), FACTS, None)
+
+
+def reply_explorer() -> Explorer:
+    """An untrained model of the mood of a dialogue and its last turn, given the turns before it."""
+    observed = {name: OBSERVED[name] for name in ("text", "mood", "turn")} | {"reply": {}}
+    model = interface(
+        [
+            {"name": "text", "kind": "lstm", "hidden": 6},
+            {"name": "history", "kind": "sequence", "hidden": 6, "given": ["text"]},
+            {"name": "mood", "kind": "label"},
+            {"name": "reply", "kind": "lstm", "hidden": 6},
+        ],
+        [{**Z, "given": ["history", "mood", "reply"], "prior": {"given": ["history"]}}],
+        [
+            {"name": "mood", "kind": "label", "given": ["z", "history"]},
+            {"name": "reply", "kind": "lstm", "hidden": 6, "given": ["z", "history", "mood"]},
+        ],
+        observed,
+    )
+    rows = columns(dialogues(20))
+    replies = [parts[-1] for parts in rows["text"]]
+    fields = {"text": rows["text"], "mood": rows["mood"], "reply": replies}
+    held_out = HeldOutTexts(replies, {"mood": rows["mood"]}, 20, "rows.jsonl", columns=fields)
+    return Explorer(ExploredParts(model, held_out), FACTS, None)

@@ -43,13 +43,14 @@ def explorer_of_texts(
     """The explorer of a text model; see `read_held_out_texts` and `read_held_out_rows`.
 
     Raises:
-        ValueError: no latent, no texts, or columns are named for a model of several fields.
+        ValueError: no latent, no texts, or a column of texts is named for a model of several
+            fields.
     """
     vae.require_latent()
     if vae.reads_rows:
-        if label_columns or text_column != "text":
+        if text_column != "text":
             raise ValueError("the model reads several fields: their columns are those of the run")
-        rows = read_held_out_rows(vae, folder, data, limit, seed)
+        rows = read_held_out_rows(vae, folder, data, label_columns, limit, seed)
     else:
         rows = read_held_out_texts(folder, data, text_column, label_columns, limit, seed)
     kind = ExploredParts if vae.has_parts else ExploredTexts

@@ -746,7 +746,7 @@ function conditionMenus() {
       if (here.z) moveTo(here.z, `${here.from.replace(/, given .*/, "")}, given ${each.name} ${short(field.value, 40)}`, true);
       if (way) line();
     });
-    return element("label", { class: each.classes ? "" : "wide" }, `given ${each.name}${each.lines ? ", one part a line" : ""}`, field);
+    return element("label", { class: each.classes ? "" : each.lines ? "wide lines" : "wide" }, `given ${each.name}${each.lines ? ", one part a line" : ""}`, field);
   }));
   $("conditions").hidden = !model.conditions.length;
 }
@@ -988,9 +988,9 @@ function directionMenus() {
   const labels = model.columns.filter((column) => !column.computed);
   $("direction-part").hidden = !columns.length;
   $("direction-empty").hidden = Boolean(labels.length);
-  const option = model.modality === "row" ? "." : ": --data and --label-column name some.";
-  const missing = model.modality === "row" ? "No label of whole rows is among the fields of the model" : "The data has no labels";
-  $("direction-empty").textContent = `${columns.length ? missing : "There are no classes"}${option}`;
+  $("direction-empty").textContent = columns.length
+    ? "The data has no labels: --data and --label-column name some."
+    : "There are no classes: --data and --label-column name some.";
   $("arithmetic").hidden = model.modality !== "text";
   if (!columns.length) return;
   const explains = (column) => plane.explained[column.name];
