@@ -265,8 +265,8 @@ def test_a_conditional_model_decodes_under_its_label():
     server = client(explorer)
     conditions = server.get("/api/model").json()["conditions"]
     assert conditions == [{"name": "label", "classes": ["cat", "dog", "owl"], "default": "cat"}]
-    found = server.get("/api/point/3").json()
-    own = explorer.explored.rows.labels["label"][3]
+    own, row = "owl", explorer.explored.rows.labels["label"].index("owl")
+    found = server.get(f"/api/point/{row}").json()
     assert found["condition"] == {"label": own}
     decoded = {
         name: post(server, "decode", z=found["z"], condition={"label": name}).json()["decoded"]

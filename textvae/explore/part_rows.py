@@ -231,7 +231,9 @@ class ExploredParts(ExploredModel):
         if not read <= {*self.written, *condition}:
             return None
         rows = self.rows_of(z, Decoding(max_new_tokens=TOKENS), condition)
-        columns = {name: [self.readable(name, row[name]) for row in rows] for name in self.written}
+        columns: dict[str, Any] = {
+            name: [self.readable(name, row[name]) for row in rows] for name in self.written
+        }
         given = {name: cells * len(rows) for name, cells in (self.given(condition) or {}).items()}
         return self.vae.row_means({**columns, **given})
 
@@ -241,7 +243,7 @@ class ExploredParts(ExploredModel):
             return cell
         if isinstance(cell, str):
             return cell.strip() or SPECIAL_TOKENS[UNK]
-        return tuple(part.strip() or SPECIAL_TOKENS[UNK] for part in cell)
+        return tuple(str(part).strip() or SPECIAL_TOKENS[UNK] for part in cell)
 
     def compared(self, original: Shown, decoded: Shown) -> Shown | None:
         """The words that two rows share, line by line, as runs of each line."""
