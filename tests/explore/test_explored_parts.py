@@ -271,6 +271,8 @@ def test_lines_have_the_label_the_text_and_sets_of_labels():
     assert first["label"] == "guide" and first["note"] == "time, poi"
     assert first["text"] == " ".join(HOSTILE.split()) and second["text"] == "a b"
     assert plain([second]) == "a b" and plain([first]).startswith("guide: <img")
+    ended = observed | {"speaker": OBSERVED["speaker"] | {"ends": "guide"}}
+    assert row_lines(VAEConfig(observed=ended), row)[0]["label"] == ""
     without = row_lines(config, {"speaker": ("guide",), "slots": (("time",),)})
     assert without == [{"label": "", "text": "guide", "note": "time"}]
     assert row_lines(config, {"slots": (("time",),)}) == [{"label": "", "text": "time", "note": ""}]

@@ -287,7 +287,8 @@ def row_lines(config: VAEConfig, row: Mapping[str, Any]) -> list[dict[str, str]]
         label = name if len(row) > 1 else ""
         lines.append({"label": label, "text": words_of(row[name]), "note": ""})
     for names in config.plate_fields.values():
-        names = [name for name in row if name in names]
+        # A label that ends a row is how its end is written, and no label of a part.
+        names = [n for n in row if n in names and "ends" not in facts_of(config, n)]
         for cells in zip(*(row[name] for name in names), strict=True):
             pieces: dict[str, list[str]] = {"label": [], "text": [], "note": []}
             for name, cell in zip(names, cells, strict=True):
