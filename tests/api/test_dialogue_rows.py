@@ -3,28 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from conftest import vae
-from support.dialogues import DECODERS, ENCODERS, LATENTS, LINES, OBSERVED, dialogues
+from support.dialogues import DECODERS, OBSERVED, columns, dialogues, interface
 
 from textvae.api.sentence import SentenceVAE
-from textvae.data.tokenizers import train_tokenizer
 from textvae.graph.decoding import Decoding
 from textvae.registry import SpecError
-
-
-def columns(rows):
-    return {
-        "mood": [row["mood"] for row in rows],
-        "text": [[turn["text"] for turn in row["turns"]] for row in rows],
-        "speaker": [[turn["speaker"] for turn in row["turns"]] for row in rows],
-    }
-
-
-def interface(encoders=ENCODERS, latents=LATENTS, decoders=DECODERS, observed=OBSERVED):
-    torch.manual_seed(0)
-    tokenizer = train_tokenizer("word", [line for each in LINES.values() for line in each], 60)
-    model = vae(encoders, latents, decoders, observed=observed, vocab_size=len(tokenizer))
-    return SentenceVAE(model, tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +141,41 @@ def test_what_is_of_whole_rows_alone_is_refused(dialogue_model):
     for call in (dialogue_model.encode, dialogue_model.features):
         with pytest.raises(ValueError, match="encode_parts"):
             call(rows)
+
+
+def test_a_dialogue_is_decoded_from_the_latents_of_the_whole(dialogue_model):
+    rows = columns(dialogues(6))
+    means, scales = dialogue_model.row_moments(rows)
+    assert means.shape == scales.shape == (6, 3) and (scales > 0).all()
+    how = Decoding(max_new_tokens=5)
+    decoded = dialogue_model.decode_parts(means, how)
+    assert decoded == dialogue_model.decode_parts(means, how)  # nothing is drawn
+    assert {len(row["text"]) for row in decoded} == {2}  # the median of 1, 2, 2 and 4 turns
+    assert {len(row["speaker"]) for row in dialogue_model.decode_parts(means, how, most=1)} == {1}
+    assert dialogue_model.decode_parts(means[4:5], how) == decoded[4:5]
+    drawn = dialogue_model.decode_parts(means, SHORT, seed=1)
+    assert drawn == dialogue_model.decode_parts(means, SHORT, seed=1) != decoded
+    with pytest.raises(ValueError, match=r"z must be \(N, 3\), of whole rows"):
+        dialogue_model.decode_parts(np.zeros((1, 9)), how)
+
+
+def test_what_is_written_depends_on_the_latents_that_are_given():
+    """The mood is the sign of z, and z is not drawn again."""
+    model = interface()
+    mood = model.model.decoders["mood"]
+    with torch.no_grad():
+        for weight in mood.parameters():
+            weight.zero_()
+        mood.output.weight[1, 0] = 50.0
+    z = np.array([[2, 0, 0], [-2, 0, 0]] * 10, np.float32)
+    for how in (Decoding(max_new_tokens=2), Decoding(do_sample=True, max_new_tokens=2)):
+        found = [row["mood"] for row in model.decode_parts(z, how, seed=0)]
+        assert found == ["glad", "calm"] * 10
+
+
+def test_latents_of_the_whole_are_sampled_from_their_prior(dialogue_model):
+    z = dialogue_model.sample_latents(400, seed=0)
+    np.testing.assert_array_equal(z, dialogue_model.sample_latents(400, seed=0))
+    # N(0, I): means of 400 draws within five standard errors
+    assert z.shape == (400, 3) and (np.abs(z.mean(0)) < 5 / 400**0.5).all()
+    assert (np.abs(z.std(0) - 1) < 0.25).all()

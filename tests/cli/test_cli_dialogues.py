@@ -1,13 +1,17 @@
 """Dialogues from the command line: from a jsonl file to sampled dialogues."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from support.commands import answer, run_quietly
 from support.dialogues import RECIPE, dialogues, write_dialogues
 
+from textvae.api.sentence import SentenceVAE
+from textvae.explore.loading import explorer_of_texts
 from textvae.recipes import read_recipe
+from textvae.training.run_data import stored_metrics
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +112,21 @@ def test_commands_for_single_texts_refuse(place, capsys, monkeypatch, command, w
     code, _, said = answer(capsys, *command, "run")
     errors = [line for line in said.splitlines() if line.startswith("error")]
     assert code == 2 and len(errors) == 1 and words in errors[0], said
+
+
+def test_dialogues_are_explored_and_coloured_by_a_column_beside_the_fields(place, tmp_path):
+    run = str(place / "run")
+    vae = SentenceVAE.from_pretrained(run)
+    explorer = explorer_of_texts(vae, run, None, "text", [], 5, 0)
+    assert re.fullmatch(r"run: 5 of \d+ held-out rows, z of 3", explorer.summary())
+    own = explorer.model()
+    assert own["columns"][0]["name"] == "mood"
+    kl = next(each for each in own["figures"] if each["name"] == "KL of whole rows")
+    assert kl["value"] == stored_metrics(run)["latent_kls"]["z"]
+    rows = [row | {"town": ["Exeter", "Rome"][n % 2]} for n, row in enumerate(dialogues(12))]
+    table = str(write_dialogues(tmp_path / "rows.jsonl", rows))
+    found = explorer_of_texts(vae, run, table, "text", ["town"], 100, 0)
+    assert found.explored.rows.labels["town"] == [row["town"] for row in rows]
+    assert found.point(3)["labels"] == {"mood": rows[3]["mood"], "town": "Rome"}
+    with pytest.raises(ValueError, match="their columns are those of the run"):
+        explorer_of_texts(vae, run, table, "words", [], 100, 0)

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from support.dialogues import batch, dialogue_vae
+from support.dialogues import batch, dialogue, dialogue_vae
 
 from textvae.evaluation.latent import information
 from textvae.evaluation.likelihood import likelihood
-from textvae.evaluation.parts import latent_kls, part_metrics
+from textvae.evaluation.parts import latent_kls, part_metrics, row_kls
 from textvae.randomness import seeded
 
 
@@ -34,3 +34,10 @@ def test_information_is_of_latents_of_whole_rows():
     known = information(model, estimate.features, samples=50)
     assert 0 < known.mutual_information <= torch.log(torch.tensor(3.0))
     assert len(known.variances) == 3
+
+
+def test_kls_of_dimensions_add_up_to_those_of_whole_rows():
+    model, fields = dialogue_vae().eval(), batch(2, 1, 3)
+    assert sum(row_kls(model, [fields])) == pytest.approx(latent_kls(model, [fields])["z"])
+    split = [dialogue(fields, number) for number in range(3)]
+    assert row_kls(model, split) == pytest.approx(row_kls(model, [fields]), rel=1e-4)

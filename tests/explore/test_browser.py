@@ -5,16 +5,20 @@ import re
 import shutil
 from contextlib import contextmanager
 from importlib.resources import files
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from conftest import Z
+from support.dialogues import dialogues
 from support.explorers import (
     FACTS,
     HOSTILE,
     LONG,
+    dialogue_explorer,
     image_explorer,
+    reply_explorer,
     row_explorer,
     served,
     text_explorer,
@@ -317,7 +321,7 @@ def test_text_stands_out_from_its_ground():
 def test_a_collapsed_model_shows_its_alarm_and_works(chromium):
     alarm = {"text": "Collapsed. All the same.", "command": "textvae doctor runs/x"}
     explorer = text_explorer(facts=FACTS | {"alarm": alarm})
-    for weight in explorer.vae.decoder.parameters():
+    for weight in explorer.explored.vae.decoder.parameters():
         weight.data.zero_()
     explorer.constant = explorer.is_constant()
     with served(explorer) as address, opened(chromium, address) as page:
@@ -385,6 +389,61 @@ def test_a_text_that_is_given_is_a_field_of_the_page(chromium):
         assert overflow(page) <= 0
 
 
+def test_rows_with_parts_are_shown_one_part_a_line(chromium):
+    rows = dialogues(30)
+    rows[0]["turns"] = [{"speaker": "guide", "text": HOSTILE}, *rows[1]["turns"]]
+    with served(dialogue_explorer(rows)) as address, opened(chromium, address) as page:
+        assert not page.locator("#write").is_visible()
+        assert "cannot be written" in page.locator("#empty").inner_text()
+        page.evaluate("openPoint(0)")
+        page.locator("#from", has_text="held-out row 0 ").wait_for()
+        lines = page.locator("#original .line")
+        assert lines.count() == 1 + len(rows[0]["turns"])
+        assert lines.nth(1).inner_text() == f"guide{' '.join(HOSTILE.split())}"
+        boxes = [lines.nth(n).bounding_box() for n in range(lines.count())]
+        assert all(a["y"] + a["height"] <= b["y"] + 1 for a, b in pairwise(boxes))
+        page.locator("#samples li").nth(2).wait_for()
+        page.click("#set-a")
+        page.evaluate("openPoint(3)")
+        page.locator("#from", has_text="held-out row 3 ").wait_for()
+        page.click("#set-b")
+        page.locator("#steps li").nth(8).wait_for()
+        assert page.locator("#end-a textarea").count() == 0
+        assert page.locator("#end-a .line").count() == lines.count() + len(rows[0]["turns"]) - len(
+            rows[3]["turns"]
+        )
+        page.click("#tab-direction")
+        assert not page.locator("#arithmetic").is_visible()
+        page.fill("#strength", "1")
+        page.locator("#direction-facts", has_text="end nearest to").wait_for()
+        page.click("#tab-dimensions")
+        page.click("#quiet-count")  # untrained: every dimension is quiet
+        page.locator(".walk").first.click()
+        page.locator(".walked li").nth(6).wait_for()
+        code = page.evaluate("python()")
+        assert code.startswith("vae.decode_parts(np.array([[")
+        page.set_viewport_size(PHONE)
+        assert overflow(page) <= 0
+
+
+def test_a_context_with_parts_is_a_field_of_a_part_a_line(chromium):
+    explorer = reply_explorer()
+    with served(explorer) as address, opened(chromium, address) as page:
+        page.evaluate("openPoint(2)")
+        page.locator("#place").wait_for()
+        field = page.locator("#conditions textarea")
+        assert field.input_value() == explorer.explored.condition_of(2)["text"]
+        field.fill("is it far\ntwo miles")
+        field.blur()
+        page.locator("#from", has_text="given text is it far").wait_for()
+        assert '"text":[["is it far","two miles"]]' in page.evaluate("python()")
+        z = explorer.explored.means[2:3]
+        (own,) = explorer.explored.decode(z, {"text": "is it far\ntwo miles"})
+        assert (
+            page.locator("#decoded .line").nth(1).inner_text() == f"reply{own['lines'][1]['text']}"
+        )
+
+
 def test_one_text_has_no_map_and_the_rest_works(chromium):
     with served(text_explorer(["the red dog"])) as address, opened(chromium, address) as page:
         assert not page.locator("#map-section").is_visible()
@@ -443,7 +502,7 @@ def random_points(count: int) -> Explorer:
     explored.means = explored.scales = draw.normal(size=(count, 3)).astype(np.float32)
     kinds = {"kind": [f"k{n}" for n in draw.integers(0, 8, count)]}
     explored.rows = HeldOutTexts(explored.texts, kinds, count, "many")
-    return Explorer(explored, small.vae, FACTS, None)
+    return Explorer(explored, FACTS, None)
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(5_000, 5.0), (100_000, 15.0)])

@@ -71,7 +71,7 @@ def test_a_point_is_decoded_with_its_neighbours(server, explorer):
     means = explorer.space.means
     assert found["original"] == {"text": texts()[7]} and found["labels"]["kind"] in "ab"
     np.testing.assert_allclose(found["z"], means[7], rtol=1e-6)
-    (decoded,) = explorer.vae.decode(means[7:8])
+    (decoded,) = explorer.explored.vae.decode(means[7:8])
     assert found["decoded"]["text"] == decoded
     distances = np.linalg.norm(means - means[7], axis=1)
     distances[7] = np.inf
@@ -85,7 +85,7 @@ def test_a_point_is_decoded_with_its_neighbours(server, explorer):
 def test_a_written_text_is_encoded_as_in_python(server, explorer):
     text = "the red dog sees Zanzibar"
     found = post(server, "encode", text=f"  {text} ").json()
-    np.testing.assert_allclose(found["z"], explorer.vae.encode([text])[0], rtol=1e-5)
+    np.testing.assert_allclose(found["z"], explorer.explored.vae.encode([text])[0], rtol=1e-5)
     assert found["original"] == {"text": text} and "Zanzibar" in found["unknown"]
 
 
@@ -142,7 +142,7 @@ def test_a_direction_leads_from_mean_to_mean(server, explorer):
 def test_sentences_are_added_and_subtracted(server, explorer):
     a, b, c = "the red dog", "a cat", "a small cat"
     found = post(server, "direction", plus=[a, c], minus=[b]).json()
-    first, less, more = explorer.vae.encode([a, b, c])
+    first, less, more = explorer.explored.vae.encode([a, b, c])
     np.testing.assert_allclose(found["z"], first - less + more, atol=1e-5)
 
 
@@ -265,8 +265,8 @@ def test_a_conditional_model_decodes_under_its_label():
     server = client(explorer)
     conditions = server.get("/api/model").json()["conditions"]
     assert conditions == [{"name": "label", "classes": ["cat", "dog", "owl"], "default": "cat"}]
-    found = server.get("/api/point/3").json()
-    own = explorer.explored.rows.labels["label"][3]
+    own, row = "owl", explorer.explored.rows.labels["label"].index("owl")
+    found = server.get(f"/api/point/{row}").json()
     assert found["condition"] == {"label": own}
     decoded = {
         name: post(server, "decode", z=found["z"], condition={"label": name}).json()["decoded"]
@@ -341,7 +341,7 @@ def test_an_autoencoder_draws_from_its_codes():
 def test_a_decoder_that_ignores_z_is_found():
     explorer = text_explorer()
     assert not explorer.constant
-    decoder = explorer.vae.decoder
+    decoder = explorer.explored.vae.decoder
     for _, weight in decoder.named_parameters():
         weight.data.zero_()
     assert explorer.is_constant()
@@ -357,16 +357,18 @@ def test_a_reply_is_decoded_under_the_event_of_its_row():
     assert found["condition"] == {name: fields[name][4] for name in ("event", "mood")}
     z = explorer.space.means[4:5]
     how = Decoding(max_new_tokens=TOKENS)
-    (own,) = explorer.vae.decode(z, how, given=found["condition"])
+    (own,) = explorer.explored.vae.decode(z, how, given=found["condition"])
     assert found["original"]["text"] == fields["reply"][4] and found["decoded"]["text"] == own
     other = {"event": "rain falls", "mood": "glad"}
     decoded = post(server, "decode", z=found["z"], condition=other).json()["decoded"]["text"]
-    assert decoded == explorer.vae.decode(z, how, given=other)[0]
+    assert decoded == explorer.explored.vae.decode(z, how, given=other)[0]
     read = {"reply": ["it is tired"], **{name: [value] for name, value in other.items()}}
     written = post(server, "encode", text="it is tired", condition=other).json()
-    np.testing.assert_allclose(written["z"], np.asarray(explorer.vae.encode(read))[0], atol=1e-6)
+    np.testing.assert_allclose(
+        written["z"], np.asarray(explorer.explored.vae.encode(read))[0], atol=1e-6
+    )
     drawn = post(server, "draw", seed=3, condition=other).json()["z"]
-    expected = explorer.vae.sample_latents(1, 3, given=other)[0]
+    expected = explorer.explored.vae.sample_latents(1, 3, given=other)[0]
     np.testing.assert_allclose(drawn, expected, atol=1e-6)
 
 

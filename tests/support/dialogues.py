@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from conftest import ids, vae
 
+from textvae.api.sentence import SentenceVAE
+from textvae.data.tokenizers import train_tokenizer
 from textvae.graph.model import VAE
 
 OBSERVED = {
@@ -82,6 +84,25 @@ def dialogues(count: int = 60, seed: int = 0) -> list[dict]:
             turns.append({"speaker": speaker, "text": draw.choice(LINES[speaker])})
         rows.append({"mood": draw.choice(["calm", "glad"]), "turns": turns})
     return rows
+
+
+def columns(rows: list[dict]) -> dict[str, list]:
+    """Rows of a table by field."""
+    return {
+        "mood": [row["mood"] for row in rows],
+        "text": [[turn["text"] for turn in row["turns"]] for row in rows],
+        "speaker": [[turn["speaker"] for turn in row["turns"]] for row in rows],
+    }
+
+
+def interface(
+    encoders=ENCODERS, latents=LATENTS, decoders=DECODERS, observed=OBSERVED
+) -> SentenceVAE:
+    """An untrained model of dialogues with a tokenizer, the same every time."""
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer("word", [line for each in LINES.values() for line in each], 60)
+    model = vae(encoders, latents, decoders, observed=observed, vocab_size=len(tokenizer))
+    return SentenceVAE(model, tokenizer)
 
 
 def write_dialogues(path: Path, rows: list[dict]) -> Path:

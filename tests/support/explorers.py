@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import IMAGE_DECODERS, IMAGE_ENCODERS, Z, vae
 
+from support.dialogues import LATENTS, OBSERVED, columns, dialogues, interface
 from support.models import sentence_vae, texts
 from support.rows import conditional_vae, table
 from textvae.analysis.pictures import label_names
@@ -18,6 +19,7 @@ from textvae.data.fields import Fields, Images, Labels
 from textvae.explore.answers import Explorer
 from textvae.explore.held_out import HeldOutImages, HeldOutTexts
 from textvae.explore.models import ExploredImages, ExploredTexts
+from textvae.explore.part_rows import ExploredParts
 from textvae.explore.serving import free_port, server_of
 
 # A test file that imports this one is skipped without them.
@@ -35,7 +37,7 @@ def text_explorer(given=None, labels=None, latents=(Z,), facts=FACTS, kls=None) 
     rows = texts() if given is None else given
     model = sentence_vae(latents=latents)
     held_out = HeldOutTexts(rows, labels or {}, len(rows), "texts.txt")
-    return Explorer(ExploredTexts(model, held_out), model, facts, kls)
+    return Explorer(ExploredTexts(model, held_out), facts, kls)
 
 
 def row_explorer(mood=False) -> Explorer:
@@ -45,7 +47,7 @@ def row_explorer(mood=False) -> Explorer:
     labels = {"mood": rows["mood"]} if mood else {}
     columns |= {"mood": [cell or "calm" for cell in rows["mood"]]} if mood else {}
     held_out = HeldOutTexts(rows["reply"], labels, 30, "rows.csv", columns=columns)
-    return Explorer(ExploredTexts(model, held_out), model, FACTS, None)
+    return Explorer(ExploredTexts(model, held_out), FACTS, None)
 
 
 def image_explorer(conditional=False, count=30) -> Explorer:
@@ -72,7 +74,7 @@ def image_explorer(conditional=False, count=30) -> Explorer:
     pixels = draw.integers(0, 256, (count, 1, 4, 4), np.uint8)
     rows = Fields({"image": Images(pixels), "label": Labels(draw.integers(0, 3, count), 3, names)})
     held_out = HeldOutImages(rows, label_names(rows), count, "pictures")
-    return Explorer(ExploredImages(model, held_out), model, FACTS, None)
+    return Explorer(ExploredImages(model, held_out), FACTS, None)
 
 
 def client(explorer: Explorer, entered: bool = True) -> Any:
@@ -102,3 +104,37 @@ def served(explorer: Explorer) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(60)
+
+
+def dialogue_explorer(rows=None, latents=LATENTS, labels=True) -> Explorer:
+    """An untrained model of dialogues with latents of the whole and of turns, and some of them."""
+    model = interface(latents=latents)
+    fields = columns(dialogues(30) if rows is None else rows)
+    texts = [" ".join(parts) for parts in fields["text"]]
+    moods = {"mood": fields["mood"]} if labels else {}
+    held_out = HeldOutTexts(texts, moods, len(texts), "rows.jsonl", columns=fields)
+    return Explorer(ExploredParts(model, held_out), FACTS, None)
+
+
+def reply_explorer() -> Explorer:
+    """An untrained model of the mood of a dialogue and its last turn, given the turns before it."""
+    observed = {name: OBSERVED[name] for name in ("text", "mood", "turn")} | {"reply": {}}
+    model = interface(
+        [
+            {"name": "text", "kind": "lstm", "hidden": 6},
+            {"name": "history", "kind": "sequence", "hidden": 6, "given": ["text"]},
+            {"name": "mood", "kind": "label"},
+            {"name": "reply", "kind": "lstm", "hidden": 6},
+        ],
+        [{**Z, "given": ["history", "mood", "reply"], "prior": {"given": ["history"]}}],
+        [
+            {"name": "mood", "kind": "label", "given": ["z", "history"]},
+            {"name": "reply", "kind": "lstm", "hidden": 6, "given": ["z", "history", "mood"]},
+        ],
+        observed,
+    )
+    rows = columns(dialogues(20))
+    replies = [parts[-1] for parts in rows["text"]]
+    fields = {"text": rows["text"], "mood": rows["mood"], "reply": replies}
+    held_out = HeldOutTexts(replies, {"mood": rows["mood"]}, 20, "rows.jsonl", columns=fields)
+    return Explorer(ExploredParts(model, held_out), FACTS, None)

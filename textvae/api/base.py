@@ -206,12 +206,15 @@ class TrainedVAE:
         self.require_latent()
         if len(self.model.row_latents) < len(self.model.latents):
             raise ValueError("some latents are of parts of rows: see encode_parts")
+        return self.whole_moments(rows)
+
+    def whole_moments(self, rows: Examples) -> tuple[np.ndarray, np.ndarray]:
+        """`moments` of the latents of whole rows, without those of parts."""
         order, batches = zip(*rows.in_length_order(), strict=True)
-        moments = posterior_moments(self.model, batches).values()
+        moments = posterior_moments(self.model, batches)
+        whole = [moments[name] for name in self.model.row_latents if name in moments]
         inverse = np.argsort(np.concatenate(order))
-        means, scales = (
-            torch.cat(parts, -1).numpy()[inverse] for parts in zip(*moments, strict=True)
-        )
+        means, scales = (torch.cat(each, -1).numpy()[inverse] for each in zip(*whole, strict=True))
         return means, scales
 
     def factors_of(

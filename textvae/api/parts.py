@@ -48,8 +48,11 @@ class Writing:
         count: number of rows N.
         how: to choose tokens; classes are drawn where tokens are.
         fields: what is given or written of whole rows, by field, as a batch has it.
-        values: of the latents, (1, N, D).
+        values: of the latents, (1, N, D); those that are there before any is written stay.
         parts: what is written of each part so far, by field: a tensor of N values for each part.
+        use_mean: latents at the means of their priors, and as many parts as the median training row
+            has, in place of drawing either.
+        most: parts of a row; None for as many as the longest training row has.
     """
 
     vae: "TextWriter | TableVAE"
@@ -58,8 +61,12 @@ class Writing:
     fields: dict[str, Tensor]
     values: dict[str, Tensor] = field(default_factory=dict)
     parts: dict[str, list[Tensor]] = field(default_factory=dict)
+    use_mean: bool = False
+    most: int | None = None
 
     def __post_init__(self) -> None:
+        self.fixed = frozenset(self.values)
+        """Names of the latents whose values stay."""
         self.given = frozenset(self.fields)
         """Names of the fields that are there before any is written."""
         first = self.vae.model.config.written_or_given
@@ -78,8 +85,9 @@ class Writing:
         features = read()
         for step in steps:
             if step.group == "latents":
-                node = nodes["latents"][step.name]
-                self.values[step.name] = self.latent_value(node, features)
+                if step.name not in self.fixed:
+                    node = nodes["latents"][step.name]
+                    self.values[step.name] = self.latent_value(node, features)
                 continue
             name = model.field_of(step.name)
             if name in self.known:
@@ -103,7 +111,7 @@ class Writing:
         model = self.vae.model
         read = set(model.config.fields_read(node["name"])) if self.known else set[str]()
         if read.isdisjoint(self.known) or not read <= self.given:
-            return model.prior_value(node, features, self.values, self.count)
+            return model.prior_value(node, features, self.values, self.count, self.use_mean)
         with draws():
             return model.posterior(node, features, self.values).expand((1, self.count)).sample()
 
@@ -216,6 +224,55 @@ def sampled_parts(
     return rows
 
 
+@torch.no_grad()
+def decoded_parts(
+    vae: "TextWriter | TableVAE", z: Tensor, how: Decoding, given: Fields | None, most: int | None
+) -> list[dict[str, Cell]]:
+    """Rows under latents of whole rows, written as `sampled_parts` writes them.
+
+    Nothing is drawn but where tokens are: without `do_sample`, the latents of parts are the means
+    of their priors, classes the most probable ones, and rows have as many parts as the median
+    training row, where no label ends them.
+
+    Args:
+        vae: the model.
+        z: the latents of whole rows, (N, D), side by side.
+        how: to choose tokens.
+        given: the conditions of each row; None for a model without.
+        most: parts of a row; None for as many as the longest training row has.
+    """
+    rows: list[dict[str, Cell]] = []
+    for start in range(0, len(z), ROWS):
+        chosen = slice(start, min(start + ROWS, len(z)))
+        fields, values = batch_of(vae, given, chosen), row_values(vae, z[chosen])
+        count, greedy = chosen.stop - start, not how.do_sample
+        writing = Writing(vae, count, how, fields, values, use_mean=greedy, most=most)
+        rows += sampled_together(writing)
+    return rows
+
+
+def row_values(vae: "TextWriter | TableVAE", z: Tensor) -> dict[str, Tensor]:
+    """The values, (1, N, D), of each latent of whole rows, of all side by side, (N, D).
+
+    Raises:
+        ValueError: z has another size.
+    """
+    sizes = [int(cast(Family, vae.model.latents[name]).dim) for name in vae.model.row_latents]
+    if z.ndim != 2 or z.shape[1] != sum(sizes):
+        raise ValueError(f"z must be (N, {sum(sizes)}), of whole rows (got {tuple(z.shape)})")
+    parts = z.to(vae.model.device, torch.float32).split(sizes, -1)
+    return {name: part[None] for name, part in zip(vae.model.row_latents, parts, strict=True)}
+
+
+@torch.no_grad()
+def sampled_row_latents(vae: "TextWriter | TableVAE", count: int, given: Fields | None) -> Tensor:
+    """Samples of the prior of the latents of whole rows, (N, D), side by side."""
+    writing = Writing(vae, count, Decoding(do_sample=True), batch_of(vae, given, slice(0, count)))
+    writing.run(writing_order(vae.model.config, None), writing.features)
+    drawn_values = [writing.values[name][0] for name in vae.model.row_latents]
+    return torch.cat(drawn_values, -1) if drawn_values else torch.zeros(count, 0)
+
+
 def sampled_together(writing: Writing) -> list[dict[str, Cell]]:
     """`sampled_parts` of rows that are written at once."""
     vae, config = writing.vae, writing.vae.model.config
@@ -242,7 +299,7 @@ def written_parts(
     vae = writing.vae
     ends = {name: end for name in names if (end := end_of(vae, name)) is not None}
     steps = writing_order(vae.model.config, plate)
-    lengths = drawn_counts(vae, plate, writing.count, bool(ends))
+    lengths = part_counts(writing, plate, bool(ends))
     ended = torch.zeros_like(lengths, dtype=torch.bool)
     writing.parts = {name: [] for name in names}
     for number in range(1, int(lengths.max()) + 1):
@@ -274,21 +331,25 @@ def end_of(vae: "TextWriter | TableVAE", name: str) -> int | None:
     return facts["names"].index(facts["ends"]) if "ends" in facts else None
 
 
-def drawn_counts(vae: "TextWriter | TableVAE", plate: str, count: int, most: bool) -> Tensor:
+def part_counts(writing: Writing, plate: str, ended: bool) -> Tensor:
     """Numbers of parts of N rows, (N,), int64: drawn from those of the training rows.
 
     Args:
-        vae: the model.
+        writing: of the rows; its `use_mean` and `most` are heeded.
         plate: its name.
-        count: N.
-        most: the largest of them for each row in place of drawing.
+        ended: whether a label ends a row: then the largest number for each of them.
     """
-    found = (vae.model.config.observed or {})[plate]["counts"]
-    sizes = torch.tensor([int(size) for size in found], device=vae.model.device)
-    if most:
-        return sizes.max().expand(count)
-    rows = torch.tensor([float(each) for each in found.values()], device=vae.model.device)
-    return sizes[drawn((rows / rows.sum()).expand(count, -1))]
+    model, count = writing.vae.model, writing.count
+    counted = (model.config.observed or {})[plate]["counts"].items()
+    pairs = [(int(size), int(rows)) for size, rows in counted]
+    sizes, rows = torch.tensor(pairs, device=model.device).T
+    if ended:
+        lengths = sizes.max().expand(count)
+    elif writing.use_mean:
+        lengths = sizes.repeat_interleave(rows).median().expand(count)
+    else:
+        lengths = sizes[drawn((rows / rows.sum()).expand(count, -1))]
+    return lengths if writing.most is None else lengths.clamp(max=writing.most)
 
 
 def in_words(vae: "TextWriter | TableVAE", name: str, values: Tensor) -> list[Cell]:

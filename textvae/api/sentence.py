@@ -161,13 +161,18 @@ class SentenceVAE(TextWriter):
         Raises:
             ValueError: the model has no latent, or none of whole rows.
         """
-        if not self.has_parts:
-            return np.asarray(self.encode(rows))
-        found = self.encode_parts(rows)
-        whole = [found.means[name] for name, plate in found.plates.items() if plate is None]
-        if not whole:
+        return self.row_moments(rows)[0]
+
+    def row_moments(self, rows: TextRows) -> tuple[np.ndarray, np.ndarray]:
+        """`row_means`, and the posterior standard deviations, (N, D) both.
+
+        Raises:
+            ValueError: see `row_means`.
+        """
+        self.require_latent()
+        if not self.model.row_latents:
             raise ValueError("all latents are of parts of rows, none is of whole rows")
-        return np.concatenate(whole, 1)
+        return self.whole_moments(self.rows(rows, latents=True))
 
     def reconstruct_parts(
         self, rows: TextRows, decoding: Decoding | None = None

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from textvae.api import control
-from textvae.api.base import TrainedVAE
+from textvae.api.base import TrainedVAE, as_tensor
 from textvae.api.code_texts import CodeRow, likeliest_codes
-from textvae.api.parts import sampled_parts
+from textvae.api.parts import decoded_parts, sampled_parts, sampled_row_latents
 from textvae.api.rows import Given, class_names_of, given_rows, model_fields
 from textvae.api.writing import batch_of, different_rows, likeliest, written_ids, written_rows
 from textvae.control.plug_in import PlugIn
@@ -130,6 +130,34 @@ class TextWriter(TrainedVAE):
         with seeded(seed):
             return written_ids(self, self.target, values, count, rows, decoding or Decoding())
 
+    def decode_parts(
+        self,
+        z: np.ndarray | Tensor,
+        decoding: Decoding | None = None,
+        seed: int | None = None,
+        given: Given | None = None,
+        most: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Rows with parts under latents of whole rows, (N, D), as `row_means` returns them.
+
+        Greedy by default: then nothing is drawn, see `decoded_parts`. Arguments as `decode`.
+
+        Args:
+            z: latents of whole rows side by side.
+            decoding: how to choose tokens; classes and latents of parts are drawn where tokens are.
+            seed: of sampling.
+            given: the conditions of each row by field.
+            most: parts of a row; None for as many as the longest training row has.
+
+        Raises:
+            ValueError: rows have no parts, z is of another size, or see `given_conditions`.
+        """
+        if not self.has_parts:
+            raise ValueError("rows have no parts: see decode")
+        rows = self.given_conditions(given, len(z))
+        with seeded(seed):
+            return decoded_parts(self, as_tensor(z), decoding or Decoding(), rows, most)
+
     def given_conditions(self, given: Given | None, count: int | None = None) -> Fields | None:
         """The conditions of rows as the model reads them; None for a model without.
 
@@ -218,8 +246,15 @@ class TextWriter(TrainedVAE):
         label: str | None = None,
         given: Given | None = None,
     ) -> np.ndarray:
-        """Samples of the prior, (N, D), all latents side by side; arguments as `sample`."""
-        fields = batch_of(self, self.given_conditions(given, count), slice(0, count))
+        """Samples of the prior, (N, D), all latents side by side; arguments as `sample`.
+
+        Of rows with parts, those of the latents of whole rows.
+        """
+        rows = self.given_conditions(given, count)
+        if self.has_parts and label is None:
+            with seeded(seed):
+                return sampled_row_latents(self, count, rows).cpu().numpy()
+        fields = batch_of(self, rows, slice(0, count))
         with seeded(seed):
             known = None if label is None else self.label_latent(label, count)
             drawn = [v[0] for v in self.model.sample_prior(count, known, **fields).values()]

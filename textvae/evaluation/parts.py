@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from textvae.data.batching import Batch
-from textvae.evaluation.latent import ACTIVE, posterior_moments
+from textvae.evaluation.latent import ACTIVE, added_kls, posterior_moments
 from textvae.graph.model import VAE
 from textvae.graph.plates import batch_size
 from textvae.randomness import seeded
@@ -58,3 +58,21 @@ def latent_kls(model: VAE, batches: Sequence[Batch], seed: int = 0) -> dict[str,
             for name, latent in out.latents.items():
                 total[name] += out.expected(latent.kl().double()).sum().item()
     return {name: value / max(1, rows) for name, value in total.items()}
+
+
+@torch.no_grad()
+def row_kls(model: VAE, batches: Sequence[Batch], seed: int = 0) -> tuple[float, ...] | None:
+    """The mean KL of each dimension of the latents of whole rows, one sample, nats.
+
+    None where a posterior does not factorise.
+    """
+    total: torch.Tensor | None = torch.zeros((), dtype=torch.float64)
+    rows = 0
+    with seeded(seed):
+        for batch in batches:
+            fields = {name: value.to(model.device) for name, value in batch.items()}
+            size = batch_size(model.config, fields)
+            latents = model.draw(model.read(fields), 1, size, whole=True)
+            total = None if total is None else added_kls(total, latents)
+            rows += size
+    return None if total is None else tuple((total / max(1, rows)).tolist())

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from textvae.api.base import TrainedVAE
 from textvae.explore.bodies import (
     BadRequestError,
     name_of,
@@ -18,7 +17,7 @@ from textvae.explore.bodies import (
     whole,
 )
 from textvae.explore.models import ExploredImages, ExploredModel, Shown
-from textvae.explore.space import LatentSpace, prior_of
+from textvae.explore.space import LatentSpace
 from textvae.families import Family
 
 NEIGHBOURS = 6
@@ -41,7 +40,6 @@ class Explorer:
 
     Args:
         explored: the model with its held-out rows.
-        vae: its interface.
         facts: further facts for the page: name, figures, alarm and others.
         kls: KL of each dimension on held-out rows, nats; None where it is not known.
     """
@@ -49,21 +47,18 @@ class Explorer:
     def __init__(
         self,
         explored: ExploredModel,
-        vae: TrainedVAE,
         facts: Mapping[str, Any],
         kls: list[float] | None,
     ):
-        self.explored, self.vae, self.facts = explored, vae, facts
-        means = explored.means
-        prior = prior_of(vae, means, explored.deterministic)
-        self.space = LatentSpace(means, explored.columns(), kls, prior)
+        self.explored, self.facts = explored, facts
+        self.space = LatentSpace(explored.means, explored.columns(), kls, explored.moments())
         self.constant = self.is_constant()
 
     def is_constant(self) -> bool:
         """Whether z from anywhere in the prior decodes to one and the same."""
         conditions = self.explored.checked_condition(None)
         z = np.stack([self.explored.draw(seed, conditions) for seed in range(DRAWS)])
-        decoded = self.explored.decode(self.project(z), conditions)
+        decoded = self.explored.decode(self.explored.project(z), conditions)
         return all(each == decoded[0] for each in decoded)
 
     def model(self) -> dict[str, Any]:
@@ -77,6 +72,7 @@ class Explorer:
             "rows": len(explored.means),
             "total": explored.rows.total,
             "dim": explored.dim,
+            "some": explored.dim < explored.vae.dim,
             "latents": self.latents(),
             "dimensions": space.dimensions(),
             "columns": [self.column_facts(name) for name in (c.name for c in space.columns)],
@@ -85,7 +81,8 @@ class Explorer:
             "conditions": explored.conditions(),
             "deterministic": explored.deterministic,
             "constant": self.constant,
-            "samples": explored.modality == "text",
+            "samples": explored.modality != "image",
+            "note": explored.note,
             "apart": bool(space.neighbours.usual),
             "longest": 2000,
         }
@@ -99,11 +96,11 @@ class Explorer:
 
     def latents(self) -> list[dict[str, Any]]:
         """Name, size and kind of place of each latent, in the order of z."""
-        latents = self.vae.model.latents.items()
-        found = []
-        for (name, family), size in zip(latents, self.vae.sizes, strict=True):
+        vae, found = self.explored.vae, []
+        for name, size in self.explored.sizes.items():
+            family = vae.model.latents[name]
             assert isinstance(family, Family)
-            ones = self.vae.labels if family.enumerated and len(self.vae.labels) == size else []
+            ones = vae.labels if family.enumerated and len(vae.labels) == size else []
             found.append(
                 {
                     "name": name,
@@ -199,7 +196,9 @@ class Explorer:
         near, far = self.space.near(z, NEIGHBOURS, row)
         for each in near:
             each["shown"] = self.explored.preview(each["row"])
-        compared = None if original is None else self.explored.compared(original, decoded)
+        compared = None
+        if original is not None and self.explored.rebuilds:
+            compared = self.explored.compared(original, decoded)
         return {
             "z": z.tolist(),
             "original": original,
@@ -209,13 +208,9 @@ class Explorer:
             "far": far,
         }
 
-    def project(self, z: np.ndarray) -> np.ndarray:
-        """The latents nearest to points, (N, D), float32."""
-        return self.vae.project(z).numpy()
-
     def placed(self, body: Mapping[str, Any], name: str = "z") -> np.ndarray:
         """The latent nearest to what a request contains, (D,)."""
-        return self.project(vector(body, name, self.explored.dim)[None])[0]
+        return self.explored.project(vector(body, name, self.explored.dim)[None])[0]
 
     def encode(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A text of the user's: its posterior, and what its mean decodes to."""
@@ -245,7 +240,7 @@ class Explorer:
         only(body, "seed", "condition")
         condition = self.explored.checked_condition(body.get("condition"))
         seed = whole(body, "seed", 0, MOST_SEED, None)
-        z = self.project(self.explored.draw(seed, condition)[None])[0]
+        z = self.explored.project(self.explored.draw(seed, condition)[None])[0]
         return self.here(z, condition)
 
     def line(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,7 +250,7 @@ class Explorer:
         condition = self.explored.checked_condition(body.get("condition"))
         steps = whole(body, "steps", 2, STEPS, STEPS)
         spherical = truth(body, "spherical")
-        z = self.project(self.vae.between(ends, steps, spherical).numpy())
+        z = self.explored.project(self.explored.between(ends, steps, spherical))
         return self.many(z, condition, max(1, (steps - 1) // ROWS))
 
     def many(self, z: np.ndarray, condition: Mapping[str, str], every: int = 1) -> dict[str, Any]:
@@ -281,7 +276,7 @@ class Explorer:
         values = [float(mean + deviation * place) for place in WALK]
         along = np.repeat(z[None], len(values), 0)
         along[:, axis] = values
-        return self.many(self.project(along), condition) | {"values": values}
+        return self.many(self.explored.project(along), condition) | {"values": values}
 
     def find(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The numbers of the rows that contain some words."""
@@ -296,16 +291,21 @@ class Explorer:
             return self.arithmetic(body, condition)
         column, first, second = (name_of(body, key) for key in ("column", "from", "to"))
         found = self.space.direction(column, first, second)
-        moved = self.project((self.explored.means[found.rows] + found.step).astype(np.float32))
+        moved = self.explored.project(
+            (self.explored.means[found.rows] + found.step).astype(np.float32)
+        )
         again = self.explored.carried(moved, condition)
-        distances = np.linalg.norm(again[:, None] - found.centres[None], axis=-1)
+        carried = None
+        if again is not None:
+            distances = np.linalg.norm(again[:, None] - found.centres[None], axis=-1)
+            carried = float((distances.argmin(1) == found.target).mean())
         length = float(np.linalg.norm(found.step))
         return {
             "step": found.step.tolist(),
             "length": length / found.spread if found.spread else None,
             "counts": found.counts,
             "checked": len(found.rows),
-            "carried": float((distances.argmin(1) == found.target).mean()),
+            "carried": carried,
         }
 
     def arithmetic(self, body: Mapping[str, Any], condition: Mapping[str, str]) -> dict[str, Any]:
@@ -319,5 +319,5 @@ class Explorer:
             raise BadRequestError("plus: write at least one text")
         total = sum(self.explored.encode_text(text, condition)[0] for text in plus)
         total = total - sum(self.explored.encode_text(text, condition)[0] for text in minus)
-        z = self.project(np.asarray(total, np.float32)[None])[0]
+        z = self.explored.project(np.asarray(total, np.float32)[None])[0]
         return self.here(np.clip(z, -50, 50), condition)

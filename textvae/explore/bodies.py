@@ -129,16 +129,16 @@ def sentence(body: Mapping[str, Any], name: str) -> str:
     return checked_sentence(body.get(name), name)
 
 
-def checked_sentence(value: Any, name: str) -> str:
-    """A text of 1 to `LONGEST` characters that UTF-8 has, stripped.
+def checked_sentence(value: Any, name: str, longest: int = LONGEST) -> str:
+    """A text of 1 to `longest` characters that UTF-8 has, stripped.
 
     Raises:
         BadRequestError: something else.
     """
     if not isinstance(value, str) or not value.strip():
         raise BadRequestError(f"{name}: write at least one word")
-    if len(value) > LONGEST:
-        allowed = f"at most {LONGEST:,} characters"
+    if len(value) > longest:
+        allowed = f"at most {longest:,} characters"
         raise BadRequestError(f"{name}: {allowed} are read (got {len(value):,})")
     if any("\ud800" <= letter <= "\udfff" for letter in value):
         raise BadRequestError(f"{name}: contains half of a surrogate pair, which is no character")

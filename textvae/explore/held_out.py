@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from textvae.analysis.pictures import label_names
+from textvae.api.rows import facts_of
 from textvae.api.sentence import SentenceVAE
 from textvae.data.errors import DataError
 from textvae.data.fields import Fields
@@ -14,6 +15,7 @@ from textvae.data.formats.txt import iter_lines
 from textvae.data.sources import label_of, label_table, path_of
 from textvae.data.splits import split_files
 from textvae.data.tables import Columns
+from textvae.graph.folders import is_of_table
 from textvae.recipes import shipped
 from textvae.training.run_data import (
     column_subset,
@@ -34,7 +36,7 @@ class HeldOutTexts:
     """Texts of which no training has seen any, as far as the run's folder shows.
 
     Args:
-        texts: N of them.
+        texts: N of them; of rows with parts, all parts of the first text that the model writes.
         labels: by column, one for each text, blank where there is none.
         total: number that these were drawn from.
         source: name of the data.
@@ -101,33 +103,55 @@ def read_held_out_texts(
 
 
 def read_held_out_rows(
-    vae: SentenceVAE, model: str, data: str | None, limit: int, seed: int
+    vae: SentenceVAE,
+    model: str,
+    data: str | None,
+    label_columns: Sequence[str],
+    limit: int,
+    seed: int,
 ) -> HeldOutTexts:
-    """`read_held_out_texts` of a model that reads several fields; its labels are fields too.
+    """`read_held_out_texts` of a model that reads several fields.
+
+    The labels are its fields of labels of whole rows, and the named columns beside them.
 
     Raises:
         DataError: the rows cannot be read.
         RunError: the model's folder is no run of rows.
-        ValueError: the model writes several texts, or texts with parts.
+        ValueError: the model writes several texts of a row; or rows with parts, and all its latents
+            are of these; or a field that is no label of whole rows is named as one.
     """
-    if vae.has_parts:
-        raise ValueError(
-            "the model reads rows with parts, and the page shows single texts: textvae latent, "
-            "textvae nearest and textvae sample show them"
-        )
-    target, observed = vae.model.field_of(vae.target), vae.model.config.observed or {}
-    columns, notes = held_out_rows(model, data)
-    columns = {name: columns[name] for name in vae.fields}
+    if vae.has_parts and not vae.model.row_latents:
+        raise ValueError("all latents are of parts of rows: the page shows those of whole rows")
+    observed = vae.model.config.observed or {}
+    target = first_text(vae) if vae.has_parts else vae.model.field_of(vae.target)
+    own = {
+        name
+        for name in vae.fields
+        if "classes" in observed.get(name, {}) and name not in vae.model.config.plates
+    }
+    for name in label_columns:
+        if name in vae.fields and name not in own:
+            raise ValueError(f"--label-column {name}: a field of the model, no label of whole rows")
+    columns, notes = held_out_rows(model, data, labels=label_columns)
+    columns = {name: columns[name] for name in dict.fromkeys([*vae.fields, *label_columns])}
     total = len(columns[target])
     columns = column_subset(columns, limit, seed)
     labels = {
         name: [cell or "" for cell in cells]
         for name, cells in columns.items()
-        if "classes" in observed.get(name, {})
+        if name in own or name not in vae.fields
     }
     source = data or text_data_config(model).source or ""
-    texts = list(columns[target])
-    return HeldOutTexts(texts, labels, total, Path(source).name, notes, columns)
+    texts = [cell if isinstance(cell, str) else " ".join(cell) for cell in columns[target]]
+    fields = {name: columns[name] for name in vae.fields}
+    return HeldOutTexts(texts, labels, total, Path(source).name, notes, fields)
+
+
+def first_text(vae: SentenceVAE) -> str:
+    """The first text that the model writes; of one that writes none, the first that it reads."""
+    written = [vae.model.field_of(name) for name in vae.model.text_decoders]
+    texts = (name for name in vae.fields if not is_of_table(facts_of(vae.model.config, name)))
+    return written[0] if written else next(texts)
 
 
 def labels_beside(

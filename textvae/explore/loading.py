@@ -19,6 +19,7 @@ from textvae.explore.held_out import (
     read_held_out_texts,
 )
 from textvae.explore.models import ExploredImages, ExploredModel, ExploredTexts
+from textvae.explore.part_rows import ExploredParts
 from textvae.training.run_data import stored_metrics
 
 FIGURES = {
@@ -42,16 +43,18 @@ def explorer_of_texts(
     """The explorer of a text model; see `read_held_out_texts` and `read_held_out_rows`.
 
     Raises:
-        ValueError: no latent, no texts, or columns are named for a model of several fields.
+        ValueError: no latent, no texts, or a column of texts is named for a model of several
+            fields.
     """
     vae.require_latent()
     if vae.reads_rows:
-        if label_columns or text_column != "text":
+        if text_column != "text":
             raise ValueError("the model reads several fields: their columns are those of the run")
-        rows = read_held_out_rows(vae, folder, data, limit, seed)
+        rows = read_held_out_rows(vae, folder, data, label_columns, limit, seed)
     else:
         rows = read_held_out_texts(folder, data, text_column, label_columns, limit, seed)
-    return make_explorer(ExploredTexts(vae, rows), vae, folder)
+    kind = ExploredParts if vae.has_parts else ExploredTexts
+    return make_explorer(kind(vae, rows), folder)
 
 
 def explorer_of_images(
@@ -64,37 +67,36 @@ def explorer_of_images(
     """
     vae.require_latent()
     rows = read_held_out_images(folder, data, limit, seed)
-    return make_explorer(ExploredImages(vae, rows), vae, folder)
+    return make_explorer(ExploredImages(vae, rows), folder)
 
 
-def make_explorer(explored: ExploredModel, vae: SentenceVAE | ImageVAE, folder: str) -> Explorer:
+def make_explorer(explored: ExploredModel, folder: str) -> Explorer:
     """The explorer of a model with the facts in its run's folder."""
-    metrics = stored_metrics(folder)
-    kls = metrics.get("kls")
+    metrics = explored.metrics_of_z(stored_metrics(folder))
     facts = {
         "name": Path(folder).name or folder,
-        "figures": figures(metrics),
-        "alarm": alarm(metrics, explored, vae, folder),
+        "figures": figures(metrics, explored),
+        "alarm": alarm(metrics, explored, folder),
         "notes": explored.rows.notes,
     }
-    return Explorer(explored, vae, facts, list(kls) if kls and len(kls) == vae.dim else None)
+    return Explorer(explored, facts, explored.kls(metrics))
 
 
-def figures(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+def figures(metrics: dict[str, Any], explored: ExploredModel) -> list[dict[str, Any]]:
     """The metrics that the page shows, those that were measured."""
     shown = []
     for key, name in FIGURES.items():
         value = metrics.get(key)
         if value is None or (metrics.get("deterministic") and key != "nll"):
             continue
+        if explored.dim < explored.vae.dim and key in ("kl", "active_units"):
+            name += " of whole rows"
         most = {"active_units": "dimensions", "mutual_information": "mutual_information_ceiling"}
         shown.append({"name": name, "value": value, "of": metrics.get(most.get(key, ""))})
     return shown
 
 
-def alarm(
-    metrics: dict[str, Any], explored: ExploredModel, vae: SentenceVAE | ImageVAE, folder: str
-) -> dict[str, str] | None:
+def alarm(metrics: dict[str, Any], explored: ExploredModel, folder: str) -> dict[str, str] | None:
     """What a reader must know before looking: a collapsed latent, or none that is random."""
     if explored.deterministic:
         text = (
@@ -106,7 +108,7 @@ def alarm(
     if verdict is not None:
         text = verdict_text(verdict, metrics)
     else:
-        scales = np.maximum(vae.prior_moments()[1], 1e-6)
+        scales = np.maximum(explored.prior_moments()[1], 1e-6)
         still = bool((explored.means.var(0) / scales**2 <= ACTIVE).all())
         if not still or len(explored.means) < 2:
             return None

@@ -1,4 +1,7 @@
-"""The two kinds of models that the page shows, texts and images, behind one interface."""
+"""The kinds of models that the page shows behind one interface: texts and images.
+
+Rows with parts are in `part_rows.py`.
+"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -14,7 +17,7 @@ from textvae.data.python_texts import checked_text
 from textvae.data.tokenizers import decode_ids
 from textvae.data.words import unknown_words
 from textvae.evaluation.latent import is_deterministic
-from textvae.explore.bodies import checked_sentence
+from textvae.explore.bodies import LONGEST, checked_sentence
 from textvae.explore.held_out import HeldOutImages, HeldOutTexts
 from textvae.explore.pictures import data_address, sprite
 from textvae.graph.decoding import Decoding
@@ -39,11 +42,15 @@ class ExploredModel:
     """
 
     modality: ClassVar[str]
+    note = ""
+    """How z is decoded, a sentence for the page, where that is not plain."""
+    rebuilds: ClassVar[bool] = True
+    """Whether what a row's z decodes to is close enough to the row to mark differing words."""
 
     def __init__(self, vae: SentenceVAE | ImageVAE, rows: HeldOutTexts | HeldOutImages):
         vae.require_latent()
-        self.rows = rows
-        self.dim = vae.dim
+        self.vae, self.rows = vae, rows
+        self.dim = sum(self.sizes.values())
         self.deterministic = is_deterministic(vae.model)
         self.recipe = vae.model.config.recipe or f"{self.modality} model"
 
@@ -51,6 +58,38 @@ class ExploredModel:
     """Posterior means of the rows, (N, D), float32."""
     scales: np.ndarray
     """Posterior standard deviations, (N, D)."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The size of each latent that the page moves, in the order of z."""
+        return dict(zip(self.vae.model.latents, self.vae.sizes, strict=True))
+
+    def project(self, z: np.ndarray) -> np.ndarray:
+        """The latents nearest to points, (N, D), float32."""
+        return self.vae.project(z).numpy()
+
+    def between(self, ends: np.ndarray, steps: int, spherical: bool) -> np.ndarray:
+        """Latents between two, (steps, D), both ends included."""
+        return self.vae.between(ends, steps, spherical).numpy()
+
+    def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation of each dimension of the prior, (D,) both."""
+        return self.vae.prior_moments()
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """`prior_moments`; of an autoencoder the mean and deviation of its codes."""
+        if self.deterministic:
+            return self.means.mean(0), np.maximum(self.means.std(0), 1e-6)
+        return self.prior_moments()
+
+    def metrics_of_z(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """The metrics of a run, those of latents for the ones that the page moves."""
+        return dict(metrics)
+
+    def kls(self, metrics: Mapping[str, Any]) -> list[float] | None:
+        """KL of each dimension, nats; None where the run's metrics do not contain it."""
+        kls = metrics.get("kls")
+        return list(kls) if kls and len(kls) == self.dim else None
 
     def labels(self) -> list[Column]:
         """The columns of labels of the rows."""
@@ -65,7 +104,8 @@ class ExploredModel:
     def conditions(self) -> list[dict[str, Any]]:
         """The fields besides z that the decoder is given, by name; none for most models.
 
-        With the `classes` of a label, or None for a text, and the `default` value.
+        With the `classes` of a label, or None for a text, and the `default` value. Of a text with
+        parts, `lines` is true: each line is one.
         """
         return []
 
@@ -83,7 +123,8 @@ class ExploredModel:
         for name, value in chosen.items():
             classes = wanted[name]["classes"]
             if classes is None:
-                chosen[name] = checked_sentence(value, f"condition: {name}")
+                longest = wanted[name].get("longest", LONGEST)
+                chosen[name] = checked_sentence(value, f"condition: {name}", longest)
             elif value not in classes:
                 raise ValueError(f"condition: {name} must be one of {', '.join(classes[:20])}")
         return chosen
@@ -130,10 +171,13 @@ class ExploredModel:
         Raises:
             ValueError: a model of images, a text that is not valid, or a field is missing.
         """
-        raise ValueError("the model encodes images: it reads no text")
+        raise ValueError(f"the model encodes {self.modality}s: it reads no text of the page")
 
-    def carried(self, z: np.ndarray, condition: Mapping[str, str]) -> np.ndarray:
-        """Posterior means of what z, (N, D), decodes to, (N, D)."""
+    def carried(self, z: np.ndarray, condition: Mapping[str, str]) -> np.ndarray | None:
+        """Posterior means of what z, (N, D), decodes to, (N, D).
+
+        None where the model does not write all that it reads.
+        """
         raise NotImplementedError
 
     def compared(self, original: Shown, decoded: Shown) -> Shown | None:
@@ -159,10 +203,11 @@ class ExploredTexts(ExploredModel):
     """A text model with held-out texts, or with held-out rows of several fields."""
 
     modality = "text"
+    vae: SentenceVAE
 
     def __init__(self, vae: SentenceVAE, rows: HeldOutTexts):
         super().__init__(vae, rows)
-        self.vae, self.texts = vae, rows.texts
+        self.texts = rows.texts
         _ = vae.decoder  # one text decoder, or an error
         self.fields = rows.columns
         read = self.texts if self.fields is None else self.fields
@@ -254,10 +299,10 @@ class ExploredImages(ExploredModel):
     """An image model with held-out images."""
 
     modality = "image"
+    vae: ImageVAE
 
     def __init__(self, vae: ImageVAE, rows: HeldOutImages):
         super().__init__(vae, rows)
-        self.vae = vae
         fields = vae.rows(rows.images)
         column = fields.columns[vae.field]
         assert isinstance(column, Images), "the field of an image model"

@@ -14,7 +14,6 @@ from textvae.analysis.planes import (
     principal_plane,
     separating_plane,
 )
-from textvae.api.base import TrainedVAE
 from textvae.evaluation.latent import ACTIVE
 from textvae.evaluation.space import Neighbours
 from textvae.registry import suggest
@@ -187,10 +186,3 @@ class LatentSpace:
         counts = len(rows), int((column.numbers == numbers[1]).sum())
         spread = float(along.std())
         return Direction(step, spread, counts, rows[:CHECKED], centres, numbers[1])
-
-
-def prior_of(vae: TrainedVAE, means: np.ndarray, deterministic: bool) -> tuple[Any, Any]:
-    """Mean and deviation of each dimension of the prior; of the codes of an autoencoder."""
-    if deterministic:
-        return means.mean(0), np.maximum(means.std(0), 1e-6)
-    return vae.prior_moments()

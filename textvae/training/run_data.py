@@ -1,6 +1,6 @@
 """The data of a run: what its recipe names, and the rows held out from training."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,7 +100,10 @@ def run_table(model: str, fields: Mapping[str, FieldConfig] | None = None) -> Ta
 
 
 def held_out_rows(
-    model: str, data: str | None, only: Collection[str] | None = None
+    model: str,
+    data: str | None,
+    only: Collection[str] | None = None,
+    labels: Sequence[str] = (),
 ) -> tuple[Columns, list[str]]:
     """Rows of `data`, or the test (else validation) rows of what the model was trained on.
 
@@ -108,6 +111,7 @@ def held_out_rows(
         model: folder of the run.
         data: table with the columns of its fields.
         only: fields to read of it; None for all.
+        labels: columns to read as labels too, beside the fields of the run.
 
     Returns:
         The texts and the labels of each field, and notes, of which the first names the rows.
@@ -119,13 +123,14 @@ def held_out_rows(
     config = text_data_config(model)
     if config.fields is None:
         raise RunError(f"{model} reads one text a row")
+    more = {name: FieldConfig(kind="label") for name in labels if name not in config.fields}
     if data is not None:
         fields = table_fields(model, config.fields)
-        chosen = {name: fields[name] for name in fields if only is None or name in only}
+        chosen = {name: fields[name] for name in fields if only is None or name in only} | more
         table, notes = read_table_split(data, chosen)
         own = [] if data.endswith(".npz") else training_file_notes(model, data)  # it has splits
         return table.columns, [*notes, *own]
-    corpus = run_table(model)
+    corpus = run_table(model, more)
     split = "test" if len(corpus.test) else "validation"
     rows = corpus.test if len(corpus.test) else corpus.valid
     return rows.columns, [f"{corpus.source}: the {split} rows", *corpus.notes]

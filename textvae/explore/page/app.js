@@ -94,20 +94,29 @@ const percent = (share) => `${(100 * share).toFixed(share < 0.095 ? 1 : 0)} %`;
 const short = (text, most = 28) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 const plural = (count, name) => `${whole(count)} ${name}${count === 1 ? "" : "s"}`;
 
-// A text or an image as the server gives it; runs are words that are shared or differ.
+// A text, an image or a row with parts as the server gives it; runs are words that are shared or
+// differ, of a row with parts those of each line.
 function shown(value, runs) {
   if (value.image) return element("img", { src: value.image, alt: "image" });
-  const parts = [];
-  if (runs) {
-    const spaced = /\s/.test(value.text);
-    runs.forEach(([words, shared], number) => {
-      if (number && spaced) parts.push(" ");
-      parts.push(shared ? words : element("mark", {}, words));
-    });
-  } else parts.push(value.text);
-  if (!value.text.trim()) parts.push(element("span", { class: "cut" }, "(no words)"));
-  if (value.cut) parts.push(element("span", { class: "cut" }, " … cut at 64 tokens"));
+  const parts = value.lines
+    ? value.lines.map((line, n) => element("span", { class: "line" },
+      line.label ? element("span", { class: "label" }, line.label) : null, ...marked(line.text, runs && runs[n]),
+      line.note ? element("span", { class: "note" }, line.note) : null))
+    : marked(value.text, runs);
+  if (value.cut) parts.push(element("span", { class: "cut" }, ` … ${value.cut === true ? "cut at 64 tokens" : value.cut}`));
   return element("span", { class: "text" }, ...parts);
+}
+
+// A text as text nodes, the words marked that the other one does not share.
+function marked(text, runs) {
+  const parts = [], spaced = /\s/.test(text);
+  if (!text.trim()) parts.push(text, element("span", { class: "cut" }, "(no words)"));
+  else if (!runs) parts.push(text);
+  else runs.forEach(([words, shared], number) => {
+    if (number && spaced) parts.push(" ");
+    parts.push(shared ? words : element("mark", {}, words));
+  });
+  return parts;
 }
 
 const sameShown = (a, b) => a.text === b.text && a.image === b.image;
@@ -665,7 +674,7 @@ function renderHere() {
   if (original) $("original").replaceChildren(shown(original, compared && compared.original));
   $("decoded").replaceChildren(shown(decoded, compared && compared.decoded));
   $("constant").hidden = !model.constant;
-  for (const field of $("conditions").querySelectorAll("select, input")) field.value = here.condition[field.name] ?? field.value;
+  for (const field of $("conditions").querySelectorAll("select, input, textarea")) field.value = here.condition[field.name] ?? field.value;
   $("distance").hidden = far === null;
   if (far !== null) {
     $("far-bar").style.width = `${Math.min(100, (100 * far) / 6)}%`;
@@ -727,16 +736,17 @@ const samplesNow = newest(async (z) => {
 function conditionMenus() {
   $("conditions").replaceChildren(...model.conditions.map((each) => {
     here.condition[each.name] = each.default;
-    const field = element(each.classes ? "select" : "input", { name: each.name, type: each.classes ? null : "text" });
+    const kind = each.classes ? "select" : each.lines ? "textarea" : "input";
+    const field = element(kind, { name: each.name, type: kind === "input" ? "text" : null, rows: each.lines ? 3 : null });
     if (each.classes) options(field, each.classes.map((name) => [name, name]));
-    else { field.maxLength = model.longest; field.autocomplete = "off"; field.value = each.default; }
+    else { field.maxLength = each.longest || model.longest; field.autocomplete = "off"; field.value = each.default; }
     field.addEventListener("change", () => {
       if (!field.value.trim()) field.value = here.condition[each.name];
       here.condition = { ...here.condition, [each.name]: field.value };
       if (here.z) moveTo(here.z, `${here.from.replace(/, given .*/, "")}, given ${each.name} ${short(field.value, 40)}`, true);
       if (way) line();
     });
-    return element("label", { class: each.classes ? "" : "wide" }, `given ${each.name}`, field);
+    return element("label", { class: each.classes ? "" : each.lines ? "wide lines" : "wide" }, `given ${each.name}${each.lines ? ", one part a line" : ""}`, field);
   }));
   $("conditions").hidden = !model.conditions.length;
 }
@@ -751,6 +761,12 @@ async function copy(text, name) {
 const numbers = (z) => z.map((value) => Number(value.toPrecision(6)));
 
 function python() {
+  if (model.modality === "row") {
+    // Of a field with parts, a list of them for the one row.
+    const rows = model.conditions.map(({ name, lines }) => [name, lines ? [here.condition[name].split("\n")] : [here.condition[name]]]);
+    const given = rows.length ? `, given=${JSON.stringify(Object.fromEntries(rows))}` : "";
+    return `vae.decode_parts(np.array([${JSON.stringify(numbers(here.z))}])${given})`;
+  }
   const given = model.modality === "text"
     ? (model.conditions.length ? `, given=${JSON.stringify(here.condition)}` : "")
     : Object.values(here.condition).map((value) => `, labels=[${JSON.stringify(value)}]`).join("");
@@ -806,6 +822,7 @@ function setEnd(name, end) {
   if (area) { area.value = end.text; grow(area); }
   const below = form.querySelector(".decoded");
   if (model.modality === "image") below.replaceChildren(...[end.original, end.decoded].filter(Boolean).map((each) => shown(each)));
+  else if (model.modality === "row") below.replaceChildren(shown(end.original || end.decoded));
   else below.replaceChildren(end.drawn ? "" : end.decoded.text === end.text ? "decoded the same" : element("span", {}, "decoded: ", shown(end.decoded)),
     end.unknown ? element("span", { class: "warm" }, ` ${end.unknown}`) : "");
   openTab("between");
@@ -963,6 +980,9 @@ const walkAlong = newest(async (d, list) => {
 
 // ---------------------------------------------------------------- direction
 
+// What gives z a place to begin from.
+const beginning = () => (model.modality === "text" ? "Click a point, or write a sentence," : "Click a point");
+
 function directionMenus() {
   const columns = model.columns.filter((column) => column.names.length > 1);
   const labels = model.columns.filter((column) => !column.computed);
@@ -997,7 +1017,7 @@ function resetDirection() {
 
 const towards = newest(async (strength) => {
   if (!here.z) {
-    $("strength-text").textContent = "Click a point, or write a sentence, to begin from.";
+    $("strength-text").textContent = `${beginning()} to begin from.`;
     return;
   }
   const [column, from, to] = ["column", "from", "to"].map((name) => $(`direction-${name}`).value);
@@ -1006,7 +1026,7 @@ const towards = newest(async (strength) => {
     direction = { ...answer, base: here.base.slice() };
     const length = answer.length === null ? "" : `${answer.length.toFixed(1)} × the spread within the classes; `;
     $("direction-facts").textContent = `Length: ${length}from ${plural(answer.counts[0], model.modality)} to ${whole(answer.counts[1])}. ` +
-      `Of ${whole(answer.checked)} that are ${from}, moved once along it, decoded and encoded again, ${percent(answer.carried)} end nearest to ${to}.`;
+      (answer.carried === null ? "The model does not write all that it encodes: the direction is not checked." : `Of ${whole(answer.checked)} that are ${from}, moved once along it, decoded and encoded again, ${percent(answer.carried)} end nearest to ${to}.`);
   }
   $("strength-text").textContent = `strength ${strength.toFixed(2)}`;
   const z = direction.base.map((value, d) => Math.max(-50, Math.min(50, value + strength * direction.step[d])));
@@ -1173,7 +1193,10 @@ function header() {
   $("name").textContent = model.name;
   const all = model.rows === model.total ? whole(model.rows) : `${whole(model.rows)} of ${whole(model.total)}`;
   const recipe = model.recipe === model.name ? "" : `${model.recipe}, `;
-  $("about").textContent = `${recipe}${all} held-out ${model.modality}${model.total === 1 ? "" : "s"} of ${model.source}, ${plural(model.dim, "dimension")}`;
+  $("about").textContent = `${recipe}${all} held-out ${model.modality}${model.total === 1 ? "" : "s"} of ${model.source}, ${plural(model.dim, "dimension")}${model.some ? " of whole rows" : ""}`;
+  document.body.classList.toggle("parts", model.modality === "row");
+  $("note").textContent = model.note;
+  $("note").hidden = !model.note;
   $("figures").replaceChildren(...model.figures.map(({ name, value, of }) => {
     const number = Number.isInteger(value) ? String(value) : value.toFixed(2);
     const most = of == null ? null : element("small", {}, ` of ${Number.isInteger(of) ? of : of.toFixed(2)}`);
@@ -1185,11 +1208,14 @@ function header() {
     $("alarm").hidden = false;
   }
   $("write").hidden = model.modality !== "text";
-  if (model.modality === "image") $("empty").textContent = "Click a point.";
+  if (model.modality !== "text") {
+    $("empty").textContent = model.modality === "row" ? "Click a point. Rows with parts cannot be written on this page." : "Click a point.";
+    $("dimensions-empty").textContent = "Click a point: then its dimensions move here.";
+  }
   $("path-label").hidden = model.latents.every((latent) => latent.spherical);
   if (model.rows === 1) {
     $("map-section").hidden = true;
-    $("empty").textContent = model.modality === "text" ? "There is one text, and no map. Write a sentence." : "There is one image, and no map.";
+    $("empty").textContent = model.modality === "text" ? "There is one text, and no map. Write a sentence." : `There is one ${model.modality}, and no map.`;
   }
 }
 
