@@ -39,7 +39,7 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "ptb": ("ptb", ("lstm_lm_ptb",)),
     "20ng_bow": ("20ng_bow", ("figurnov2018_dirichlet",)),
     "ag": ("ag", ("kingma2014_m2_bag", "gururangan2019_vampire")),
-    "event2mind intent": ("event2mind", ("zhao2017_cvae",)),
+    "event2mind intent": ("event2mind", ("zhao2017_cvae", "gao2019_dcvae")),
     "wordnet_senses": ("wordnet_senses", ("reid2020_vcdm",)),
     "squad_pairs": ("squad_pairs", ("yu2020_cross",)),
     "kvret triples": ("kvret", ("textvae_triples",)),
