@@ -282,9 +282,11 @@ def test_a_model_saved_over_that_of_an_interface_is_sound(tmp_path, runs):
 
     sentences = SentenceVAE.from_pretrained(runs / "vae")
     sentences.save_pretrained(tmp_path)
+    (tmp_path / "results.json").write_text("{}")  # as in the folder of a run
     with torch.no_grad():
         next(sentences.model.parameters()).add_(1)
     sentences.model.save_pretrained(tmp_path)
+    (tmp_path / "results.json").write_text('{"later": 1}')
     loaded = SentenceVAE.from_pretrained(tmp_path)
     first, second = (next(each.model.parameters()) for each in (loaded, sentences))
     assert torch.equal(first, second)

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,17 @@ def write_manifest(folder: Path) -> None:
     for path in files:
         sync(path)
     manifest = {str(p.relative_to(folder)): digest(p) for p in files}
+    write_file(folder / MANIFEST, json.dumps(manifest, indent=1))
+
+
+def update_manifest(folder: Path, written: Iterable[str]) -> None:
+    """Enter files that were written anew in the manifest of a folder; those that are gone leave it.
+
+    What the manifest does not name, such as results beside a model, it does not name afterwards.
+    """
+    known = [name for name in read_object(folder / MANIFEST) if (folder / name).is_file()]
+    names = sorted({*known, *written})
+    manifest = {name: digest(folder / name) for name in names}
     write_file(folder / MANIFEST, json.dumps(manifest, indent=1))
 
 

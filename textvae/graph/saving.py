@@ -17,7 +17,7 @@ from textvae.checkpoints import (
     CheckpointError,
     incoming_files,
     read_object,
-    write_manifest,
+    update_manifest,
 )
 from textvae.console import quoted
 from textvae.graph.config import VAEConfig
@@ -58,7 +58,7 @@ def write_model(
         if WEIGHT_FILE.fullmatch(old.name) and old.name not in new:
             old.unlink()
     if (folder / MANIFEST).exists():
-        write_manifest(folder)
+        update_manifest(folder, new)
 
 
 def weights_sha(model: VAE) -> str:
