@@ -330,6 +330,7 @@ def test_a_latent_that_is_not_there_or_gives_no_gradient_is_refused(kind):
         ({"kind": "elbo", "free_bits": -1.0}, "objective.free_bits:"),
         ({"kind": "elbo", "free_bits_per": "token"}, "objective.free_bits_per:"),
         ({"kind": "elbo", "samples": 0}, "objective.samples:"),
+        ({"kind": "elbo", "balance": "yes"}, "objective.balance:"),
         ({"kind": "elbo", "kl_weight": {"kind": "linear"}}, "objective.kl_weight: needs length"),
         ({"kind": "elbo", "kl_weight": "1"}, "objective.kl_weight: must be"),
         ({"kind": "importance_weighted", "samples": 1.5}, "objective.samples:"),
@@ -350,6 +351,21 @@ def test_what_is_no_objective_is_refused(spec, line):
     with pytest.raises(SpecError) as raised:
         build(spec)
     assert len(raised.value.problems) == 1 and raised.value.problems[0].startswith(line)
+
+
+def test_balanced_latents_cost_by_their_shares_until_the_weight_is_one():
+    out = output(kl=([[2.0], [4.0]], [[1.0], [1.0]]))
+    objective = Objective.build(
+        {"kind": "elbo", "kl_weight": {"kind": "linear", "steps": 10}, "balance": True}
+    )
+    # The mean KLs are 3 and 1, their shares .75 and .25 of two latents.
+    assert objective(out, 5).value.item() == pytest.approx(0.5 * 2 * (0.75 * 3 + 0.25 * 1))
+    assert objective(out, 10).value.item() == pytest.approx(4.0)
+    weighted = ELBO(kl_weight=0.5, balance=True, latent_weights={"a": 3.0})
+    assert weighted(out, 0).value.item() == pytest.approx(0.5 * 2 * (0.75 * 3 + 3 * 0.25 * 1))
+    alone = output(kl=([[2.0], [4.0]],))
+    assert objective(alone, 5).value.item() == pytest.approx(1.5)
+    assert ELBO(balance=True)(output(), 0).value.item() == 0
 
 
 def test_a_number_is_a_constant_weight():

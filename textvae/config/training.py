@@ -132,6 +132,8 @@ class TrainingConfig(Section):
         warmup_steps: optimizer steps of rising learning rate; not with "plateau".
         warmup_ratio: the same as a share of training.
         weight_decay: of AdamW; under SGD an L2 penalty.
+        spectral_penalty: factor of the sum of the weights' spectral norms, added to the loss; see
+            `layers.spectral`.
         max_grad_norm: largest gradient norm; 0 for none.
         precision: "float32", or "bfloat16" on a GPU or a CPU with instructions for it.
         compile: "cudagraphs", which repeats the kernels of a step without their process, or a mode
@@ -169,6 +171,7 @@ class TrainingConfig(Section):
     warmup_steps: NonNegativeInt = 0
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: NonNegativeFloat = 0.0
+    spectral_penalty: NonNegativeFloat = 0.0
     max_grad_norm: NonNegativeFloat = 5.0
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: Literal["none", "default", "reduce-overhead", "cudagraphs"] = "none"

@@ -32,9 +32,13 @@ class ELBO(Objective, kind="elbo"):
         latent_weights: what multiplies the KL of a latent, by its name; 1 for those not named.
         usage: weight of the entropy of the batch's mean posterior of a categorical latent, which is
             subtracted, as a function of the optimizer step: at first it brings all classes in use.
+        balance: while the KL weight is below 1, the KL of each latent is multiplied by its share of
+            the batch's KL, times the number of latents, without a gradient: those that are used
+            least cost least.
 
     Source: Bowman et al. 2016, section 3.1, arXiv:1511.06349 (weight); Kingma et al. 2016,
-    appendix C.8, arXiv:1606.04934, and Li et al. 2019, section 3, arXiv:1909.00868 (free bits).
+    appendix C.8, arXiv:1606.04934, and Li et al. 2019, section 3, arXiv:1909.00868 (free bits);
+    Vahdat & Kautz 2020, appendix A, arXiv:2007.03898 (balance, there also by the size of a latent).
     """
 
     penalizes_kl_only = True
@@ -45,6 +49,7 @@ class ELBO(Objective, kind="elbo"):
     samples: Count = 1
     latent_weights: dict[str, NonNegativeFloat] = field(default_factory=dict)
     usage: Schedule = Constant(0.0)
+    balance: bool = False
 
     rewards_usage: ClassVar[bool] = False
     """Whether `usage` has a weight at any step; set when it is made."""
@@ -58,10 +63,12 @@ class ELBO(Objective, kind="elbo"):
         """
         reconstruction_loss, kl, terms = parts(out)
         rate = kl
-        if self.free_bits or self.latent_weights:
-            each = weighted_kl(out, self.latent_weights)
-            rate = out.expected(self.beyond_free_bits(out, each)).mean()
-        weight = self.kl_weight(step)
+        weight, weights = self.kl_weight(step), self.latent_weights
+        if self.balance:
+            weights = balanced_weights(out, weights, scalar(weight, kl))
+        if self.free_bits or weights:
+            each = weighted_kl(out, weights)
+            rate = out.expected(self.beyond_free_bits(out, each, weights)).mean()
         value, terms = (
             reconstruction_loss + weight * rate,
             terms | {"kl_weight": scalar(weight, kl)},
@@ -76,7 +83,9 @@ class ELBO(Objective, kind="elbo"):
         super().__post_init__()
         object.__setattr__(self, "rewards_usage", self.usage != Constant(0.0))
 
-    def beyond_free_bits(self, out: VAEOutput, kl: Tensor) -> Tensor:
+    def beyond_free_bits(
+        self, out: VAEOutput, kl: Tensor, weights: Mapping[str, float | Tensor]
+    ) -> Tensor:
         """The KL with what is free replaced by a constant, (K, B), nats."""
         if self.free_bits == 0.0:
             return kl
@@ -90,7 +99,7 @@ class ELBO(Objective, kind="elbo"):
             if self.free_bits_per == "batch_dimension":
                 each = each.mean((0, 1), keepdim=True)
             rate = each.clamp(min=self.free_bits).sum(-1)
-            total = total + self.latent_weights.get(name, 1.0) * rate
+            total = total + weights.get(name, 1.0) * rate
         return total
 
 
@@ -124,7 +133,7 @@ def usage_entropy(out: VAEOutput) -> Tensor:
     return -torch.xlogy(mean, mean).sum()
 
 
-def weighted_kl(out: VAEOutput, weights: Mapping[str, float]) -> Tensor:
+def weighted_kl(out: VAEOutput, weights: Mapping[str, float | Tensor]) -> Tensor:
     """The KL of all latents, each times its weight, (K, B), nats.
 
     Raises:
@@ -139,6 +148,22 @@ def weighted_kl(out: VAEOutput, weights: Mapping[str, float]) -> Tensor:
     for name, latent in out.latents.items():
         total = total + weights.get(name, 1.0) * latent.kl()
     return total
+
+
+def balanced_weights(
+    out: VAEOutput, weights: Mapping[str, float], kl_weight: Tensor
+) -> dict[str, float | Tensor]:
+    """Weights of latents, each times its share of the batch's KL and their number, detached.
+
+    Where the KL weight has reached 1 they are as they were.
+    """
+    kls = {n: out.expected(latent.kl()).mean().abs().detach() for n, latent in out.latents.items()}
+    whole = sum(kls.values())
+    balanced: dict[str, float | Tensor] = dict(weights)
+    for name, kl in kls.items():
+        factor = torch.where(kl_weight < 1, len(kls) * kl / (whole + 1e-12), torch.ones_like(kl))
+        balanced[name] = weights.get(name, 1.0) * factor
+    return balanced
 
 
 def importance_weighted_bound(log_weight: Tensor) -> Tensor:

@@ -10,19 +10,19 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from textvae.checkpoints import CheckpointError, checkpoints, damage, discard, put_in_place
 from textvae.config import LaggingConfig, TrainingConfig
-from textvae.data.batching import Batch, Examples, ShuffledBatches
-from textvae.data.fields import padded_batch
+from textvae.data.batching import Examples, ShuffledBatches
 from textvae.evaluation.latent import distinct_rows, is_deterministic
 from textvae.evaluation.verdict import FORESEEABLE
 from textvae.graph.model import VAE, VAEConfig
 from textvae.graph.refinement import held
+from textvae.layers.spectral import spectral_norms
 from textvae.objectives.outputs import Loss
 from textvae.randomness import seed_process
 from textvae.training.arguments import training_arguments
@@ -37,6 +37,7 @@ from textvae.training.lagging import (
     similar_texts,
     split_parameters,
 )
+from textvae.training.loading import WholeBatches, as_it_is
 from textvae.training.processes import process_count, process_rank
 from textvae.training.sharding import (
     full_optimizer_state,
@@ -62,30 +63,10 @@ class NonFiniteLossError(ArithmeticError):
     """The loss became NaN or infinite; training stopped before the step was taken."""
 
 
-class WholeBatches(Dataset):
-    """Rows of which a loader gets whole batches, not one row after the other.
-
-    Args:
-        rows: all of them.
-        multiple: of tokens, to which the texts of a batch are padded.
-    """
-
-    def __init__(self, rows: Examples, multiple: int = 1):
-        self.rows = rows
-        self.multiple = multiple
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        return len(self.rows)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """The batch of the rows at these indices."""
-        return padded_batch(self.rows, self.multiple, indices)
-
-
-def as_it_is(batch: Batch) -> Batch:
-    """The batch: nothing is left to collate."""
-    return batch
+def with_penalty(loss: Loss, weight: float, model: VAE) -> Loss:
+    """A loss with a penalty on the spectral norms of a model's weights, which is logged too."""
+    norms = spectral_norms(model)
+    return Loss(loss.value + weight * norms, {**loss.terms, "spectral_norms": norms.detach()})
 
 
 class VAETrainer(Trainer):
@@ -168,13 +149,15 @@ class VAETrainer(Trainer):
         """Refuse settings that sharded weights do not support.
 
         Raises:
-            ValueError: FSDP of version 1, or a mean of the weights.
+            ValueError: FSDP of version 1, a mean of the weights, or a penalty on them.
         """
         plugin: Any = getattr(self.accelerator.state, "fsdp_plugin", None)
         if plugin is not None and plugin.fsdp_version != 2:
             raise ValueError("weights are sharded among processes with --fsdp_version 2 alone")
         if plugin is not None and self.config.averaging is not None:
             raise ValueError("train.averaging: not with weights sharded among processes (FSDP)")
+        if plugin is not None and self.config.spectral_penalty:
+            raise ValueError("train.spectral_penalty: not with sharded weights (FSDP)")
 
     def get_train_dataloader(self) -> DataLoader:
         """Our batches as they are; accelerate would shard them a second time."""
@@ -271,6 +254,8 @@ class VAETrainer(Trainer):
         over the global batch.
         """
         loss = (self.compiled or model)(step=self.state.global_step, **inputs)
+        if self.config.spectral_penalty:
+            loss = with_penalty(loss, self.config.spectral_penalty, self.vae)
         self.unchecked.append((self.state.global_step, Loss(loss.value.detach(), loss.terms)))
         if self.checks_each_loss:
             self.check_losses()
