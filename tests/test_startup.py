@@ -113,6 +113,7 @@ TABLE = ["--data", "table.csv"]
 FIRST_ROWS = {
     "train": ["train", *TABLE],
     "fields": ["train", "zhao2017_cvae", *TABLE],
+    "verify": ["verify", "bowman2016", *TABLE],
     "evaluate": ["evaluate", "{runs}/vae", *TABLE],
     "doctor": ["doctor", "{runs}/vae", *TABLE],
     "compare": ["compare", "{runs}/vae", *TABLE],

@@ -207,6 +207,7 @@ BAD_OPTIONS = {
     "train lstm_lm --resume --output vae": "holds another run",
     "train --resume --output vae --data one.txt": "one sentence cannot be split",
     "verify lstm_lm": "is a baseline without a claim",
+    "verify zhao2017_cvae --data one.txt": "a txt file has no columns",
     "verify bowman2016_ptb --device tpu": "--device must be cpu or cuda",
     "recipes --markdown none/page.md": "none/page.md",
     "make-corpus one.txt": "one.txt",

@@ -46,6 +46,8 @@ def test_a_missing_column_of_a_field_names_the_option(tmp_path):
     fields = {"event": {}, "reply": {}}
     with pytest.raises(DataError, match="no column 'event' .*; --field event=COLUMN names another"):
         check_first_rows(DataConfig(source=str(tmp_path / "a.csv"), fields=fields))
+    with pytest.raises(DataError, match=r"no column 'event' \(known: cause, reply\)$"):
+        check_first_rows(DataConfig(source=str(tmp_path / "a.csv"), fields=fields), options=())
 
 
 def test_rows_after_the_first_are_left_to_the_reader(tmp_path):

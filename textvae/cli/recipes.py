@@ -109,10 +109,13 @@ def verify(
     Prints each result, with its standard error, and the published one. The exit code is 1 when the
     claim fails or is not decided: other data, settings or samples than the claim's.
     """
+    from textvae.training.workflow import recipe_on
+
+    check_device(device)
+    recipe_on(recipe, [], data, text_column, options=["--text-column"])
     from textvae.analysis.claims import verify_recipe
     from textvae.analysis.wording import training_warning
 
-    check_device(device)
     display = TrainingDisplay(warning=training_warning)
     try:
         verdict = verify_recipe(

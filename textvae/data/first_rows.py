@@ -17,12 +17,19 @@ FIRST = 1000
 """Rows that are read of each file."""
 
 
-def check_first_rows(config: DataConfig, labels: Collection[str] = ()) -> None:
+OPTIONS = ("--text-column", "--label-column", "--field")
+"""Options of a command that name a column."""
+
+
+def check_first_rows(
+    config: DataConfig, labels: Collection[str] = (), options: Collection[str] = OPTIONS
+) -> None:
     """Read the first rows of the files that a data section names; a hub data set is left alone.
 
     Args:
         config: the data section.
         labels: columns of labels to read beside those that it names.
+        options: of `OPTIONS`, those that the command has.
 
     Raises:
         DataError: they cannot be read; of a missing column, with the option that names another.
@@ -40,7 +47,9 @@ def check_first_rows(config: DataConfig, labels: Collection[str] = ()) -> None:
                 known = {n: f for n, f in config.fields.items() if not is_open(f)}
                 exhaust(part_rows(part, known, []) if known else ())
     except ColumnError as error:
-        raise DataError(f"{error}; {how_to_name(error.column, config)}") from None
+        option = how_to_name(error.column, config)
+        hint = f"; {option} names another" if option.split()[0] in options else ""
+        raise DataError(f"{error}{hint}") from None
 
 
 def every_part(source: str, config: DataConfig) -> list[Part]:
@@ -79,6 +88,5 @@ def how_to_name(column: str, config: DataConfig) -> str:
     if config.fields is not None:
         fields = config.fields.items()
         name = next(name for name, field in fields if column in field.columns_read(name))
-        return f"--field {name}=COLUMN names another"
-    option = "--text-column" if column == config.text_column else "--label-column"
-    return f"{option} names another"
+        return f"--field {name}=COLUMN"
+    return "--text-column" if column == config.text_column else "--label-column"

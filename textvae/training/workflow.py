@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from textvae.checkpoints import write_file
 from textvae.config import DataConfig, ImageDataConfig
 from textvae.console import exit_code, json_text
-from textvae.data.first_rows import check_first_rows
+from textvae.data.first_rows import OPTIONS, check_first_rows
 from textvae.data.readers import Corpus, DataError
 from textvae.data.sources import path_of
 from textvae.data.tables import TableCorpus
@@ -104,13 +104,38 @@ def train(
     Raises:
         ValueError: the recipe, the data or the folder cannot be used; see `train_run`.
     """
-    loaded = with_data(load_recipe(recipe, overrides), data, text_column, label_column)
-    if isinstance(loaded.data, DataConfig):
-        check_first_rows(loaded.data)
+    loaded = recipe_on(recipe, overrides, data, text_column, label_column)
     check_model(loaded)
     if output is None and process_count() > 1:
         raise RunError("several processes cannot agree on a new folder: name one with --output")
     return run(loaded, output or next_folder(loaded.name), False, report, summarize, device)
+
+
+def recipe_on(
+    recipe: str,
+    overrides: list[str],
+    data: str | None,
+    text_column: str | None,
+    label_column: str | None = None,
+    options: Collection[str] = OPTIONS,
+) -> Recipe:
+    """A recipe on its data, of which the first rows were read.
+
+    Args:
+        recipe: name or path.
+        overrides: `key=value` changes to it.
+        data: folder, file or hub name; None for what the recipe names.
+        text_column: column of a table that holds the texts; None for what the recipe names.
+        label_column: column of the labels; None for what the recipe names.
+        options: that the command has, see `check_first_rows`.
+
+    Raises:
+        ValueError: the recipe or the data cannot be used.
+    """
+    loaded = with_data(load_recipe(recipe, overrides), data, text_column, label_column)
+    if isinstance(loaded.data, DataConfig):
+        check_first_rows(loaded.data, options=options)
+    return loaded
 
 
 def resume(
