@@ -1,5 +1,8 @@
 """Terms: each is a number in nats that follows the posteriors and is added to any objective."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import output
@@ -10,6 +13,7 @@ from textvae.objectives.terms import Term
 ROWS = {
     "posterior_kl": {"kind": "posterior_kl", "of": "a", "to": "z", "weight": 0.5},
     "match": {"kind": "match", "first": "z", "second": "a", "weight": 0.5},
+    "batch_information": {"kind": "batch_information", "latent": "a", "weight": 0.5},
 }
 """A specification of each kind for latents z and a of one size."""
 
@@ -79,3 +83,36 @@ def test_match_does_not_depend_on_the_sample():
 def test_what_cannot_be_matched_is_named(kls, line):
     with pytest.raises(ValueError, match=line):
         Term.build(ROWS["match"])(output(kls), 0)
+
+
+def informed(means, samples=1):
+    """The negated term of a latent with these means and a posterior deviation of 1."""
+    out = output([torch.as_tensor(means).square() / 2], samples=samples)
+    return -Term.build({"kind": "batch_information"})(out, 0).item()
+
+
+def test_information_of_a_batch_is_zero_for_equal_posteriors_and_at_most_its_ceiling():
+    assert informed([[1.0, 2.0]] * 5) == pytest.approx(0.0, abs=1e-6)
+    far = [[50.0 * row, 0.0] for row in range(8)]
+    assert informed(far) == pytest.approx(math.log(8), abs=1e-5)
+
+
+def test_information_of_a_batch_is_that_of_its_mixture():
+    means = torch.tensor([[0.0], [2.0]])
+    found = [informed(means, samples=20_000) for _ in range(3)]
+    grid = torch.linspace(-10, 12, 20_001, dtype=torch.float64)
+    each = torch.distributions.Normal(means.double(), 1.0).log_prob(grid)
+    mixture = each.logsumexp(0) - math.log(2)
+    exact = (each.exp() * (each - mixture)).mean(0).sum().item() * 22 / 20_000
+    for value in found:
+        assert value == pytest.approx(exact, abs=0.01)
+
+
+def test_information_of_a_batch_needs_rows_and_a_latent_of_its_own():
+    term = Term.build({"kind": "batch_information"})
+    with pytest.raises(ValueError, match="needs two rows"):
+        term(output([[[1.0]]]), 0)
+    out = output([[[1.0], [2.0]]])
+    drawn = replace(out.latents["z"], posterior=out.latents["z"].posterior.expand((3, 2)))
+    with pytest.raises(ValueError, match="given encoders alone"):
+        term(replace(out, latents={"z": drawn}), 0)

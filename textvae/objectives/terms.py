@@ -1,5 +1,6 @@
 """Terms that are added to any objective."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -103,6 +104,46 @@ class Match(Term, kind="match"):
             raise ValueError("objective.terms: match needs at least two rows in a (micro-)batch")
         scores, own = self.scale * (m @ n.T), torch.arange(len(m), device=m.device)
         return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
+
+
+@dataclass(frozen=True)
+class BatchInformation(Term, kind="batch_information"):
+    """-I, the mutual information of a batch's rows and a latent, which is thereby rewarded.
+
+    I = mean_i [log q(z_i | x_i) - log 1/B sum_j q(z_i | x_j)] over a batch of B rows; at most ln B,
+    however much the latent knows. Added to the ELBO with the weight of the KL it leaves of the KL
+    of that latent what is not mutual information, KL(q(z) || p(z)).
+
+    Args:
+        latent: its name.
+        weight: factor in the loss.
+
+    Source: Yoo et al. 2020, section 3.3, EMNLP (the term); Hoffman & Johnson 2016, "ELBO surgery".
+    """
+
+    latent: str = "z"
+    weight: Schedule = Constant(1.0)
+
+    def __call__(self, out: VAEOutput, step: int) -> Tensor:
+        """-I of a batch, (), nats.
+
+        Raises:
+            ValueError: a latent that is not there, is of parts, or has a posterior given another
+                latent; or a batch of one row.
+        """
+        latent = latent_named(out, self.latent)
+        posterior, rows = latent.posterior, latent.value.shape[1]
+        if latent.plate is not None or posterior.batch_shape[0] != 1 or latent.enumerated:
+            raise ValueError(
+                f"objective.terms: batch_information needs {self.latent!r} drawn for whole rows, "
+                f"given encoders alone"
+            )
+        if rows < 2:
+            raise ValueError("objective.terms: batch_information needs two rows in a (micro-)batch")
+        # (K, B, 1, D) under (1, B, D): each sample under each row.
+        each = posterior.log_prob(latent.value[:, :, None])
+        own = each.diagonal(dim1=-2, dim2=-1)
+        return -(own - each.logsumexp(-1) + math.log(rows)).mean()
 
 
 def latent_named(out: VAEOutput, name: str) -> Latent:
