@@ -377,10 +377,23 @@ BAD_FILES = {
         "t.docx",
         "a",
         r"unknown file type '.docx' \(allowed: .txt, .csv, .tsv, .json, .jsonl, .feat "
-        r"\(each also .gz\) or .parquet\)",
+        r"\(each also .gz\) or .parquet\)$",
     ),
+    "images": ("train-images-idx3-ubyte", "a", "for images see: textvae recipes images, for tab"),
+    "arrays": ("t.NPZ", "a", "for tables of numbers: textvae recipes tables"),
+    "picture": ("t.jpeg", "a", "textvae recipes images"),
     "no type": ("corpus", "a", r"unknown file type '' \(allowed: .txt"),
 }
+
+
+@pytest.mark.parametrize("name", ["t10k-images-idx3-ubyte.gz", "x.npz", "x.png"])
+def test_a_folder_of_images_names_their_recipes(name, tmp_path):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match="or give one file; for images see: textvae recipes images"):
+        read_corpus(str(tmp_path))
+    (tmp_path / name).rename(tmp_path / "x.md")
+    with pytest.raises(DataError, match="or give one file$"):
+        read_corpus(str(tmp_path))
 
 
 @pytest.mark.parametrize(("name", "content", "message"), BAD_FILES.values(), ids=BAD_FILES)

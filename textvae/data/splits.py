@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textvae.data.errors import DataError, listed, note_once
 from textvae.data.formats import format_of
-from textvae.data.formats.base import allowed_suffixes, known_format
+from textvae.data.formats.base import allowed_suffixes, known_format, other_recipes
 
 SPLITS = {
     "train": ("train", "training"),
@@ -51,7 +51,7 @@ def split_files(folder: Path, notes: list[str], labels: bool = False) -> dict[st
         raise DataError(
             f"{folder}: no file is named by its split, as train.txt, valid.txt, test.txt "
             f"(found: {listing or 'no text file'}{beside}; allowed: {allowed_suffixes()}); "
-            "or give one file"
+            f"or give one file{other_recipes(names)}"
         )
     used = [path for paths in files.values() for path in paths]
     known = {path.name for path in used} | companions(folder, used, labels)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,19 @@ def allowed_suffixes() -> str:
     return f"{', '.join(compressed)} (each also .gz) or {', '.join(plain)}"
 
 
+OF_OTHER_RECIPES = re.compile(
+    r".*(\.npz|idx\d-ubyte(\.gz)?|\.(png|jpe?g|webp|bmp|tiff?|gif|zip))", re.IGNORECASE
+)
+"""Names of files with images, or with arrays of numbers."""
+
+
+def other_recipes(names: Iterable[str]) -> str:
+    """What to add to a message on files of these names where they hold no texts."""
+    if not any(map(OF_OTHER_RECIPES.fullmatch, names)):
+        return ""
+    return "; for images see: textvae recipes images, for tables of numbers: textvae recipes tables"
+
+
 def known_format(path: Path) -> Format:
     """The format of a file.
 
@@ -105,7 +119,10 @@ def known_format(path: Path) -> Format:
     format = format_of(path.name)
     if format is None:
         allowed = allowed_suffixes()
-        raise DataError(f"{path}: unknown file type {suffix_of(path.name)!r} (allowed: {allowed})")
+        raise DataError(
+            f"{path}: unknown file type {suffix_of(path.name)!r} (allowed: {allowed})"
+            f"{other_recipes([path.name])}"
+        )
     if path.name.lower().endswith(".gz") and not format.compressed:
         raise DataError(f"{path}: a {suffix_of(path.name)} file is not read gzipped; unpack it")
     return format
