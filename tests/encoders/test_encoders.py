@@ -9,7 +9,7 @@ from textvae.encoders import Encoder
 from textvae.encoders.text import pool
 from textvae.vocabulary import PAD
 
-PARTS = ("past", "sequence", "set")
+PARTS = ("joined", "past", "sequence", "set")
 """Those of parts have a table of their own, in test_part_encoders.py."""
 NOISE = {"kind": "drop", "rate": 0.5}
 

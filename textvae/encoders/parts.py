@@ -116,3 +116,38 @@ class SetEncoder(PartsEncoder, kind="set"):
         """The features of vectors of parts, (R, H)."""
         total = plate.sum_parts(self.dropout(self.layer(parts).relu()), 0)
         return pooled_only(total / plate.counts[:, None].to(total.dtype))
+
+
+class JoinedEncoder(Encoder, kind="joined"):
+    """The states of all parts of each row one behind the other, for a decoder to attend to.
+
+    The pooled vector is the mean of those of the parts. It has no weights of its own.
+
+    Args:
+        given_features: size of the one encoder of token ids on a plate in `given`.
+
+    Raises:
+        ValueError: it is given more than one encoder.
+
+    Source: Izacard & Grave 2021, section 3, arXiv:2007.01282 (passages that were found for a
+    question are read one by one, and the decoder attends to all of them).
+    """
+
+    has_states: ClassVar[bool] = True
+    reads_states: ClassVar[bool] = True
+    reduces: ClassVar[bool] = True
+
+    def __init__(self, given_features: Sequence[int]):
+        super().__init__()
+        if len(given_features) != 1:
+            raise ValueError(f"joined are the parts of one encoder (got {len(given_features)})")
+        (self.features,) = given_features
+
+    def forward(self, given: Features) -> Features:
+        """The features of the parts of B rows."""
+        plate = given.plate
+        assert plate is not None, "the graph's checks ask for an encoder on a plate"
+        pooled = plate.sum_parts(given.pooled, 0) / plate.counts[:, None].to(given.pooled.dtype)
+        ids = None if given.ids is None else plate.padded(given.ids).flatten(1)
+        mask = plate.padded(given.mask).flatten(1)
+        return Features(pooled, plate.padded(given.states).flatten(1, 2), mask, ids=ids)
