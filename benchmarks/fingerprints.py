@@ -7,8 +7,8 @@ ptb.{train,valid,test}.txt, `mnist` the four idx files, `20ng_bow` {train,test}.
 are `yelp_windows`, which `benchmarks/drift.py` writes, and `digits`, `parity`, `positives`,
 `negatives`, `open` and `pairs60`, which `benchmarks/small_mnist.py` writes.
 `event2mind`, `wordnet_senses`, `squad_pairs`, `kvret`, `treebank` and `xquad_spans` have tables
-{train,valid,test}: of intents, and of triples; `kvret_turns` is what
-`python benchmarks/kvret_turns.py` writes.
+{train,valid,test}: of intents, and of triples; `evidence` is what `python benchmarks/evidence.py
+find` writes, and `kvret_turns` what `python benchmarks/kvret_turns.py` does.
 docs/results/data.md has the sources.
 """
 
@@ -40,6 +40,7 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "20ng_bow": ("20ng_bow", ("figurnov2018_dirichlet",)),
     "ag": ("ag", ("kingma2014_m2_bag", "gururangan2019_vampire")),
     "event2mind intent": ("event2mind", ("zhao2017_cvae", "gao2019_dcvae")),
+    "event2mind evidence": ("evidence", ("guo2020_evidence",)),
     "wordnet_senses": ("wordnet_senses", ("reid2020_vcdm",)),
     "squad_pairs": ("squad_pairs", ("yu2020_cross",)),
     "kvret triples": ("kvret", ("textvae_triples",)),
