@@ -87,9 +87,10 @@ SECTIONS = {
     "topics": Section(
         ("20ng_bow",), ("word_perplexity", "unknown", "nll", *LATENT), "word_perplexity"
     ),
-    "images": Section(MNIST, ("nll", "elbo", *LATENT, "samples")),
+    "images": Section(MNIST, ("nll", "elbo", *LATENT, "samples"), recipes=r"(?!hinton2006_).*"),
+    "autoencoders": Section(MNIST, ("reconstruction",), "reconstruction", recipes="hinton2006_.*"),
     "answers": Section(
-        ("event2mind intent",),
+        ("event2mind intent", "event2mind evidence"),
         (
             "nll",
             "word_perplexity",
@@ -239,6 +240,7 @@ DETAILS = {
     "images_details": Section(
         MNIST,
         ("nll", "elbo", "reconstruction", *LATENT, "dimensions", "samples"),
+        recipes=r"(?!hinton2006_).*",
     ),
 }
 """Tables of docs/results/: all metrics of the same recipes."""
