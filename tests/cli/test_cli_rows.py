@@ -7,6 +7,8 @@ import pytest
 from support.commands import answer, run_quietly
 from support.rows import EVENTS, RECIPE, table, write_table
 
+from textvae.cli.conditions import rows_text
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
@@ -161,3 +163,11 @@ def test_a_run_resumes_and_its_columns_can_be_named(place, capsys, tmp_path):
     assert code == 0
     code, _, err = answer(capsys, "train", "--resume", *run, "--set", "train.epochs=2")
     assert code == 0 and "had finished" not in err
+
+
+def test_values_of_a_row_are_side_by_side_and_one_condition_is_not_repeated():
+    rows = [{"event": "a b", "evidence": ["c", "d"], "code": "7", "reply": "e\tf", "nll": 2.5}]
+    alone = {"event": "a b", "evidence": [["c", "d"]]}
+    assert rows_text(rows, alone) == "    2.50  7 | e\\tf"
+    several = {"event": ["a b", "x"], "evidence": [["c", "d"], ["y"]]}
+    assert rows_text(rows, several) == "    2.50  a b | c / d | 7 | e\\tf"

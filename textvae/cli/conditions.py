@@ -164,7 +164,7 @@ def rows_text(rows: Sequence[dict[str, Any]], given: dict[str, Any] | None) -> s
     """
     if any(isinstance(cell, tuple) for row in rows for cell in row.values()):
         return "\n\n".join(map(parts_text, rows))
-    hidden = [name for name, value in (given or {}).items() if isinstance(value, str)]
+    hidden = [n for n, value in (given or {}).items() if isinstance(value, str) or len(value) == 1]
     lines = []
     for row in rows:
         cells = {name: value for name, value in row.items() if name not in hidden}
@@ -173,7 +173,7 @@ def rows_text(rows: Sequence[dict[str, Any]], given: dict[str, Any] | None) -> s
             " / ".join(map(str, value)) if isinstance(value, list) else str(value)
             for value in cells.values()
         )
-        line = "\t".join(map(visible, shown))
+        line = " | ".join(map(visible, shown))
         lines.append(line if nll is None else f"{nll:8.2f}  {line}")
     return "\n".join(lines)
 
