@@ -7,7 +7,11 @@ from support.models import texts
 
 from textvae.api.sentence import SentenceVAE
 from textvae.data.tokenizers import train_tokenizer
-from textvae.evaluation.generated_rows import generated_rows, rows_of
+from textvae.evaluation.generated_rows import (
+    generated_rows,
+    mean_of_draws,
+    rows_of,
+)
 
 TRAINING = [("home", "type", "house"), ("home", "city", "ulm"), ("work", "type", "office")]
 HELD_OUT = [("work", "city", "ulm"), ("gym", "type", "club")]
@@ -35,6 +39,20 @@ def test_a_value_counts_in_its_own_field_alone():
 def test_without_training_rows_the_held_out_ones_are_known():
     found = generated_rows([HELD_OUT[0], TRAINING[0]], HELD_OUT)
     assert (found.valid, found.novel, found.known) == (0.5, None, 2)
+
+
+def test_several_draws_have_means_and_standard_errors():
+    first = generated_rows([HELD_OUT[0], TRAINING[0]], HELD_OUT, TRAINING)
+    second = generated_rows([HELD_OUT[1], TRAINING[0]] * 2, HELD_OUT + TRAINING, TRAINING)
+    both = mean_of_draws([first, second])
+    assert (first.recall, second.recall, both.recall) == (1 / 2, 2 / 5, pytest.approx(0.45))
+    assert both.recall_standard_error == pytest.approx(0.05)
+    assert (both.unique, both.novel, both.draws) == (0.75, 0.5, 2)
+    assert both.valid_standard_error == 0
+    alone = mean_of_draws([first])
+    assert alone.recall_standard_error is None and alone.recall == first.recall
+    blind = mean_of_draws([generated_rows(HELD_OUT, HELD_OUT)] * 2)
+    assert blind.novel is None
 
 
 def test_rows_have_one_blank_between_words():
@@ -71,6 +89,7 @@ def test_an_evaluation_compares_written_rows(triples):
     found = triples.evaluate(COLUMNS, samples=2, generation=True, training=COLUMNS).rows
     assert (found.rows, found.held_out, found.known) == (5000, 10, 10)
     assert 0 < found.unique <= 1 and found.novel > 0.5
+    assert found.draws == 4 and 0 <= found.valid_standard_error < 0.01
 
 
 def test_the_nll_is_that_of_all_fields(triples):

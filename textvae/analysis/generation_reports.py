@@ -81,7 +81,9 @@ def answers_text(found: Mapping[str, Any]) -> str:
 
 def row_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """Name, label, value and note of each metric of the rows that a model writes."""
+    draws = found.get("draws", 1)
     count = f"of {found['rows']:,} rows from the prior"
+    count += f", mean of {draws} draws" if draws > 1 else ""
     training = found["novel"] is not None
     known = f"{found['known']:,} {'training' if training else 'held-out'} rows"
     rows = [
@@ -90,7 +92,14 @@ def row_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         ("novel", "new rows", f"{count}: no training row"),
         ("recall", "recall", f"of {found['held_out']:,} held-out rows, among the rows written"),
     ]
-    return [(name, label, percent(found[name]), note) for name, label, note in rows]
+    shown = []
+    for name, label, note in rows:
+        error = found.get(f"{name}_standard_error")
+        value = (
+            percent(found[name]) if error is None else f"{percent(found[name])} ± {percent(error)}"
+        )
+        shown.append((name, label, value, note))
+    return shown
 
 
 def writing_rows(generation: Mapping[str, Any]) -> list[tuple[str, str, Any, str]]:

@@ -16,7 +16,12 @@ from textvae.data.tokenizers import decode_ids
 from textvae.data.words import Unit, unit_of
 from textvae.evaluation.answers import AnswerSets, answers, grouped, share_with_word
 from textvae.evaluation.generated_parts import GeneratedParts, parts_style
-from textvae.evaluation.generated_rows import GeneratedRows, generated_rows, rows_of
+from textvae.evaluation.generated_rows import (
+    GeneratedRows,
+    generated_rows,
+    mean_of_draws,
+    rows_of,
+)
 from textvae.evaluation.text import (
     Generation,
     Reconstruction,
@@ -46,6 +51,9 @@ ANSWERS, CONDITIONS = 10, 500
 
 WRITTEN = 5000
 """Rows of several fields, or with parts, that are written to be compared with held-out ones."""
+
+DRAWS = 4
+"""Draws of as many rows: the share of held-out rows that one draw contains varies by a tenth."""
 
 LONGEST_TREE = 512
 """Most tokens of a tree that is written, end included."""
@@ -188,6 +196,7 @@ def evaluate_rows(
     training: Mapping[str, Sequence[str]] | None = None,
     count: int = WRITTEN,
     seed: int = 0,
+    draws: int = DRAWS,
 ) -> GeneratedRows:
     """Metrics of rows of several fields that a model writes from its prior.
 
@@ -195,15 +204,20 @@ def evaluate_rows(
         vae: the model, which is given nothing.
         columns: held-out rows, the values of each field.
         training: rows that it was trained on, if known.
-        count: rows that are written.
-        seed: of the rows.
+        count: rows that are written in each draw.
+        seed: of the rows of the first draw; those of the others follow it.
+        draws: sets of rows, whose metrics are averaged.
     """
     fields = [vae.model.field_of(name) for name in vae.model.main_decoders]
     how = replace(PLAIN, allow_unknown=False, do_sample=True)
-    written = vae.sample_rows(count, how, seed)
-    cells = {field: [row[field] for row in written] for field in fields}
     known = None if training is None else rows_of(training, fields)
-    return generated_rows(rows_of(cells, fields), rows_of(columns, fields), known)
+    held_out = rows_of(columns, fields)
+    found = []
+    for number in range(draws):
+        written = vae.sample_rows(count, how, seed + number)
+        cells = {field: [row[field] for row in written] for field in fields}
+        found.append(generated_rows(rows_of(cells, fields), held_out, known))
+    return mean_of_draws(found)
 
 
 @torch.no_grad()
