@@ -29,7 +29,7 @@ from textvae.data.images import (
 from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
-from textvae.evaluation.labels import class_probabilities, classification, labelled_latent
+from textvae.evaluation.labels import classification, classified, labelled_latent
 from textvae.evaluation.novelty import Novelty, novelty
 from textvae.evaluation.sparse_priors import code_metrics
 from textvae.graph.folders import is_image_model, is_table_model
@@ -430,10 +430,7 @@ class ImageVAE(TrainedVAE):
         Raises:
             ValueError: the model was trained without labels, or see `rows`.
         """
-        rows = self.rows(images)
-        order, batches = zip(*rows.in_length_order(), strict=True)
-        probabilities = class_probabilities(self.model, batches).numpy()
-        return probabilities[np.argsort(np.concatenate(order))]
+        return classified(self.model, self.rows(images))
 
     def label_metrics(self, rows: Fields) -> dict[str, Any]:
         """The accuracy of the label that a model predicts; empty where it predicts none.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from textvae.api import control
+from textvae.api.attended import Attended, attended
 from textvae.api.base import load_vae
 from textvae.api.display import Interpolation
 from textvae.api.features import EncoderModule, Kind, feature_sizes
@@ -23,7 +24,8 @@ from textvae.data.batching import Examples, Sentences
 from textvae.data.fields import Fields, text_columns
 from textvae.data.python_texts import checked_text, text_list
 from textvae.data.tokenizers import load_tokenizer
-from textvae.evaluation.labels import class_probabilities
+from textvae.evaluation.label_sets import probabilities_of
+from textvae.evaluation.labels import classified
 from textvae.evaluation.latent import is_deterministic
 from textvae.evaluation.likelihood import likelihood
 from textvae.evaluation.positions import (
@@ -189,9 +191,23 @@ class SentenceVAE(TextWriter):
         Raises:
             ValueError: the model was trained without labels.
         """
-        order, batches = zip(*self.rows(texts).in_length_order(), strict=True)
-        probabilities = class_probabilities(self.model, batches).numpy()
-        return probabilities[np.argsort(np.concatenate(order))]
+        return classified(self.model, self.rows(texts))
+
+    def label_sets(self, texts: TextRows, seed: int = 0) -> np.ndarray:
+        """The probability of each label of rows, (N, C), float32, whose own sets are not read.
+
+        Raises:
+            ValueError: the model predicts no set of labels.
+        """
+        return probabilities_of(self.model, self.rows(texts), seed)
+
+    def attention(self, texts: TextRows) -> list[Attended]:
+        """How much each word of N texts weighs in the features of their encoder.
+
+        Raises:
+            ValueError: no encoder of the model is of kind `attention`.
+        """
+        return attended(self.model, self.tokenizer, self.rows(texts, latents=True))
 
     def features(self, texts: TextRows, kind: Kind = "mean", seed: int = 0) -> np.ndarray:
         """Features of texts for another model, (N, H), see `features_of`."""

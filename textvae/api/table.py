@@ -31,6 +31,7 @@ from textvae.decoders.label import LabelDistribution
 from textvae.decoders.labels import LabelSetDistribution
 from textvae.evaluation.generated_pairs import GeneratedPairs, generated_pairs, paired_fields
 from textvae.evaluation.label_sets import draws_of, probabilities_of
+from textvae.evaluation.labels import classified
 from textvae.graph.decoding import Decoding
 from textvae.graph.generation import drawn
 from textvae.graph.model import VAE
@@ -225,6 +226,14 @@ class TableVAE(TrainedVAE):
         if "label_set" in facts:
             return f"a set of {facts['label_set']:,} labels"
         return f"{facts['classes']:,} classes"
+
+    def classify(self, columns: TableRows) -> np.ndarray:
+        """q(label | x) of rows, (N, C), float32; the classes are `labels`, in that order.
+
+        Raises:
+            ValueError: the model was trained without labels, or see `rows`.
+        """
+        return classified(self.model, self.rows(columns))
 
     def label_sets(self, columns: TableRows, seed: int = 0) -> np.ndarray:
         """The probability of each label of rows, (N, C), float32, whose own sets are not read.

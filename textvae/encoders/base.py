@@ -74,6 +74,9 @@ class Encoder(Component, nn.Module):
     reads_earlier: ClassVar[bool] = False
     """Whether what it gives for a part depends on earlier parts of the row alone."""
 
+    weighs_words: ClassVar[bool] = False
+    """Whether its features are weighted sums over words, with a method `weights` of token ids."""
+
     def forward(self, *read: Any) -> Features:
         """The features of a batch of one field, then the features of the encoders it is given."""
         raise NotImplementedError

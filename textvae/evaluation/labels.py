@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from textvae.data.batching import Examples
 from textvae.evaluation.probes import accuracy_and_f1
 from textvae.families import Family
 from textvae.graph.model import VAE
@@ -67,6 +69,12 @@ def class_probabilities(model: VAE, batches: Iterable[Mapping[str, Tensor]]) -> 
         posterior = model.encode(**fields)[name]
         parts.append(label_probabilities(model, name, posterior).float().cpu())
     return torch.cat(parts)
+
+
+def classified(model: VAE, rows: Examples) -> np.ndarray:
+    """`class_probabilities` of rows in their order, (N, C)."""
+    order, batches = zip(*rows.in_length_order(), strict=True)
+    return class_probabilities(model, batches).numpy()[np.argsort(np.concatenate(order))]
 
 
 def label_probabilities(model: VAE, latent: str, posterior: Distribution) -> Tensor:
