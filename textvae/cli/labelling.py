@@ -16,7 +16,7 @@ from textvae.cli.sources import (
     print_notes,
     print_unknown_words,
 )
-from textvae.console import say_note, table
+from textvae.console import say_note, table, visible
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
@@ -178,22 +178,30 @@ def labelled_output(
     out: Path | None,
 ) -> Output:
     """Rows with their labels, for JSON and as text, or written to a file."""
-    label = next(name for name in (found.field, "predicted", "label_") if name not in rows[0])
     result, lines = [], []
-    for number, (row, labels) in enumerate(zip(rows, found.chosen(threshold), strict=True)):
+    chosen = found.chosen(threshold)
+    blocks = found.several or words is not None
+    for number, (row, labels) in enumerate(zip(rows, chosen, strict=True)):
         share = dict(zip(found.names, map(float, found.probabilities[number]), strict=True))
-        answer: dict[str, Any] = {label: labels if found.several else labels[0]}
+        answer: dict[str, Any] = {found.field: labels if found.several else labels[0]}
         answer |= {} if found.several else {"probability": share[labels[0]]}
-        if words is not None:
-            answer["words"] = words[number]
-        result.append(row | answer)
+        answer |= {} if words is None else {"words": words[number]}
+        # A field of the row may have the name of an answer.
+        result.append(row | {f"{name}_" * (name in row) or name: answer[name] for name in answer})
+        cells = [cell if isinstance(cell, str) else str(cell) for cell in row.values()]
+        if not blocks:
+            lines.append([labels[0], share[labels[0]], *cells])
+            continue
         shown = ", ".join(f"{name} {share[name]:.2f}" for name in labels) or "none"
-        lines += [*(cell if isinstance(cell, str) else str(cell) for cell in row.values())]
-        lines.append(f"  {label}  {shown}")
+        lines.append([*cells, f"  {found.field}  {shown}"])
         if words is not None:
             weights = " ".join(f"{word} {weight:.2f}" for word, weight in words[number])
-            lines.append(f"  words  {weights}")
+            lines[-1].append(f"  words  {weights}")
     if out is not None:
         write_rows(out, result)
         return {"rows": len(rows), "out": str(out)}, f"{len(rows):,} rows -> {out}"
-    return {"rows": result, "labels": found.names}, visible_lines(lines)
+    if blocks:
+        text = "\n".join(visible(str(line)) for block in lines for line in block)
+    else:
+        text = table(lines, [found.field, "probability", *rows[0]])
+    return {"rows": result, "labels": found.names}, text
