@@ -60,6 +60,7 @@ ENCODERS = (
         f"bag-{pooling}": {"kind": "bag", "hidden": 6, "pooling": pooling}
         for pooling in ("max", "mean")
     }
+    | {"attention": {"kind": "attention", "hidden": 6, "heads": 2}}
     | {f"counts-{layers}": {"kind": "counts", "hidden": 6, "layers": layers} for layers in (1, 2)}
     | {"counts-log": {"kind": "counts", "hidden": 6, "log_counts": True}}
 )

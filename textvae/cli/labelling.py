@@ -184,7 +184,10 @@ def labelled_output(
     for number, (row, labels) in enumerate(zip(rows, chosen, strict=True)):
         share = dict(zip(found.names, map(float, found.probabilities[number]), strict=True))
         answer: dict[str, Any] = {found.field: labels if found.several else labels[0]}
-        answer |= {} if found.several else {"probability": share[labels[0]]}
+        if found.several:
+            answer["probabilities"] = [share[name] for name in labels]
+        else:
+            answer["probability"] = share[labels[0]]
         answer |= {} if words is None else {"words": words[number]}
         # A field of the row may have the name of an answer.
         result.append(row | {f"{name}_" * (name in row) or name: answer[name] for name in answer})
