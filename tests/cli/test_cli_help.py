@@ -19,9 +19,8 @@ GROUP = get_command(app)
 COMMANDS: dict = dict(sorted(GROUP.commands.items()))  # type: ignore[attr-defined]
 EXAMPLES = [(name, line) for name in COMMANDS for line in COMMANDS[name].epilog.splitlines()]
 VERBS = set(
-    "Add Compare Diagnose Evaluate Find Generate Interpolate Label List Measure Move Plot Print Probe "
-    "Reconstruct "
-    "Sample Train Verify Write".split()
+    "Add Compare Diagnose Evaluate Find Generate Interpolate Label List Measure Move Plot Print "
+    "Probe Reconstruct Sample Train Verify Write".split()
 )
 """Imperatives that begin the first line of a command: a new one adds its own."""
 
