@@ -115,6 +115,8 @@ def evaluate_answers(
 ) -> AnswerSets:
     """Metrics of the texts that a conditional model writes, beside the known ones.
 
+    A field that may be given is, see `VAEConfig.read_or_given`.
+
     Args:
         vae: the model.
         columns: held-out rows, the values of each field; rows of equal conditions are known texts
@@ -124,14 +126,15 @@ def evaluate_answers(
         seed: of all random choices.
     """
     target = vae.model.field_of(vae.target)
-    cells = (map(hashable, columns[field]) for field in vae.conditions)
+    fields = [*vae.conditions, *vae.model.config.read_or_given]
+    cells = (map(hashable, columns[field]) for field in fields)
     keys = list(zip(*cells, strict=True))
     known = grouped(keys, [" ".join(strings(cell)) for cell in columns[target]])
     chosen = sorted(np.random.default_rng(seed).permutation(len(known))[:most].tolist())
     conditions = [list(known)[index] for index in chosen]
     references = [known[key] for key in conditions]
     unit = unit_of([text for texts in known.values() for text in texts])
-    given = dict(zip(vae.conditions, map(list, zip(*conditions, strict=True)), strict=True))
+    given = dict(zip(fields, map(list, zip(*conditions, strict=True)), strict=True))
     how = replace(PLAIN, allow_unknown=False)
 
     def texts(how: Decoding) -> list[str]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from textvae.api.rows import class_names_of, vector_cells
-from textvae.api.writing import ROWS, batch_of, generated_ids
+from textvae.api.writing import ROWS, batch_of, generated_ids, posterior_value
 from textvae.data.batching import Examples
 from textvae.data.fields import Fields
 from textvae.data.tokenizers import decode_ids
@@ -104,16 +104,11 @@ class Writing:
         return written
 
     def latent_value(self, node: Node, features: Read) -> Tensor:
-        """A sample of a latent, (1, N, D): from its posterior where all that this reads is given.
-
-        Without a field in place of a written one, the prior holds what the conditions say of it.
-        """
+        """A sample of a latent, (1, N, D), from its posterior where all that it reads is given."""
         model = self.vae.model
-        read = set(model.config.fields_read(node["name"])) if self.known else set[str]()
-        if read.isdisjoint(self.known) or not read <= self.given:
-            return model.prior_value(node, features, self.values, self.count, self.use_mean)
-        with draws():
-            return model.posterior(node, features, self.values).expand((1, self.count)).sample()
+        if model.config.comes_from_posterior(node["name"], self.given):
+            return posterior_value(model, node, features, self.values, self.count)
+        return model.prior_value(node, features, self.values, self.count, self.use_mean)
 
     def batch(self) -> dict[str, Tensor]:
         """All that is there, as a batch."""

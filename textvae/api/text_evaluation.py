@@ -140,7 +140,7 @@ def evaluate_texts(
     if generation and isinstance(texts, Mapping):
         if parts_are_written(vae):
             metrics["written"] = evaluate_parts(vae, texts, seed=seed)
-        if vae.conditions:
+        if vae.conditions or vae.model.config.read_or_given:
             if len(vae.model.text_decoders) == 1:
                 metrics["answers"] = evaluate_answers(vae, texts, seed=seed)
         elif not vae.has_parts:

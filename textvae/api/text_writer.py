@@ -13,7 +13,14 @@ from textvae.api.base import TrainedVAE, as_tensor
 from textvae.api.code_texts import CodeRow, likeliest_codes
 from textvae.api.parts import decoded_parts, sampled_parts, sampled_row_latents
 from textvae.api.rows import Given, class_names_of, given_rows, model_fields
-from textvae.api.writing import batch_of, different_rows, likeliest, written_ids, written_rows
+from textvae.api.writing import (
+    batch_of,
+    different_rows,
+    latent_values,
+    likeliest,
+    written_ids,
+    written_rows,
+)
 from textvae.control.plug_in import PlugIn
 from textvae.data.fields import Fields
 from textvae.data.known_words import KnownWords
@@ -165,14 +172,15 @@ class TextWriter(TrainedVAE):
             given: by field: a value for each row, or one for all of them.
             count: number of rows; None for as many as there are values.
 
-        A field that another one is written from may be given too, and is then not written.
+        A field that another one is written from may be given too, and is then not written. So may
+        one that a latent's posterior reads; the latent is then drawn from it.
 
         Raises:
             TypeError: a value is no string, or no list of strings.
             ValueError: a condition is missing, blank, unknown, or of another number of rows.
         """
         config, needed = self.model.config, self.conditions
-        allowed = [*needed, *config.written_or_given]
+        allowed = [*needed, *config.written_or_given, *config.read_or_given]
         if not needed and not given:
             return None
         if not allowed:
@@ -257,7 +265,9 @@ class TextWriter(TrainedVAE):
         fields = batch_of(self, rows, slice(0, count))
         with seeded(seed):
             known = None if label is None else self.label_latent(label, count)
-            drawn = [v[0] for v in self.model.sample_prior(count, known, **fields).values()]
+            features = self.model.encoder_features(fields)
+            values = latent_values(self, rows, features, count, known)
+            drawn = [value[0] for value in values.values()]
         return (torch.cat(drawn, -1) if drawn else torch.zeros(count, 0)).cpu().numpy()
 
     def sample_rows(
@@ -286,7 +296,8 @@ class TextWriter(TrainedVAE):
         with seeded(seed), torch.no_grad():
             known = None if label is None else self.label_latent(label, total)
             fields = batch_of(self, rows, slice(0, total))
-            values = self.model.sample_prior(total, known, **fields)
+            features = self.model.encoder_features(fields)
+            values = latent_values(self, rows, features, total, known)
             return written_rows(self, values, total, rows, decoding or Decoding(do_sample=True))
 
     def different_rows(

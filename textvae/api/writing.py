@@ -14,8 +14,12 @@ from textvae.decoders.label import LabelDistribution
 from textvae.decoders.span import SpanDecoder, SpanDistribution
 from textvae.decoders.text import TokenDecoder
 from textvae.encoders import Features
+from textvae.families import Family
+from textvae.graph.config import Node
 from textvae.graph.decoding import Decoding
 from textvae.graph.generation import best_of_beam, drawn, generate
+from textvae.graph.model import VAE
+from textvae.randomness import draws
 
 if TYPE_CHECKING:
     from textvae.api.base import TrainedVAE
@@ -102,7 +106,7 @@ def likeliest(
         chosen = slice(start, min(start + max(1, ROWS // count), total))
         size, fields = chosen.stop - start, batch_of(vae, given, chosen)
         features = model.encoder_features(fields)
-        values = model.prior_values(features, size, use_mean=True)
+        values = latent_values(vae, given, features, size, use_mean=True)
         context, memory = model.writing(target, values, features, size)
         ids, scores = best_of_beam(network, context, how, known, memory)
         for rows, each in zip(ids.tolist(), scores.tolist(), strict=True):
@@ -140,6 +144,53 @@ def written_spans(
         pairs = likelihood.pairs[0]
         ids += likelihood.ids_of(drawn(pairs) if sample else pairs.argmax(-1))
     return ids
+
+
+def latent_values(
+    vae: "TrainedVAE",
+    given: Fields | None,
+    features: Mapping[str, Features],
+    count: int,
+    known: Values | None = None,
+    use_mean: bool = False,
+) -> dict[str, Tensor]:
+    """`VAE.prior_values`, but of latents whose posteriors read given fields, from these.
+
+    Args:
+        vae: the model.
+        given: the fields of rows that are there, see `VAEConfig.comes_from_posterior`.
+        features: of the encoders that read them.
+        count: of each latent, number of rows.
+        known: values of some latents, (1, count, D).
+        use_mean: point estimates in place of samples.
+    """
+    model, values = vae.model, dict(known or {})
+    fields = frozenset(() if given is None else given.columns)
+    for node in model.config.nodes("latents"):
+        name = node["name"]
+        if name in values:
+            continue
+        if model.config.comes_from_posterior(name, fields):
+            values[name] = posterior_value(model, node, features, values, count, use_mean)
+        else:
+            values[name] = model.prior_value(node, features, values, count, use_mean)
+    return values
+
+
+def posterior_value(
+    model: VAE,
+    node: Node,
+    features: Mapping[str, Features],
+    values: Values,
+    count: int,
+    use_mean: bool = False,
+) -> Tensor:
+    """A sample of one latent from its posterior, (1, count, D), given those before it."""
+    posterior = model.posterior(node, features, values).expand((1, count))
+    if use_mean:
+        return cast(Family, model.latents[node["name"]]).point_estimate(posterior)
+    with draws():
+        return posterior.sample()
 
 
 def batch_of(vae: "TrainedVAE", given: Fields | None, rows: slice) -> dict[str, Tensor]:

@@ -85,23 +85,31 @@ def list_of(text: str, option: str) -> list[str]:
 def given_rows_of(vae: "SentenceVAE | TableVAE", folder: str, file: str) -> dict[str, list[Any]]:
     """The conditions in a table; its columns are those of the run's fields.
 
+    A field that may be given, and need not be, is read where the table has all such columns.
+
     Raises:
         DataError: it cannot be read, or has no such columns.
         ValueError: the model takes no condition.
     """
     from textvae.config import FieldConfig
     from textvae.data.tables import read_table_split
+    from textvae.data.texts import DataError
     from textvae.training.run_data import recipe_of, table_fields
 
-    # Where nothing must be given, the file is of what may be.
-    wanted = vae.conditions or vae.model.config.written_or_given
+    config = vae.model.config
+    wanted = [*vae.conditions, *config.written_or_given, *config.read_or_given]
     if not wanted:
         raise ValueError("--given-file: the model takes no condition")
     recipe = recipe_of(folder)
     own = {} if recipe is None else getattr(recipe.data, "fields", None) or {}
     fields = {name: own.get(name, FieldConfig()) for name in wanted}
     fields = table_fields(folder, fields)
-    table, notes = read_table_split(file, fields)
+    try:
+        table, notes = read_table_split(file, fields)
+    except DataError:
+        if not vae.conditions:
+            raise
+        table, notes = read_table_split(file, {name: fields[name] for name in vae.conditions})
     for note in notes:
         say_note(note)
     return table.columns

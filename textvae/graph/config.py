@@ -187,6 +187,27 @@ class VAEConfig:
         return [name for name in read if name in self.written_first and name not in self.plates]
 
     @property
+    def read_or_given(self) -> list[str]:
+        """The fields that latents may be drawn from their posteriors by, where they are given.
+
+        They are no conditions, and those of latents whose posteriors read no field that the model
+        writes: such a latent else comes from its prior.
+        """
+        read = (self.fields_read(node["name"]) for node in self.nodes("latents"))
+        given = (fields for fields in read if self.read_by_field.keys().isdisjoint(fields))
+        conditions = self.conditions()
+        found = dict.fromkeys(field for fields in given for field in fields)
+        return [field for field in found if field not in conditions]
+
+    def comes_from_posterior(self, latent: str, given: Collection[str]) -> bool:
+        """Whether a latent is drawn from its posterior when fields are given: all that it reads.
+
+        Of conditions alone its prior holds what they say of it.
+        """
+        read, chosen = set(self.fields_read(latent)), {*self.written_or_given, *self.read_or_given}
+        return read.issubset(given) and not chosen.isdisjoint(read)
+
+    @property
     def writes_in_turn(self) -> bool:
         """Whether a field has to be written before another one is, or part after part."""
         return bool(self.plates or self.written_or_given)
