@@ -149,6 +149,25 @@ def test_names_of_idx_files(prefix, tmp_path):
     assert "none of 0" in notes and "left out 1 file: emnist-letters-mapping.txt" in notes
 
 
+def test_emnist_is_turned_upright(tmp_path):
+    (tmp_path / "emnist").mkdir()
+    (tmp_path / "plain").mkdir()
+    for name, array in EMNIST.items():
+        write_idx(tmp_path / "emnist" / name, array)
+        write_idx(tmp_path / "plain" / name.removeprefix("emnist-letters-"), array)
+    turned, plain = (
+        read_source(config(tmp_path / "emnist")),
+        read_source(config(tmp_path / "plain")),
+    )
+    for split, (images, _) in turned.splits.items():
+        assert np.array_equal(images, plain.splits[split][0].swapaxes(-1, -2))
+        assert not np.array_equal(images, plain.splits[split][0])
+    said = [note for note in turned.notes if "turned upright" in note]
+    assert len(said) == 1 and not any("turned upright" in note for note in plain.notes)
+    alone = read_source(config(tmp_path / "emnist" / "emnist-letters-test-images-idx3-ubyte.gz"))
+    assert np.array_equal(alone.splits["train"][0], turned.splits["test"][0])
+
+
 def test_several_sets_of_idx_files_are_refused(tmp_path):
     for name, array in EMNIST.items():
         write_idx(tmp_path / name, array)

@@ -178,8 +178,19 @@ def idx_splits(
         }
         if "images" not in parts:
             raise DataError(f"{tree.where}: {split} has labels and no images")
-        splits[split] = checked_split(tree.where, parts["images"], parts.get("labels"))
+        images = upright(parts["images"], names[split, "images"], notes)
+        splits[split] = checked_split(tree.where, images, parts.get("labels"))
     return splits
+
+
+def upright(images: np.ndarray, name: str, notes: list[str]) -> np.ndarray:
+    """Images of an idx file as they are seen: EMNIST's files have rows and columns exchanged."""
+    if images.ndim != 3 or not name.rpartition("/")[2].lower().startswith("emnist"):
+        return images
+    note = "the images of EMNIST are turned upright: rows and columns are exchanged in its files"
+    if note not in notes:
+        notes.append(note)
+    return np.ascontiguousarray(images.transpose(0, 2, 1))
 
 
 def idx_array(data: bytes, where: str) -> np.ndarray:
@@ -209,7 +220,7 @@ def idx_array(data: bytes, where: str) -> np.ndarray:
 
 def idx_file(path: Path, view: View, notes: list[str]) -> tuple[dict[str, Split], int | None]:
     """The images of one idx file, without labels; those beside it are named in a note."""
-    images = idx_array(path.read_bytes(), str(path))
+    images = upright(idx_array(path.read_bytes(), str(path)), path.name, notes)
     labels = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
     if labels != path and labels.exists():
         notes.append(f"{path}: its labels, {labels.name}, are left out: give the folder of both")
