@@ -7,7 +7,7 @@ import pytest
 from support.commands import answer, run_quietly
 from support.rows import EVENTS, RECIPE, table, write_table
 
-from textvae.cli.conditions import rows_text
+from textvae.cli.rows import rows_text
 
 
 @pytest.fixture(scope="module")

@@ -62,9 +62,13 @@ def names_of(runs: Sequence[str]) -> list[str]:
 
 
 def differing_texts(runs: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether metrics are of different texts or images, and so do not compare."""
-    kinds = ("sentences", "words", "images", "pixels", "likelihood")
-    return len({tuple(metrics.get(kind) for kind in kinds) for metrics in runs.values()}) > 1
+    """Whether metrics are of different texts, images or fields, and so do not compare."""
+    kinds = ("sentences", "words", "images", "pixels", "likelihood", "table_rows", "contents")
+    of = {
+        (*(m.get(kind) for kind in kinds), *sorted(m.get("field_nlls") or ()))
+        for m in runs.values()
+    }
+    return len(of) > 1
 
 
 def draw_comparison(runs: Mapping[str, Mapping[str, Any]], out: Path) -> None:

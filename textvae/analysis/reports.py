@@ -137,7 +137,8 @@ def count_note(metrics: Mapping[str, Any], unit: str) -> str:
         probit = f"; a mean of {metrics['draws']} draws of a probit's noise"
         return f"{count}; of {metrics['contents']}{probit if metrics['draws'] else ''}"
     if metrics.get("parts"):
-        count = f"{count_of(metrics):,} rows of {parts_text(metrics)} each (mean)"
+        rows = count_of(metrics)
+        count = f"{rows:,} row{'s' * (rows != 1)} of {parts_text(metrics)} each (mean)"
     if unit != "image":
         return count
     likelihood, pixels = metrics["likelihood"], metrics["pixels"]
@@ -213,7 +214,8 @@ def perplexity_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, Any, str
     """Name, label, value and note of perplexities, and of the share of unknown tokens."""
     f = metrics
     unit = "word" if f["word_perplexity"] is not None else "character"
-    per_unit = f"per {unit}: exp(nll / {unit}), {f[f'{unit}s']:,} {unit}s"
+    of = " of all fields" if len(f.get("field_nlls") or ()) > 1 else ""
+    per_unit = f"per {unit}: exp(nll{of} / {unit}), {f[f'{unit}s']:,} {unit}s"
     if unit == "character":
         per_unit += "; blanks separate no words here"
     per_token = f"per token: {f['tokens']:,} tokens; compares only between models of one tokenizer"

@@ -247,8 +247,13 @@ def row_text(vae: SentenceVAE, columns: Columns, row: int) -> str:
 
 
 def cell_line(cell: Any) -> str:
-    """A cell on one line: of parts, or of a set of labels, one after the other."""
-    return cell if isinstance(cell, str) else " / ".join(map(cell_line, cell or ()))
+    """A cell on one line: parts, or the labels of a set, one after the other."""
+    if isinstance(cell, str):
+        return cell
+    return " / ".join(
+        part if isinstance(part, str) else ", ".join(map(str, part or ("none",)))
+        for part in cell or ()
+    )
 
 
 def sample_lines(vae: SentenceVAE, columns: Columns) -> list[str]:

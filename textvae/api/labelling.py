@@ -1,14 +1,21 @@
 """Labels that a model predicts for rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textvae.api.rows import class_names_of, facts_of
+from textvae.api.rows import class_names_of, facts_of, given_rows
 from textvae.data.batching import Examples
+from textvae.data.fields import Fields
 from textvae.evaluation.label_sets import predicted_set, probabilities_of
 from textvae.evaluation.labels import classified, taught_label
 from textvae.graph.model import VAE
+
+if TYPE_CHECKING:
+    from textvae.api.sentence import SentenceVAE
+    from textvae.api.table import TableVAE
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,16 @@ class Labelling:
             order = np.argsort(-row, kind="stable")
             found.append([self.names[number] for number in order if row[number] > threshold])
         return found
+
+
+def rows_to_label(vae: "SentenceVAE | TableVAE", columns: Mapping[str, Any]) -> Fields:
+    """Rows of several fields of which the fields are given that the label is predicted from.
+
+    Raises:
+        TypeError, ValueError: see `given_rows`; or the model was taught no label.
+    """
+    needed = read_for_label(vae.model)
+    return given_rows(vae.model.config, vae.tokenizer, columns, needed, vae.fields)
 
 
 def labelling(model: VAE, rows: Examples, seed: int = 0) -> Labelling:

@@ -90,12 +90,16 @@ class Writing:
                     self.values[step.name] = self.latent_value(node, features)
                 continue
             name = model.field_of(step.name)
-            if name in self.known:
-                written[name] = self.fields[name]
+            given = self.fields[name] if name in self.known else None
+            missing = None if given is None else missing_labels(given)
+            if given is not None and not missing.any():  # type: ignore[union-attr]
+                written[name] = given
                 continue
             written[name] = write_values(
                 self.vae, step.name, self.values, features, self.count, self.how
             )
+            if given is not None:  # the labels of some of the rows
+                written[name] = torch.where(missing, written[name], given)  # type: ignore[arg-type]
             if name in self.parts:
                 self.parts[name][-1] = written[name]
             else:
@@ -132,6 +136,13 @@ class Writing:
                 last = cast(Plate, features[name].plate).last
                 features[name] = features[name].select(last, alone)
         return features
+
+
+def missing_labels(given: Tensor) -> Tensor:
+    """Which rows of a field that is given have no class, (N,), bool; none where it is no label."""
+    if given.ndim > 1:
+        return given.new_zeros(len(given), dtype=torch.bool)
+    return given == MISSING
 
 
 def together(parts: Sequence[Tensor]) -> Tensor:

@@ -1,7 +1,7 @@
 """Rows of several fields that are given in Python: checked, and as a model reads them."""
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,23 @@ def facts_of(config: VAEConfig, field: str) -> dict[str, Any]:
 def may_be_missing(config: VAEConfig, field: str) -> bool:
     """Whether a row may be without a value of a field: a label, or a set of labels."""
     return not {"classes", "label_set"}.isdisjoint(facts_of(config, field))
+
+
+def needed_fields(
+    config: VAEConfig, fields: Sequence[str], given: Container[str], latents: bool
+) -> list[str]:
+    """The fields that must be given of rows.
+
+    Args:
+        config: of the model.
+        fields: that it reads.
+        given: fields that are there.
+        latents: whether only latents are wanted: then the fields of one of them are enough.
+    """
+    every = [config.fields_read(node["name"]) for node in config.nodes("latents")]
+    if not latents or not every:
+        return [field for field in fields if not may_be_missing(config, field)]
+    return min(every, key=lambda read: sum(field not in given for field in read))
 
 
 def is_single(value: Any) -> bool:
@@ -137,6 +154,8 @@ def given_rows(
         ValueError: a field is unknown, missing, blank, or has another number of values.
     """
     allowed = needed if allowed is None else allowed
+    if hasattr(values, "columns") and hasattr(values, "to_dict"):  # a DataFrame
+        values = {str(name): list(values[name]) for name in values.columns}  # type: ignore[attr-defined]
     if not isinstance(values, Mapping):
         raise TypeError(f"give a mapping of fields: {', '.join(allowed)} (got {given_as(values)})")
     for field in values:
@@ -162,7 +181,7 @@ def given_rows(
             column = column_of(config, tokenizer, field, cells)
         else:
             column = Packed.of(column_of(config, tokenizer, field, flat(cells)), cells, plate)
-        columns[field] = column.select(np.zeros(count, np.int64)) if single else column
+        columns[field] = column if len(cells) == count else column.select(np.zeros(count, np.int64))
     for field, cells in lists.items():
         whole = facts_of(config, field).get("within")
         if whole in lists:

@@ -16,7 +16,7 @@ from textvae.api.base import load_vae
 from textvae.api.display import Interpolation
 from textvae.api.features import EncoderModule, Kind, feature_sizes
 from textvae.api.parts import PartLatents, encoded_parts, reconstructed_parts
-from textvae.api.rows import Given, given_rows, may_be_missing
+from textvae.api.rows import Given, given_rows, needed_fields
 from textvae.api.text_evaluation import Evaluation, evaluate_texts
 from textvae.api.text_writer import TextRows, TextWriter
 from textvae.checkpoints import CheckpointError
@@ -109,10 +109,7 @@ class SentenceVAE(TextWriter):
         if not self.reads_rows or not isinstance(texts, Mapping):
             return self.sentences(texts)  # type: ignore[arg-type]
         config = self.model.config
-        needed = [field for field in self.fields if not may_be_missing(config, field)]
-        every = [config.fields_read(node["name"]) for node in config.nodes("latents")]
-        if latents and any(texts.keys() >= set(fields) for fields in every):
-            needed = []
+        needed = needed_fields(config, self.fields, texts, latents)
         return given_rows(config, self.tokenizer, texts, needed, self.fields)
 
     def listed(self, texts: TextRows) -> TextRows:

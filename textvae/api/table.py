@@ -19,8 +19,8 @@ from textvae.api.rows import (
     class_names_of,
     facts_of,
     given_rows,
-    may_be_missing,
     model_fields,
+    needed_fields,
     vector_cells,
 )
 from textvae.data.fields import Fields
@@ -31,7 +31,7 @@ from textvae.decoders.label import LabelDistribution
 from textvae.decoders.labels import LabelSetDistribution
 from textvae.evaluation.generated_pairs import GeneratedPairs, generated_pairs, paired_fields
 from textvae.evaluation.label_sets import draws_of, probabilities_of
-from textvae.evaluation.labels import classified
+from textvae.evaluation.labels import classified, label_metrics, labelled_latent
 from textvae.graph.decoding import Decoding
 from textvae.graph.generation import drawn
 from textvae.graph.model import VAE
@@ -53,12 +53,19 @@ class TableEvaluation(Metrics):
         contents: what the likelihood is of: the field of each decoder, and the kind of its values.
         draws: of the noise of a probit behind each log p(y | z); 0 where that is exact.
         pairs: how generated pairs help to match real ones, where the model writes two views.
+        accuracy: share of the rows with a label whose predicted class is theirs; None where the
+            model predicts no class.
+        macro_f1: F1 of each class, mean over the classes.
+        labelled: number of rows with a label.
     """
 
     table_rows: int
     contents: str
     draws: int = 0
     pairs: GeneratedPairs | None = None
+    accuracy: float | None = None
+    macro_f1: float | None = None
+    labelled: int = 0
 
 
 class TableVAE(TrainedVAE):
@@ -121,10 +128,7 @@ class TableVAE(TrainedVAE):
             ValueError: likewise.
         """
         config = self.model.config
-        needed = [field for field in self.fields if not may_be_missing(config, field)]
-        every = [config.fields_read(node["name"]) for node in config.nodes("latents")]
-        if latents and any(columns.keys() >= set(fields) for fields in every):
-            needed = []
+        needed = needed_fields(config, self.fields, columns, latents)
         return given_rows(config, self.tokenizer, columns, needed, self.fields)
 
     def encode(
@@ -173,6 +177,7 @@ class TableVAE(TrainedVAE):
             contents=", ".join(texts),
             draws=draws_of(self.model),
             pairs=None if training is None else self.pairs(training, columns, seed),
+            **label_metrics(self.model, rows),
         )
 
     def pairs(
@@ -289,7 +294,22 @@ class TableVAE(TrainedVAE):
             self.model.field_of(name): self.cells(likelihood, self.model.field_of(name))
             for name, likelihood in self.model.likelihoods(values, features, count).items()
         }
+        columns |= self.label_cells(values)
         return [{name: cells[row] for name, cells in columns.items()} for row in range(count)]
+
+    def label_cells(self, values: Mapping[str, Tensor]) -> dict[str, list[Any]]:
+        """The class or the set of labels that a latent stands for, of its values, (1, N, C)."""
+        label = labelled_latent(self.model)
+        if label is None or self.model.class_prior(label[0]) is not None:
+            return {}
+        latent, field = label
+        facts, drawn_values = facts_of(self.model.config, field), values[latent][0]
+        if "label_set" in facts:
+            names = facts.get("names") or list(map(str, range(facts["label_set"])))
+            sets = drawn_values.cpu().numpy() > 0.5
+            return {field: [[names[number] for number in np.flatnonzero(row)] for row in sets]}
+        classes = class_names_of(self.model.config, field) or []
+        return {field: [classes[number] for number in drawn_values.argmax(-1).tolist()]}
 
     def cells(self, likelihood: Distribution, field: str) -> list[Any]:
         """Values drawn from p(x | z), batch shape (1, N), as cells of a table."""

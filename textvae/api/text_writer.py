@@ -237,8 +237,7 @@ class TextWriter(TrainedVAE):
             ValueError: count below 1, an unknown label, a plug-in of another model, or see
                 `given_conditions`.
         """
-        if count < 1:
-            raise ValueError(f"at least one sentence must be asked for (got {count})")
+        check_count(count)
         if plug_in is not None:
             if label is not None:
                 raise ValueError("a label and a plug-in exclude each other")
@@ -282,8 +281,7 @@ class TextWriter(TrainedVAE):
 
         The value of a field with parts is a tuple of them, see `sampled_parts`.
         """
-        if count < 1:
-            raise ValueError(f"at least one sentence must be asked for (got {count})")
+        check_count(count)
         rows = self.given_conditions(given)
         if rows is not None:
             rows = rows.select(np.repeat(np.arange(len(rows)), count))
@@ -306,13 +304,15 @@ class TextWriter(TrainedVAE):
         decoding: Decoding | None = None,
         seed: int | None = None,
         given: Given | None = None,
+        label: str | None = None,
     ) -> list[list[dict[str, str]]]:
         """Up to `count` different rows from the prior for each condition, the first drawn first.
 
         As many are drawn as are asked for, and again, up to `ROUNDS` times; arguments as `sample`.
         """
+        check_count(count)
         with seeded(seed):
-            return different_rows(self, count, decoding, given)
+            return different_rows(self, count, decoding, given, label)
 
     def likeliest(
         self, count: int = 1, decoding: Decoding | None = None, given: Given | None = None
@@ -328,8 +328,9 @@ class TextWriter(TrainedVAE):
             For each condition, texts with their -log p(x | z), nats.
 
         Raises:
-            ValueError: a field is written before the text, and is not given.
+            ValueError: a field is written before the text, and is not given; or see `sample`.
         """
+        check_count(count)
         rows = self.given_conditions(given)
         first = self.model.config.written_or_given
         missing = [name for name in first if rows is None or name not in rows.columns]
@@ -346,8 +347,10 @@ class TextWriter(TrainedVAE):
         """The rows of the most probable codes for each condition; arguments as `likeliest`.
 
         Raises:
-            ValueError: the model has no latent of codes, or several, or no code is likelier.
+            ValueError: the model has no latent of codes, or several, or no code is likelier; or see
+                `sample`.
         """
+        check_count(count)
         return likeliest_codes(self, self.given_conditions(given), count, decoding or Decoding())
 
     def class_names(self, field: str) -> list[str]:
@@ -377,3 +380,13 @@ class TextWriter(TrainedVAE):
                 return {latent[0]: prior.of_classes(numbers).sample()[None]}
         one_hot = torch.eye(len(self.labels), device=self.model.device)[number]
         return {latent[0]: one_hot.expand(1, count, -1)}
+
+
+def check_count(count: int) -> None:
+    """Refuse a number of sentences that is not positive.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if count < 1:
+        raise ValueError(f"at least one sentence must be asked for (got {count})")

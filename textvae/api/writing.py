@@ -222,7 +222,11 @@ def written_rows(
 
 
 def different_rows(
-    vae: "TextWriter", count: int, how: Decoding | None, given: "Given | None"
+    vae: "TextWriter",
+    count: int,
+    how: Decoding | None,
+    given: "Given | None",
+    label: str | None = None,
 ) -> list[list[dict[str, str]]]:
     """`SentenceVAE.different_rows`, drawn from the random state of the caller."""
     total = 1 if (rows := vae.given_conditions(given)) is None else len(rows)
@@ -235,7 +239,7 @@ def different_rows(
             name: value if isinstance(value, str) else [value[index] for index in short]
             for name, value in (given or {}).items()
         }
-        drawn_rows = vae.sample_rows(count, how, None, given=asked or None)
+        drawn_rows = vae.sample_rows(count, how, None, label, asked or None)
         for place, index in enumerate(short):
             for row in drawn_rows[place * count : (place + 1) * count]:
                 if len(found[index]) < count:

@@ -1,12 +1,11 @@
 """Conditions on the command line, and the rows that are written under them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textvae.console import say_note, visible
+from textvae.console import say_note
 
 if TYPE_CHECKING:
     from textvae.api.sentence import SentenceVAE
@@ -25,8 +24,6 @@ ColumnOption = Annotated[
         "--field", metavar="FIELD=COLUMN", help="Column of a field of the recipe; repeatable."
     ),
 ]
-TABLES = (".csv", ".jsonl")
-"""Endings of files of rows."""
 
 
 def pairs_of(options: Sequence[str] | None, option: str) -> dict[str, str]:
@@ -46,9 +43,25 @@ def pairs_of(options: Sequence[str] | None, option: str) -> dict[str, str]:
     return found
 
 
-def column_settings(options: Sequence[str] | None) -> list[str]:
-    """`--field` as changes to a recipe, as `--set` takes them."""
+def column_settings(options: Sequence[str] | None, recipe: str | None = None) -> list[str]:
+    """`--field` as changes to a recipe, as `--set` takes them.
+
+    Args:
+        options: FIELD=COLUMN each.
+        recipe: whose fields they are; None where that is not known here.
+
+    Raises:
+        ValueError: the recipe has no such field.
+    """
     columns = pairs_of(options, "--field")
+    if columns and recipe is not None:
+        from textvae.recipes import load_recipe
+        from textvae.registry import suggest
+
+        fields = getattr(load_recipe(recipe).data, "fields", None) or {}
+        for name in columns:
+            if name not in fields:
+                raise ValueError(f"--field: unknown field {name!r} {suggest(name, fields)}")
     return [f"data.fields.{name}.column={value}" for name, value in columns.items()]
 
 
@@ -63,6 +76,18 @@ def given_of(vae: "SentenceVAE", options: Sequence[str] | None) -> dict[str, Any
         given[field] = [list_of(given[field], f"--given {field}")]
     vae.given_conditions(given)
     return given or None
+
+
+def print_unknown_conditions(vae: "SentenceVAE", given: dict[str, Any] | None) -> None:
+    """Print which words of the texts among conditions the tokenizer does not know."""
+    from textvae.api.rows import facts_of, is_of_table
+    from textvae.cli.sources import print_unknown_words
+    from textvae.data.cells import strings
+
+    for name, value in (given or {}).items():
+        if not is_of_table(facts_of(vae.model.config, name)):
+            cells = [value] if isinstance(value, str) else value
+            print_unknown_words(vae, [text for cell in cells for text in strings(cell)])
 
 
 def list_of(text: str, option: str) -> list[str]:
@@ -127,6 +152,8 @@ def sampled_rows(
     """Rows that a model writes, beside what it was given; different ones under conditions."""
     from textvae.api.code_texts import code_latent
 
+    if likeliest and label is not None:
+        raise ValueError("--label goes without --likeliest")
     if likeliest and code_latent(vae) is not None:
         listed = vae.likeliest_codes(count, how, given)
         return [
@@ -144,7 +171,7 @@ def sampled_rows(
         ]
     if given is None:
         return list(vae.sample_rows(count, how, seed, label))
-    found = vae.different_rows(count, how, seed, given)
+    found = vae.different_rows(count, how, seed, given, label)
     if few := sum(len(rows) < count for rows in found):
         least = min(map(len, found))
         of = "" if len(found) == 1 else f" for {few:,} of {len(found):,} conditions"
@@ -165,96 +192,6 @@ def conditions_of(given: dict[str, Any] | None, count: int) -> list[dict[str, st
     return [{name: cells[row] for name, cells in lists.items()} for row in range(count)]
 
 
-def rows_text(rows: Sequence[dict[str, Any]], given: dict[str, Any] | None) -> str:
-    """Rows for a terminal: a text a line, or values side by side; conditions where they differ.
-
-    Of rows with parts, a part a line and a blank line between rows.
-    """
-    if any(isinstance(cell, tuple) for row in rows for cell in row.values()):
-        return "\n\n".join(map(parts_text, rows))
-    hidden = [n for n, value in (given or {}).items() if isinstance(value, str) or len(value) == 1]
-    lines = []
-    for row in rows:
-        cells = {name: value for name, value in row.items() if name not in hidden}
-        nll = cells.pop("nll", None)
-        shown = (
-            " / ".join(map(str, value)) if isinstance(value, list) else str(value)
-            for value in cells.values()
-        )
-        line = " | ".join(map(visible, shown))
-        lines.append(line if nll is None else f"{nll:8.2f}  {line}")
-    return "\n".join(lines)
-
-
-def parts_text(row: dict[str, Any]) -> str:
-    """A row with parts for a terminal: its own values, then the values of each part on a line."""
-    from textvae.data.cells import strings
-
-    whole = [cell for cell in row.values() if not isinstance(cell, tuple)]
-    parts = [cell for cell in row.values() if isinstance(cell, tuple)]
-    lines = [whole] if whole else []
-    for size in dict.fromkeys(map(len, parts)):  # of one plate, or of two with as many parts
-        together = zip(*(cell for cell in parts if len(cell) == size), strict=True)
-        lines += [list(line) for line in together]
-    return "\n".join(
-        ("  " if line is not whole else "")
-        + " | ".join(visible(", ".join(strings(cell))) for cell in line)
-        for line in lines
-    )
-
-
-def in_columns(folder: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows by the columns of the data of a run, so that they can be read as those are."""
-    from textvae.training.run_data import recipe_of
-
-    recipe = recipe_of(folder)
-    fields = {} if recipe is None else getattr(recipe.data, "fields", None) or {}
-    found = []
-    for row in rows:
-        cells: dict[str, Any] = {}
-        for name, cell in row.items():
-            column, key = fields[name].source_column(name) if name in fields else (name, None)
-            if key is None:
-                cells[column] = cell
-                continue
-            parts = cells.setdefault(column, [{} for _ in cell])
-            for part, value in zip(parts, cell, strict=True):
-                part[key] = value
-        found.append(cells)
-    return found
-
-
-def write_rows(out: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows as csv or JSON lines, by the ending of the file."""
-    import json
-
-    from textvae.checkpoints import write_file
-
-    if out.suffix == ".jsonl":
-        write_file(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        return
-    write_file(out, csv_text(rows))
-
-
-def csv_text(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows as csv; a list is written as JSON, which `labels` and vectors are read from."""
-    import csv
-    import io
-    import json
-
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [])
-    writer.writeheader()
-    for row in rows:
-        lists = {
-            name: json.dumps(cell, ensure_ascii=False)
-            for name, cell in row.items()
-            if isinstance(cell, list | tuple)
-        }
-        writer.writerow(row | lists)
-    return text.getvalue()
-
-
 def table_conditions(
     vae: "TableVAE", folder: str, options: Sequence[str] | None, file: str | None
 ) -> dict[str, Any] | None:
@@ -262,26 +199,3 @@ def table_conditions(
     if file is not None:
         return given_rows_of(vae, folder, file)
     return pairs_of(options, "--given") or None
-
-
-def table_cells(
-    vae: "TableVAE", folder: str, rows: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Rows by the columns of the table that a model was trained on: numbers in their own ones."""
-    from textvae.api.rows import facts_of
-
-    columns = {
-        name: facts_of(vae.model.config, name).get("columns", ())
-        for name in (rows[0] if rows else ())
-    }
-    named = in_columns(folder, rows)
-    return [
-        {
-            column: value
-            for (name, cell), own in zip(row.items(), each, strict=True)
-            for column, value in (
-                zip(columns[name], cell, strict=True) if columns[name] else [(own, cell)]
-            )
-        }
-        for row, each in zip(rows, named, strict=True)
-    ]

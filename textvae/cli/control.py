@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.models import load, located
+from textvae.cli.models import for_one_text, load, located
 from textvae.cli.options import (
     Device,
     Json,
@@ -57,6 +57,7 @@ def plug_in(
     The model stays as it is: the plug-in is a small VAE over its codes. `sample --plug-in` uses it.
     """
     folder = located(model)
+    for_one_text(folder)
     columns = [column_of_texts(folder, file, text_column) for file in (texts, others)]
     from textvae.control.plug_in import PlugInSettings, check_folder
 

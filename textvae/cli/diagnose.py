@@ -171,6 +171,7 @@ def compare(
     )
     from textvae.analysis.exports import PICTURE, check_out
     from textvae.evaluation.verdict import verdict_of
+    from textvae.graph.folders import local_folder
     from textvae.training.history import training_of
     from textvae.training.run_data import stored_metrics
 
@@ -182,6 +183,7 @@ def compare(
         if again:
             metrics[name] = measured(run, device, data, columns[run], limit, samples or 50, seed)
         elif not (stored := stored_metrics(run)):
+            local_folder(run)  # a folder that is not there is reported first
             raise ValueError(f"{run}: holds no metrics; with --samples 50 they are measured")
         else:
             metrics[name] = stored
@@ -190,7 +192,7 @@ def compare(
         draw_comparison(metrics, out)
     emit([{"run": name, **m} for name, m in metrics.items()], as_json, comparison_table(metrics))
     if differing_texts(metrics):
-        say("note: metrics are of different texts and do not compare; --data evaluates again")
+        say("note: metrics are of different texts or fields and do not compare; see --data")
 
 
 def measured(

@@ -1,12 +1,12 @@
 """Posterior means of texts, rows and images: written to a file, and the nearest ones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.conditions import parts_text
 from textvae.cli.models import (
     by_modality,
     load,
@@ -21,6 +21,7 @@ from textvae.cli.options import (
     TextColumn,
     check_data,
 )
+from textvae.cli.rows import parts_text
 from textvae.cli.sources import (
     check_own_columns,
     column_of_texts,
@@ -99,6 +100,10 @@ def encode(
         return
 
     def texts(vae: "SentenceVAE") -> tuple[Any, ...]:
+        if vae.reads_rows:
+            if text_column is not None:
+                check_own_columns(text_column)
+            return rows_block(vae, folder, file, columns)
         rows, labels, notes = texts_to_encode(file, column, columns)
         # A skipped line moves the rows: they are numbered as the texts, not as the lines.
         print_notes(notes)
@@ -113,15 +118,7 @@ def encode(
         return "images", len(block.means), [block]
 
     def tables(vae: "TableVAE") -> tuple[Any, ...]:
-        from textvae.analysis.exports import LatentBlock
-        from textvae.training.run_data import held_out_rows
-
-        config = vae.model.config
-        read = {f for node in config.nodes("latents") for f in config.fields_read(node["name"])}
-        rows, notes = held_out_rows(folder, file, read)
-        print_notes(notes)
-        means, scales = vae.encode(rows, return_scales=True)
-        return "rows", len(means), [LatentBlock(None, means, scales)]
+        return rows_block(vae, folder, file)
 
     only = {"label_column": bool(columns)}
     unit, N, blocks = by_modality(folder, device, texts, images, only, tables=tables)
@@ -132,6 +129,22 @@ def encode(
     result = {unit: N, "dimensions": D, "out": str(out)}
     result |= {} if projector is None else {"projector": str(projector)}
     emit(result, as_json, f"{N:,} {unit}, {D} dimensions -> {out}{also}")
+
+
+def rows_block(
+    vae: "SentenceVAE | TableVAE", folder: str, file: str, labels: Sequence[str] = ()
+) -> tuple[Any, ...]:
+    """The latents of rows of several fields: what they are, their number, and one block."""
+    from textvae.analysis.exports import LatentBlock
+    from textvae.training.run_data import held_out_rows
+
+    config = vae.model.config
+    read = {f for node in config.nodes("latents") for f in config.fields_read(node["name"])}
+    rows, notes = held_out_rows(folder, file, read, labels)
+    print_notes(notes)
+    means, scales = vae.encode({name: rows[name] for name in read}, return_scales=True)
+    names = {name: list(rows[name]) for name in labels}
+    return "rows", len(means), [LatentBlock(None, means, scales, names)]
 
 
 def encoded_rows(folder: str, device: str | None, file: str, out: Path) -> dict[str, Any] | None:
@@ -157,8 +170,9 @@ def encoded_rows(folder: str, device: str | None, file: str, out: Path) -> dict[
 
 def rows_line(result: dict[str, Any]) -> str:
     """The result of encoding rows with parts for a terminal."""
-    parts = ", ".join(f"{count:,} {plate}" for plate, count in result["parts"].items())
-    return f"{result['rows']:,} rows ({parts}): {', '.join(result['latents'])} -> {result['out']}"
+    parts = ", ".join(f"{n:,} {name}{'s' * (n != 1)}" for name, n in result["parts"].items())
+    rows = f"{result['rows']:,} row{'s' * (result['rows'] != 1)} ({parts})"
+    return f"{rows}: {', '.join(result['latents'])} -> {result['out']}"
 
 
 @command("Latent space", 'textvae nearest "the food was great ." --data reviews.txt -n 3')
@@ -207,8 +221,15 @@ def nearest_to_row(
     rows = Table(columns)
     (row_number,) = row_numbers([number], len(rows))
 
+    plates = vae.model.config.plates
+
+    def listed(cell: Any) -> Any:
+        return list(cell) if isinstance(cell, tuple) else cell
+
     def cells(row: int) -> dict[str, Any]:
-        return {name: column[row] for name, column in columns.items()}
+        found = {name: column[row] for name, column in columns.items()}
+        # A set of labels is no list of parts.
+        return {name: cell if name in plates else listed(cell) for name, cell in found.items()}
 
     found = vae.nearest_rows(row_number, columns, count)
     near = [{"row": cells(row), "number": row, "distance": far} for row, far in found]

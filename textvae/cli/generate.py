@@ -8,17 +8,12 @@ import typer
 
 from textvae.cli.app import command
 from textvae.cli.conditions import (
-    TABLES,
     GivenOption,
-    csv_text,
     given_of,
     given_rows_of,
-    in_columns,
-    rows_text,
+    print_unknown_conditions,
     sampled_rows,
-    table_cells,
     table_conditions,
-    write_rows,
 )
 from textvae.cli.models import (
     Output,
@@ -42,6 +37,7 @@ from textvae.cli.options import (
     TopK,
     TopP,
 )
+from textvae.cli.rows import TABLES, csv_text, in_columns, rows_text, table_cells, write_rows
 from textvae.cli.sources import print_unknown_words
 from textvae.console import table, visible
 
@@ -141,6 +137,7 @@ def sample(
             conditions = given_of(vae, given)
         else:
             conditions = given_rows_of(vae, folder, given_file)
+        print_unknown_conditions(vae, conditions)
         how = Decoding(max_new_tokens=max_new_tokens) if likeliest else decoding
         if conditions is not None:
             how = replace(how, allow_unknown=False)

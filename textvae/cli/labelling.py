@@ -1,20 +1,22 @@
 """Labels that a model predicts: for texts, images and rows of a table."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.conditions import TABLES, in_columns, table_cells, write_rows
 from textvae.cli.models import Output, by_modality, emit_output, located
 from textvae.cli.options import Data, Device, Json, Model, Seed, TextColumn
+from textvae.cli.rows import TABLES, in_columns, table_cells, write_rows
 from textvae.cli.sources import (
+    check_own_columns,
     column_of_texts,
-    file_texts,
     held_out,
     print_notes,
     print_unknown_words,
+    texts_to_encode,
 )
 from textvae.console import say_note, table, visible
 
@@ -44,6 +46,10 @@ def label(
     out: Annotated[
         Path | None, typer.Option(help="csv or jsonl: the rows with their labels.")
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of the data to write too, such as a number; repeatable."),
+    ] = None,
     attention: Annotated[
         bool,
         typer.Option(
@@ -66,62 +72,88 @@ def label(
 
     The model is one with a label as latent, such as kingma2014_m2, or one that predicts sets of
     labels. A label has its probability under the model. Labels in the data are not read: how often
-    the model agrees with them, `textvae evaluate --label-column` says.
+    the model agrees with them, `textvae evaluate --label-column` says. Rows without a text are left
+    out: --keep a column that numbers the rows, to find them again.
     """
     from textvae.analysis.exports import check_out
 
     if out is not None:
         check_out(out, TABLES)
+    if out is not None and data is not None and out.exists() and out.samefile(Path(data)):
+        raise ValueError(f"--out would replace the data, {data!r}: name another file")
     if given and data is not None:
         raise ValueError("give texts or --data, not both")
+    if any(not text.strip() for text in given or ()):
+        raise ValueError("a text is blank")
+    if keep and data is None:
+        raise ValueError("--keep is for columns of --data")
     folder = located(model)
-    column = column_of_texts(folder, data, text_column)
+    column = column_of_texts(folder, data, text_column, keep or [])
 
     def answer(found: "Labelling", rows: list[dict[str, Any]], words: list[Any] | None) -> Output:
         return labelled_output(found, rows, words, threshold_of(folder, found, threshold), out)
 
     def texts(vae: "SentenceVAE") -> Output:
-        from textvae.api.labelling import labelling
+        from textvae.api.labelling import labelling, rows_to_label
 
         if vae.reads_rows:
-            columns: Any = columns_to_label(vae.model, folder, given, data)
-            rows = in_columns(folder, in_rows(columns))
+            check_own_columns("text" if text_column is None else text_column)
+            columns: Any
+            columns, kept = columns_to_label(vae.model, folder, given, data, keep or [])
+            rows = in_columns(folder, in_rows(columns | kept))
         else:
-            columns = given or (
-                file_texts(data, column) if data else held_out(folder, None, column)
-            )
-            rows = [{"text": text} for text in columns]
+            kept = {}
+            if data is None:
+                columns = given or held_out(folder, None, column)
+            else:
+                columns, kept, notes = texts_to_encode(data, column, keep or [])
+                print_notes(notes)
+            rows = in_rows({column: columns} | kept)
             print_unknown_words(vae, columns)
-        found = labelling(vae.model, vae.rows(columns, latents=True), seed)
+        read = rows_to_label(vae, columns) if vae.reads_rows else vae.rows(columns)
+        found = labelling(vae.model, read, seed)
         words = [each.heaviest(WORDS) for each in vae.attention(columns)] if attention else None
         return answer(found, rows, words)
 
     def images(vae: "ImageVAE") -> Output:
         from textvae.api.labelling import labelling
+        from textvae.data.image_files import picture_files
         from textvae.training.run_images import held_out_images
 
-        if given:
-            raise ValueError(f"{folder} is a model of images: name them with --data")
+        if given or keep:
+            raise ValueError(f"{folder} is a model of images: name them with --data alone")
         fields, notes = held_out_images(folder, data)
         print_notes(notes)
         found = labelling(vae.model, vae.rows(fields), seed)
-        return answer(found, [{"image": number} for number in range(len(fields))], None)
+        files = [] if data is None else picture_files(Path(data))
+        names = files if len(files) == len(fields) else range(len(fields))
+        return answer(found, [{"image": name} for name in names], None)
 
     def tables(vae: "TableVAE") -> Output:
-        from textvae.api.labelling import labelling
+        from textvae.api.labelling import labelling, rows_to_label
 
-        columns = columns_to_label(vae.model, folder, given, data)
-        rows = table_cells(vae, folder, in_rows(columns))
-        return answer(labelling(vae.model, vae.rows(columns, latents=True), seed), rows, None)
+        columns, kept = columns_to_label(vae.model, folder, given, data, keep or [])
+        cells = table_cells(vae, folder, in_rows(columns))
+        rows = [
+            row | more for row, more in zip(cells, in_rows(kept) or [{}] * len(cells), strict=True)
+        ]
+        return answer(labelling(vae.model, rows_to_label(vae, columns), seed), rows, None)
 
     only = {"attention": attention}
     emit_output(by_modality(folder, device, texts, images, only, tables=tables), as_json)
 
 
 def columns_to_label(
-    vae: "VAE", folder: str, given: list[str] | None, data: str | None
-) -> "Columns":
-    """The fields that the label of a row is predicted from, of texts, of data or of the run.
+    vae: "VAE", folder: str, given: list[str] | None, data: str | None, keep: Sequence[str]
+) -> "tuple[Columns, Columns]":
+    """The fields that the label of a row is predicted from, and other columns of the data.
+
+    Args:
+        vae: the model.
+        folder: of its run, whose held-out rows are labelled where nothing else is named.
+        given: texts of its one field of texts.
+        data: table with the fields.
+        keep: its other columns.
 
     Raises:
         ValueError: texts are given to a model that predicts from other fields than one of texts.
@@ -133,13 +165,12 @@ def columns_to_label(
     fields = read_for_label(vae)
     if given:
         if len(fields) != 1 or facts_of(vae.config, fields[0]):
-            raise ValueError(
-                f"the label is predicted from {', '.join(fields)}: name rows by --data"
-            )
-        return {fields[0]: given}
-    columns, notes = held_out_rows(folder, data, fields)
+            named = ", ".join(fields)
+            raise ValueError(f"the label is predicted from {named}: name rows by --data")
+        return {fields[0]: given}, {}
+    columns, notes = held_out_rows(folder, data, fields, keep)
     print_notes(notes)
-    return {name: columns[name] for name in fields}
+    return {name: columns[name] for name in fields}, {name: columns[name] for name in keep}
 
 
 def in_rows(columns: "Columns") -> list[dict[str, Any]]:

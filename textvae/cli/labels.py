@@ -1,12 +1,13 @@
 """Labels and topics: classifiers on latents, and what a model generates for a label."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textvae.cli.app import SEVERAL, command
-from textvae.cli.models import by_modality, chosen_device, load, located
+from textvae.cli.models import by_modality, chosen_device, for_one_text, load, located
 from textvae.cli.options import (
     Data,
     Device,
@@ -27,7 +28,9 @@ from textvae.cli.options import (
 )
 from textvae.cli.progress import TrainingDisplay
 from textvae.cli.sources import column_of_texts, data_section, grey_images, held_out, print_notes
-from textvae.console import emit, table
+from textvae.console import emit, say_note, table
+
+PER_CLASS = "5,50,500"
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
@@ -60,7 +63,7 @@ def probe(
     ] = None,
     labels_per_class: Annotated[
         str, typer.Option(metavar=SEVERAL, help="Numbers of labels per class, one or more.")
-    ] = "5,50,500",
+    ] = PER_CLASS,
     kind: Annotated[
         list[str] | None,
         typer.Option(help="Features: mean, hidden, sample or layers; repeatable; default: mean."),
@@ -79,6 +82,8 @@ def probe(
     Classifiers on TF-IDF and on bags of words are the baselines.
     """
     folders = models or [located(None)]
+    for folder in folders:
+        for_one_text(folder)
     column = column_of_texts(folders[0], data, text_column, [label_column])
     column_of_texts(folders[0], test, text_column, [label_column])
     from textvae.analysis.comparison import names_of
@@ -90,6 +95,11 @@ def probe(
     sizes = whole_numbers(labels_per_class, "--labels-per-class")
     train, held, notes = labelled_data(data, test, column, label_column, seed, folders)
     print_notes(notes)
+    fewest = min(Counter(train.labels).values(), default=0)
+    if labels_per_class == PER_CLASS and any(size <= fewest for size in sizes):
+        for size in [size for size in sizes if size > fewest]:
+            sizes.remove(size)
+            say_note(f"--labels-per-class {size} is left out: a class has {fewest:,} labels")
     loaded = {n: load(f, device) for n, f in zip(names_of(folders), folders, strict=True)}
     kinds: Any = kind or ["mean"]
     result = probe_models(loaded, train, held, sizes, kinds, subsets, seed)

@@ -38,7 +38,7 @@ from textvae.cli.sources import (
     source_name,
     texts_to_encode,
 )
-from textvae.console import emit
+from textvae.console import emit, say_note
 
 if TYPE_CHECKING:
     from textvae.api.image import ImageVAE
@@ -213,7 +213,11 @@ def factors(
         else:
             rows, labels, notes = texts_to_encode(data, column, columns)
             print_notes(notes)
-        chosen = subset(list(range(len(rows))), limit, seed)
+        known = [row for row in range(len(rows)) if all(each[row] for each in labels.values())]
+        if len(known) < len(rows):
+            blank = len(rows) - len(known)
+            say_note(f"left out {blank:,} of {len(rows):,} texts, which lack a label")
+        chosen = subset(known, limit, seed)
         every = list(rows)
         picked = {name: [values[row] for row in chosen] for name, values in labels.items()}
         return text_factors(vae, [every[row] for row in chosen], picked, seed)

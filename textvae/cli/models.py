@@ -112,6 +112,21 @@ def load(folder: str, device: str | None) -> "SentenceVAE":
     return SentenceVAE.from_pretrained(folder, chosen_device(device))
 
 
+def for_one_text(folder: str) -> None:
+    """Refuse a model that reads several fields, before its data are read.
+
+    Raises:
+        ValueError: naming them.
+    """
+    from textvae.graph.folders import several_fields
+
+    if fields := several_fields(folder):
+        raise ValueError(
+            f"{folder} reads several fields ({', '.join(fields)}): this command is for models of "
+            "one text"
+        )
+
+
 def for_texts_only(options: Mapping[str, bool]) -> None:
     """Refuse options that do not apply to images.
 
@@ -170,7 +185,8 @@ def warn_meaningless(
 
     stored = stored_metrics(folder)
     verdict = collapse_of(stored) if stored else None
-    if verdict is None and vae.is_collapsed_for(texts):
+    # A single text may have the posterior of no word, where those of others differ.
+    if not stored and vae.is_collapsed_for(texts):
         verdict = Verdict.COLLAPSED
     if verdict is not None:
         say(latent_warning(verdict, folder, consequence))

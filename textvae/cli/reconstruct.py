@@ -5,11 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textvae.cli.app import command
-from textvae.cli.conditions import (
-    GivenOption,
-    given_of,
-    rows_text,
-)
+from textvae.cli.conditions import GivenOption, given_of
 from textvae.cli.models import Output, by_modality, emit_output, located, warn_meaningless
 from textvae.cli.options import (
     Device,
@@ -19,6 +15,7 @@ from textvae.cli.options import (
     Model,
     NumBeams,
 )
+from textvae.cli.rows import rows_text
 from textvae.cli.sources import print_notes, print_unknown_words, row_numbers
 from textvae.console import visible
 

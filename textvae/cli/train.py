@@ -74,7 +74,7 @@ def train(
         return summarize_run(run)
 
     display = TrainingDisplay(training.process_rank() > 0, warning_of_validation)
-    changes = [*column_settings(field), *(set_ or [])]
+    changes = [*column_settings(field, None if resume else recipe or "sentence_vae"), *(set_ or [])]
     given = (changes, data, text_column, output, display, summarize, device, label_column)
     try:
         if resume:

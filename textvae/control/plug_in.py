@@ -29,6 +29,9 @@ from textvae.randomness import draws, seeded
 WEIGHTS, FACTS = "plug_in.safetensors", "plug_in.json"
 HIDDEN = (64, 32)
 """Widths between a code and the bottleneck."""
+FARTHEST = 10.0
+"""Deviations from the mean at which standardised codes are cut: of a class as latent, texts without
+the attribute may be millions away."""
 LAST = 100
 """Steps at the end whose losses are stored."""
 DRAWN = 500
@@ -212,9 +215,11 @@ def train_plug_in(
         with draws():
             plug_in = PlugIn(groups[0].shape[1], settings.bottleneck)
         plug_in.loc.copy_(groups[0].mean(0))
-        # A dimension that never varies stays where it is.
+        # A dimension that never varies stays where it is; other texts may be far away in it.
         plug_in.scale.copy_(groups[0].std(0).clamp(min=1e-6))
-        groups = [(group - plug_in.loc) / plug_in.scale for group in groups]
+        groups = [
+            ((group - plug_in.loc) / plug_in.scale).clamp(-FARTHEST, FARTHEST) for group in groups
+        ]
         optimizer = torch.optim.Adam(
             plug_in.parameters(), settings.learning_rate, (0.5, 0.999), fused=True
         )

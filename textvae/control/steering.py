@@ -81,6 +81,8 @@ class Space:
 def prior_space(model: VAE) -> Space:
     """The space of a model's own prior."""
     families = [cast(Family, family) for family in model.latents.values()]
+    if any(family.has_codes for family in families):
+        raise ValueError("steering needs latents with a gradient: codes and classes have none")
     sizes = [family.dim for family in families]
     scales = [
         torch.as_tensor(model.prior_scale(name)).float().cpu().expand(size)

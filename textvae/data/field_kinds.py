@@ -109,4 +109,7 @@ def column_of_facts(facts: Mapping[str, Any], cells: Sequence[Any], name: str) -
     names = tuple(facts.get("names") or map(str, range(size)))
     if "label_set" in facts:
         return LabelSets(label_bits(cells, names, name), names)
-    return Labels(numbered(cells, names), size, names)
+    try:
+        return Labels(numbered(cells, names), size, names)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None

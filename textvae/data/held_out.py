@@ -171,7 +171,8 @@ class Sketch:
         """The lowest hashes, as many rows as each split is to have; fewer where all are equal.
 
         A content stays in train if its copies alone are over 5 % of a split, as long as other
-        contents have twice the rows that are needed, and if it is one of those to avoid.
+        contents have twice the rows that are needed; if they are more than the largest split, which
+        then gets fewer rows; and if it is one of those to avoid.
 
         Args:
             avoid: hashes of contents of splits that have a file.
@@ -184,6 +185,12 @@ class Sketch:
         ascending = np.sort(counts)
         needed = np.searchsorted(ascending.cumsum(), 2 * sum(sizes.values()))
         most = max(ascending[min(needed, len(counts) - 1)], min(sizes.values()) // 20)
+        largest = max(sizes.values())
+        if most > largest and ascending[0] <= largest:
+            # Half of what the other contents have, and no more.
+            most, others = largest, int(counts[counts <= largest].sum())
+            total = 2 * sum(sizes.values())
+            sizes = {name: min(size, size * others // total) for name, size in sizes.items()}
         eligible = (counts <= most) & ~np.isin(numbers, np.array(sorted(avoid), np.int64))
         if self.limit == 1 << BITS and eligible.all():
             eligible[-1] = False  # one content is left for training

@@ -89,6 +89,31 @@ def read_folder(path: Path, view: View, notes: list[str]) -> tuple[dict[str, Spl
         return splits, bits
 
 
+def picture_files(path: Path) -> list[str]:
+    """The files of the pictures that evaluation reads of a folder or zip file, in their order.
+
+    They are those of test, else of validation, else of train; none of a source of another kind.
+    """
+    if not (path.is_dir() or path.suffix.lower() == ".zip"):
+        return []
+    with open_tree(path) as tree:
+        pictures = [name for name in tree.files if name.lower().endswith(PICTURES)]
+        if not pictures or idx_names(tree):
+            return []
+        places = sorted_places(tree.where, pictures)
+    found = {split for split, _, _ in places}
+    chosen = next(split for split in ("test", "valid", "train") if split in found)
+    return [file for split, _, file in places if split == chosen]
+
+
+def sorted_places(where: str, pictures: list[str]) -> list[tuple[str, str, str]]:
+    """`places_of` pictures, by class and then by path."""
+    return sorted(
+        places_of(where, pictures),
+        key=lambda place: (natural_key(place[1]), place[2].split("/")),
+    )
+
+
 def found_text(tree: FileTree) -> str:
     """What a tree without images holds, and which file of it can be given."""
     text = f"found: {listed(tree.files) or 'no file'}"
@@ -237,10 +262,7 @@ def picture_splits(
     Raises:
         DataError: one is damaged, or they differ in size.
     """
-    places = sorted(
-        places_of(tree.where, pictures),
-        key=lambda place: (natural_key(place[1]), place[2].split("/")),
-    )
+    places = sorted_places(tree.where, pictures)
     read = PictureSet(tree.where, view)
     for _, _, path in places:
         where = f"{tree.where}/{path}"

@@ -20,7 +20,7 @@ from textvae.data.held_out import ByContent, Division, Fractions, HoldOut, Sketc
 from textvae.data.hub_images import read_hub
 from textvae.data.image_files import read_folder, read_image_file
 from textvae.data.labels import class_order, counts_text
-from textvae.data.picture_files import read_picture
+from textvae.data.picture_files import read_picture, with_channels
 from textvae.data.pixels import (
     Split,
     View,
@@ -240,7 +240,7 @@ def with_known_classes(split: Split, names: Sequence[str], known: Sequence[str])
 
 
 def read_image_split(
-    config: ImageDataConfig, known: Sequence[str] = ()
+    config: ImageDataConfig, known: Sequence[str] = (), channels: int | None = None
 ) -> tuple[Fields, list[str]]:
     """The images for evaluation: those of test, else of validation, else of train; and notes.
 
@@ -249,21 +249,26 @@ def read_image_split(
     Args:
         config: the data section.
         known: names of the classes of the model, where the set of classes is open.
+        channels: of the model, 1 or 3: bytes of the other number are turned grey or into colours.
 
     Raises:
         DataError: as `read_image_corpus`.
     """
     source = config.source or DIGITS
     read = read_source(config)
+    notes = list(read.notes)
     chosen = next(name for name in ("test", "valid", "train") if name in read.splits)
     number, classes = list(SPLITS).index(chosen), class_count(read.splits, read.names)
     split = read.splits[chosen]
+    if channels in (1, 3) and split[0].dtype == np.uint8 and split[0].shape[1] == 4 - channels:
+        notes.append(f"{source}: {'colours are read as grey' if channels == 1 else 'is grey'}")
+        split = with_channels(split[0], channels), split[1]
     if config.open_set and known:
         split = with_known_classes(split, read.names, known)
         read = replace(read, names=() if known == counted(len(known)) else tuple(known))
         classes = len(known)
     fields = as_fields(split, read, config.pixels, classes, number, held_out=True)
-    return fields, [f"{source}: the {chosen} images", *read.notes]
+    return fields, [f"{source}: the {chosen} images", *notes]
 
 
 def as_fields(

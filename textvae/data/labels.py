@@ -54,7 +54,7 @@ def numbered(labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
             allowed = "must be a string, empty where there is no label"
             raise DataError(f"labels[{number}]: {allowed} (got {shown(label)})")
         if label not in indices:
-            raise DataError(f"unknown label {label!r} {suggest(label, names)}")
+            raise DataError(f"row {number + 1}: unknown label {label!r} {suggest(label, names)}")
     return np.array([indices[label] for label in labels], np.int64)
 
 

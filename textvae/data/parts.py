@@ -38,12 +38,13 @@ def part_cells(cell: Any, key: str | None, field: FieldConfig, where: str) -> li
         raise DataError(f"{where}: has no part; a row needs at least one {field.plate}")
     if key is None:
         return list(cell)
+    labels = field.kind in ("label", "labels")  # may be missing
     for number, part in enumerate(cell, start=1):
-        if not isinstance(part, Mapping) or key not in part:
+        if not isinstance(part, Mapping) or (key not in part and not labels):
             raise DataError(
                 f"{where}: part {number} must be an object with the key {key!r} (got {shown(part)})"
             )
-    return [part[key] for part in cell]
+    return [part.get(key) for part in cell]
 
 
 def listed_in(text: str, where: str) -> Any:

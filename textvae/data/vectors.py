@@ -43,7 +43,8 @@ def with_columns(
     if name not in columns:
         others = (field.columns_read(other) for other, field in fields.items() if other != name)
         taken = {column for each in others for column in each}
-        chosen = number_columns(parts, [column for column in columns if column not in taken])
+        free = [column for column in columns if column not in taken]
+        chosen = number_columns(parts, free, notes)
         if not chosen:
             found = listed(columns) or "none"
             raise DataError(f"{where}: {name}: no column of numbers is left (columns: {found})")
@@ -52,15 +53,20 @@ def with_columns(
     return {**fields, name: fields[name].model_copy(update={"columns": chosen})}
 
 
-def number_columns(parts: Sequence[Part], columns: Sequence[str]) -> list[str]:
-    """The columns whose cells are numbers or missing, and not all of them missing."""
+def number_columns(parts: Sequence[Part], columns: Sequence[str], notes: list[str]) -> list[str]:
+    """The columns whose cells are numbers or missing, and not all of them missing.
+
+    A note says why a column is none whose first cells are numbers.
+    """
     seen = dict.fromkeys(columns, False)
     for part in parts:
-        for _, cells in part.rows(columns, []) if columns else ():
+        for row, cells in part.rows(columns, []) if columns else ():
             for column, cell in zip(columns, cells, strict=True):
                 if column in seen:
                     try:
-                        seen[column] |= number_of(cell, column) is not None
-                    except DataError:
-                        del seen[column]
+                        seen[column] |= number_of(cell, repr(column)) is not None
+                    except DataError as error:
+                        if seen.pop(column):
+                            where = f"{part.name}: {part.unit} {row}"
+                            notes.append(f"{where}: {error}: the column is not one of numbers")
     return [column for column, has_numbers in seen.items() if has_numbers]

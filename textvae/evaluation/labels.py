@@ -1,8 +1,8 @@
 """Accuracy of the labels that a model predicts."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from textvae.data.batching import Examples
+from textvae.data.fields import Fields, Labels
 from textvae.evaluation.probes import accuracy_and_f1
 from textvae.families import Family
 from textvae.graph.model import VAE
@@ -104,6 +105,19 @@ def classification(probabilities: Tensor, labels: Tensor) -> Classification:
     truth, predicted = labels[labelled].numpy(), probabilities[labelled].argmax(-1).numpy()
     accuracy, macro_f1 = accuracy_and_f1(truth, predicted)
     return Classification(accuracy, macro_f1, len(truth))
+
+
+def label_metrics(model: VAE, rows: Fields) -> dict[str, Any]:
+    """The metrics of the label that a model predicts, see `Classification`.
+
+    Empty where it predicts none, or sets of labels, and where no row has a label.
+    """
+    label = labelled_latent(model)
+    column = None if label is None else rows.columns.get(label[1])
+    if not isinstance(column, Labels) or not (column.values >= 0).any():
+        return {}
+    probabilities = torch.from_numpy(classified(model, rows))
+    return asdict(classification(probabilities, torch.from_numpy(column.values)))
 
 
 def label_accuracy(model: VAE, batches: Sequence[Mapping[str, Tensor]]) -> float | None:

@@ -24,8 +24,9 @@ def part_metrics(model: VAE, batches: Sequence[Batch], seed: int = 0) -> dict[st
     model.eval()
     variances: list[float] = []
     for name, (means, _) in posterior_moments(model, batches).items():
-        spread = (means / torch.as_tensor(model.prior_scale(name)).cpu()).double().var(0)
-        variances += torch.nan_to_num(spread).tolist()  # a single part has none
+        scaled = (means / torch.as_tensor(model.prior_scale(name)).cpu()).double()
+        # A single part has no variance.
+        variances += (scaled.var(0) if len(scaled) > 1 else torch.zeros(scaled.shape[1])).tolist()
     counts = {
         plate: torch.cat([batch[plate] for batch in batches]).double().mean().item()
         for plate in model.config.plate_fields

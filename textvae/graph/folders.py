@@ -110,6 +110,14 @@ def observed_facts(folder: str | PathLike[str]) -> dict[str, dict[str, Any]]:
     return {name: facts for name, facts in fields if isinstance(facts, dict)}
 
 
+def several_fields(folder: str | PathLike[str]) -> list[str]:
+    """The fields of a model that reads texts by field; empty for one of one text, or of none."""
+    facts = observed_facts(folder)
+    texts = [name for name, each in facts.items() if not is_of_table(each) and "shape" not in each]
+    plain = texts in ([], ["text"]) and not any("plate" in each for each in facts.values())
+    return [] if plain else list(facts)
+
+
 def has_parts(folder: str | PathLike[str]) -> bool:
     """Whether a folder or a hub name contains a model of rows with parts; see `is_image_model`."""
     return any("plate" in facts for facts in observed_facts(folder).values())

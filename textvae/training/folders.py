@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ def how_to_go_on(folder: Path) -> str:
     """The message of a run that was stopped."""
     if not (folder / RECIPE).exists():
         return "stopped before the run began"
-    return f"stopped; go on with: textvae train --resume --output {folder}"
+    return f"stopped; go on with: textvae train --resume --output {shlex.quote(str(folder))}"
 
 
 @dataclass

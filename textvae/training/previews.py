@@ -68,8 +68,13 @@ class TextPreview:
         return list(zip(texts, self.decoded(model, values, len(texts)), strict=True))
 
     def samples(self, model: VAE, count: int = TEXTS) -> list[str]:
-        """Texts at samples of the prior, under the conditions of the validation texts."""
-        values = model.sample_prior(count, None, **self.conditions(model, count))
+        """Texts at samples of the prior, under the conditions of the validation texts.
+
+        Under conditions no more than there are of these.
+        """
+        conditions = self.conditions(model, count)
+        count = min([count, *map(len, conditions.values())])
+        values = model.sample_prior(count, None, **conditions)
         return self.decoded(model, values, count, do_sample=True, temperature=TEMPERATURE)
 
     def decoded(

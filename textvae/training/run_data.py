@@ -21,7 +21,7 @@ from textvae.data.tables import (
     read_table_corpus,
     read_table_split,
 )
-from textvae.data.texts import Texts
+from textvae.data.texts import DataError, Texts
 from textvae.graph.folders import observed_facts
 from textvae.recipes import Recipe, shipped
 from textvae.training.folders import RESULTS, RunError, changed_parts, held_out_of, saved_recipe
@@ -260,7 +260,13 @@ def training_labels(model: str, data: str | None, text_column: str, label_column
         found = read_labelled(data, **columns, partly=True)
         if "train" in found and len(found) > 1:
             return known_rows(*found["train"])
-    corpus = run_corpus(model, label_column=label_column)
+    try:
+        corpus = run_corpus(model, label_column=label_column)
+    except DataError as error:
+        raise DataError(
+            f"a probe of z needs labels of the texts that {model} was trained on: {error}; "
+            "textvae probe --data has one trained on other texts"
+        ) from None
     assert corpus.labels is not None, "asked for"
     return known_rows(list(corpus.train), corpus.labels["train"])
 

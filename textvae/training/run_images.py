@@ -50,7 +50,9 @@ def held_out_images(model: str, data: str | None = None) -> tuple[Fields, list[s
         RunError: the model's folder is no run of images.
     """
     if data is not None:
-        return read_image_split(image_data_config(model, data), known_classes(model))
+        facts = observed_facts(model).values()
+        channels = next((each["shape"][0] for each in facts if "shape" in each), None)
+        return read_image_split(image_data_config(model, data), known_classes(model), channels)
     corpus = run_images(model)
     split = "validation" if corpus.test is None else "test"
     notes = [f"{corpus.source}: the {split} images", *corpus.notes]

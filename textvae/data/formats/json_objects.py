@@ -35,20 +35,25 @@ class RepeatedKeyError(ValueError):
 
 
 def read_objects(path: Path, columns: Sequence[str], notes: list[str], unit: str) -> Iterator[Row]:
-    """The values of the keys of each object.
+    """The values of the keys of each object; None for a key that only earlier objects have.
 
     Raises:
-        DataError: the JSON is malformed, an entry is no object, a key is missing or stands twice,
-            or a string has half of a surrogate pair.
+        DataError: the JSON is malformed, an entry is no object, the first one lacks a key, a key
+            stands twice, or a string has half of a surrogate pair.
     """
-    keys: dict[str, None] = {}
+    keys, seen = dict[str, None](), set[str]()
     for number, entry in numbered_entries(path, columns, notes):
         where = f"{path}: {unit} {number}"
         if not isinstance(entry, dict):
             raise DataError(
                 f"{where}: must be an object with the key {columns[0]!r} (got {shown(entry)})"
             )
-        cells = [entry[column_name(where, entry, column)] for column in columns]
+        # A key that earlier entries have may be left out, as if it were null.
+        seen.update(column for column in columns if column in entry)
+        for column in columns:
+            if column not in seen:
+                column_name(where, entry, column)
+        cells = [entry.get(column) for column in columns]
         for cell in cells:
             if isinstance(cell, str) and SURROGATE.search(cell):
                 raise DataError(f"{where}: half of a surrogate pair is no character")
@@ -72,7 +77,8 @@ def numbered_entries(
         values = list(values_of(path, number, text_of(path, line, lines)))
         yield from enumerate(entries_of(path, values, columns, notes), start=1)
         return
-    if isinstance(value, dict) and any(isinstance(each, list) for each in value.values()):
+    listed_in = isinstance(value, dict) and any(isinstance(v, list) for v in value.values())
+    if listed_in and ".jsonl" not in path.name.lower():  # there a line is a row
         last, following = first_with_text(lines)
         if not following:
             yield from enumerate(entries_of(path, [value], columns, notes), start=1)

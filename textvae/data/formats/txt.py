@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -21,23 +22,28 @@ BOM = "\ufeff"
 """The byte order mark, which begins some files, and the second of two that were joined."""
 
 
+CARRIAGE_RETURN = re.compile(r"\r(?!\n)")
+"""The end of a line on old Macs: one that no line feed follows."""
+
+
 def iter_lines(
     path: Path, notes: list[str] | None = None, most: int = MAX_LINE
 ) -> Iterator[tuple[int, str]]:
-    r"""The numbered lines of a UTF-8 file, split at \n only, each with its end.
+    r"""The numbered lines of a UTF-8 file, split at \n, \r\n and \r, each with its end.
 
     A file that begins with a byte order mark of UTF-16 is read as UTF-16. Byte order marks at the
     beginning of lines are dropped.
 
     Args:
         path: of the file.
-        notes: sentences for the user: that there are byte order marks after the first line.
+        notes: sentences for the user: that there are byte order marks after the first line, or
+            carriage returns that end lines.
         most: bytes of the longest line; characters in UTF-16.
 
     Raises:
         DataError: a line has a NUL byte, has another encoding, or is too long.
     """
-    dropped = inside = 0
+    dropped = inside = returns = more = 0
     zipped = path.name.lower().endswith(".gz")
     with gzip.open(path, "rb") if zipped else path.open("rb") as file:
         wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -48,7 +54,17 @@ def iter_lines(
                 dropped += number > 1 and plain != line
                 inside += BOM in plain
                 line = plain
-            yield number, line
+            if "\r" in line and len(parts := CARRIAGE_RETURN.split(line)) > 1:
+                returns += len(parts) - 1
+                *ended, line = parts
+                for place, part in enumerate(ended):
+                    yield number + more + place, f"{part}\n"
+                more += len(ended)
+                if not line:  # the file ends with a carriage return
+                    continue
+            yield number + more, line
+    if notes is not None and returns:
+        note_once(notes, f"{path}: {returns:,} carriage returns alone are read as line ends")
     if notes is not None and (dropped or inside):
         parts = [f"{dropped:,} dropped at the beginning of lines"] if dropped else []
         parts += [f"{inside:,} lines with one inside; is a line end missing?"] if inside else []
