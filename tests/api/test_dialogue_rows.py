@@ -179,3 +179,18 @@ def test_latents_of_the_whole_are_sampled_from_their_prior(dialogue_model):
     # N(0, I): means of 400 draws within five standard errors
     assert z.shape == (400, 3) and (np.abs(z.mean(0)) < 5 / 400**0.5).all()
     assert (np.abs(z.std(0) - 1) < 0.25).all()
+
+
+def test_one_dialogue_is_measured_as_it_is_among_equal_ones(dialogue_model):
+    rows = columns(dialogues(1))
+    alone = dialogue_model.evaluate(rows, samples=2)
+    twice = dialogue_model.evaluate({name: cells * 2 for name, cells in rows.items()}, samples=2)
+    assert alone.words > 0 and 2 * alone.words == twice.words
+    assert np.isfinite(alone.word_perplexity)
+
+
+def test_latents_need_all_fields_that_one_of_them_reads(dialogue_model):
+    rows = columns(dialogues(2))
+    last = list(rows)[-1]
+    with pytest.raises(ValueError, match="the model must be given .* \\(missing: "):
+        dialogue_model.encode_parts({last: rows[last]})

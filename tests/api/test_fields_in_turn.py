@@ -95,3 +95,11 @@ def test_answers_are_measured_without_a_beam_where_a_field_is_written_first(mood
     columns = table(12) | {"mood": ["calm", "glad"] * 6}
     found = mood_vae.evaluate(columns, 1, generation=True).answers
     assert found.beam is None and found.sampled.each == found.greedy.each
+
+
+def test_a_given_label_that_is_missing_is_written(mood_vae):
+    given = {"event": EVENTS[:3], "mood": ["calm", "", "glad"]}
+    for seed in range(5):
+        rows = mood_vae.sample_rows(1, HOW, seed=seed, given=given)
+        moods = [row["mood"] for row in rows]
+        assert (moods[0], moods[2]) == ("calm", "glad") and moods[1] in ("calm", "glad")

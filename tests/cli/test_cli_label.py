@@ -226,3 +226,58 @@ train: {epochs: 1}
     (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text, _ in reviews(200, 3)))
     run = trained(tmp_path, "plain", plain, tmp_path / "texts.txt")
     assert "the model was taught no label" in str(refused("label", "tea", "--model", run))
+
+
+def test_other_columns_are_kept_on_request_and_the_data_are_not_replaced(
+    textvae, refused, classes, sets, tmp_path
+):
+    (tmp_path / "new.csv").write_text("id,text\n7,the soup was great .\n8,\n9,the tea was poor .\n")
+    options = ("--data", tmp_path / "new.csv", "--keep", "id")
+    rows = textvae("label", "--model", classes, *options, "--json").json["rows"]
+    assert [(row["id"], row["label"]) for row in rows] == [("7", "good"), ("9", "bad")]
+    (tmp_path / "turns.csv").write_text("id,said\n7,the soup was great .\n")
+    options = ("--data", tmp_path / "turns.csv", "--keep", "id", "--threshold", 0.5)
+    (row,) = textvae("label", "--model", sets, *options, "--json").json["rows"]
+    assert (row["id"], row["tags"]) == ("7", ["good"])
+    data = tmp_path / "new.csv"
+    error = refused("label", "--model", classes, "--data", data, "--out", data)
+    assert "--out would replace the data" in error
+    assert "a text is blank" in refused("label", " ", "--model", classes)
+    assert "--keep is for columns of --data" in refused(
+        "label", "tea", "--keep", "id", "--model", classes
+    )
+
+
+def test_pictures_have_the_names_of_their_files(textvae, tmp_path):
+    from PIL import Image
+
+    label = {"name": "y", "kind": "categorical", "field": "label", "given": ["image"]}
+    model = IMAGE_RECIPE["model"] | {"latents": [label | {"label_weight": 5.0}]}
+    decoders = [node | {"given": ["y"]} for node in IMAGE_RECIPE["model"]["decoders"]]
+    recipe = IMAGE_RECIPE | {"model": model | {"decoders": decoders}}
+    recipe |= {"data": {"modality": "image", "valid_fraction": 0.1}}
+    draw = np.random.default_rng(0)
+    for number in range(40):
+        place = tmp_path / "shapes" / ("dark" if number % 2 else "light")
+        place.mkdir(parents=True, exist_ok=True)
+        low = 0 if number % 2 else 150
+        pixels = draw.integers(low, low + 100, (8, 8)).astype(np.uint8)
+        Image.fromarray(pixels).save(place / f"{number}.png")
+        colours = np.stack([pixels] * 3, -1)
+        (tmp_path / "colours").mkdir(exist_ok=True)
+        Image.fromarray(colours).save(tmp_path / "colours" / f"{number}.png")
+    run = trained(tmp_path, "run", yaml.safe_dump(recipe), tmp_path / "shapes")
+    rows = textvae("label", "--model", run, "--data", tmp_path / "shapes", "--json").json["rows"]
+    assert {row["image"] for row in rows} == {
+        f"{'dark' if n % 2 else 'light'}/{n}.png" for n in range(40)
+    }
+    vae = ImageVAE.from_pretrained(run)
+    for row in rows[::9]:
+        pixels = np.asarray(Image.open(tmp_path / "shapes" / row["image"]))[None]
+        assert row["probability"] == pytest.approx(vae.classify(pixels).max(), rel=1e-4)
+    # Colours become grey, as the model reads them.
+    answer = textvae("label", "--model", run, "--data", tmp_path / "colours", "--json")
+    assert "colours are read as grey" in answer.err
+    by_number = {row["image"].split("/")[-1]: row["label"] for row in rows}
+    same = [row["label"] == by_number[row["image"].split("/")[-1]] for row in answer.json["rows"]]
+    assert len(same) == 40 and all(same)

@@ -171,3 +171,69 @@ def test_values_of_a_row_are_side_by_side_and_one_condition_is_not_repeated():
     assert rows_text(rows, alone) == "    2.50  7 | e\\tf"
     several = {"event": ["a b", "x"], "evidence": [["c", "d"], ["y"]]}
     assert rows_text(rows, several) == "    2.50  a b | c / d | 7 | e\\tf"
+
+
+@pytest.mark.parametrize("count", [0, -3])
+@pytest.mark.parametrize("more", [[], ["--likeliest"]])
+def test_fewer_than_one_answer_is_refused(place, capsys, count, more):
+    options = ["--given", f"event={EVENTS[0]}", "-n", str(count), *more]
+    code, out, err = answer(capsys, "sample", str(place / "run"), *options)
+    assert (code, out) == (2, "")
+    assert f"error: at least one sentence must be asked for (got {count})" in err
+
+
+def test_a_label_that_the_model_lacks_is_refused_under_a_condition(place, capsys):
+    options = ["--given", f"event={EVENTS[0]}", "--label", "glad"]
+    code, _, err = answer(capsys, "sample", str(place / "run"), *options)
+    assert code == 2 and "the model has no labels (got label 'glad')" in err
+    code, _, err = answer(capsys, "sample", str(place / "run"), *options, "--likeliest")
+    assert code == 2 and "--label goes without --likeliest" in err
+
+
+def test_unknown_words_of_a_condition_are_named(place, capsys):
+    given = f"event={EVENTS[0]} zebra"
+    code, _, err = answer(capsys, "sample", str(place / "run"), "--given", given, "-n", "1")
+    assert code == 0 and "unknown to the model: zebra" in err
+
+
+def test_rows_are_encoded_with_their_columns(place, capsys, tmp_path):
+    import numpy as np
+
+    from textvae import SentenceVAE
+
+    out = tmp_path / "z.npz"
+    rows = table(12)
+    columns = {"source": rows["event"], "reply": rows["reply"], "mood": ["a", "b"] * 6}
+    write_table(tmp_path / "more.csv", columns)
+    options = [str(tmp_path / "more.csv"), "--out", str(out)]
+    code, said, err = answer(capsys, "encode", *options, "--model", str(place / "run"))
+    assert code == 0 and said.startswith("12 rows, ") and "1 column not used: mood" in err
+    vae = SentenceVAE.from_pretrained(place / "run")
+    expected = vae.encode({"event": rows["event"], "reply": rows["reply"]})
+    np.testing.assert_allclose(np.load(out)["mean"], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "command", [["probe", "--data", "x.csv"], ["plug-in", "x.txt"], ["steer", "--data", "x.csv"]]
+)
+def test_commands_of_one_text_name_the_fields(place, capsys, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.csv").write_text("text,label\na,b\n")
+    (tmp_path / "x.txt").write_text("a\n")
+    more = [str(place / "run")] if command[0] == "probe" else ["--model", str(place / "run")]
+    more += ["--toward", "b"] if command[0] == "steer" else []
+    code, _, err = answer(capsys, *command, *more)
+    assert code == 2 and "reads several fields (event, reply): this command is for models" in err
+
+
+def test_a_field_that_the_recipe_lacks_is_refused(place, capsys):
+    options = ["--data", str(place / "rows.csv"), "--field", "replay=reply"]
+    code, _, err = answer(capsys, "train", str(place / "replies.yaml"), *options)
+    assert code == 2 and "--field: unknown field 'replay' (did you mean 'reply'" in err
+
+
+def test_two_rows_are_enough_to_train_on(place, capsys, tmp_path):
+    write_table(tmp_path / "two.csv", {"source": EVENTS[:2], "reply": ["so it is", "oh no"]})
+    options = ["--data", str(tmp_path / "two.csv"), "--output", str(tmp_path / "run")]
+    code, _, err = answer(capsys, "train", str(place / "replies.yaml"), *options)
+    assert code == 0 and "validating on 1" in err

@@ -106,3 +106,31 @@ def test_a_likelihood_that_does_not_fit_the_values_is_refused(place, capsys):
 def test_generation_is_refused_for_tables(place, capsys):
     code, _, said = answer(capsys, "evaluate", str(place / "run"), "--generation")
     assert code == 2 and "this is a model of tables; the option is for texts" in said
+
+
+def test_a_class_as_latent_is_measured_and_sampled(place, textvae):
+    recipe = """
+model:
+  encoders: [{name: x, kind: mlp, hidden: [16]}]
+  latents:
+    - {name: city, kind: categorical, field: city, label_weight: 5.0, given: [x]}
+    - {name: z, kind: gaussian, dim: 2, given: [x, city]}
+  decoders:
+    - {name: x, kind: mlp, hidden: [16], given: [z, city],
+       likelihood: {kind: gaussian, variance: shared}}
+objective: {kind: elbo}
+data: {fields: {x: {kind: vector}, city: {kind: label}}}
+train: {epochs: 2, batch_size: 32, learning_rate: 0.01}
+"""
+    (place / "m2.yaml").write_text(recipe)
+    run = place / "m2"
+    command = ["train", place / "m2.yaml", "--data", place / "people.csv", "--output", run]
+    assert run_quietly(*command) == 0
+    found = textvae("evaluate", run, "--samples", 2, "--json").json
+    assert found["labelled"] == found["table_rows"] and 0 <= found["accuracy"] <= 1
+    rows = textvae("label", "--model", run, "--json").json["rows"]
+    assert len(rows) == found["table_rows"] and {"height", "weight", "city"} <= set(rows[0])
+    sampled = textvae("sample", run, "-n", 60, "--json").json["samples"]
+    assert {row["city"] for row in sampled} == {"here", "there"}
+    other = textvae("compare", run, place / "run")
+    assert "metrics are of different texts or fields" in other.err

@@ -149,3 +149,11 @@ def test_settings_out_of_range_are_refused(values, message):
 def test_no_code_cannot_be_asked_for():
     with pytest.raises(ValueError, match="at least one code"):
         PlugIn(3).sample(0)
+
+
+def test_others_may_be_far_away_where_the_codes_never_vary():
+    wanted, others = groups()
+    wanted[:, 2], others[:, 2] = 1.5, 0.0  # a class as latent
+    plug_in, losses = train_plug_in(wanted, others, SHORT)
+    assert np.isfinite(list(losses.values())).all()
+    assert np.allclose(plug_in.sample(4, 0)[:, 2], 1.5, atol=1e-3)

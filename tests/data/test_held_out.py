@@ -140,3 +140,14 @@ def test_images_are_held_out_by_content_too(tmp_path):
     held = np.sort(order[: round(0.05 * 70)])
     assert np.array_equal(former.valid.columns["image"].values[:, 0], images[held])
     assert former.test is None
+
+
+@pytest.mark.parametrize(("copies", "others"), [(450, 150), (500, 100), (4000, 30)])
+def test_a_text_that_is_most_of_the_data_stays_in_train(copies, others, tmp_path):
+    texts = [f"text {number}" for number in range(others)] + ["the same"] * copies
+    for seed in range(5):
+        corpus = read_corpus(written(tmp_path / "t.txt", texts), seed=seed)
+        assert list(corpus.train).count("the same") == copies
+        # Half of the other texts are held out, and no more.
+        held_out = len(corpus.valid) + len(corpus.test)
+        assert others / 3 < held_out <= others / 2 + 2 and min(len(corpus.valid), len(corpus.test))

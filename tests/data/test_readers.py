@@ -530,3 +530,28 @@ def test_importing_the_readers_imports_nothing_heavy():
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == ""
+
+
+def test_carriage_returns_alone_end_lines(tmp_path):
+    notes = []
+    (tmp_path / "t.txt").write_bytes(b"a\rb\r\nc d\re\r")
+    found = read_split(str(tmp_path / "t.txt"))
+    assert list(found.texts) == ["a", "b", "c d", "e"]
+    (said,) = [note for note in found.notes if "carriage" in note]
+    assert "3 carriage returns alone are read as line ends" in said
+    (tmp_path / "t.csv").write_bytes(b'text,label\r"x, ""y""",1\rz,2\r')
+    read = read_labelled(str(tmp_path / "t.csv"), notes=notes)["train"]
+    assert (read.texts, read.labels) == (['x, "y"', "z"], ["1", "2"])
+    (tmp_path / "t.txt").write_bytes(b"a\rb\n\xff\n")
+    with pytest.raises(DataError, match="line 2"):
+        read_split(str(tmp_path / "t.txt"))
+
+
+def test_a_key_that_earlier_objects_have_may_be_left_out(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"text": "a", "label": "x"}\n{"text": "b"}\n{"text": "c", "label": "y"}\n')
+    read = read_labelled(str(path), partly=True)["train"]
+    assert (read.texts, read.labels) == (["a", "b", "c"], ["x", "", "y"])
+    path.write_text('{"text": "b"}\n{"text": "a", "label": "x"}\n')
+    with pytest.raises(DataError, match="line 1: no column 'label'"):
+        read_labelled(str(path), partly=True)

@@ -150,3 +150,12 @@ def test_counts_and_bits_stay_as_they_are():
 def test_one_split_of_a_folder_is_read(tmp_path):
     table, notes = read_table_split(str(folder(tmp_path)), {"x": DataConfig(fields=X).fields["x"]})
     assert len(table) == 4 and f"{tmp_path}: read the test split" in notes
+
+
+def test_a_column_that_is_nearly_one_of_numbers_is_said(tmp_path):
+    place = folder(tmp_path, COLUMNS | {"weight": ["1", "2", "inf", "4"]})
+    notes = read(place).notes
+    assert "x: the 2 columns of numbers height, n" in notes
+    (said,) = [note for note in notes if "'weight'" in note]
+    assert "line 4: 'weight' must be a finite number (got str 'inf')" in said
+    assert not any("'city'" in note for note in notes)

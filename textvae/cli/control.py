@@ -146,6 +146,7 @@ def steer(
     from textvae.data.readers import read_labelled
 
     folder = located(model, named)
+    for_one_text(folder)
     column = column_of_texts(folder, data, text_column, [label_column])
     vae = load(folder, device)
     notes: list[str] = []

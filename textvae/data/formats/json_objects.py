@@ -38,8 +38,8 @@ def read_objects(path: Path, columns: Sequence[str], notes: list[str], unit: str
     """The values of the keys of each object; None for a key that only earlier objects have.
 
     Raises:
-        DataError: the JSON is malformed, an entry is no object, the first one lacks a key, a key
-            stands twice, or a string has half of a surrogate pair.
+        DataError: the JSON is malformed, an entry is no object, the first one lacks a key, or any
+            the first of the keys, a key stands twice, or a string has half of a surrogate pair.
     """
     keys, seen = dict[str, None](), set[str]()
     for number, entry in numbered_entries(path, columns, notes):
@@ -48,8 +48,8 @@ def read_objects(path: Path, columns: Sequence[str], notes: list[str], unit: str
             raise DataError(
                 f"{where}: must be an object with the key {columns[0]!r} (got {shown(entry)})"
             )
-        # A key that earlier entries have may be left out, as if it were null.
-        seen.update(column for column in columns if column in entry)
+        # A key that earlier entries have may be left out, as if it were null; not that of the text.
+        seen.update(column for column in columns[1:] if column in entry)
         for column in columns:
             if column not in seen:
                 column_name(where, entry, column)
