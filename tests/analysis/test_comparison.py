@@ -64,7 +64,7 @@ def test_metrics_of_other_texts_are_noted(runs, textvae, tmp_path):
     del stored["metrics"]["mutual_information"]
     (tmp_path / "other/results.json").write_text(json.dumps(stored))
     answer = textvae("compare", "other", runs / "vae")
-    assert answer.code == 0 and "different texts and do not compare" in answer.err
+    assert answer.code == 0 and "different texts or fields and do not compare" in answer.err
     assert " - " in answer.out.splitlines()[1]
 
 

@@ -103,3 +103,9 @@ def test_a_given_label_that_is_missing_is_written(mood_vae):
         rows = mood_vae.sample_rows(1, HOW, seed=seed, given=given)
         moods = [row["mood"] for row in rows]
         assert (moods[0], moods[2]) == ("calm", "glad") and moods[1] in ("calm", "glad")
+
+
+def test_a_row_of_unknown_words_alone_has_none_that_is_known(mood_vae):
+    rows = {"event": ["zebra quagga"], "mood": ["calm"], "reply": ["okapi"]}
+    assert not mood_vae.has_known_words(rows)
+    assert mood_vae.has_known_words(rows | {"reply": [REPLIES[0]]})

@@ -37,7 +37,7 @@ from textvae.evaluation.positions import (
 from textvae.evaluation.space import Neighbours
 from textvae.evaluation.verdict import NEAR_PRIOR
 from textvae.graph.decoding import Decoding
-from textvae.vocabulary import PAD
+from textvae.vocabulary import PAD, UNK
 
 __all__ = ["Evaluation", "SentenceVAE", "TextRows", "before_padding"]
 
@@ -381,6 +381,11 @@ class SentenceVAE(TextWriter):
             position_losses(self.model, batches, seed=seed),
             position_losses(self.model, batches, seed=seed, shift=1),
         )
+
+    def has_known_words(self, texts: TextRows) -> bool:
+        """Whether a word of these texts is known to the tokenizer."""
+        columns = text_columns(self.rows(texts))
+        return any(bool((column.ids > UNK).any()) for column in columns)
 
     def is_collapsed_for(self, texts: TextRows) -> bool:
         """Whether the posteriors of these texts equal the prior: a mean KL below 0.1 nats."""

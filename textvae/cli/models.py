@@ -185,8 +185,8 @@ def warn_meaningless(
 
     stored = stored_metrics(folder)
     verdict = collapse_of(stored) if stored else None
-    # A single text may have the posterior of no word, where those of others differ.
-    if not stored and vae.is_collapsed_for(texts):
+    # The posterior of unknown words alone says nothing of those of other texts.
+    if verdict is None and vae.has_known_words(texts) and vae.is_collapsed_for(texts):
         verdict = Verdict.COLLAPSED
     if verdict is not None:
         say(latent_warning(verdict, folder, consequence))
