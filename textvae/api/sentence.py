@@ -37,6 +37,7 @@ from textvae.evaluation.positions import (
 from textvae.evaluation.space import Neighbours
 from textvae.evaluation.verdict import NEAR_PRIOR
 from textvae.graph.decoding import Decoding
+from textvae.graph.folders import is_image_model
 from textvae.vocabulary import PAD, UNK
 
 __all__ = ["Evaluation", "SentenceVAE", "TextRows", "before_padding"]
@@ -67,6 +68,8 @@ class SentenceVAE(TextWriter):
             CheckpointError: there is none, it is of another kind, or it is damaged.
         """
         model, local = load_vae(folder)
+        if is_image_model(local):
+            raise CheckpointError(f"{folder} holds a model of images: see ImageVAE")
         tokenizer = load_tokenizer(local)
         if len(tokenizer) != model.config.vocab_size:
             raise CheckpointError(

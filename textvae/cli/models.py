@@ -113,13 +113,16 @@ def load(folder: str, device: str | None) -> "SentenceVAE":
 
 
 def for_one_text(folder: str) -> None:
-    """Refuse a model that reads several fields, before its data are read.
+    """Refuse a model of several fields, images or tables, before its data are read.
 
     Raises:
-        ValueError: naming them.
+        ValueError: it is one.
     """
-    from textvae.graph.folders import several_fields
+    from textvae.graph.folders import is_image_model, is_table_model, several_fields
 
+    for of, holds in (("images", is_image_model), ("tables", is_table_model)):
+        if holds(folder):
+            raise ValueError(f"{folder} is a model of {of}: this command is for models of texts")
     if fields := several_fields(folder):
         raise ValueError(
             f"{folder} reads several fields ({', '.join(fields)}): this command is for models of "

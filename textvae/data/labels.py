@@ -68,7 +68,9 @@ def kept(values: np.ndarray, count: int, seed: int) -> np.ndarray:
     order = draw.permutation(len(values))
     order = order[values[order] != MISSING]
     if count > len(order):
-        raise DataError(f"data.labelled is {count}, and {len(order)} rows have a label")
+        raise DataError(
+            f"data.labelled is {count}, and {len(order)} rows have a label; null keeps them all"
+        )
     # Round-robin: the first of each class, then the second of each class, and so on.
     rounds = np.empty(len(order), np.int64)
     for label in np.unique(values):
