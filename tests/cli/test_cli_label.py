@@ -281,3 +281,10 @@ def test_pictures_have_the_names_of_their_files(textvae, tmp_path):
     by_number = {row["image"].split("/")[-1]: row["label"] for row in rows}
     same = [row["label"] == by_number[row["image"].split("/")[-1]] for row in answer.json["rows"]]
     assert len(same) == 40 and all(same)
+
+
+def test_samples_of_a_bag_are_at_temperature_one(classes, textvae, tmp_path):
+    recipe = classes.parent / "classes.yaml"
+    options = ("--data", classes.parent / "reviews.csv", "--set", "train.epochs=1")
+    answer = textvae("train", recipe, *options, "--output", tmp_path / "run")
+    assert "samples from the prior" in answer.out and "temperature" not in answer.out

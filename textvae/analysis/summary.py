@@ -142,16 +142,18 @@ def summarize_texts(
     metrics |= reference_metrics(vae, metrics, texts, corpus.train, most, say_note)
     few = texts[:3]
     decodes = bool(vae.dim) and vae.ordered
+    # In a bag, a low temperature makes the end the likeliest word.
+    temperature = TEMPERATURE if vae.ordered else 1.0
     decoded = vae.reconstruct(few) if decodes else []
     interpolation = vae.interpolate(texts[0], texts[-1], 6) if decodes and len(texts) > 1 else []
     return Finished(
         folder=folder,
         metrics=metrics,
         reconstructions=list(zip(few, decoded, strict=False)),
-        samples=vae.sample(3, Decoding(do_sample=True, temperature=TEMPERATURE), seed=0),
+        samples=vae.sample(3, Decoding(do_sample=True, temperature=temperature), seed=0),
         interpolation=interpolation,
         seconds=seconds,
-        temperature=TEMPERATURE,
+        temperature=temperature,
         **conclusion(metrics, folder),
     )
 
