@@ -96,7 +96,7 @@ def test_each_picture_has_its_file_and_its_result(method, colour, latents, tmp_p
 def test_the_caption_names_what_is_drawn(latents):
     projection = project(latents.means, "pca", 5)
     first, second, third = latents.title(projection, "first-word").splitlines()
-    assert first == "bowman2016: posterior means of 40 of 100 held-out texts (texts.txt)"
+    assert first == "bowman2016: posterior means of 40 of 100 texts (texts.txt)"
     assert second.startswith("PCA of 3 dimensions, ") and second.endswith("of the variance")
     assert third == "colour: first word; seed 5"
 

@@ -206,7 +206,7 @@ class TextLatents:
         drawn = "" if len(self.texts) == self.total else f" of {self.total:,}"
         source = f" ({self.source})" if self.source else ""
         return (
-            f"{name}: posterior means of {len(self.texts):,}{drawn} held-out texts{source}\n"
+            f"{name}: posterior means of {len(self.texts):,}{drawn} texts{source}\n"
             f"{projection.note}\ncolour: {colour.replace('-', ' ')}; seed {self.seed}"
         )
 
