@@ -132,11 +132,13 @@ def test_dialogues_are_explored_and_coloured_by_a_column_beside_the_fields(place
         explorer_of_texts(vae, run, table, "words", [], 100, 0)
 
 
-def test_a_line_with_lists_is_a_row(tmp_path):
+def test_one_object_with_parts_is_a_row(tmp_path):
     from textvae.config import FieldConfig
     from textvae.data.tables import read_table_split
 
-    fields = {"text": FieldConfig(plate="turn")}
-    (tmp_path / "one.jsonl").write_text('{"text": ["hello", "good day"]}\n')
-    table, _ = read_table_split(str(tmp_path / "one.jsonl"), fields)
-    assert table.columns["text"] == [("hello", "good day")]
+    fields = {"text": FieldConfig(plate="turn", column="turns.text")}
+    for ending in ("json", "jsonl"):
+        path = tmp_path / f"one.{ending}"
+        path.write_text('{"turns": [{"text": "hello"}, {"text": "good day"}]}\n')
+        table, _ = read_table_split(str(path), fields)
+        assert table.columns["text"] == [("hello", "good day")]

@@ -77,8 +77,7 @@ def numbered_entries(
         values = list(values_of(path, number, text_of(path, line, lines)))
         yield from enumerate(entries_of(path, values, columns, notes), start=1)
         return
-    listed_in = isinstance(value, dict) and any(isinstance(v, list) for v in value.values())
-    if listed_in and ".jsonl" not in path.name.lower():  # there a line is a row
+    if isinstance(value, dict) and any(isinstance(each, list) for each in value.values()):
         last, following = first_with_text(lines)
         if not following:
             yield from enumerate(entries_of(path, [value], columns, notes), start=1)
@@ -165,7 +164,8 @@ def entries_inside(
     """
     if any(column in value for column in columns):
         lists = [value[column] for column in columns if isinstance(value.get(column), list)]
-        if len(lists) < len(columns):
+        # A list of objects under a wanted key is of the parts of one row.
+        if len(lists) < len(columns) or any(isinstance(c, dict) for each in lists for c in each):
             return [value]
         if len({len(each) for each in lists}) > 1:
             sizes = ", ".join(f"{len(each):,}" for each in lists)
