@@ -222,3 +222,10 @@ def test_bad_options(line, runs, refused, tmp_path):
     (tmp_path / "one.txt").write_text("one sentence .\n")
     shutil.copy(runs / "texts.txt", tmp_path)
     assert BAD_OPTIONS[line] in refused(*line.split())
+
+
+def test_one_training_text_is_too_few_for_the_default(refused, tmp_path):
+    (tmp_path / "two.txt").write_text("hello there\ngood bye now\n")
+    assert "one training text is too few for batch normalisation of z" in refused(
+        "train", "--data", "two.txt"
+    )

@@ -75,6 +75,10 @@ def prepared(
     if isinstance(corpus, TableCorpus):
         return prepared_table(recipe, corpus, folder, resume, note)
     assert isinstance(recipe.data, DataConfig), "texts come from a data section for texts"
+    normed = any(node.get("batch_norm") for node in recipe.model.get("latents") or ())
+    if len(corpus.train) < 2 and normed:
+        source = corpus.source or "the data"
+        raise DataError(f"{source}: one training text is too few for batch normalisation of z")
     tokenizer = run_tokenizer(recipe, corpus.train, folder, resume, note)
     valid = encoded_sentences(tokenizer, corpus.valid, note)
     if warning := mostly_unknown(count_unknown(valid), valid.targets - len(valid)):
