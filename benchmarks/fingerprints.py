@@ -8,7 +8,8 @@ are `yelp_windows`, which `benchmarks/drift.py` writes, and `digits`, `parity`, 
 `negatives`, `open` and `pairs60`, which `benchmarks/small_mnist.py` writes.
 `event2mind`, `wordnet_senses`, `squad_pairs`, `kvret`, `treebank` and `xquad_spans` have tables
 {train,valid,test}: of intents, and of triples; `evidence` is what `python benchmarks/evidence.py
-find` writes, and `kvret_turns` what `python benchmarks/kvret_turns.py` does.
+find` writes, `stories` what `benchmarks/story_triples.py` does, and `kvret_turns` what
+`benchmarks/kvret_turns.py` does.
 docs/results/data.md has the sources.
 """
 
@@ -68,6 +69,9 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """The folder of each data set, and recipes that read it: with labels and without, for example."""
 
+PRETRAINED_ON = {"event2mind intent": ("stories", "du2019_cwvae_pretraining")}
+"""The folder that a first training reads, and its recipe: its rows may be trained on too."""
+
 HEADER = """\
 # The data sets that claims name: the held-out rows that figures are of, and the training rows of a
 # run, see Fingerprint in textvae/config/claims.py. Written by benchmarks/fingerprints.py.
@@ -101,6 +105,12 @@ def main(folders: dict[str, str]) -> None:
         each = [measured(recipe, folders.get(folder)) for recipe in recipes]
         (sha,) = {one.sha256 for one in each}
         sums = sorted({value for one in each for value in one.training})
+        if name in PRETRAINED_ON:
+            first, recipe = PRETRAINED_ON[name]
+            sums += sorted(set(table.get(name, {}).get("training", [])) - {*sums})
+            if first in folders:
+                read = load_recipe(recipe).data.model_copy(update={"source": folders[first]})
+                sums = [*dict.fromkeys([*sums, fingerprint(corpus_of(read))])]
         labels = next((one.labels for one in each if one.labels is not None), None)
         values = {
             "split": "test",

@@ -87,8 +87,16 @@ SECTIONS = {
     "topics": Section(
         ("20ng_bow",), ("word_perplexity", "unknown", "nll", *LATENT), "word_perplexity"
     ),
-    "images": Section(MNIST, ("nll", "elbo", *LATENT, "samples"), recipes=r"(?!hinton2006_).*"),
+    "images": Section(
+        MNIST, ("nll", "elbo", *LATENT, "samples"), recipes=r"(?!hinton2006_|vandenoord2017_).*"
+    ),
     "autoencoders": Section(MNIST, ("reconstruction",), "reconstruction", recipes="hinton2006_.*"),
+    "image_codes": Section(
+        MNIST,
+        ("codes_used", "code_perplexity", "squared_error", "kl"),
+        "squared_error",
+        recipes="vandenoord2017_.*",
+    ),
     "answers": Section(
         ("event2mind intent", "event2mind evidence"),
         (
@@ -240,7 +248,7 @@ DETAILS = {
     "images_details": Section(
         MNIST,
         ("nll", "elbo", "reconstruction", *LATENT, "dimensions", "samples"),
-        recipes=r"(?!hinton2006_).*",
+        recipes=r"(?!hinton2006_|vandenoord2017_).*",
     ),
 }
 """Tables of docs/results/: all metrics of the same recipes."""
