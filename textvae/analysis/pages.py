@@ -70,13 +70,16 @@ class Section:
 
 
 SHIPPED, MNIST = ("shipped corpus",), ("mnist", "mnist, binarised")
-ALONE = r"(?!bosc2020_|sentence_vae).*"
-"""Recipes of the one budget: neither a second training nor the larger default."""
+ALONE = r"(?!bosc2020_|sentence_vae|kingma2014_).*"
+"""Recipes of the one budget: neither a second training, nor the larger default, nor few labels."""
 SECTIONS = {
     "language_modelling": Section(
         ("ptb",), ("word_perplexity", "unknown", "nll", *LATENT, "samples"), "word_perplexity"
     ),
     "collapse": Section(SHIPPED, ("nll", "reconstruction", *LATENT), recipes=ALONE),
+    "sentiment": Section(
+        SHIPPED, ("accuracy", "macro_f1"), "accuracy", "kingma2014_.*", highest_first=True
+    ),
     "default": Section(
         SHIPPED,
         ("nll", "above_reference", "reconstruction", *LATENT, "gap", "first_token", "samples"),
