@@ -3,7 +3,6 @@
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from textvae.data.images import (
 from textvae.data.texts import DataError
 from textvae.decoders.image import ImageDecoder
 from textvae.encoders.label import LabelEncoder
-from textvae.evaluation.labels import classification, classified, labelled_latent
+from textvae.evaluation.labels import classified, label_metrics
 from textvae.evaluation.novelty import Novelty, novelty
 from textvae.evaluation.sparse_priors import code_metrics
 from textvae.graph.folders import is_image_model, is_table_model
@@ -437,12 +436,7 @@ class ImageVAE(TrainedVAE):
 
         Rows without labels have none either.
         """
-        label = labelled_latent(self.model)
-        column = None if label is None else rows.columns.get(label[1])
-        if not isinstance(column, Labels) or not (column.values >= 0).any():
-            return {}
-        truth = torch.from_numpy(self.matched(column))
-        return asdict(classification(torch.from_numpy(self.classify(rows)), truth))
+        return label_metrics(self.model, self.rows(rows))
 
 
 def open_model(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textvae.api.rows import class_names_of, facts_of, given_rows
+from textvae.api.rows import class_names_of, given_rows, set_names_of
 from textvae.data.batching import Examples
 from textvae.data.fields import Fields
 from textvae.evaluation.label_sets import predicted_set, probabilities_of
@@ -71,8 +71,7 @@ def labelling(model: VAE, rows: Examples, seed: int = 0) -> Labelling:
         ValueError: the model was taught no label.
     """
     if (predicts := predicted_set(model)) is not None:
-        facts = facts_of(model.config, predicts[1])
-        names = list(facts.get("names") or map(str, range(facts["label_set"])))
+        names = set_names_of(model.config, predicts[1])
         return Labelling(predicts[1], names, probabilities_of(model, rows, seed), True)
     _, field = taught_label(model)
     names = class_names_of(model.config, field) or []

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from textvae.api.rows import class_names_of, vector_cells
+from textvae.api.rows import class_names_of, set_names_of, vector_cells
 from textvae.api.writing import ROWS, batch_of, generated_ids, posterior_value
 from textvae.data.batching import Examples
 from textvae.data.fields import Fields
@@ -362,7 +362,7 @@ def in_words(vae: "TextWriter | TableVAE", name: str, values: Tensor) -> list[Ce
     """Values of a field as cells of a table."""
     facts = (vae.model.config.observed or {}).get(name, {})
     if "label_set" in facts:
-        labels = facts.get("names") or list(map(str, range(facts["label_set"])))
+        labels = set_names_of(vae.model.config, name)
         return [
             tuple(label for label, bit in zip(labels, row, strict=True) if bit > 0.5)
             for row in values.tolist()

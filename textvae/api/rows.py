@@ -43,6 +43,12 @@ def class_names_of(config: VAEConfig, field: str) -> list[str] | None:
     return list(facts.get("names") or map(str, range(facts["classes"])))
 
 
+def set_names_of(config: VAEConfig, field: str) -> list[str]:
+    """The names of the labels of a field that is a set of them."""
+    facts = facts_of(config, field)
+    return list(facts.get("names") or map(str, range(facts["label_set"])))
+
+
 def facts_of(config: VAEConfig, field: str) -> dict[str, Any]:
     """The facts of a field of a model; none of a text."""
     return (config.observed or {}).get(field, {})

@@ -21,6 +21,7 @@ from textvae.api.rows import (
     given_rows,
     model_fields,
     needed_fields,
+    set_names_of,
     vector_cells,
 )
 from textvae.data.fields import Fields
@@ -303,9 +304,9 @@ class TableVAE(TrainedVAE):
         if label is None or self.model.class_prior(label[0]) is not None:
             return {}
         latent, field = label
-        facts, drawn_values = facts_of(self.model.config, field), values[latent][0]
-        if "label_set" in facts:
-            names = facts.get("names") or list(map(str, range(facts["label_set"])))
+        drawn_values = values[latent][0]
+        if "label_set" in facts_of(self.model.config, field):
+            names = set_names_of(self.model.config, field)
             sets = drawn_values.cpu().numpy() > 0.5
             return {field: [[names[number] for number in np.flatnonzero(row)] for row in sets]}
         classes = class_names_of(self.model.config, field) or []

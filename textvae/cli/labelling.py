@@ -221,7 +221,8 @@ def labelled_output(
             answer["probability"] = share[labels[0]]
         answer |= {} if words is None else {"words": words[number]}
         # A field of the row may have the name of an answer.
-        result.append(row | {f"{name}_" * (name in row) or name: answer[name] for name in answer})
+        named = {f"{name}_" if name in row else name: value for name, value in answer.items()}
+        result.append(row | named)
         cells = [cell if isinstance(cell, str) else str(cell) for cell in row.values()]
         if not blocks:
             lines.append([labels[0], share[labels[0]], *cells])
